@@ -1,0 +1,28 @@
+-- One row for each movement, with what it is classified as and how the bank reacts. No other view reads this one,
+-- so it is an output: its rows are appended to the table `classified_movements`.
+--
+-- concat_ws joins what is not NULL: a CASE without ELSE is NULL where its rule does not apply. Several reactions to
+-- one movement stand in the order of the rules, joined by '/'; where there is none, nullif makes NULL of the ''.
+SELECT
+  -- Where the message stood in Kafka: together these name a row for good.
+  m.kafka_topic,
+  m.kafka_partition,
+  m.kafka_offset,
+  m.customer,
+  m.name,
+  m.agency,
+  m.operation_type,
+  m.operation_value,
+  m.account_balance,
+  m.date,
+  nullif(concat_ws('/',
+    CASE WHEN m.is_unavailable_balance THEN 'withdrawal' END,
+    CASE WHEN m.is_loan_candidate THEN 'loan' END,
+    CASE WHEN m.is_renegotiation_candidate THEN 'renegotiation' END
+  ), '') AS movement,
+  nullif(concat_ws('/',
+    CASE WHEN m.is_unavailable_balance THEN 'unavailable balance' END,
+    CASE WHEN m.is_loan_candidate THEN 'personal loan campaign' END,
+    CASE WHEN m.is_renegotiation_candidate THEN 'debt renegotiation' END
+  ), '') AS reaction
+FROM assessed_movements m

@@ -1,0 +1,24 @@
+//! Avro as both ends of a topic need it: the schema model, its fingerprint, and JSON written as Avro.
+//!
+//! `decode` reads payloads by these schemas and `produce` writes them, so they cannot disagree about what a schema
+//! file means. Nothing here knows Arrow or Kafka.
+
+mod canonical;
+mod encode;
+mod frame;
+mod parse;
+mod schema;
+mod text;
+mod wire;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use encode::encode_default;
+pub use encode::{Encoder, FieldError};
+pub use frame::{
+    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, Frame, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC,
+};
+pub use schema::{
+    Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId, UnionForm,
+};
+pub(crate) use wire::write_long;

@@ -1,0 +1,427 @@
+//! A schema file's JSON becomes a [`Schema`], or one [`SchemaError`] that says where and why not.
+//!
+//! Nesting and size are bounded, so everything made from a schema later (programs, Arrow types) is bounded too and
+//! may use plain recursion.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::schema::{
+    Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId,
+};
+
+/// How deep types may stand in each other.
+const SCHEMA_DEPTH_MAX: usize = 64;
+/// How many types a schema may have once each use of a named type is counted.
+const SCHEMA_TYPES_MAX: usize = 10_000;
+/// The largest `fixed`, in bytes: far above what a broker lets through.
+const FIXED_BYTES_MAX: u64 = 1 << 30;
+/// The widest decimal Arrow has, in digits.
+const DECIMAL_PRECISION_MAX: u64 = 76;
+
+pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
+    let json: Value = serde_json::from_str(text).map_err(|error| {
+        let place = format!("{file}:{}:{}", error.line(), error.column());
+        SchemaError::new(&place, "", format!("not JSON: {}", without_position(&error.to_string())))
+            .hint("an Avro schema is a JSON object, {\"type\": \"record\", \"name\": ..., \"fields\": [...]}")
+    })?;
+    let mut parser = Parser { file, types: Vec::new(), names: HashMap::new(), path: Vec::new() };
+    let root = parser.parse(&json, "", 0)?;
+    let mut sizes = vec![Size::Unknown; parser.types.len()];
+    parser.path.clear();
+    let size = parser.size(root, &mut sizes)?;
+    if size > SCHEMA_TYPES_MAX {
+        return Err(parser.error(format!("the schema has {size} types, expected at most {SCHEMA_TYPES_MAX}")));
+    }
+    Ok(Schema { file: file.to_owned(), types: parser.types, root })
+}
+
+/// serde_json ends its messages with the position, which stands in front of ours.
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
+}
+
+struct Parser<'a> {
+    file: &'a str,
+    types: Vec<Type>,
+    /// Full names already defined.
+    names: HashMap<String, TypeId>,
+    /// The fields we are in.
+    path: Vec<String>,
+}
+
+/// The size of a type with all it contains; `Open` while it is being added up.
+#[derive(Clone, Copy)]
+enum Size {
+    Unknown,
+    Open,
+    Known { types: usize, depth: usize },
+}
+
+impl Parser<'_> {
+    fn error(&self, message: impl Into<String>) -> SchemaError {
+        SchemaError::new(self.file, &self.path.join("."), message)
+    }
+
+    fn push(&mut self, kind: Kind) -> TypeId {
+        self.types.push(Type { kind, logical: None });
+        TypeId((self.types.len() - 1) as u32)
+    }
+
+    fn parse(&mut self, json: &Value, namespace: &str, depth: usize) -> Result<TypeId, SchemaError> {
+        if depth > SCHEMA_DEPTH_MAX {
+            return Err(self.error(format!("types stand in each other more than {SCHEMA_DEPTH_MAX} deep")));
+        }
+        match json {
+            Value::String(name) => self.named(name, namespace),
+            Value::Array(branches) => self.union(branches, namespace, depth),
+            Value::Object(object) => self.object(object, namespace, depth),
+            other => Err(self.error(format!("found {other} where a type is expected"))),
+        }
+    }
+
+    /// A primitive type, or a type defined before, by its name.
+    fn named(&mut self, name: &str, namespace: &str) -> Result<TypeId, SchemaError> {
+        if let Some(kind) = primitive(name) {
+            return Ok(self.push(kind));
+        }
+        let full = full_name(name, namespace);
+        // Why: references without a namespace are resolved in the enclosing one first; many writers leave it out
+        // for types of the null namespace.
+        match self.names.get(&full).or_else(|| self.names.get(name)) {
+            Some(&id) => Ok(id),
+            None => {
+                let known = PRIMITIVES.iter().copied().chain(COMPLEX.iter().copied());
+                let known = known.chain(self.names.keys().map(String::as_str));
+                let error = self.error(format!("there is no type `{name}`"));
+                Err(match nearest(name, known) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint("a named type must be defined before its name is used"),
+                })
+            }
+        }
+    }
+
+    fn union(&mut self, branches: &[Value], namespace: &str, depth: usize) -> Result<TypeId, SchemaError> {
+        if branches.is_empty() {
+            return Err(self.error("a union without branches has no values"));
+        }
+        let mut ids = Vec::with_capacity(branches.len());
+        let mut seen = Vec::with_capacity(branches.len());
+        for branch in branches {
+            let id = self.parse(branch, namespace, depth + 1)?;
+            let word = match &self.types[id.0 as usize].kind {
+                Kind::Union(_) => return Err(self.error("a union stands directly in a union")),
+                Kind::Record(Record { name, .. })
+                | Kind::Enum(Enumeration { name, .. })
+                | Kind::Fixed(Fixed { name, .. }) => name.full.clone(),
+                kind => kind.name().to_owned(),
+            };
+            if seen.contains(&word) {
+                return Err(self.error(format!("a union has two branches of type `{word}`")));
+            }
+            seen.push(word);
+            ids.push(id);
+        }
+        Ok(self.push(Kind::Union(ids)))
+    }
+
+    fn object(
+        &mut self,
+        object: &Map<String, Value>,
+        namespace: &str,
+        depth: usize,
+    ) -> Result<TypeId, SchemaError> {
+        let id = match object.get("type") {
+            Some(Value::String(word)) => match word.as_str() {
+                "record" | "error" => return self.record(object, namespace, depth),
+                "enum" => return self.enumeration(object, namespace),
+                "fixed" => self.fixed(object, namespace)?,
+                "array" => {
+                    let items = object.get("items").ok_or_else(|| self.error("an array needs `items`"))?;
+                    let item = self.parse(items, namespace, depth + 1)?;
+                    return Ok(self.push(Kind::Array(item)));
+                }
+                "map" => {
+                    let values = object.get("values").ok_or_else(|| self.error("a map needs `values`"))?;
+                    let value = self.parse(values, namespace, depth + 1)?;
+                    return Ok(self.push(Kind::Map(value)));
+                }
+                name => self.named(name, namespace)?,
+            },
+            Some(inner) => return self.parse(inner, namespace, depth + 1),
+            None => return Err(self.error("a type needs `type`")),
+        };
+        // A type defined elsewhere keeps the logical type of its definition.
+        if object.get("type").and_then(Value::as_str).is_some_and(|w| primitive(w).is_some() || w == "fixed")
+        {
+            let kind = self.types[id.0 as usize].kind.clone();
+            let logical = self.logical(object, &kind)?;
+            self.types[id.0 as usize].logical = logical;
+        }
+        Ok(id)
+    }
+
+    fn record(
+        &mut self,
+        object: &Map<String, Value>,
+        namespace: &str,
+        depth: usize,
+    ) -> Result<TypeId, SchemaError> {
+        let name = self.name(object, namespace, "record")?;
+        let namespace = namespace_of(&name.full).to_owned();
+        // The name is known inside its own fields, so that a record which contains itself is found as such.
+        let id = self.push(Kind::Record(Record { name: name.clone(), fields: Vec::new() }));
+        self.define(&name, id)?;
+        let Some(Value::Array(entries)) = object.get("fields") else {
+            return Err(self.error(format!("record `{}` needs `fields`, a list", name.full)));
+        };
+        let mut fields: Vec<Field> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (Some(field_name), Some(field_type)) =
+                (entry.get("name").and_then(Value::as_str), entry.get("type"))
+            else {
+                return Err(self.error(format!(
+                    "record `{}`: found {entry} where a field with `name` and `type` is expected",
+                    name.full
+                )));
+            };
+            self.path.push(field_name.to_owned());
+            if field_name.is_empty() {
+                return Err(self.error("a field's name is empty"));
+            }
+            if fields.iter().any(|field| field.name == field_name) {
+                return Err(self.error(format!("record `{}` has two fields of this name", name.full)));
+            }
+            let type_id = self.parse(field_type, &namespace, depth + 1)?;
+            fields.push(Field {
+                name: field_name.to_owned(),
+                aliases: self.strings(entry.get("aliases"), "aliases")?,
+                type_id,
+                default: entry.get("default").cloned(),
+            });
+            self.path.pop();
+        }
+        self.types[id.0 as usize].kind = Kind::Record(Record { name, fields });
+        Ok(id)
+    }
+
+    fn enumeration(&mut self, object: &Map<String, Value>, namespace: &str) -> Result<TypeId, SchemaError> {
+        let name = self.name(object, namespace, "enum")?;
+        let symbols = self.strings(object.get("symbols"), "symbols")?;
+        if symbols.is_empty() {
+            return Err(self.error(format!("enum `{}` needs `symbols`, a list", name.full)));
+        }
+        if let Some(twice) = symbols.iter().enumerate().find(|(i, s)| symbols[..*i].contains(s)) {
+            return Err(self.error(format!("enum `{}` has the symbol `{}` twice", name.full, twice.1)));
+        }
+        let default = match object.get("default") {
+            None => None,
+            Some(Value::String(symbol)) if symbols.contains(symbol) => Some(symbol.clone()),
+            Some(other) => {
+                let message = format!("enum `{}`: the default {other} is none of its symbols", name.full);
+                return Err(self.error(message));
+            }
+        };
+        let id = self.push(Kind::Enum(Enumeration { name: name.clone(), symbols, default }));
+        self.define(&name, id)?;
+        Ok(id)
+    }
+
+    fn fixed(&mut self, object: &Map<String, Value>, namespace: &str) -> Result<TypeId, SchemaError> {
+        let name = self.name(object, namespace, "fixed")?;
+        let size = match object.get("size").map(|size| (size, size.as_u64())) {
+            Some((_, Some(size))) if size <= FIXED_BYTES_MAX => size as usize,
+            found => {
+                let found = found.map_or("nothing".to_owned(), |(size, _)| size.to_string());
+                let message = format!(
+                    "fixed `{}`: found {found} as `size`, expected 0 to {FIXED_BYTES_MAX} bytes",
+                    name.full
+                );
+                return Err(self.error(message));
+            }
+        };
+        let id = self.push(Kind::Fixed(Fixed { name: name.clone(), size }));
+        self.define(&name, id)?;
+        Ok(id)
+    }
+
+    fn name(&self, object: &Map<String, Value>, namespace: &str, what: &str) -> Result<Name, SchemaError> {
+        let written = match object.get("name") {
+            Some(Value::String(name)) if !name.is_empty() => name,
+            _ => return Err(self.error(format!("a type {what} needs `name`"))),
+        };
+        let namespace = object.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
+        let full = full_name(written, namespace);
+        let own = namespace_of(&full);
+        let aliases = self.strings(object.get("aliases"), "aliases")?;
+        let aliases = aliases.iter().map(|alias| full_name(alias, own)).collect();
+        Ok(Name { full, aliases })
+    }
+
+    fn define(&mut self, name: &Name, id: TypeId) -> Result<(), SchemaError> {
+        if primitive(&name.full).is_some() {
+            return Err(self.error(format!("`{}` is the name of a primitive type", name.full)));
+        }
+        match self.names.insert(name.full.clone(), id) {
+            None => Ok(()),
+            Some(_) => Err(self
+                .error(format!("the type `{}` is defined twice", name.full))
+                .hint("define it once and write just its name where it is used again")),
+        }
+    }
+
+    fn strings(&self, json: Option<&Value>, what: &str) -> Result<Vec<String>, SchemaError> {
+        let wrong =
+            |found: &Value| self.error(format!("found {found} in `{what}`, expected a list of names"));
+        match json {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(item))).collect()
+            }
+            Some(other) => Err(wrong(other)),
+        }
+    }
+
+    /// The logical type, where it is a known one on a type it may stand on.
+    fn logical(&self, object: &Map<String, Value>, kind: &Kind) -> Result<Option<Logical>, SchemaError> {
+        let Some(word) = object.get("logicalType").and_then(Value::as_str) else { return Ok(None) };
+        let fixed_size = if let Kind::Fixed(fixed) = kind { Some(fixed.size) } else { None };
+        Ok(match (word, kind) {
+            ("decimal", Kind::Bytes | Kind::Fixed(_)) => Some(self.decimal(object, fixed_size)?),
+            ("date", Kind::Int) => Some(Logical::Date),
+            ("time-millis", Kind::Int) => Some(Logical::TimeMillis),
+            ("time-micros", Kind::Long) => Some(Logical::TimeMicros),
+            ("timestamp-millis", Kind::Long) => Some(Logical::TimestampMillis),
+            ("timestamp-micros", Kind::Long) => Some(Logical::TimestampMicros),
+            ("timestamp-nanos", Kind::Long) => Some(Logical::TimestampNanos),
+            ("local-timestamp-millis", Kind::Long) => Some(Logical::LocalTimestampMillis),
+            ("local-timestamp-micros", Kind::Long) => Some(Logical::LocalTimestampMicros),
+            ("local-timestamp-nanos", Kind::Long) => Some(Logical::LocalTimestampNanos),
+            ("uuid", Kind::String) => Some(Logical::Uuid),
+            ("uuid", Kind::Fixed(_)) if fixed_size == Some(16) => Some(Logical::Uuid),
+            ("duration", Kind::Fixed(_)) if fixed_size == Some(12) => Some(Logical::Duration),
+            _ => None,
+        })
+    }
+
+    /// Why: the specification lets a reader ignore a decimal whose attributes are wrong; amounts that quietly turn
+    /// into bytes help nobody, so it is an error here.
+    fn decimal(&self, object: &Map<String, Value>, size: Option<usize>) -> Result<Logical, SchemaError> {
+        let number = |key: &str, default: Option<u64>| match object.get(key) {
+            None => default.ok_or_else(|| self.error(format!("a decimal needs `{key}`"))),
+            Some(value) => value.as_u64().ok_or_else(|| {
+                self.error(format!("found {value} as `{key}` of a decimal, expected a count"))
+            }),
+        };
+        let precision = number("precision", None)?;
+        let scale = number("scale", Some(0))?;
+        if precision == 0 || precision > DECIMAL_PRECISION_MAX {
+            return Err(self.error(format!(
+                "found a decimal of precision {precision}, expected 1 to {DECIMAL_PRECISION_MAX}"
+            )));
+        }
+        if scale > precision {
+            return Err(self.error(format!(
+                "found a decimal of scale {scale} and precision {precision}, expected a scale up to the precision"
+            )));
+        }
+        if let Some(size) = size {
+            let digits = fixed_digits_max(size);
+            if precision > digits {
+                return Err(self.error(format!(
+                    "found a decimal of precision {precision} on {size} bytes, which hold {digits} digits"
+                )));
+            }
+        }
+        Ok(Logical::Decimal { precision: precision as u8, scale: scale as u8 })
+    }
+
+    /// Adds up a type with all it contains, and finds a type that contains itself.
+    fn size(&mut self, id: TypeId, sizes: &mut [Size]) -> Result<usize, SchemaError> {
+        Ok(self.size_and_depth(id, sizes)?.0)
+    }
+
+    fn size_and_depth(&mut self, id: TypeId, sizes: &mut [Size]) -> Result<(usize, usize), SchemaError> {
+        let place = id.0 as usize;
+        match sizes[place] {
+            Size::Known { types, depth } => return Ok((types, depth)),
+            Size::Open => {
+                let name = match &self.types[place].kind {
+                    Kind::Record(record) => record.name.full.clone(),
+                    other => other.name().to_owned(),
+                };
+                return Err(self
+                    .error(format!("`{name}` contains itself; a table's columns cannot"))
+                    .hint("leave the field out of avro_schema, or give its content as a string of JSON"));
+            }
+            Size::Unknown => sizes[place] = Size::Open,
+        }
+        let children: Vec<(Option<String>, TypeId)> = match &self.types[place].kind {
+            Kind::Array(child) | Kind::Map(child) => vec![(None, *child)],
+            Kind::Union(branches) => branches.iter().map(|branch| (None, *branch)).collect(),
+            Kind::Record(record) => {
+                record.fields.iter().map(|field| (Some(field.name.clone()), field.type_id)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let (mut types, mut depth) = (1_usize, 0);
+        for (name, child) in children {
+            let is_field = name.is_some();
+            self.path.extend(name);
+            let (child_types, child_depth) = self.size_and_depth(child, sizes)?;
+            if is_field {
+                self.path.pop();
+            }
+            types = types.saturating_add(child_types);
+            depth = depth.max(child_depth + 1);
+        }
+        if depth > SCHEMA_DEPTH_MAX {
+            return Err(self.error(format!("types stand in each other more than {SCHEMA_DEPTH_MAX} deep")));
+        }
+        sizes[place] = Size::Known { types, depth };
+        Ok((types, depth))
+    }
+}
+
+const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+const COMPLEX: [&str; 5] = ["record", "enum", "array", "map", "fixed"];
+
+fn primitive(name: &str) -> Option<Kind> {
+    Some(match name {
+        "null" => Kind::Null,
+        "boolean" => Kind::Boolean,
+        "int" => Kind::Int,
+        "long" => Kind::Long,
+        "float" => Kind::Float,
+        "double" => Kind::Double,
+        "bytes" => Kind::Bytes,
+        "string" => Kind::String,
+        _ => return None,
+    })
+}
+
+fn full_name(name: &str, namespace: &str) -> String {
+    if namespace.is_empty() || name.contains('.') { name.to_owned() } else { format!("{namespace}.{name}") }
+}
+
+fn namespace_of(full: &str) -> &str {
+    full.rsplit_once('.').map_or("", |(namespace, _)| namespace)
+}
+
+/// How many digits `size` bytes of two's complement always hold: floor(log10(2^(8 size - 1) - 1)).
+fn fixed_digits_max(size: usize) -> u64 {
+    if size == 0 { 0 } else { ((8.0 * size as f64 - 1.0) * std::f64::consts::LOG10_2).floor() as u64 }
+}
+
+/// The known word most like `word`, if one is like it at all.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LIKENESS_MIN: f64 = 0.7;
+    let lower = word.to_lowercase();
+    known
+        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,370 @@
+//! What flows between the stages: messages in, a decoded batch, the results of the views, and the commit that
+//! ends a trigger. The types here carry data and know nothing of Kafka, Avro, SQL or a database; each stage
+//! takes one of them and gives the next, so a trigger can be read as a chain of types.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+
+/// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// What kind of fault an error is, which alone decides what the engine does about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A message is to blame: it becomes a dead letter, the others go on.
+    Data,
+    /// A server or the network is to blame: wait and try again.
+    Infrastructure,
+    /// Another instance owns the partition now: drop what was computed and ask again.
+    Fenced,
+    /// Neither: the job stops.
+    Other,
+}
+
+/// The headers of one message, in order; a header may have no value.
+pub type Headers = Vec<(String, Option<Vec<u8>>)>;
+
+/// The messages of one trigger (or a part of them), in topic, partition, offset order.
+///
+/// Payloads and keys of all messages share one allocation each; taking a part copies nothing.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    store: Arc<Store>,
+    range: Range<usize>,
+}
+
+/// One Kafka record, borrowed from [`Messages`].
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub topic: &'a Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the epoch, UTC.
+    pub timestamp_ms: Option<i64>,
+    pub key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+    pub headers: &'a [(String, Option<Vec<u8>>)],
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    topics: Vec<Arc<str>>,
+    records: Vec<Record>,
+    /// Keys and payloads, one after the other.
+    bytes: Vec<u8>,
+    /// By the record's place; most messages have no headers.
+    headers: BTreeMap<u32, Headers>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    offset: i64,
+    timestamp_ms: i64,
+    start: usize,
+    key_length: u32,
+    payload_length: u32,
+    partition: i32,
+    topic: u16,
+    /// The record's place when it was pushed, which is what its headers are kept under.
+    place: u32,
+}
+
+/// Stands for "no key" and "no payload" in a record's lengths.
+const ABSENT: u32 = u32::MAX;
+/// Stands for "no timestamp".
+const NO_TIMESTAMP: i64 = i64::MIN;
+/// What a message costs besides its bytes: its record here and its row's fixed-width columns.
+const MESSAGE_OVERHEAD_BYTES: usize = 48;
+
+/// Collects messages in the order they arrive and ends as [`Messages`].
+#[derive(Debug, Default)]
+pub struct MessagesBuilder {
+    store: Store,
+}
+
+impl MessagesBuilder {
+    /// Adds one message; its bytes are copied once.
+    pub fn push(&mut self, message: Message<'_>) {
+        let store = &mut self.store;
+        let topic = match store.topics.iter().position(|topic| topic == message.topic) {
+            Some(index) => index,
+            None => {
+                store.topics.push(Arc::clone(message.topic));
+                store.topics.len() - 1
+            }
+        };
+        let start = store.bytes.len();
+        store.bytes.extend_from_slice(message.key.unwrap_or_default());
+        store.bytes.extend_from_slice(message.payload.unwrap_or_default());
+        let place = store.records.len() as u32;
+        if !message.headers.is_empty() {
+            store.headers.insert(place, message.headers.to_vec());
+        }
+        store.records.push(Record {
+            offset: message.offset,
+            timestamp_ms: message.timestamp_ms.unwrap_or(NO_TIMESTAMP),
+            start,
+            key_length: message.key.map_or(ABSENT, |key| key.len() as u32),
+            payload_length: message.payload.map_or(ABSENT, |payload| payload.len() as u32),
+            partition: message.partition,
+            topic: topic as u16,
+            place,
+        });
+    }
+
+    pub fn len(&self) -> usize {
+        self.store.records.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.store.records.is_empty()
+    }
+
+    /// Bytes held so far: payloads, keys and a fixed amount for each message.
+    pub fn bytes(&self) -> usize {
+        self.store.bytes.len() + self.store.records.len() * MESSAGE_OVERHEAD_BYTES
+    }
+
+    /// Drops the messages of these partitions (they were revoked, or are read again).
+    pub fn drop_partitions(&mut self, dropped: &[TopicPartition]) {
+        let topics = &self.store.topics;
+        self.store.records.retain(|record| {
+            let topic = &topics[usize::from(record.topic)];
+            !dropped.iter().any(|tp| tp.partition == record.partition && tp.topic == *topic)
+        });
+    }
+
+    /// Sorts by topic, partition and offset, and leaves the builder empty.
+    pub fn finish(&mut self) -> Messages {
+        let mut store = std::mem::take(&mut self.store);
+        let topics = &store.topics;
+        let order = |r: &Record| (&topics[usize::from(r.topic)], r.partition, r.offset);
+        if !store.records.is_sorted_by(|a, b| order(a) <= order(b)) {
+            store.records.sort_by(|a, b| order(a).cmp(&order(b)));
+        }
+        let range = 0..store.records.len();
+        Messages { store: Arc::new(store), range }
+    }
+}
+
+impl Messages {
+    /// No messages.
+    pub fn empty() -> Self {
+        MessagesBuilder::default().finish()
+    }
+
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The message at `index`, counted from the start of this part.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`Messages::len`].
+    pub fn get(&self, index: usize) -> Message<'_> {
+        let record = &self.store.records[self.range.start + index];
+        let key = (record.key_length != ABSENT).then_some(record.key_length as usize);
+        let payload = (record.payload_length != ABSENT).then_some(record.payload_length as usize);
+        let payload_start = record.start + key.unwrap_or(0);
+        Message {
+            topic: &self.store.topics[usize::from(record.topic)],
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: (record.timestamp_ms != NO_TIMESTAMP).then_some(record.timestamp_ms),
+            key: key.map(|length| &self.store.bytes[record.start..record.start + length]),
+            payload: payload.map(|length| &self.store.bytes[payload_start..payload_start + length]),
+            headers: self.store.headers.get(&record.place).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// The messages of a range of this part, sharing its memory.
+    ///
+    /// # Panics
+    /// Where the range ends behind [`Messages::len`].
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        assert!(range.end <= self.len(), "slice {range:?} of {} messages", self.len());
+        let start = self.range.start;
+        Self { store: Arc::clone(&self.store), range: start + range.start..start + range.end }
+    }
+}
+
+/// A partition that this instance owns in the database: what a claim gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub partition: TopicPartition,
+    /// Raised by each claim; a commit under an older one is refused.
+    pub epoch: i64,
+    /// The offset of the message to read next.
+    pub next_offset: i64,
+}
+
+/// How far one batch moves one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advance {
+    pub partition: TopicPartition,
+    /// The epoch this instance took the partition with.
+    pub epoch: i64,
+    /// The position carried from the batch before: what the stored offset must still be.
+    pub from: i64,
+    /// The offset of the message to read next. Gaps in the offsets are inside `from..to`.
+    pub to: i64,
+    /// Time of the partition's last message in this batch, milliseconds since the epoch.
+    pub message_time_ms: Option<i64>,
+}
+
+/// What one poll gave: messages, and how far they move each partition. The unit of a trigger.
+#[derive(Clone, Debug)]
+pub struct Polled {
+    pub messages: Messages,
+    /// In topic, partition order, one for each partition that moves.
+    pub advances: Vec<Advance>,
+}
+
+impl Polled {
+    /// Cuts in two parts of about the same number of messages, to be committed one after the other.
+    ///
+    /// Partitions without a message in the first half move with the second.
+    ///
+    /// # Panics
+    /// Where there are fewer than two messages.
+    pub fn halves(&self) -> (Self, Self) {
+        assert!(self.messages.len() > 1, "one message cannot be cut");
+        let middle = self.messages.len() / 2;
+        let first = self.messages.slice(0..middle);
+        let second = self.messages.slice(middle..self.messages.len());
+        let mut ends = BTreeMap::new();
+        for message in first.iter() {
+            ends.insert((message.topic, message.partition), (message.offset + 1, message.timestamp_ms));
+        }
+        let boundary = second.get(0);
+        let mut first_advances = Vec::new();
+        let mut second_advances = Vec::new();
+        for advance in &self.advances {
+            let tp = &advance.partition;
+            let is_cut = *boundary.topic == tp.topic && boundary.partition == tp.partition;
+            match ends.get(&(&tp.topic, tp.partition)) {
+                None => second_advances.push(advance.clone()),
+                Some(_) if !is_cut => first_advances.push(advance.clone()),
+                Some(&(to, message_time_ms)) => {
+                    first_advances.push(Advance { to, message_time_ms, ..advance.clone() });
+                    second_advances.push(Advance { from: to, ..advance.clone() });
+                }
+            }
+        }
+        drop(ends);
+        (
+            Self { messages: first.clone(), advances: first_advances },
+            Self { messages: second.clone(), advances: second_advances },
+        )
+    }
+}
+
+/// Where in the chain a message failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Decode,
+    Sql,
+    Write,
+}
+
+impl Stage {
+    /// The word stored in `dead_letters.stage`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Sql => "sql",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// A message that could not be processed, with everything needed to replay it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub partition: TopicPartition,
+    pub offset: i64,
+    pub timestamp_ms: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub headers: Headers,
+    pub payload: Option<Vec<u8>>,
+    pub stage: Stage,
+    /// Where in the payload, the SQL or the table: `byte 17`, `sql/a.sql`, `table.column`.
+    pub place: String,
+    pub reason: String,
+}
+
+impl DeadLetter {
+    /// Keeps `message` with the reason it failed for.
+    pub fn new(message: Message<'_>, stage: Stage, place: String, reason: String) -> Self {
+        Self {
+            partition: TopicPartition { topic: Arc::clone(message.topic), partition: message.partition },
+            offset: message.offset,
+            timestamp_ms: message.timestamp_ms,
+            key: message.key.map(<[u8]>::to_vec),
+            headers: message.headers.to_vec(),
+            payload: message.payload.map(<[u8]>::to_vec),
+            stage,
+            place,
+            reason,
+        }
+    }
+}
+
+/// The messages of a trigger as Arrow: `batch` in SQL, and what could not be decoded.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// One row a decoded message, in topic, partition, offset order.
+    pub batch: RecordBatch,
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// What the views made of one batch.
+#[derive(Clone, Debug, Default)]
+pub struct ViewResults {
+    /// The rows of each output, in the order the outputs are configured in.
+    pub outputs: Vec<Vec<RecordBatch>>,
+    /// For each computed view, in the order of computing: name, rows, time.
+    pub views: Vec<ViewTiming>,
+}
+
+/// What one view cost in one batch.
+#[derive(Clone, Debug)]
+pub struct ViewTiming {
+    pub view: Arc<str>,
+    pub rows: usize,
+    pub elapsed: Duration,
+}
+
+/// Everything that one transaction writes.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// In topic, partition order.
+    pub advances: Vec<Advance>,
+    /// The rows of each output, in the order the outputs are configured in.
+    pub outputs: Vec<Vec<RecordBatch>>,
+    pub dead_letters: Vec<DeadLetter>,
+}

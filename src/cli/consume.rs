@@ -1,0 +1,218 @@
+//! `consume`: topic -> console. It reads beside the job, not as a member of its group, and stores nothing.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+
+use super::failure::Failure;
+use super::terminal;
+use crate::batch::{Headers, Message, MessagesBuilder};
+use crate::config::Config;
+use crate::database::json;
+use crate::decode::Decoder;
+use crate::source::{base_config, refused};
+
+/// Print the messages of a topic, decoded.
+///
+/// Each message is one JSON object a line: the fields of the Avro record, then where the message stands
+/// (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers). Dates, times and
+/// decimals are written as people write them, enums by name, bytes as base64. A message that cannot be decoded is
+/// named on stderr, with the reason.
+///
+/// It goes on until Ctrl-C, or until `--count` messages were printed. Nothing is stored, and the job's group does
+/// not notice.
+///
+///     realtime-processor consume --count 5
+///     realtime-processor consume --from end --format table
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Arguments {
+    /// The topic to read, if not the topics of the configuration.
+    #[arg(long, value_name = "T")]
+    topic: Option<String>,
+    /// Where to start in each partition: `beginning`, `end`, or an offset.
+    #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_from)]
+    from: Offset,
+    /// End after so many messages.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// One JSON object a line, or tables for people.
+    #[arg(long, value_enum, default_value = "json")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Json,
+    Table,
+}
+
+/// Messages printed at once.
+const PRINTED_AT_ONCE_MAX: usize = 1000;
+/// How long messages are collected before they are printed.
+const COLLECT_WAIT: Duration = Duration::from_millis(20);
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+fn parse_from(text: &str) -> Result<Offset, String> {
+    match text {
+        "beginning" => Ok(Offset::Beginning),
+        "end" => Ok(Offset::End),
+        number => number
+            .parse::<i64>()
+            .ok()
+            .filter(|offset| *offset >= 0)
+            .map(Offset::Offset)
+            .ok_or_else(|| "expected `beginning`, `end` or an offset".to_owned()),
+    }
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let mut decoder = Decoder::new(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let topics = match &arguments.topic {
+        Some(topic) => std::slice::from_ref(topic),
+        None => config.kafka.topics.as_slice(),
+    };
+    let consumer = connect(&config, topics, arguments.from)?;
+    let mut left = arguments.count;
+    while left != Some(0) {
+        let at_once = left.map_or(PRINTED_AT_ONCE_MAX, |left| {
+            usize::try_from(left).unwrap_or(usize::MAX).min(PRINTED_AT_ONCE_MAX)
+        });
+        let messages = collect(&consumer, at_once)?.finish();
+        if messages.is_empty() {
+            continue;
+        }
+        let decoded = decoder.decode(&messages).map_err(|error| Failure::failed(error.to_string()))?;
+        for letter in &decoded.dead_letters {
+            let (partition, offset) = (&letter.partition, letter.offset);
+            terminal::say(&format!("{partition}@{offset}: {}: {}", letter.place, letter.reason));
+        }
+        match print(&decoded.batch, arguments.format) {
+            // Whoever reads the pipe has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
+        }
+        left = left.map(|left| left.saturating_sub(messages.len() as u64));
+    }
+    Ok(())
+}
+
+fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer, Failure> {
+    let mut client = base_config(&config.kafka);
+    client
+        .set("group.id", format!("{}-consume", config.job))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed");
+    let consumer: BaseConsumer =
+        client.create().map_err(|error| Failure::failed(refused(error).to_string()))?;
+    let mut assignment = TopicPartitionList::new();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX).map_err(|error| {
+            let server = &config.kafka.server;
+            Failure::failed(format!("no Kafka broker answers at {server}: {error}\nhint: is it running?"))
+        })?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions: Vec<i32> = partitions.map(|partition| partition.id()).collect();
+        if partitions.is_empty() {
+            return Err(Failure::failed(format!(
+                "the topic {topic} does not exist\nhint: create it, or send a first message to it"
+            )));
+        }
+        for partition in partitions {
+            assignment
+                .add_partition_offset(topic, partition, from)
+                .map_err(|error| Failure::failed(format!("{topic}[{partition}]: {error}")))?;
+        }
+    }
+    consumer.assign(&assignment).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(consumer)
+}
+
+/// The messages that arrive together, at most `most`.
+fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Failure> {
+    let mut builder = MessagesBuilder::default();
+    let mut wait = Duration::from_millis(500);
+    while builder.len() < most {
+        match consumer.poll(wait) {
+            None if builder.is_empty() => {}
+            None => break,
+            Some(Ok(message)) => {
+                push(&mut builder, &message);
+                wait = COLLECT_WAIT;
+            }
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                return Err(Failure::failed(format!("Kafka: {code}")));
+            }
+            Some(Err(error)) => tracing::warn!("Kafka: {error}"),
+        }
+    }
+    Ok(builder)
+}
+
+fn push(builder: &mut MessagesBuilder, message: &BorrowedMessage<'_>) {
+    let headers: Headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    });
+    builder.push(Message {
+        topic: &Arc::from(message.topic()),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: match message.timestamp() {
+            Timestamp::NotAvailable => None,
+            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+        },
+        key: message.key(),
+        payload: message.payload(),
+        headers: &headers,
+    });
+}
+
+fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {
+    if batch.num_rows() == 0 {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Table => {
+            let table = pretty_format_batches(std::slice::from_ref(batch)).map_err(io::Error::other)?;
+            writeln!(out, "{table}")?;
+        }
+        Format::Json => {
+            let mut lines = String::new();
+            for row in 0..batch.num_rows() {
+                write_row(&mut lines, batch, row);
+            }
+            out.write_all(lines.as_bytes())?;
+        }
+    }
+    out.flush()
+}
+
+/// One row as a JSON object on a line. A value that JSON cannot carry (NaN, an infinity) is written as null.
+fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
+    out.push('{');
+    for (index, (field, column)) in batch.schema_ref().fields().iter().zip(batch.columns()).enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        json::string(out, field.name());
+        out.push(':');
+        let start = out.len();
+        if json::write(out, column, row).is_err() {
+            out.truncate(start);
+            out.push_str("null");
+        }
+    }
+    out.push_str("}\n");
+}

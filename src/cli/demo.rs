@@ -1,0 +1,183 @@
+//! `demo`: the whole program in one process, with nothing installed: a broker (librdkafka's mock), a database
+//! (SQLite) and the job, over real messages by the real path. It leaves a small project behind to go on with.
+
+mod project;
+mod shown;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+
+use super::failure::Failure;
+use super::progress::{Progress, Style};
+use super::samples::{CUSTOMERS, Movements};
+use super::sender::Sender;
+use super::{job, signals, terminal};
+use crate::avro::Encoder;
+use crate::config::{Config, read_duration};
+use crate::database::Address;
+
+/// Show the job working: broker, database and job in this one process.
+///
+/// Nothing has to be installed. Sample movements of bank customers are sent to a broker inside this process,
+/// classified by the SQL files of the project, and written to a SQLite file, which stays. A few broken messages are
+/// among them: they become dead letters.
+///
+/// The demo writes its project (config.yaml, sql, schemas, data) into a folder, where it does not stand already:
+/// change the SQL there and run the demo again with `--dir`.
+///
+///     realtime-processor demo
+///     realtime-processor demo --for 10s --rate 2000 --dir my-project
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Arguments {
+    /// How long messages are sent.
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    time: Duration,
+    /// End after so many messages, if that is sooner.
+    #[arg(long, value_name = "N")]
+    messages: Option<u64>,
+    /// Messages a second.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    rate: u32,
+    /// The folder of the project; a new one in the folder for temporary files if not given.
+    #[arg(long, value_name = "D")]
+    dir: Option<PathBuf>,
+}
+
+const TOPIC: &str = "customer_movements";
+const PARTITIONS: i32 = 4;
+/// One message in so many is broken.
+const BROKEN_EVERY: u64 = 250;
+/// What is sent may be so many messages ahead of what is committed: the mock broker keeps only 5 MiB a partition.
+const AHEAD_MAX: u64 = 20_000;
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    read_duration(text).ok_or_else(|| "expected a time with its unit, such as 20s or 1m".to_owned())
+}
+
+/// What the sender and the job know of each other.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    committed: AtomicU64,
+    is_sent: AtomicBool,
+}
+
+impl Counts {
+    fn is_done(&self) -> bool {
+        self.is_sent.load(Ordering::Acquire)
+            && self.committed.load(Ordering::Acquire) >= self.sent.load(Ordering::Acquire)
+    }
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let broker = MockCluster::new(1).map_err(|error| Failure::failed(format!("no broker: {error}")))?;
+    broker
+        .create_topic(TOPIC, PARTITIONS, 1)
+        .map_err(|error| Failure::failed(format!("no topic in the demo's broker: {error}")))?;
+    let dir = arguments.dir.clone().unwrap_or_else(project::new_folder);
+    project::write(&dir)
+        .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", dir.display())))?;
+    let mut config = Config::load(&dir.join("config.yaml"))?;
+    config.database = Address::Sqlite { path: dir.join("data/realtime.db") };
+    config.kafka.server = broker.bootstrap_servers();
+    config.kafka.topics = vec![TOPIC.to_owned()];
+    // Each demo has a broker of its own, so its offsets start anew; the rows of earlier ones stay.
+    config.job = format!("demo-{}", project::stamp());
+    let (asked, stop) = signals::stop_on_signals()?;
+    let engine = job::open(&config, false, stop.clone()).await?;
+    terminal::say(&format!(
+        "Sending {} movements a second for {:?}, in {}.",
+        arguments.rate,
+        arguments.time,
+        dir.display()
+    ));
+
+    let counts = Arc::new(Counts::default());
+    let sender = start_sender(&config, arguments, &counts, stop.clone())?;
+    let style = if terminal::is_watched() { Style::Bar } else { Style::None };
+    let mut progress = Progress::new(style);
+    let watcher = tokio::spawn({
+        let (counts, asked) = (Arc::clone(&counts), Arc::clone(&asked));
+        async move {
+            while !counts.is_done() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            asked.ask();
+        }
+    });
+    let ended = engine
+        .run(&mut |report| {
+            counts.committed.fetch_add(report.messages as u64, Ordering::Release);
+            progress.show(report);
+        })
+        .await;
+    watcher.abort();
+    progress.finish(false);
+    ended?;
+    let sent = tokio::task::spawn_blocking(move || sender.join()).await;
+    match sent {
+        Ok(Ok(sent)) => sent.map_err(Failure::failed)?,
+        _ => return Err(Failure::failed("the demo's sender ended without an answer")),
+    }
+    shown::show(&config, &dir).await
+}
+
+type SenderThread = std::thread::JoinHandle<Result<(), String>>;
+
+/// Sends sample movements from a thread of its own.
+fn start_sender(
+    config: &Config,
+    arguments: &Arguments,
+    counts: &Arc<Counts>,
+    stop: crate::engine::Stop,
+) -> Result<SenderThread, Failure> {
+    let encoder =
+        Encoder::for_config(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let mut sender = Sender::connect(&config.kafka, TOPIC, Some(arguments.rate)).map_err(Failure::failed)?;
+    let (time, messages) = (arguments.time, arguments.messages.unwrap_or(u64::MAX));
+    let counts = Arc::clone(counts);
+    let started = Instant::now();
+    let send = move || {
+        let mut movements = Movements::new(CUSTOMERS, project::stamp());
+        let mut payload = Vec::new();
+        let mut sent = 0;
+        while sent < messages && started.elapsed() < time && !stop.is_asked() {
+            if sent.saturating_sub(counts.committed.load(Ordering::Acquire)) > AHEAD_MAX {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+            let movement = movements.next();
+            payload.clear();
+            encode(&encoder, &movement, &mut payload)?;
+            sent += 1;
+            if sent % BROKEN_EVERY == 0 {
+                payload.truncate(payload.len() / 2);
+            }
+            sender.send(Some(movement.customer.to_string().as_bytes()), &payload)?;
+            counts.sent.store(sent, Ordering::Release);
+        }
+        let finished = sender.finish(&|_| {}).map(|_| ());
+        counts.is_sent.store(true, Ordering::Release);
+        finished
+    };
+    std::thread::Builder::new()
+        .name("demo-sender".into())
+        .spawn(send)
+        .map_err(|error| Failure::failed(format!("no thread for the demo's sender: {error}")))
+}
+
+fn encode(
+    encoder: &Encoder,
+    movement: &super::samples::Movement,
+    payload: &mut Vec<u8>,
+) -> Result<(), String> {
+    let mut json = Vec::new();
+    movement.write_json(&mut json).map_err(|error| error.to_string())?;
+    let value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    encoder.encode(&value, payload).map_err(|error| format!("schemas/customer.avsc does not fit: {error}"))
+}

@@ -1,0 +1,55 @@
+//! How a command failed: what is said on stderr, and the exit code.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+
+/// A failed command.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: Code,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// The work failed, or a server could not be reached.
+    Failed = 1,
+    /// Configuration, schema or SQL is wrong: `EX_CONFIG` of sysexits.h.
+    BadConfig = 78,
+}
+
+impl Failure {
+    /// The work failed, or a server could not be reached.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { code: Code::Failed, message: message.into() }
+    }
+
+    /// Configuration, schema or SQL is wrong. The message names each place itself.
+    pub fn bad_config(message: impl Into<String>) -> Self {
+        Self { code: Code::BadConfig, message: message.into() }
+    }
+
+    /// Says it on stderr.
+    pub fn report(self) -> ExitCode {
+        match self.code {
+            // Places of faults start their lines, so that editors find them.
+            Code::BadConfig => super::terminal::say(&self.message),
+            Code::Failed => super::terminal::say(&format!("error: {}", self.message)),
+        }
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::bad_config(error.to_string())
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line: what was typed becomes one command, and what became of it an exit code. Each command is a
+//! file here, and thin: it builds the parts from the configuration and lets them work.
+
+mod consume;
+mod demo;
+mod failure;
+mod generate;
+mod job;
+mod produce;
+mod progress;
+mod run;
+mod samples;
+mod sender;
+mod signals;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use failure::Failure;
+
+/// Kafka to MySQL in columnar micro-batches: Avro messages, SQL files, exactly once.
+///
+/// A job reads Avro messages from Kafka, turns each batch of them into an Arrow table called `batch`, runs the
+/// SQL files of the folder `sql` over it, joined with reference tables, and writes the rows of its outputs to
+/// MySQL, MariaDB or SQLite. Rows, dead letters and Kafka offsets are stored in one transaction, so every
+/// message counts exactly once, whatever is killed, and whenever.
+///
+/// Start with `realtime-processor demo`: it needs nothing installed.
+#[derive(Debug, Parser)]
+#[command(name = "realtime-processor", version, max_term_width = 100, after_long_help = EXIT_CODES)]
+struct Arguments {
+    /// The configuration file. Paths in it are relative to its folder.
+    #[arg(long, value_name = "FILE", default_value = "config.yaml", global = true)]
+    config: PathBuf,
+    /// How log lines on stderr are written.
+    ///
+    /// The variable RUST_LOG says which are: `info` if it is not set, `debug` for more.
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    log: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   the job or a command failed, or a server could not be reached
+  2   bad command line
+  78  bad configuration, schema or SQL, found before the first message
+
+Results go to stdout, everything else to stderr.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Demo(demo::Arguments),
+    Produce(produce::Arguments),
+    Consume(consume::Arguments),
+    Generate(generate::Arguments),
+}
+
+/// Reads the command line, runs the command, and says with what code the process ends.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    terminal::start_log(arguments.log);
+    let config = &arguments.config;
+    let ended = match arguments.command {
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Run(arguments) => block_on(run::run(config, &arguments)),
+        Command::Demo(arguments) => block_on(demo::run(&arguments)),
+        Command::Produce(arguments) => produce::run(config, &arguments),
+        Command::Consume(arguments) => consume::run(config, &arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Threads of the runtime: one computes while the other writes.
+const WORKER_THREADS: usize = 2;
+
+fn block_on(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads for the program: {error}")))?;
+    let ended = runtime.block_on(future);
+    // Why: a thread that waits for a server must not keep a finished program alive.
+    runtime.shutdown_background();
+    ended
+}

@@ -1,0 +1,148 @@
+//! `produce`: a JSON file -> Avro -> topic. Every record is checked before the first is sent, and the command
+//! ends only when every message is acknowledged.
+
+mod records;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::failure::Failure;
+use super::sender::Sender;
+use super::terminal;
+use crate::avro::Encoder;
+use crate::config::Config;
+use records::Records;
+
+/// Send the records of a JSON file to the topic, as Avro.
+///
+/// FILE holds a JSON array, an object that holds one array, or JSON lines; `-` reads stdin. Every record is
+/// checked against `avro_schema` before the first is sent: what does not fit is named by record and field, and
+/// then nothing is sent. The command ends when every message is acknowledged by all replicas.
+///
+///     realtime-processor produce data/customers.json
+///     realtime-processor produce movements.jsonl --rate 1000 --key customer
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Arguments {
+    /// The file to send; `-` for stdin.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The topic to send to, if not the first `kafka_topic` of the configuration.
+    #[arg(long, value_name = "T")]
+    topic: Option<String>,
+    /// Messages a second, at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// The field whose value becomes the message's key; `customer` if not given, where the schema has it.
+    ///
+    /// Messages of one key stay in order, in one partition.
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+}
+
+/// Faults of records that are shown before the rest is only counted.
+const FAULTS_SHOWN_MAX: usize = 10;
+
+pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let encoder =
+        Encoder::for_config(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let key = key_field(&encoder, arguments.key.as_deref())?;
+    let topic = arguments.topic.as_deref().or(config.kafka.topics.first().map(String::as_str));
+    let topic = topic.unwrap_or_default();
+    let name = arguments.file.display().to_string();
+    let text = records::read(&arguments.file)
+        .map_err(|error| Failure::failed(format!("{name} cannot be read: {error}")))?;
+    let records = Records::parse(&text, &|name| encoder.field_names().any(|field| field == name))
+        .map_err(|error| Failure::failed(format!("{name}:{error}")))?;
+    check(&name, &records, &encoder)?;
+
+    let bar = progress_bar(records.len());
+    let mut sender = Sender::connect(&config.kafka, topic, arguments.rate).map_err(Failure::failed)?;
+    let mut payload = Vec::new();
+    for record in records.iter() {
+        let value = parse(record.json).map_err(Failure::failed)?;
+        payload.clear();
+        // Invariant: the same record was encoded a moment ago.
+        encoder.encode(&value, &mut payload).map_err(|error| Failure::failed(error.to_string()))?;
+        let key = key.as_deref().and_then(|field| key_of(&value, field));
+        sender.send(key.as_deref(), &payload).map_err(Failure::failed)?;
+        bar.set_position(sender.acknowledged());
+    }
+    let sent = sender.finish(&|acknowledged| bar.set_position(acknowledged)).map_err(Failure::failed)?;
+    bar.finish_and_clear();
+    tracing::info!("{sent} messages sent to {topic}, all acknowledged");
+    Ok(())
+}
+
+/// The field whose value is the key.
+fn key_field(encoder: &Encoder, wanted: Option<&str>) -> Result<Option<String>, Failure> {
+    let has = |name: &str| encoder.field_names().any(|field| field == name);
+    match wanted {
+        None => Ok(has("customer").then(|| "customer".to_owned())),
+        Some(name) if has(name) => Ok(Some(name.to_owned())),
+        Some(name) => {
+            let nearest = crate::config::nearest(name, encoder.field_names());
+            let hint = nearest.map_or_else(
+                || format!("its fields are {}", encoder.field_names().collect::<Vec<_>>().join(", ")),
+                |right| format!("did you mean `{right}`?"),
+            );
+            Err(Failure::failed(format!("--key {name}: the schema has no such field\nhint: {hint}")))
+        }
+    }
+}
+
+/// The key's bytes: the value as text, as JSON where it is no scalar. No key where the value is null.
+fn key_of(record: &Value, field: &str) -> Option<Vec<u8>> {
+    match record.get(field)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone().into_bytes()),
+        other => Some(other.to_string().into_bytes()),
+    }
+}
+
+fn parse(json: &RawValue) -> Result<Value, String> {
+    serde_json::from_str(json.get()).map_err(|error| error.to_string())
+}
+
+/// Encodes every record once and throws the bytes away.
+fn check(file: &str, records: &Records<'_>, encoder: &Encoder) -> Result<(), Failure> {
+    let mut payload = Vec::new();
+    let mut shown = Vec::new();
+    let mut faults = 0_usize;
+    for (index, record) in records.iter().enumerate() {
+        payload.clear();
+        let checked = parse(record.json)
+            .and_then(|value| encoder.encode(&value, &mut payload).map_err(|error| error.to_string()));
+        if let Err(error) = checked {
+            faults += 1;
+            if shown.len() < FAULTS_SHOWN_MAX {
+                shown.push(format!("{file}:{}: record {}: {error}", record.line, index + 1));
+            }
+        }
+    }
+    if faults == 0 {
+        return Ok(());
+    }
+    if faults > shown.len() {
+        shown.push(format!("and {} more", faults - shown.len()));
+    }
+    let of = records.len();
+    shown.push(format!("hint: {faults} of {of} records do not fit the schema; nothing was sent"));
+    Err(Failure::failed(shown.join("\n")))
+}
+
+fn progress_bar(records: usize) -> ProgressBar {
+    let bar = terminal::live().add(ProgressBar::new(records as u64));
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} acknowledged, {per_sec}, {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,198 @@
+//! What `run` shows of the batches it commits: a live line for people, one JSON object a batch for tools, and
+//! at the end where the time went.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+use super::terminal;
+use crate::engine::{PartitionProgress, Report};
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Style {
+    /// One live line on stderr.
+    Bar,
+    /// One JSON object a batch on stdout.
+    Json,
+    None,
+}
+
+/// Shows each batch and sums them up.
+#[derive(Debug)]
+pub(super) struct Progress {
+    style: Style,
+    bar: ProgressBar,
+    started: Instant,
+    totals: Totals,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    batches: u64,
+    messages: u64,
+    dead_letters: u64,
+    poll: Duration,
+    decode: Duration,
+    sql: Duration,
+    commit: Duration,
+    views: BTreeMap<Arc<str>, (usize, Duration)>,
+}
+
+impl Progress {
+    pub fn new(style: Style) -> Self {
+        let bar = if style == Style::Bar {
+            let bar = terminal::live().add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner:.green} {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_message("waiting for messages");
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self { style, bar, started: Instant::now(), totals: Totals::default() }
+    }
+
+    /// Shows one committed batch.
+    pub fn show(&mut self, report: &Report) {
+        self.totals.add(report);
+        match self.style {
+            Style::Bar => {
+                self.bar.set_message(self.line(report));
+                self.bar.tick();
+            }
+            Style::Json => {
+                let mut out = std::io::stdout().lock();
+                // Why: a reader that went away must not end the job.
+                let _ = writeln!(out, "{}", json_of(report)).and_then(|()| out.flush());
+            }
+            Style::None => {}
+        }
+    }
+
+    fn line(&self, report: &Report) -> String {
+        let now = SystemTime::now();
+        let (_, lag_seconds) = report.lag(now);
+        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        // Why: a rate for people, never negative.
+        let rate = (self.totals.messages as f64 / seconds) as u64;
+        format!(
+            "{} messages, {}/s, lag {:.1} s, last commit {} ({:.1} ms), dead letters {}",
+            HumanCount(self.totals.messages),
+            HumanCount(rate),
+            lag_seconds,
+            DateTime::<Utc>::from(now).format("%H:%M:%S"),
+            report.durations.commit.as_secs_f64() * 1e3,
+            HumanCount(self.totals.dead_letters),
+        )
+    }
+
+    /// Ends the live line and says what was done.
+    pub fn finish(&self, with_timings: bool) {
+        self.bar.finish_and_clear();
+        let Totals { batches, messages, dead_letters, .. } = &self.totals;
+        let seconds = self.started.elapsed().as_secs_f64();
+        tracing::info!(messages, batches, dead_letters, "done after {seconds:.1} s");
+        if with_timings {
+            terminal::say(&self.totals.table(self.started.elapsed()));
+        }
+    }
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.batches += 1;
+        self.messages += report.messages as u64;
+        self.dead_letters += report.dead_letters as u64;
+        self.poll += report.durations.poll;
+        self.decode += report.durations.decode;
+        self.sql += report.durations.sql;
+        self.commit += report.durations.commit;
+        for view in &report.views {
+            let (rows, elapsed) = self.views.entry(Arc::clone(&view.view)).or_default();
+            *rows += view.rows;
+            *elapsed += view.elapsed;
+        }
+    }
+
+    /// Where the time went. Commits overlap the other stages, so the parts may add up to more than the whole.
+    fn table(&self, elapsed: Duration) -> String {
+        let mut lines = format!("{:<40} {:>14} {:>12} {:>8}\n", "stage", "rows", "seconds", "share");
+        let mut line = |name: &str, rows: u64, spent: Duration| {
+            let share = 100.0 * spent.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
+            let rows = HumanCount(rows).to_string();
+            lines += &format!("{name:<40} {rows:>14} {:>12.3} {share:>7.1}%\n", spent.as_secs_f64());
+        };
+        line("poll (waiting for messages)", self.messages, self.poll);
+        line("decode", self.messages, self.decode);
+        line("sql (views and look-ups)", self.messages, self.sql);
+        for (view, (rows, spent)) in &self.views {
+            line(&format!("  {view}"), *rows as u64, *spent);
+        }
+        line("commit (beside the next batch)", self.messages, self.commit);
+        line("all", self.messages, elapsed);
+        lines.truncate(lines.trim_end().len());
+        lines
+    }
+}
+
+/// One batch with the field names of Spark's `StreamingQueryProgress`.
+fn json_of(report: &Report) -> Value {
+    let per_second = |duration: Duration| {
+        let seconds = duration.as_secs_f64();
+        #[allow(clippy::cast_precision_loss)] // Why: a rate.
+        if seconds > 0.0 { json!(report.messages as f64 / seconds) } else { json!(0.0) }
+    };
+    let ms = |duration: Duration| json!((duration.as_secs_f64() * 1e6).round() / 1e3);
+    let durations = &report.durations;
+    let outputs: Map<String, Value> =
+        report.outputs.iter().map(|(view, rows)| (view.to_string(), json!(rows))).collect();
+    json!({
+        "batchId": report.batch_id,
+        "timestamp": DateTime::<Utc>::from(report.started_at).to_rfc3339_opts(SecondsFormat::Millis, true),
+        "numInputRows": report.messages,
+        "inputRowsPerSecond": per_second(report.interval),
+        "processedRowsPerSecond": per_second(durations.total),
+        "durationMs": {
+            "poll": ms(durations.poll),
+            "decode": ms(durations.decode),
+            "sql": ms(durations.sql),
+            "commit": ms(durations.commit),
+            "total": ms(durations.total),
+        },
+        "sources": sources(report),
+        "outputs": outputs,
+        "deadLetters": report.dead_letters,
+    })
+}
+
+/// One object a topic; offsets and lag by partition.
+fn sources(report: &Report) -> Vec<Value> {
+    let now = SystemTime::now();
+    let mut topics: BTreeMap<&str, Vec<&PartitionProgress>> = BTreeMap::new();
+    for partition in &report.partitions {
+        topics.entry(&partition.partition.topic).or_default().push(partition);
+    }
+    let by_partition = |partitions: &[&PartitionProgress], value: &dyn Fn(&PartitionProgress) -> Value| {
+        let values = partitions.iter().map(|p| (p.partition.partition.to_string(), value(p)));
+        Value::Object(values.collect())
+    };
+    let describe = |(topic, partitions): (&str, Vec<&PartitionProgress>)| {
+        json!({
+            "topic": topic,
+            "startOffset": by_partition(&partitions, &|p| json!(p.start_offset)),
+            "endOffset": by_partition(&partitions, &|p| json!(p.end_offset)),
+            "latestOffset": by_partition(&partitions, &|p| json!(p.latest_offset)),
+            "lagMessages": by_partition(&partitions, &|p| json!(p.lag_messages())),
+            "lagSeconds": by_partition(&partitions, &|p| json!(p.lag_seconds(now))),
+        })
+    };
+    topics.into_iter().map(describe).collect()
+}

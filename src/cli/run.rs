@@ -1,0 +1,47 @@
+//! `run`: the job.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use super::progress::{Progress, Style};
+use super::{job, signals, terminal};
+use crate::config::Config;
+
+/// Run the job: Kafka -> SQL -> database, exactly once.
+///
+/// Everything is checked before the first message is read: configuration, schema, SQL, tables and topics.
+/// Then the job runs until it is told to stop. It may be ended in any way and started again: it goes on where
+/// its last commit was. Started several times with the same `job`, the instances share the partitions.
+///
+/// Ctrl-C or SIGTERM: the batch in hand is finished and committed, then the job leaves; a second one leaves at
+/// once, and nothing is lost either. A database or broker that goes away is waited for.
+///
+///     realtime-processor run
+///     realtime-processor run --until-caught-up --timings
+///     realtime-processor run --progress json | jq .processedRowsPerSecond
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Arguments {
+    /// End with exit code 0 when every partition was read up to the end it had at the start.
+    #[arg(long)]
+    until_caught_up: bool,
+    /// How progress is shown: `bar` is one live line on stderr, `json` one object a batch on stdout.
+    ///
+    /// Without it: `bar` on a terminal, `none` elsewhere.
+    #[arg(long, value_enum)]
+    progress: Option<Style>,
+    /// Say at the end where the time went, stage by stage and view by view.
+    #[arg(long)]
+    timings: bool,
+}
+
+pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let (_asked, stop) = signals::stop_on_signals()?;
+    let engine = job::open(&config, arguments.until_caught_up, stop).await?;
+    let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
+    let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
+    let ended = engine.run(&mut |report| progress.show(report)).await;
+    progress.finish(arguments.timings);
+    Ok(ended?)
+}

@@ -1,0 +1,35 @@
+//! Ctrl-C and SIGTERM: the first asks the job to finish the batch in hand, the second ends the process.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::Failure;
+use crate::engine::{Stop, StopSender};
+
+/// What a shell reports for a process ended by SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// A wish to stop that the signals express; `also` expresses it too.
+pub(super) fn stop_on_signals() -> Result<(std::sync::Arc<StopSender>, Stop), Failure> {
+    let refused = |error| Failure::failed(format!("signals cannot be received: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    let (sender, stop) = Stop::new();
+    let sender = std::sync::Arc::new(sender);
+    let asked = std::sync::Arc::clone(&sender);
+    tokio::spawn(async move {
+        let mut is_first = true;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if !is_first {
+                std::process::exit(INTERRUPTED);
+            }
+            is_first = false;
+            tracing::info!("stopping after the batch in hand; once more to leave at once");
+            asked.ask();
+        }
+    });
+    Ok((sender, stop))
+}

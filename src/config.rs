@@ -1,0 +1,481 @@
+//! The configuration: the YAML as written becomes a [`Config`] whose fields were checked once and are trusted
+//! from then on. All faults of a file are found in one reading, each with its line, what was found and what is
+//! allowed.
+
+mod read;
+mod relations;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::database::Address;
+use read::{Section, list_of_texts};
+pub(crate) use read::{nearest, read_duration};
+use relations::{accounts_by_default, read_outputs, read_reference_tables};
+use yaml::{Node, Value};
+
+/// Where `${NAME}` is looked up when nothing else is said.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// One fault of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// From 1; 0 where no line is to blame.
+    pub line: usize,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    fn new(line: usize, message: impl Into<String>) -> Self {
+        Self { line, message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Everything that is wrong with a configuration file, in the order of its lines.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct ConfigError {
+    pub file: PathBuf,
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        for (index, fault) in self.faults.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            match fault.line {
+                0 => write!(f, "{end}{file}: error: {}", fault.message)?,
+                line => write!(f, "{end}{file}:{line}: error: {}", fault.message)?,
+            }
+            if let Some(hint) = &fault.hint {
+                write!(f, "\n  hint: {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A checked configuration. Paths are absolute or relative to the working directory, never to the file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from, for messages.
+    pub file: PathBuf,
+    pub kafka: KafkaConfig,
+    pub avro: AvroConfig,
+    /// The name offsets are stored under, and the consumer group.
+    pub job: String,
+    pub database: Address,
+    /// False: tables are checked and never created.
+    pub create_tables: bool,
+    /// The folder of the views.
+    pub sql: PathBuf,
+    pub trigger: TriggerConfig,
+    /// Bytes: covers librdkafka's queue, the batches in flight, held keys and the SQL memory pool.
+    pub memory_max: usize,
+    /// In the order of the file. An absent key stands for the shipped `accounts`.
+    pub reference_tables: Vec<ReferenceTableConfig>,
+    /// In the order of the file. `None`: the key is absent, and every view that no other view reads is
+    /// appended to the table of its name.
+    pub outputs: Option<Vec<OutputConfig>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// Bootstrap servers, `host:port` separated by commas.
+    pub server: String,
+    pub topics: Vec<String>,
+    pub starting_offsets: StartingOffsets,
+    /// A fixed name of this instance: Kafka's static membership.
+    pub instance: Option<String>,
+    /// Passed through to librdkafka.
+    pub properties: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartingOffsets {
+    Earliest,
+    Latest,
+}
+
+/// How payloads become rows.
+#[derive(Clone, Debug)]
+pub struct AvroConfig {
+    /// The reader's schema file: what `batch` has in SQL.
+    pub schema: PathBuf,
+    pub framing: Framing,
+    pub tombstones: Tombstones,
+}
+
+/// What stands before the Avro bytes of a payload, and so which schemas they may have been written with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Nothing. One writer's schema, the reader's where `None`.
+    Raw { writer_schema: Option<PathBuf> },
+    /// `C3 01` and the Rabin fingerprint of the writer's schema, which is the reader's or one of these.
+    SingleObject { writer_schemas: Vec<PathBuf> },
+    /// `00` and the schema's id, four bytes, big-endian.
+    Confluent { writer_schemas: BTreeMap<u32, PathBuf> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tombstones {
+    DeadLetter,
+    Skip,
+}
+
+#[derive(Clone, Debug)]
+pub struct TriggerConfig {
+    /// The least time between the starts of two triggers.
+    pub interval: Duration,
+    pub rows_max: usize,
+    pub bytes_max: usize,
+}
+
+/// Rows the job reads and does not write.
+#[derive(Clone, Debug)]
+pub struct ReferenceTableConfig {
+    pub name: String,
+    /// The line of the configuration file, from 1, for messages.
+    pub line: usize,
+    pub origin: TableOrigin,
+    /// The table's key columns; empty: the table is small and seen whole.
+    pub key: Vec<String>,
+    /// What the key equals: for each alternative, one place a key column. `batch` column names are written
+    /// alone, those of a view as `view.column`. Empty where `key` is empty; never empty otherwise.
+    pub matches: Vec<Vec<KeyPlace>>,
+    pub refresh_interval: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableOrigin {
+    /// A CSV or NDJSON file, told apart by its ending (`.csv`, `.tsv`; `.json`, `.jsonl`, `.ndjson`).
+    File { path: PathBuf, delimiter: u8 },
+    /// A table of the database.
+    Table(String),
+    /// A query over the database, in its own dialect.
+    Query(String),
+}
+
+/// A column that a table's key is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// `batch` or a view (or another keyed table).
+    pub relation: String,
+    pub column: String,
+}
+
+/// A view whose rows are written to a table.
+#[derive(Clone, Debug)]
+pub struct OutputConfig {
+    /// The view.
+    pub view: String,
+    /// The line of the configuration file, from 1, for messages; 0 for an output by default.
+    pub line: usize,
+    pub table: String,
+    pub mode: Mode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Append,
+    /// By these columns, never empty.
+    Upsert {
+        key: Vec<String>,
+    },
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+/// The most that a key which counts rows may say.
+const BATCH_ROWS_LIMIT: usize = 10_000_000;
+/// Below this, librdkafka's queue and one batch have no room.
+const MEMORY_LEAST: usize = 32 * MIB;
+/// MySQL's longest key of utf8mb4 text lies above this; Kafka's longest group name is not smaller.
+const JOB_LENGTH_MAX: usize = 190;
+
+/// Keys that later versions know.
+const LATER_KEYS: &[&str] = &[
+    "bulk_load",
+    "dead_letters_max_ratio",
+    "dead_letters_window",
+    "lost_data",
+    "reload",
+    "state_tables",
+    "write_connections",
+];
+
+/// librdkafka properties that the program must own: its guarantees rest on them.
+const OWNED_PROPERTIES: &[(&str, &str)] = &[
+    ("auto.offset.reset", "starting offsets are resolved and stored in the database: use `starting_offsets`"),
+    ("bootstrap.servers", "use `kafka_server`"),
+    ("enable.auto.commit", "offsets are stored in the database, in the transaction of their rows"),
+    ("enable.auto.offset.store", "offsets are stored in the database, in the transaction of their rows"),
+    ("enable.partition.eof", "the program needs it to know when it has caught up"),
+    ("group.id", "use `job`"),
+    ("group.instance.id", "use `instance`"),
+    ("isolation.level", "messages of aborted transactions must not be read"),
+    ("metadata.broker.list", "use `kafka_server`"),
+    ("partition.assignment.strategy", "the program takes part in cooperative rebalances"),
+    ("queued.max.messages.kbytes", "it is set from `memory_max`"),
+];
+
+impl Config {
+    /// Reads and checks `file`.
+    ///
+    /// # Errors
+    /// All faults of the file at once; one fault where it cannot be read.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read(file).map_err(|error| {
+            let fault = Fault::new(0, format!("the configuration cannot be read: {error}"));
+            let hint = "start in the folder of config.yaml, or name the file with --config";
+            ConfigError { file: file.to_owned(), faults: vec![fault.hint(hint)] }
+        })?;
+        let text = String::from_utf8(text).map_err(|error| {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+            let fault = Fault::new(line, "the configuration is not UTF-8");
+            ConfigError { file: file.to_owned(), faults: vec![fault] }
+        })?;
+        Self::parse(file, &text, &environment)
+    }
+
+    /// Checks `text`, which stands in `file`; `variable` gives the environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let failed = |mut faults: Vec<Fault>| {
+            faults.sort_by_key(|fault| fault.line);
+            ConfigError { file: file.to_owned(), faults }
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let root = yaml::parse(text, variable).map_err(failed)?;
+        let mut faults = Vec::new();
+        let section = Section::new("", &root).map_err(|fault| failed(vec![fault]))?;
+        let base = file.parent().unwrap_or(Path::new(""));
+        match read_config(file, base, section, &mut faults) {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(failed(faults)),
+        }
+    }
+}
+
+/// `None` only together with a fault.
+fn read_config(
+    file: &Path,
+    base: &Path,
+    mut section: Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Config> {
+    let kafka = read_kafka(&mut section);
+    let avro = read_avro(&mut section, base, faults);
+    let job_line = section.line_of("job");
+    let job = section.text("job").unwrap_or_else(|| "realtime-processor".into());
+    if job.len() > JOB_LENGTH_MAX || job.chars().any(char::is_control) {
+        let message = format!("job: found `{job}`, expected at most {JOB_LENGTH_MAX} printable bytes");
+        section.fault(Fault::new(job_line, message));
+    }
+    let database = read_database(&mut section, base);
+    let create_tables = section.boolean("create_tables", true);
+    let sql = section.path("sql", base).unwrap_or_else(|| base.join("sql"));
+    let trigger = TriggerConfig {
+        interval: section.duration("trigger_interval", Duration::ZERO),
+        rows_max: section.count("batch_rows_max", 100_000, BATCH_ROWS_LIMIT),
+        bytes_max: section.size("batch_bytes_max", 64 * MIB, 1),
+    };
+    let memory_max = section.size("memory_max", 256 * MIB, MEMORY_LEAST);
+    let reference_tables = match section.node("reference_tables") {
+        Some(node) => read_reference_tables(node, base, faults),
+        None => vec![accounts_by_default(base)],
+    };
+    let outputs = section.node("outputs").map(|node| read_outputs(node, faults));
+    section.finish(faults, LATER_KEYS);
+    Some(Config {
+        file: file.to_owned(),
+        kafka: kafka?,
+        avro: avro?,
+        job,
+        database: database?,
+        create_tables,
+        sql,
+        trigger,
+        memory_max,
+        reference_tables,
+        outputs,
+    })
+}
+
+fn read_kafka(section: &mut Section<'_>) -> Option<KafkaConfig> {
+    let server = section.required("kafka_server", "127.0.0.1:9092");
+    let line = section.line_of("kafka_topic");
+    let topics = section.texts("kafka_topic");
+    match &topics {
+        None => {
+            let fault = Fault::new(line, "the key `kafka_topic` is missing");
+            section.fault(fault.hint("for example `kafka_topic: customer_movements`"));
+        }
+        Some(topics) => {
+            for topic in topics.iter().filter(|topic| !is_topic(topic)) {
+                let message = format!(
+                    "kafka_topic: found `{topic}`, expected letters, digits, `.`, `_` and `-`, at most 249"
+                );
+                section.fault(Fault::new(line, message));
+            }
+        }
+    }
+    let starting_offsets = section.choice(
+        "starting_offsets",
+        &[("earliest", StartingOffsets::Earliest), ("latest", StartingOffsets::Latest)],
+        StartingOffsets::Earliest,
+    );
+    let instance = section.text("instance");
+    let properties = read_properties(section);
+    let mut topics = topics?;
+    topics.sort();
+    topics.dedup();
+    Some(KafkaConfig { server: server?, topics, starting_offsets, instance, properties })
+}
+
+/// Kafka's own rule for the names of topics.
+fn is_topic(name: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(is_legal)
+}
+
+fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    let Some(node) = section.node("kafka_properties") else { return properties };
+    let Value::Map(pairs) = &node.value else {
+        let message = format!("kafka_properties: found {}, expected a mapping of properties", node.found());
+        section.fault(Fault::new(node.line, message));
+        return properties;
+    };
+    for (key, value) in pairs {
+        let (Some(name), Some(text)) = (key.text(), value.text()) else {
+            let message = format!("kafka_properties: found {}, expected `name: value`", value.found());
+            section.fault(Fault::new(key.line, message));
+            continue;
+        };
+        match OWNED_PROPERTIES.iter().find(|(owned, _)| *owned == name) {
+            Some((_, why)) => {
+                let message = format!("kafka_properties: the program sets `{name}` itself");
+                section.fault(Fault::new(key.line, message).hint(*why));
+            }
+            None => {
+                properties.insert(name.to_owned(), text.to_owned());
+            }
+        }
+    }
+    properties
+}
+
+fn read_avro(section: &mut Section<'_>, base: &Path, faults: &mut Vec<Fault>) -> Option<AvroConfig> {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Raw,
+        SingleObject,
+        Confluent,
+    }
+    let schema = section.required("avro_schema", "schemas/customer.avsc").map(|path| base.join(path));
+    let kind = section.choice(
+        "avro_framing",
+        &[("raw", Kind::Raw), ("single_object", Kind::SingleObject), ("confluent", Kind::Confluent)],
+        Kind::Raw,
+    );
+    let line = section.line_of("avro_writer_schema");
+    let writer_schema = section.path("avro_writer_schema", base);
+    let writer_schemas = section.node("writer_schemas");
+    let tombstones = section.choice(
+        "tombstones",
+        &[("dead_letter", Tombstones::DeadLetter), ("skip", Tombstones::Skip)],
+        Tombstones::DeadLetter,
+    );
+    if writer_schema.is_some() && !matches!(kind, Kind::Raw) {
+        let fault = Fault::new(line, "avro_writer_schema goes with `avro_framing: raw` only");
+        section.fault(fault.hint("list the schemas under `writer_schemas`"));
+    }
+    let framing = match kind {
+        Kind::Raw => {
+            if let Some(node) = writer_schemas.filter(|node| !is_empty(node)) {
+                let fault = Fault::new(node.line, "writer_schemas: raw messages do not say their schema");
+                section.fault(fault.hint("name the one schema under `avro_writer_schema`"));
+            }
+            Framing::Raw { writer_schema }
+        }
+        Kind::SingleObject => {
+            let files = writer_schemas.filter(|node| !is_empty(node)).map(|node| {
+                list_of_texts(node).unwrap_or_else(|| {
+                    let message = format!("writer_schemas: found {}, expected a list of files", node.found());
+                    faults.push(Fault::new(node.line, message));
+                    Vec::new()
+                })
+            });
+            let files = files.unwrap_or_default();
+            Framing::SingleObject { writer_schemas: files.iter().map(|path| base.join(path)).collect() }
+        }
+        Kind::Confluent => {
+            let schemas = writer_schemas.map(|node| read_schema_ids(node, base, faults));
+            Framing::Confluent { writer_schemas: schemas.unwrap_or_default() }
+        }
+    };
+    Some(AvroConfig { schema: schema?, framing, tombstones })
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(pairs) => pairs.is_empty(),
+        Value::List(items) => items.is_empty(),
+        Value::Null | Value::Scalar(_) => false,
+    }
+}
+
+fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMap<u32, PathBuf> {
+    let mut schemas = BTreeMap::new();
+    let Value::Map(pairs) = &node.value else {
+        let message = format!("writer_schemas: found {}, expected `id: file` for each schema", node.found());
+        faults.push(Fault::new(node.line, message));
+        return schemas;
+    };
+    for (key, value) in pairs {
+        let id = key.text().and_then(|text| text.parse::<u32>().ok());
+        match (id, value.text()) {
+            (Some(id), Some(path)) => {
+                schemas.insert(id, base.join(path));
+            }
+            _ => {
+                let message =
+                    format!("writer_schemas: found {}: {}, expected `id: file`", key.found(), value.found());
+                faults.push(Fault::new(key.line, message));
+            }
+        }
+    }
+    schemas
+}
+
+fn read_database(section: &mut Section<'_>, base: &Path) -> Option<Address> {
+    let line = section.line_of("database");
+    let text = section.required("database", "mysql://user:password@127.0.0.1/bank")?;
+    match Address::parse(&text, base) {
+        Ok(address) => Some(address),
+        Err(problem) => {
+            section.fault(Fault::new(line, format!("database: {problem}")));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The two keys that name relations: the reference tables that views may join, and the outputs whose rows are
+//! written.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::read::{Section, list_of_texts};
+use super::yaml::{Node, Value};
+use super::{Fault, KeyPlace, Mode, OutputConfig, ReferenceTableConfig, TableOrigin};
+
+/// The table of the shipped views; opened only where a view reads it.
+pub(super) fn accounts_by_default(base: &Path) -> ReferenceTableConfig {
+    ReferenceTableConfig {
+        name: "accounts".into(),
+        line: 0,
+        origin: TableOrigin::File { path: base.join("data/accounts.csv"), delimiter: b',' },
+        key: vec!["customer_id".into()],
+        matches: vec![vec![KeyPlace { relation: "batch".into(), column: "customer".into() }]],
+        refresh_interval: REFRESH_INTERVAL,
+    }
+}
+
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
+pub(super) fn read_reference_tables(
+    node: &Node,
+    base: &Path,
+    faults: &mut Vec<Fault>,
+) -> Vec<ReferenceTableConfig> {
+    let mut tables = Vec::new();
+    for (name, node) in named(node, "reference_tables", faults) {
+        let path = format!("reference_tables.{name}");
+        match Section::new(&path, node) {
+            Ok(mut section) => {
+                if name == "batch" {
+                    section.fault(Fault::new(node.line, format!("{path}: `batch` names the messages")));
+                }
+                let table = read_reference_table(name, &mut section, base);
+                section.finish(faults, &[]);
+                tables.extend(table);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    tables
+}
+
+fn read_reference_table(name: &str, section: &mut Section<'_>, base: &Path) -> Option<ReferenceTableConfig> {
+    let line = section.line();
+    let file = section.path("file", base);
+    let table = section.text("table");
+    let query = section.text("query");
+    let delimiter =
+        section.value("delimiter", "one ASCII character, such as `;` or `\\t`", |text| match text {
+            "\\t" | "tab" => Some(b'\t'),
+            _ => <[u8; 1]>::try_from(text.as_bytes()).ok().map(|[byte]| byte).filter(u8::is_ascii),
+        });
+    let key = section.texts("key").unwrap_or_default();
+    let matches = section.node("matches");
+    let refresh_interval = section.duration("refresh_interval", REFRESH_INTERVAL);
+    let origin = match (file, table, query) {
+        (Some(path), None, None) => {
+            let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
+            let delimiter = delimiter.unwrap_or(if is_tsv { b'\t' } else { b',' });
+            Some(TableOrigin::File { path, delimiter })
+        }
+        (None, Some(table), None) => Some(TableOrigin::Table(table)),
+        (None, None, Some(query)) => Some(TableOrigin::Query(query)),
+        _ => {
+            let message = format!("{}: expected one of `file`, `table`, `query`", section.name("file"));
+            section.fault(Fault::new(line, message));
+            None
+        }
+    };
+    let matches = read_matches(section, matches, &key);
+    Some(ReferenceTableConfig {
+        name: name.to_owned(),
+        line,
+        origin: origin?,
+        key,
+        matches,
+        refresh_interval,
+    })
+}
+
+/// The alternatives a key is compared with; the key's own names where nothing is said.
+fn read_matches(section: &mut Section<'_>, node: Option<&Node>, key: &[String]) -> Vec<Vec<KeyPlace>> {
+    let Some(node) = node else {
+        let same_names = key.iter().map(|column| key_place(column)).collect::<Vec<_>>();
+        return if key.is_empty() { Vec::new() } else { vec![same_names] };
+    };
+    let alternatives: Option<Vec<Vec<String>>> = match &node.value {
+        Value::List(items) if items.iter().any(|item| matches!(item.value, Value::List(_))) => {
+            items.iter().map(list_of_texts).collect()
+        }
+        _ if key.len() > 1 => list_of_texts(node).map(|columns| vec![columns]),
+        _ => list_of_texts(node).map(|columns| columns.into_iter().map(|column| vec![column]).collect()),
+    };
+    let fits = |alternatives: &Vec<Vec<String>>| {
+        !key.is_empty() && alternatives.iter().all(|columns| columns.len() == key.len())
+    };
+    match alternatives.filter(fits) {
+        Some(alternatives) => alternatives
+            .into_iter()
+            .map(|columns| columns.iter().map(|column| key_place(column)).collect())
+            .collect(),
+        None => {
+            let message = format!(
+                "{}: found {}, expected one column for each of the {} column(s) of `key`, \
+                 or a list of such alternatives",
+                section.name("matches"),
+                node.found(),
+                key.len()
+            );
+            section.fault(Fault::new(node.line, message));
+            Vec::new()
+        }
+    }
+}
+
+fn key_place(text: &str) -> KeyPlace {
+    let (relation, column) = text.split_once('.').unwrap_or(("batch", text));
+    KeyPlace { relation: relation.to_owned(), column: column.to_owned() }
+}
+
+pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputConfig> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Word {
+        Append,
+        Upsert,
+    }
+    let mut outputs: Vec<OutputConfig> = Vec::new();
+    for (view, node) in named(node, "outputs", faults) {
+        let path = format!("outputs.{view}");
+        // An output of which nothing is said is appended to the table of its name.
+        let empty = Node { line: node.line, value: Value::Map(Vec::new()) };
+        let node = if matches!(node.value, Value::Null) { &empty } else { node };
+        let mut section = match Section::new(&path, node) {
+            Ok(section) => section,
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+        };
+        let table = section.text("table").unwrap_or_else(|| view.to_owned());
+        let word =
+            section.choice("mode", &[("append", Word::Append), ("upsert", Word::Upsert)], Word::Append);
+        let key = section.texts("key");
+        let mode = match (word, key) {
+            (Word::Append, None) => Mode::Append,
+            (Word::Upsert, Some(key)) => Mode::Upsert { key },
+            (Word::Append, Some(_)) => {
+                let fault = Fault::new(node.line, format!("{path}.key: rows that are appended have no key"));
+                section.fault(fault.hint("write `mode: upsert`, or take the key out"));
+                Mode::Append
+            }
+            (Word::Upsert, None) => {
+                let fault = Fault::new(node.line, format!("{path}: `mode: upsert` needs a `key`"));
+                section.fault(fault.hint("for example `key: [customer]`"));
+                Mode::Append
+            }
+        };
+        if let Some(other) = outputs.iter().find(|output| output.table == table) {
+            let message = format!("{path}.table: `{table}` is the table of outputs.{} already", other.view);
+            section.fault(Fault::new(node.line, message));
+        }
+        outputs.push(OutputConfig { view: view.to_owned(), line: node.line, table, mode });
+        section.finish(faults, &[]);
+    }
+    outputs
+}
+
+/// The entries of a mapping from names to anything.
+fn named<'a>(node: &'a Node, key: &str, faults: &mut Vec<Fault>) -> Vec<(&'a str, &'a Node)> {
+    let Value::Map(pairs) = &node.value else {
+        let message = format!("{key}: found {}, expected a mapping from names", node.found());
+        faults.push(Fault::new(node.line, message));
+        return Vec::new();
+    };
+    let mut entries = Vec::new();
+    for (name, node) in pairs {
+        match name.text() {
+            Some(text) => entries.push((text, node)),
+            None => {
+                faults.push(Fault::new(name.line, format!("{key}: found {}, expected a name", name.found())))
+            }
+        }
+    }
+    entries
+}

@@ -1,0 +1,219 @@
+//! One connection to either database, and a [`Link`] that opens it again when it is broken or was idle too long.
+//! Nothing here tries a statement twice: whether that is right only the caller knows.
+
+use std::time::{Duration, Instant};
+
+use super::column::{ColumnType, Dialect};
+use super::mysql::MySqlConnection;
+use super::sqlite::SqliteDatabase;
+use super::{Address, DatabaseError, Value};
+
+/// What a connection is for, which decides its session's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Short waits for locks, and a short life when idle, so that a frozen process holds no locks for long.
+    /// `create`: a SQLite file that is missing is created.
+    Write { create: bool },
+    /// Reading only.
+    Read,
+}
+
+/// What statements of a connection must stay below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Placeholders in one statement.
+    pub placeholders_max: usize,
+    /// Bytes of one statement that holds many rows.
+    pub statement_bytes_max: usize,
+    /// Bytes of one row, which then is a statement of its own.
+    pub row_bytes_max: usize,
+}
+
+/// An open connection.
+pub enum Connection {
+    MySql(Box<MySqlConnection>),
+    Sqlite(Box<SqliteDatabase>),
+}
+
+/// Takes one row that was read.
+pub type TakeRow<'f> = dyn FnMut(Vec<Value<'static>>) -> Result<(), DatabaseError> + Send + 'f;
+
+impl Connection {
+    /// Connects and sets the session up.
+    ///
+    /// # Errors
+    /// Infrastructure where the server is away; other where it refuses the user or the settings.
+    pub async fn open(address: &Address, purpose: Purpose) -> Result<Self, DatabaseError> {
+        match address {
+            Address::MySql(address) => {
+                MySqlConnection::open(address, purpose).await.map(|open| Self::MySql(Box::new(open)))
+            }
+            Address::Sqlite { path } => {
+                SqliteDatabase::open(path, purpose).await.map(|open| Self::Sqlite(Box::new(open)))
+            }
+        }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::MySql(connection) => connection.dialect(),
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    pub fn limits(&self) -> Limits {
+        match self {
+            Self::MySql(connection) => connection.limits(),
+            Self::Sqlite(database) => database.limits(),
+        }
+    }
+
+    /// Runs a statement without parameters or rows: `BEGIN`, `COMMIT`, DDL.
+    pub async fn run(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.run(sql).await,
+            Self::Sqlite(database) => database.run(sql).await,
+        }
+    }
+
+    /// Runs a statement that changes rows, prepared once and kept while there is room. Gives the number of rows
+    /// that it matched.
+    pub async fn execute(&mut self, sql: &str, parameters: Vec<Value<'_>>) -> Result<u64, DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.execute(sql, parameters).await,
+            Self::Sqlite(database) => database.execute(sql, parameters).await,
+        }
+    }
+
+    /// Runs a query and gives `take` each row as it comes.
+    pub async fn query_each(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value<'_>>,
+        take: &mut TakeRow<'_>,
+    ) -> Result<(), DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.query_each(sql, parameters, take).await,
+            Self::Sqlite(database) => database.query_each(sql, parameters, take).await,
+        }
+    }
+
+    /// Runs a query with few rows.
+    pub async fn query(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value<'_>>,
+    ) -> Result<Vec<Vec<Value<'static>>>, DatabaseError> {
+        let mut rows = Vec::new();
+        let mut take = |row| {
+            rows.push(row);
+            Ok(())
+        };
+        self.query_each(sql, parameters, &mut take).await?;
+        Ok(rows)
+    }
+
+    /// Names and types of a query's columns, without running it.
+    pub async fn describe(&mut self, sql: &str) -> Result<Vec<(String, ColumnType)>, DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.describe(sql).await,
+            Self::Sqlite(database) => database.describe(sql).await,
+        }
+    }
+
+    /// Has the server check a statement with placeholders: its tables, columns and the user's rights.
+    pub async fn prepare(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.prepare(sql).await,
+            Self::Sqlite(database) => database.prepare(sql).await,
+        }
+    }
+
+    /// Starts a transaction that will write.
+    pub async fn begin(&mut self) -> Result<(), DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.run("START TRANSACTION").await,
+            // Why: a transaction that starts as a reader can fail to become the writer half-way.
+            Self::Sqlite(database) => database.run("BEGIN IMMEDIATE").await,
+        }
+    }
+
+    pub async fn commit(&mut self) -> Result<(), DatabaseError> {
+        self.run("COMMIT").await
+    }
+
+    pub async fn rollback(&mut self) -> Result<(), DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.run("ROLLBACK").await,
+            Self::Sqlite(database) => database.rollback().await,
+        }
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        match self {
+            Self::MySql(connection) => connection.ping().await.is_ok(),
+            Self::Sqlite(_) => true,
+        }
+    }
+}
+
+/// An address with at most one connection behind it, opened when it is needed.
+pub struct Link {
+    address: Address,
+    purpose: Purpose,
+    connection: Option<Connection>,
+    last_used: Instant,
+    /// True from [`Link::ready`] to [`Link::done`]: a connection whose use was dropped half-way is not used again.
+    is_in_use: bool,
+}
+
+/// A connection that was idle for longer is asked whether it is still there. Below `wait_timeout`.
+const IDLE_BEFORE_PING: Duration = Duration::from_secs(10);
+
+impl Link {
+    /// A link that has not connected yet.
+    pub fn new(address: Address, purpose: Purpose) -> Self {
+        Self { address, purpose, connection: None, last_used: Instant::now(), is_in_use: false }
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The connection, opened if there is none that works. [`Link::done`] gives it back.
+    pub async fn ready(&mut self) -> Result<&mut Connection, DatabaseError> {
+        let mut kept = self.connection.take().filter(|_| !self.is_in_use);
+        if let Some(connection) = &mut kept
+            && self.last_used.elapsed() > IDLE_BEFORE_PING
+            && !connection.is_alive().await
+        {
+            tracing::debug!(database = %self.address.redacted(), "the idle connection was closed, connecting again");
+            kept = None;
+        }
+        let connection = match kept {
+            Some(connection) => connection,
+            None => Connection::open(&self.address, self.purpose).await?,
+        };
+        self.is_in_use = true;
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Ends a use of the connection. After a failure that leaves the connection in doubt it is closed, so the
+    /// server rolls back what it holds.
+    pub fn done<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        match &result {
+            Err(error) if error.is_connection_lost() => self.close(),
+            _ => {
+                self.is_in_use = false;
+                self.last_used = Instant::now();
+            }
+        }
+        result
+    }
+
+    /// Closes the connection; the next use opens another.
+    pub fn close(&mut self) {
+        self.connection = None;
+        self.is_in_use = false;
+    }
+}

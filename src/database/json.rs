@@ -1,0 +1,367 @@
+//! Arrow values as JSON text: one encoder for nested columns of tables, `consume` and the prompt. Text is
+//! written directly, so decimals and 64-bit integers keep all their digits.
+//!
+//! | Arrow | JSON |
+//! |---|---|
+//! | integers, decimals, floats | numbers, exact; NaN and infinities are errors |
+//! | text; binary | strings; base64 |
+//! | dates | `"2024-01-02"` |
+//! | timestamps | `"2024-01-02T03:04:05.678Z"`; without a time zone no `Z` |
+//! | times | `"03:04:05.678"` |
+//! | durations, intervals | ISO 8601: `"PT1.5S"`, `"P1Y2M3DT4.5S"` |
+//! | lists | arrays |
+//! | structs, maps | objects; a map's key that is not text is written as its text |
+//! | unions, dictionaries, runs | the value itself |
+
+use std::fmt::Write;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrowPrimitiveType, GenericListArray, MapArray, OffsetSizeTrait, RunArray, StructArray};
+use arrow::datatypes::*;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{NaiveDateTime, SecondsFormat};
+
+use super::value;
+
+/// A value that JSON cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JsonError(String);
+
+/// Appends the value at `row` to `out`.
+///
+/// # Errors
+/// NaN, an infinity, or a date beyond the calendar's range; `out` then ends in an unfinished value.
+///
+/// # Panics
+/// Where `row` is not below the array's length.
+pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError> {
+    use DataType as A;
+    if array.is_null(row) {
+        out.push_str("null");
+        return Ok(());
+    }
+    match array.data_type() {
+        A::Null => out.push_str("null"),
+        A::Boolean => out.push_str(if array.as_boolean().value(row) { "true" } else { "false" }),
+        A::Int8 => integer(out, i64::from(primitive::<Int8Type>(array, row))),
+        A::Int16 => integer(out, i64::from(primitive::<Int16Type>(array, row))),
+        A::Int32 => integer(out, i64::from(primitive::<Int32Type>(array, row))),
+        A::Int64 => integer(out, primitive::<Int64Type>(array, row)),
+        A::UInt8 => integer(out, i64::from(primitive::<UInt8Type>(array, row))),
+        A::UInt16 => integer(out, i64::from(primitive::<UInt16Type>(array, row))),
+        A::UInt32 => integer(out, i64::from(primitive::<UInt32Type>(array, row))),
+        A::UInt64 => put(out, format_args!("{}", primitive::<UInt64Type>(array, row))),
+        A::Float16 => float(out, f64::from(primitive::<Float16Type>(array, row).to_f32()), None)?,
+        A::Float32 => {
+            let value = primitive::<Float32Type>(array, row);
+            float(out, f64::from(value), Some(value))?;
+        }
+        A::Float64 => float(out, primitive::<Float64Type>(array, row), None)?,
+        A::Decimal32(_, _) => out.push_str(&array.as_primitive::<Decimal32Type>().value_as_string(row)),
+        A::Decimal64(_, _) => out.push_str(&array.as_primitive::<Decimal64Type>().value_as_string(row)),
+        A::Decimal128(_, _) => out.push_str(&array.as_primitive::<Decimal128Type>().value_as_string(row)),
+        A::Decimal256(_, _) => out.push_str(&array.as_primitive::<Decimal256Type>().value_as_string(row)),
+        A::Utf8 => string(out, array.as_string::<i32>().value(row)),
+        A::LargeUtf8 => string(out, array.as_string::<i64>().value(row)),
+        A::Utf8View => string(out, array.as_string_view().value(row)),
+        A::Binary => base64(out, array.as_binary::<i32>().value(row)),
+        A::LargeBinary => base64(out, array.as_binary::<i64>().value(row)),
+        A::BinaryView => base64(out, array.as_binary_view().value(row)),
+        A::FixedSizeBinary(_) => base64(out, array.as_fixed_size_binary().value(row)),
+        A::Date32 => date(out, i64::from(primitive::<Date32Type>(array, row)))?,
+        A::Date64 => date(out, primitive::<Date64Type>(array, row).div_euclid(86_400_000))?,
+        A::Time32(_) | A::Time64(_) => time(out, array, row)?,
+        A::Timestamp(_, zone) => timestamp(out, array, row, zone.is_some())?,
+        A::Duration(_) => quoted(out, |out| duration(out, nanoseconds(array, row))),
+        A::Interval(_) => quoted(out, |out| out.push_str(&interval_text(array, row))),
+        A::List(_) => list(out, array.as_list::<i32>(), row)?,
+        A::LargeList(_) => list(out, array.as_list::<i64>(), row)?,
+        A::ListView(_) => items(out, &array.as_list_view::<i32>().value(row))?,
+        A::LargeListView(_) => items(out, &array.as_list_view::<i64>().value(row))?,
+        A::FixedSizeList(_, _) => items(out, &array.as_fixed_size_list().value(row))?,
+        A::Struct(_) => object(out, array.as_struct(), row)?,
+        A::Map(_, _) => map(out, array.as_map(), row)?,
+        A::Union(_, _) => {
+            let union = array.as_union();
+            write(out, union.child(union.type_id(row)), union.value_offset(row))?;
+        }
+        A::Dictionary(_, _) => {
+            let dictionary = array.as_any_dictionary();
+            write(out, dictionary.values().as_ref(), dictionary_place(dictionary.keys(), row))?;
+        }
+        A::RunEndEncoded(ends, _) => match ends.data_type() {
+            A::Int16 => run::<Int16Type>(out, array, row)?,
+            A::Int32 => run::<Int32Type>(out, array, row)?,
+            _ => run::<Int64Type>(out, array, row)?,
+        },
+    }
+    Ok(())
+}
+
+/// Appends `text` as a JSON string: quotes, backslashes and control characters are escaped, all else is kept.
+pub fn string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut start = 0;
+    for (place, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[start..place]);
+        if escape.is_empty() {
+            put(out, format_args!("\\u{byte:04x}"));
+        } else {
+            out.push_str(escape);
+        }
+        start = place + 1;
+    }
+    out.push_str(&text[start..]);
+    out.push('"');
+}
+
+/// Appends bytes as a JSON string in base64.
+pub fn base64(out: &mut String, bytes: &[u8]) {
+    quoted(out, |out| BASE64.encode_string(bytes, out));
+}
+
+/// The ISO 8601 duration of an interval column's value: `P1Y2M3DT4.5S`.
+///
+/// # Panics
+/// Where the array is not of intervals.
+pub fn interval_text(array: &dyn Array, row: usize) -> String {
+    let (months, days, nanos) = match array.data_type() {
+        DataType::Interval(IntervalUnit::YearMonth) => (primitive::<IntervalYearMonthType>(array, row), 0, 0),
+        DataType::Interval(IntervalUnit::DayTime) => {
+            let value = primitive::<IntervalDayTimeType>(array, row);
+            (0, value.days, i128::from(value.milliseconds) * 1_000_000)
+        }
+        _ => {
+            let value = primitive::<IntervalMonthDayNanoType>(array, row);
+            (value.months, value.days, i128::from(value.nanoseconds))
+        }
+    };
+    let mut out = String::from("P");
+    for (amount, unit) in [(months / 12, 'Y'), (months % 12, 'M'), (days, 'D')] {
+        if amount != 0 {
+            put(&mut out, format_args!("{amount}{unit}"));
+        }
+    }
+    if nanos != 0 || out.len() == 1 {
+        out.push('T');
+        seconds(&mut out, nanos);
+    }
+    out
+}
+
+fn primitive<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> T::Native {
+    array.as_primitive::<T>().value(row)
+}
+
+/// Writing into a String cannot fail.
+fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(arguments);
+}
+
+fn quoted(out: &mut String, content: impl FnOnce(&mut String)) {
+    out.push('"');
+    content(out);
+    out.push('"');
+}
+
+fn integer(out: &mut String, value: i64) {
+    put(out, format_args!("{value}"));
+}
+
+/// The shortest text that reads back as the same number, of 32 bits where `single` is given.
+fn float(out: &mut String, value: f64, single: Option<f32>) -> Result<(), JsonError> {
+    if !value.is_finite() {
+        return Err(JsonError(format!("{value} is no number of JSON")));
+    }
+    match single {
+        Some(single) => put(out, format_args!("{single:?}")),
+        None => put(out, format_args!("{value:?}")),
+    }
+    Ok(())
+}
+
+fn date(out: &mut String, days: i64) -> Result<(), JsonError> {
+    let date = value::date(days).ok_or_else(|| JsonError(format!("day {days} is beyond the calendar")))?;
+    put(out, format_args!("\"{date}\""));
+    Ok(())
+}
+
+fn time(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError> {
+    let nanos = nanoseconds(array, row);
+    let time = u32::try_from(nanos.div_euclid(1_000_000_000)).ok().and_then(|seconds| {
+        chrono::NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanos.rem_euclid(1_000_000_000) as u32)
+    });
+    let time = time.ok_or_else(|| JsonError(format!("{nanos} ns is no time of day")))?;
+    put(out, format_args!("\"{time}\""));
+    Ok(())
+}
+
+fn timestamp(out: &mut String, array: &dyn Array, row: usize, has_zone: bool) -> Result<(), JsonError> {
+    let nanos = nanoseconds(array, row);
+    let instant = i64::try_from(nanos.div_euclid(1_000_000_000)).ok().and_then(|seconds| {
+        chrono::DateTime::from_timestamp(seconds, nanos.rem_euclid(1_000_000_000) as u32)
+    });
+    let instant = instant.ok_or_else(|| JsonError(format!("{nanos} ns is beyond the calendar")))?;
+    let text = match has_zone {
+        true => instant.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        false => without_zone(instant.naive_utc()),
+    };
+    put(out, format_args!("\"{text}\""));
+    Ok(())
+}
+
+fn without_zone(time: NaiveDateTime) -> String {
+    let mut text = time.and_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    text.truncate(text.trim_end_matches('Z').len());
+    text
+}
+
+/// The nanoseconds of a time, timestamp or duration of any unit.
+fn nanoseconds(array: &dyn Array, row: usize) -> i128 {
+    use DataType as A;
+    let (value, unit) = match array.data_type() {
+        A::Time32(TimeUnit::Second) => (primitive::<Time32SecondType>(array, row).into(), TimeUnit::Second),
+        A::Time32(_) => (primitive::<Time32MillisecondType>(array, row).into(), TimeUnit::Millisecond),
+        A::Time64(TimeUnit::Microsecond) => {
+            (primitive::<Time64MicrosecondType>(array, row), TimeUnit::Microsecond)
+        }
+        A::Time64(_) => (primitive::<Time64NanosecondType>(array, row), TimeUnit::Nanosecond),
+        A::Timestamp(unit, _) => (
+            match unit {
+                TimeUnit::Second => primitive::<TimestampSecondType>(array, row),
+                TimeUnit::Millisecond => primitive::<TimestampMillisecondType>(array, row),
+                TimeUnit::Microsecond => primitive::<TimestampMicrosecondType>(array, row),
+                TimeUnit::Nanosecond => primitive::<TimestampNanosecondType>(array, row),
+            },
+            *unit,
+        ),
+        A::Duration(unit) => (
+            match unit {
+                TimeUnit::Second => primitive::<DurationSecondType>(array, row),
+                TimeUnit::Millisecond => primitive::<DurationMillisecondType>(array, row),
+                TimeUnit::Microsecond => primitive::<DurationMicrosecondType>(array, row),
+                TimeUnit::Nanosecond => primitive::<DurationNanosecondType>(array, row),
+            },
+            *unit,
+        ),
+        _ => (0, TimeUnit::Second),
+    };
+    let factor = match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    };
+    i128::from(value) * factor
+}
+
+fn duration(out: &mut String, nanos: i128) {
+    out.push_str("PT");
+    seconds(out, nanos);
+}
+
+/// Seconds with the digits behind the point that are needed: `1.5S`.
+fn seconds(out: &mut String, nanos: i128) {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let (whole, fraction) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
+    put(out, format_args!("{sign}{whole}"));
+    if fraction != 0 {
+        let digits = format!("{fraction:09}");
+        put(out, format_args!(".{}", digits.trim_end_matches('0')));
+    }
+    out.push('S');
+}
+
+fn list<O: OffsetSizeTrait>(
+    out: &mut String,
+    lists: &GenericListArray<O>,
+    row: usize,
+) -> Result<(), JsonError> {
+    let offsets = lists.value_offsets();
+    elements(out, lists.values(), offsets[row].as_usize()..offsets[row + 1].as_usize())
+}
+
+fn items(out: &mut String, values: &ArrayRef) -> Result<(), JsonError> {
+    elements(out, values, 0..values.len())
+}
+
+fn elements(out: &mut String, values: &ArrayRef, rows: std::ops::Range<usize>) -> Result<(), JsonError> {
+    out.push('[');
+    for (index, row) in rows.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(out, values.as_ref(), row)?;
+    }
+    out.push(']');
+    Ok(())
+}
+
+fn object(out: &mut String, fields: &StructArray, row: usize) -> Result<(), JsonError> {
+    out.push('{');
+    for (index, (field, column)) in fields.fields().iter().zip(fields.columns()).enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        string(out, field.name());
+        out.push(':');
+        write(out, column.as_ref(), row)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn map(out: &mut String, maps: &MapArray, row: usize) -> Result<(), JsonError> {
+    let offsets = maps.value_offsets();
+    out.push('{');
+    for (index, entry) in (offsets[row] as usize..offsets[row + 1] as usize).enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        let start = out.len();
+        write(out, maps.keys().as_ref(), entry)?;
+        if !out[start..].starts_with('"') {
+            let key = out.split_off(start);
+            string(out, &key);
+        }
+        out.push(':');
+        write(out, maps.values().as_ref(), entry)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// Where a dictionary's value of `row` stands among its values.
+fn dictionary_place(keys: &dyn Array, row: usize) -> usize {
+    match keys.data_type() {
+        DataType::Int8 => primitive::<Int8Type>(keys, row) as usize,
+        DataType::Int16 => primitive::<Int16Type>(keys, row) as usize,
+        DataType::Int32 => primitive::<Int32Type>(keys, row) as usize,
+        DataType::Int64 => primitive::<Int64Type>(keys, row) as usize,
+        DataType::UInt8 => usize::from(primitive::<UInt8Type>(keys, row)),
+        DataType::UInt16 => usize::from(primitive::<UInt16Type>(keys, row)),
+        DataType::UInt32 => primitive::<UInt32Type>(keys, row) as usize,
+        _ => primitive::<UInt64Type>(keys, row) as usize,
+    }
+}
+
+fn run<R: RunEndIndexType>(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError> {
+    let Some(runs) = array.as_any().downcast_ref::<RunArray<R>>() else {
+        return Err(JsonError("run ends of an unknown type".into()));
+    };
+    write(out, runs.values().as_ref(), runs.get_physical_index(row))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Connections, dialects, column types and error classes of the databases: MySQL (and MariaDB) and SQLite.
+//!
+//! What the sink writes and the reference tables read goes through one [`Connection`], which speaks in
+//! [`Value`]s. Column types stand in one place ([`ColumnType`]): what a table declares, what Arrow type is
+//! read from it and what Arrow types may be written to it. So does the meaning of error codes
+//! ([`DatabaseError::fault`]).
+//!
+//! Each database has one driver: `mysql_async` and `sqlx`'s SQLite. So there is one set of TLS options, one
+//! way to authenticate and one table of error codes for each.
+
+mod address;
+mod error;
+mod value;
+mod column;
+mod fit;
+mod rows;
+mod connection;
+mod mysql;
+mod sqlite;
+mod catalogue;
+mod reader;
+pub mod json;
+
+pub use address::{Address, MySqlAddress, TlsMode};
+pub use catalogue::{Key, Table, TableColumn, TableKind, table};
+pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
+pub use connection::{Connection, Limits, Link, Purpose};
+pub use error::DatabaseError;
+pub use fit::{Fit, Misfit, shorten};
+pub use reader::{Origin, Reader, Relation};
+pub use value::Value;

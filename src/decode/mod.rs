@@ -1,0 +1,352 @@
+//! Payload -> Arrow: framing, validation against the writer's schema, decoding into the reader's.
+//!
+//! A payload passes three places. `check` walks it by the schema it was written with; nothing that it lets through
+//! can harm the rows next to it. `plan` and `rewrite` turn it into the reader's form, once for each writer and once
+//! for each message; where the writer's schema is the reader's, its bytes go on untouched. `columns` lets arrow-avro
+//! build the arrays. What does not pass is a dead letter with the byte, the field and the reason; the other
+//! messages of its batch go on.
+
+mod check;
+mod columns;
+mod kafka;
+mod plan;
+mod rewrite;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::avro::{
+    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, Schema,
+    SchemaError,
+};
+use crate::batch::{DeadLetter, Decoded, Fault, Message, Messages, Stage};
+use crate::config::{AvroConfig, Framing, Tombstones};
+use check::{Bad, Checked, Cursor};
+use columns::Columns;
+use plan::Step;
+use rewrite::Rewriter;
+use shape::{Shape, Slot};
+
+/// The bytes and the items of one batch must be below what a column addresses with 32 bits.
+const BATCH_BYTES_MAX: usize = i32::MAX as usize;
+/// How many known ids an error lists.
+const SHOWN_IDS_MAX: usize = 20;
+
+/// Turns the messages of a trigger into the batch that SQL sees.
+#[derive(Debug)]
+pub struct Decoder {
+    writers: Writers,
+    tombstones: Tombstones,
+    columns: Columns,
+    schema: SchemaRef,
+    rewriter: Rewriter,
+    /// The message in hand, rewritten.
+    rewritten: Vec<u8>,
+}
+
+/// What to do with payloads, by the schema that their frame names.
+#[derive(Debug)]
+enum Writers {
+    Raw(Step),
+    SingleObject(HashMap<u64, Step>),
+    Confluent(HashMap<u32, Step>),
+}
+
+/// What stops the job. Messages that cannot be decoded are dead letters in [`Decoded`].
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error(
+        "{place}: the message was written with schema id {id}, and writer_schemas has {known}\n\
+         hint: fetch schema {id} from the schema registry into a file and add it to writer_schemas, `{id}: FILE`"
+    )]
+    UnknownSchemaId { id: u32, place: String, known: String },
+    #[error(
+        "a batch of {messages} messages is beyond the 2 GiB that a column addresses\n\
+         hint: lower batch_bytes_max or batch_rows_max"
+    )]
+    BatchTooLarge { messages: usize },
+    #[error("the decoder failed on messages it had accepted: {0}")]
+    Internal(ArrowError),
+}
+
+impl DecodeError {
+    /// Each of these stops the job: the same messages fail again.
+    pub fn fault(&self) -> Fault {
+        Fault::Other
+    }
+}
+
+/// What becomes of one message.
+enum Verdict {
+    Row,
+    Skipped,
+    Dead(Box<Bad>),
+}
+
+impl Decoder {
+    /// Reads the schema files, resolves each writer's schema against the reader's and checks that every field has a
+    /// column.
+    ///
+    /// # Errors
+    /// All that is wrong with the schemas themselves; `decode` finds no such fault any more.
+    pub fn new(config: &AvroConfig) -> Result<Self, SchemaError> {
+        let reader = Schema::read(&config.schema)?;
+        let plan_for = |file: &Path| Schema::read(file).and_then(|writer| plan::plan(&writer, &reader));
+        let writers = match &config.framing {
+            Framing::Raw { writer_schema: None } => Writers::Raw(plan::plan(&reader, &reader)?),
+            Framing::Raw { writer_schema: Some(file) } => Writers::Raw(plan_for(file)?),
+            Framing::SingleObject { writer_schemas } => {
+                let mut steps = HashMap::from([(reader.fingerprint(), plan::plan(&reader, &reader)?)]);
+                for file in writer_schemas {
+                    let writer = Schema::read(file)?;
+                    steps.insert(writer.fingerprint(), plan::plan(&writer, &reader)?);
+                }
+                Writers::SingleObject(steps)
+            }
+            Framing::Confluent { writer_schemas } => {
+                let steps = writer_schemas.iter().map(|(id, file)| Ok((*id, plan_for(file)?)));
+                Writers::Confluent(steps.collect::<Result<_, SchemaError>>()?)
+            }
+        };
+        Self::with_writers(&reader, writers, config.tombstones)
+    }
+
+    fn with_writers(reader: &Schema, writers: Writers, tombstones: Tombstones) -> Result<Self, SchemaError> {
+        let record = reader.root_record()?;
+        for field in &record.fields {
+            if kafka::NAMES.contains(&field.name.as_str()) {
+                let message = "batch has a column of this name already, which comes from the Kafka message";
+                return Err(SchemaError::new(reader.file(), &field.name, message).hint(format!(
+                    "call the field `message_{}` in avro_schema, with \"aliases\": [\"{}\"]; where messages \
+                     are written with this very schema, name it as the writer's",
+                    field.name.trim_start_matches("kafka_"),
+                    field.name
+                )));
+            }
+        }
+        if reader.bytes_min(reader.root()) == 0 {
+            let message = "no field takes a byte, so a message cannot be told from an empty payload";
+            return Err(SchemaError::new(reader.file(), "", message));
+        }
+        let Shape::Struct(fields) = Slot::of(reader, reader.root(), "")?.shape else {
+            unreachable!("a record's shape is a struct")
+        };
+        let columns = Columns::new(fields).map_err(|error| {
+            SchemaError::new(reader.file(), "", format!("arrow-avro cannot read it: {error}"))
+        })?;
+        let mut fields = columns.fields().to_vec();
+        fields.extend(kafka::fields());
+        let schema = Arc::new(ArrowSchema::new(fields));
+        let (rewriter, rewritten) = (Rewriter::default(), Vec::new());
+        Ok(Self { writers, tombstones, columns, schema, rewriter, rewritten })
+    }
+
+    /// The schema of `batch`: the record's fields by their names as written, then `kafka_topic`,
+    /// `kafka_partition`, `kafka_offset`, `kafka_timestamp` (milliseconds, UTC), `kafka_key` and `kafka_headers`.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// One row for each message that can be decoded, in the order given, and a dead letter for each that cannot.
+    ///
+    /// # Errors
+    /// Only what stops the job; see [`DecodeError`].
+    pub fn decode(&mut self, messages: &Messages) -> Result<Decoded, DecodeError> {
+        match self.decode_together(messages) {
+            Err(DecodeError::Internal(_)) => self.decode_one_by_one(messages),
+            decoded => decoded,
+        }
+    }
+
+    fn decode_together(&mut self, messages: &Messages) -> Result<Decoded, DecodeError> {
+        let mut dead_letters = Vec::new();
+        let mut rows = Vec::with_capacity(messages.len());
+        let mut size = 0;
+        for (index, message) in messages.iter().enumerate() {
+            match self.read(message, &mut size)? {
+                Verdict::Row => rows.push(index as u32),
+                Verdict::Skipped => {}
+                Verdict::Dead(bad) => dead_letters.push(dead_letter(message, &bad)),
+            }
+            if size > BATCH_BYTES_MAX {
+                let messages = messages.len();
+                return self.abandon(DecodeError::BatchTooLarge { messages });
+            }
+        }
+        self.finish(messages, &rows, dead_letters)
+    }
+
+    /// Why: the validator lets nothing through that arrow-avro refuses. Should it ever, the messages that are to
+    /// blame are found by decoding each alone, and the rest of the batch is not lost.
+    fn decode_one_by_one(&mut self, messages: &Messages) -> Result<Decoded, DecodeError> {
+        let mut dead_letters = Vec::new();
+        let mut rows = Vec::with_capacity(messages.len());
+        for (index, message) in messages.iter().enumerate() {
+            let verdict = match self.read(message, &mut 0) {
+                Ok(Verdict::Row) => match self.columns.finish() {
+                    Ok(_) => Verdict::Row,
+                    Err(error) => Verdict::Dead(Bad::new(0, error.to_string())),
+                },
+                Err(DecodeError::Internal(error)) => Verdict::Dead(Bad::new(0, error.to_string())),
+                other => other?,
+            };
+            match verdict {
+                Verdict::Row => rows.push(index as u32),
+                Verdict::Skipped => {}
+                Verdict::Dead(bad) => dead_letters.push(dead_letter(message, &bad)),
+            }
+        }
+        for &row in &rows {
+            self.read(messages.get(row as usize), &mut 0)?;
+        }
+        self.finish(messages, &rows, dead_letters)
+    }
+
+    fn finish(
+        &mut self,
+        messages: &Messages,
+        rows: &[u32],
+        dead_letters: Vec<DeadLetter>,
+    ) -> Result<Decoded, DecodeError> {
+        let failed = |error| match error {
+            ArrowError::OffsetOverflowError(_) => DecodeError::BatchTooLarge { messages: messages.len() },
+            other => DecodeError::Internal(other),
+        };
+        let mut columns = self.columns.finish().map_err(failed)?;
+        columns.extend(kafka::columns(messages, rows).map_err(failed)?);
+        let batch = RecordBatch::try_new(self.schema(), columns).map_err(failed)?;
+        Ok(Decoded { batch, dead_letters })
+    }
+
+    /// Drops the rows collected so far.
+    fn abandon<T>(&mut self, error: DecodeError) -> Result<T, DecodeError> {
+        self.columns.reset().map_err(DecodeError::Internal)?;
+        Err(error)
+    }
+
+    /// Checks one message and adds its row; `size` grows by what it takes in the widest column.
+    fn read(&mut self, message: Message<'_>, size: &mut usize) -> Result<Verdict, DecodeError> {
+        let Some(payload) = message.payload else {
+            return Ok(match self.tombstones {
+                Tombstones::Skip => Verdict::Skipped,
+                Tombstones::DeadLetter => {
+                    Verdict::Dead(Bad::new(0, "a tombstone: the message has no payload"))
+                }
+            });
+        };
+        let (header_bytes, step) = match self.writers.find(payload) {
+            Ok(found) => found,
+            Err(Refused::Bad(bad)) => return Ok(Verdict::Dead(bad)),
+            Err(Refused::UnknownId(id)) => {
+                let place = format!("{}[{}] offset {}", message.topic, message.partition, message.offset);
+                let known = self.writers.known_ids();
+                return self.abandon(DecodeError::UnknownSchemaId { id, place, known });
+            }
+        };
+        let mut cursor = Cursor::new(payload, header_bytes);
+        let row = match step {
+            Step::Copy(op) => op.check(&mut cursor).map(|()| &payload[header_bytes..]),
+            step => {
+                self.rewritten.clear();
+                let rewritten = self.rewriter.rewrite(step, &mut cursor, &mut self.rewritten);
+                rewritten.map(|()| self.rewritten.as_slice())
+            }
+        };
+        let row = match row.and_then(|row| cursor.finish().map(|()| row)) {
+            Ok(row) => row,
+            Err(bad) => return Ok(Verdict::Dead(bad)),
+        };
+        *size += row.len() + cursor.zero_byte_items() as usize;
+        self.columns.push(row).map_err(DecodeError::Internal)?;
+        Ok(Verdict::Row)
+    }
+}
+
+/// Why no plan is found for a payload.
+enum Refused {
+    Bad(Box<Bad>),
+    UnknownId(u32),
+}
+
+impl Writers {
+    /// The length of the payload's header, and the plan for what follows it.
+    fn find(&self, payload: &[u8]) -> Result<(usize, &Step), Refused> {
+        if payload.is_empty() {
+            return Err(Refused::Bad(Bad::new(0, "the payload is empty")));
+        }
+        match self {
+            Self::Raw(step) => Ok((0, step)),
+            Self::SingleObject(steps) => {
+                let fingerprint = single_object_fingerprint(payload).map_err(Refused::Bad)?;
+                let step = steps.get(&fingerprint).ok_or_else(|| {
+                    let reason = format!(
+                        "the fingerprint {fingerprint:016x} is of no known schema; writer_schemas names those of \
+                         older writers"
+                    );
+                    Refused::Bad(Bad::new(SINGLE_OBJECT_MAGIC.len(), reason))
+                })?;
+                Ok((SINGLE_OBJECT_HEADER_BYTES, step))
+            }
+            Self::Confluent(steps) => {
+                let id = confluent_id(payload).map_err(Refused::Bad)?;
+                Ok((CONFLUENT_HEADER_BYTES, steps.get(&id).ok_or(Refused::UnknownId(id))?))
+            }
+        }
+    }
+
+    fn known_ids(&self) -> String {
+        let Self::Confluent(steps) = self else { return String::new() };
+        let mut ids: Vec<u32> = steps.keys().copied().collect();
+        ids.sort_unstable();
+        if ids.is_empty() {
+            return "none".to_owned();
+        }
+        let shown: Vec<String> = ids.iter().take(SHOWN_IDS_MAX).map(u32::to_string).collect();
+        format!("{}{}", shown.join(", "), if ids.len() > SHOWN_IDS_MAX { ", ..." } else { "" })
+    }
+}
+
+fn single_object_fingerprint(payload: &[u8]) -> Checked<u64> {
+    let Some(rest) = payload.strip_prefix(&SINGLE_OBJECT_MAGIC) else {
+        return Err(Bad::new(
+            0,
+            format!("a single-object payload starts with c3 01, found {}", hex(payload, 2)),
+        ));
+    };
+    match rest.first_chunk() {
+        Some(fingerprint) => Ok(u64::from_le_bytes(*fingerprint)),
+        None => Err(truncated_header(payload, SINGLE_OBJECT_HEADER_BYTES)),
+    }
+}
+
+fn confluent_id(payload: &[u8]) -> Checked<u32> {
+    let Some(rest) = payload.strip_prefix(&[CONFLUENT_MAGIC]) else {
+        return Err(Bad::new(0, format!("a Confluent payload starts with 00, found {}", hex(payload, 1))));
+    };
+    match rest.first_chunk() {
+        Some(id) => Ok(u32::from_be_bytes(*id)),
+        None => Err(truncated_header(payload, CONFLUENT_HEADER_BYTES)),
+    }
+}
+
+fn truncated_header(payload: &[u8], expected: usize) -> Box<Bad> {
+    let reason = format!("the payload ends inside its header of {expected} bytes");
+    Bad::new(payload.len(), reason)
+}
+
+fn hex(bytes: &[u8], length: usize) -> String {
+    let shown: Vec<String> = bytes.iter().take(length).map(|byte| format!("{byte:02x}")).collect();
+    shown.join(" ")
+}
+
+fn dead_letter(message: Message<'_>, bad: &Bad) -> DeadLetter {
+    DeadLetter::new(message, Stage::Decode, format!("byte {}", bad.byte), bad.to_string())
+}

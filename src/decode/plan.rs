@@ -1,0 +1,501 @@
+//! Schema resolution, done once for each writer: what has to be done with a payload so that it reads as the
+//! reader's plain schema (see `shape`) has it.
+//!
+//! Where the writer's bytes are the reader's bytes, the plan is a single [`Step::Copy`], and payloads go on as they
+//! are. The rules are the specification's
+//! (<https://avro.apache.org/docs/1.12.0/specification/#schema-resolution>), with three decisions where it leaves
+//! room: outside of unions the names of records, enums and fixeds need not agree; a reader's union takes an
+//! exact match before a promotion; and two different logical types never resolve, since the number of one would be
+//! misread as the other.
+
+use std::fmt;
+
+use super::check::{Bad, DAY_MICROS, DAY_MILLIS, FieldOp, Items, Op};
+use super::rewrite;
+use crate::avro::{
+    Enumeration, Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm, encode_default,
+    write_long,
+};
+
+/// What is done with one value of the writer.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Check it, and take its bytes as they are.
+    Copy(Op),
+    IntToFloat,
+    IntToDouble,
+    LongToFloat,
+    LongToDouble,
+    FloatToDouble,
+    /// The writer's symbols as indices of the reader's, and their names for those it does not have.
+    Enum(Box<[Result<u32, Box<str>>]>),
+    Array(Box<ItemStep>),
+    Map(Box<ItemStep>),
+    Record(Box<RecordStep>),
+    /// One step a branch of the writer, or the type that the reader has no place for.
+    Union(Box<[Result<Step, Box<str>>]>),
+    /// The value becomes a branch of the reader's union: bytes before and after it.
+    Wrap {
+        prefix: Box<[u8]>,
+        step: Box<Step>,
+        suffix: Box<[u8]>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ItemStep {
+    pub(super) step: Step,
+    /// The fewest bytes the writer's item takes, a map's key included.
+    pub(super) bytes_min: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct RecordStep {
+    /// The writer's fields in the writer's order, with defaults in between.
+    pub(super) parts: Box<[Part]>,
+    /// Where the reader's order differs: which part stands at each of its places.
+    pub(super) order: Option<Box<[usize]>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Field {
+        name: Box<str>,
+        step: Step,
+    },
+    /// A field that the reader does not have.
+    Dropped(FieldOp),
+    /// A field that the writer does not have: the encoded default.
+    Default(Box<[u8]>),
+}
+
+/// The plan from a writer's schema to the reader's, both records.
+pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<Step, SchemaError> {
+    writer.root_record()?;
+    reader.root_record()?;
+    Planner { writer, reader }.step(writer.root(), reader.root()).map_err(|mismatch| {
+        let message = format!("{} cannot be read as {} has it: {mismatch}", writer.file(), reader.file());
+        let error = SchemaError::new(reader.file(), &mismatch.path, message);
+        match mismatch.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
+}
+
+/// Why a writer's type cannot be read as a reader's.
+#[derive(Debug)]
+struct Mismatch {
+    path: String,
+    reason: String,
+    hint: Option<&'static str>,
+}
+
+type Planned<T> = Result<T, Mismatch>;
+
+impl Mismatch {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { path: String::new(), reason: reason.into(), hint: None }
+    }
+
+    fn inside(mut self, name: &str) -> Self {
+        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{name}{separator}{}", self.path);
+        self
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+struct Planner<'a> {
+    writer: &'a Schema,
+    reader: &'a Schema,
+}
+
+impl Planner<'_> {
+    fn step(&self, w: TypeId, r: TypeId) -> Planned<Step> {
+        if let Kind::Union(branches) = self.writer.kind(w) {
+            return self.step_of_union(branches, r);
+        }
+        if let Kind::Union(branches) = self.reader.kind(r) {
+            return self.step_to_union(w, branches);
+        }
+        self.check_logical(w, r)?;
+        let (writer, reader) = (self.writer.get(w), self.reader.get(r));
+        let logical = reader.logical;
+        Ok(match (&writer.kind, &reader.kind) {
+            // A null that is no branch of a union is one in the plain schema, with an index.
+            (Kind::Null, Kind::Null) => wrapped(vec![0], Step::Copy(Op::Null), Vec::new()),
+            (Kind::Boolean, Kind::Boolean) => Step::Copy(Op::Boolean),
+            (Kind::Int, Kind::Int | Kind::Long) => Step::Copy(match logical {
+                Some(Logical::TimeMillis) => Op::Time { is_int: true, day: DAY_MILLIS },
+                Some(Logical::TimeMicros) => Op::Time { is_int: true, day: DAY_MICROS },
+                // An int's bytes are those of the same long.
+                _ => Op::Int,
+            }),
+            (Kind::Long, Kind::Long) => Step::Copy(match logical {
+                Some(Logical::TimeMicros) => Op::Time { is_int: false, day: DAY_MICROS },
+                _ => Op::Long,
+            }),
+            (Kind::Int, Kind::Float) => Step::IntToFloat,
+            (Kind::Int, Kind::Double) => Step::IntToDouble,
+            (Kind::Long, Kind::Float) => Step::LongToFloat,
+            (Kind::Long, Kind::Double) => Step::LongToDouble,
+            (Kind::Float, Kind::Double) => Step::FloatToDouble,
+            (Kind::Float, Kind::Float) => Step::Copy(Op::Skip(4)),
+            (Kind::Double, Kind::Double) => Step::Copy(Op::Skip(8)),
+            (Kind::Bytes, Kind::Bytes) => Step::Copy(match logical {
+                Some(Logical::Decimal { precision, .. }) => Op::DecimalBytes { precision },
+                _ => Op::Bytes,
+            }),
+            (Kind::String, Kind::Bytes) => Step::Copy(Op::String),
+            (Kind::String | Kind::Bytes, Kind::String) => Step::Copy(match logical {
+                Some(Logical::Uuid) => Op::Uuid,
+                _ => Op::String,
+            }),
+            (Kind::Fixed(from), Kind::Fixed(to)) if from.size == to.size => Step::Copy(match logical {
+                Some(Logical::Decimal { precision, .. }) => Op::DecimalFixed { precision, size: to.size },
+                Some(Logical::Duration) => Op::Duration,
+                _ => Op::Skip(to.size),
+            }),
+            (Kind::Fixed(from), Kind::Fixed(to)) => {
+                let reason = format!("a fixed of {} bytes is not one of {}", from.size, to.size);
+                return Err(Mismatch::new(reason));
+            }
+            (Kind::Enum(from), Kind::Enum(to)) => enum_step(from, to),
+            (Kind::Array(from), Kind::Array(to)) => {
+                let step = self.step(*from, *to).map_err(|mismatch| mismatch.inside("[]"))?;
+                let bytes_min = self.writer.bytes_min(*from);
+                match step {
+                    Step::Copy(op) => Step::Copy(Op::Array(Box::new(Items { op, bytes_min }))),
+                    step => Step::Array(Box::new(ItemStep { step, bytes_min })),
+                }
+            }
+            (Kind::Map(from), Kind::Map(to)) => {
+                let step = self.step(*from, *to).map_err(|mismatch| mismatch.inside("[]"))?;
+                let bytes_min = map_bytes_min(self.writer, *from);
+                match step {
+                    Step::Copy(op) => Step::Copy(Op::Map(Box::new(Items { op, bytes_min }))),
+                    step => Step::Map(Box::new(ItemStep { step, bytes_min })),
+                }
+            }
+            (Kind::Record(from), Kind::Record(to)) => self.record(from, to)?,
+            (from, to) => {
+                return Err(Mismatch::new(format!("{} is not {}", article(from.name()), article(to.name()))));
+            }
+        })
+    }
+
+    /// Two logical types must be the same; a plain type and a logical one on it are read as each other's numbers.
+    fn check_logical(&self, w: TypeId, r: TypeId) -> Planned<()> {
+        let (writer, reader) = (self.writer.get(w), self.reader.get(r));
+        let agree = match (writer.logical, reader.logical) {
+            (Some(Logical::Decimal { scale: from, .. }), Some(Logical::Decimal { scale: to, .. })) => {
+                if from != to {
+                    let reason = format!("a decimal of scale {from} is not one of scale {to}");
+                    return Err(Mismatch::new(reason));
+                }
+                // The same bytes; each value is checked against the reader's precision.
+                true
+            }
+            (Some(from), Some(to)) => from == to,
+            // Decimals are numbers in bytes: no text, and text is no decimal.
+            (Some(Logical::Decimal { .. }), None) => !matches!(reader.kind, Kind::String),
+            (None, Some(Logical::Decimal { .. })) => !matches!(writer.kind, Kind::String),
+            _ => true,
+        };
+        if agree {
+            return Ok(());
+        }
+        let name = |logical: Option<Logical>, kind: &Kind| match logical {
+            Some(logical) => format!("{} ({})", logical.name(), kind.name()),
+            None => kind.name().to_owned(),
+        };
+        Err(Mismatch {
+            path: String::new(),
+            reason: format!(
+                "{} is not {}",
+                name(writer.logical, &writer.kind),
+                name(reader.logical, &reader.kind)
+            ),
+            hint: Some("write the writer's logical type in avro_schema too, and convert the value in SQL"),
+        })
+    }
+
+    fn record(&self, from: &Record, to: &Record) -> Planned<Step> {
+        // For each field of the reader, the writer's.
+        let mut sources = Vec::with_capacity(to.fields.len());
+        for field in &to.fields {
+            let source = self.source(from, to, field);
+            if let Some(twice) = source.and_then(|source| sources.iter().position(|s| *s == Some(source))) {
+                let reason = format!(
+                    "`{}` and `{}` are the same field of the writer",
+                    to.fields[twice].name, field.name
+                );
+                return Err(Mismatch::new(reason).inside(&field.name));
+            }
+            sources.push(source);
+        }
+        let defaults = sources.iter().zip(&to.fields).map(|(source, field)| match source {
+            Some(_) => Ok(None),
+            None => self.default(field).map(Some).map_err(|mismatch| mismatch.inside(&field.name)),
+        });
+        let mut defaults = defaults.collect::<Planned<Vec<_>>>()?;
+        let present: Vec<usize> = sources.iter().flatten().copied().collect();
+        let in_order = present.is_sorted();
+        let mut parts = Vec::with_capacity(from.fields.len() + to.fields.len());
+        // For each field of the reader, its part.
+        let mut places = vec![0; to.fields.len()];
+        let mut next = 0;
+        for (index, field) in from.fields.iter().enumerate() {
+            let Some(target) = sources.iter().position(|source| *source == Some(index)) else {
+                let op = check_only(self.writer, field.type_id);
+                parts.push(Part::Dropped(FieldOp { name: field.name.as_str().into(), op }));
+                continue;
+            };
+            if in_order {
+                // The defaults that stand before this field.
+                for place in next..target {
+                    places[place] = parts.len();
+                    parts.extend(defaults[place].take().map(Part::Default));
+                }
+                next = target + 1;
+            }
+            let target_field = &to.fields[target];
+            let step = self.step(field.type_id, target_field.type_id);
+            let step = step.map_err(|mismatch| mismatch.inside(&target_field.name))?;
+            places[target] = parts.len();
+            parts.push(Part::Field { name: target_field.name.as_str().into(), step });
+        }
+        for (place, default) in defaults.iter_mut().enumerate() {
+            if let Some(default) = default.take() {
+                places[place] = parts.len();
+                parts.push(Part::Default(default));
+            }
+        }
+        let is_copy =
+            in_order && parts.iter().all(|part| matches!(part, Part::Field { step: Step::Copy(_), .. }));
+        if is_copy {
+            let fields = parts.into_iter().filter_map(|part| match part {
+                Part::Field { name, step: Step::Copy(op) } => Some(FieldOp { name, op }),
+                _ => None,
+            });
+            return Ok(Step::Copy(Op::Record(fields.collect())));
+        }
+        let order = (!in_order).then(|| places.into_boxed_slice());
+        Ok(Step::Record(Box::new(RecordStep { parts: parts.into(), order })))
+    }
+
+    /// The writer's field that a reader's field is: of the same name, or of one of its aliases that the reader does
+    /// not use as a name itself.
+    fn source(&self, from: &Record, to: &Record, field: &Field) -> Option<usize> {
+        let find = |name: &str| from.fields.iter().position(|candidate| candidate.name == name);
+        let is_taken = |alias: &str| to.fields.iter().any(|other| other.name == alias);
+        find(&field.name)
+            .or_else(|| field.aliases.iter().filter(|alias| !is_taken(alias)).find_map(|alias| find(alias)))
+    }
+
+    /// The default of a reader's field as the plain schema's bytes.
+    fn default(&self, field: &Field) -> Planned<Box<[u8]>> {
+        let Some(default) = &field.default else {
+            return Err(Mismatch {
+                path: String::new(),
+                reason: "the writer's schema has no such field, and it has no default".to_owned(),
+                hint: Some("give the field a \"default\", or the writer's name for it in \"aliases\""),
+            });
+        };
+        let mut bytes = Vec::new();
+        encode_default(self.reader, field.type_id, default, &mut bytes)
+            .map_err(|error| Mismatch::new(format!("its default is not of its type: {error}")))?;
+        let step = Planner { writer: self.reader, reader: self.reader }.step(field.type_id, field.type_id)?;
+        let plain = rewrite::rewrite_all(&step, &bytes)
+            .map_err(|bad: Box<Bad>| Mismatch::new(format!("its default is not of its type: {bad}")))?;
+        Ok(plain.into())
+    }
+
+    fn step_of_union(&self, branches: &[TypeId], r: TypeId) -> Planned<Step> {
+        let mut steps = Vec::with_capacity(branches.len());
+        let mut mismatches = Vec::new();
+        let names = self.writer.branch_names(branches);
+        for (branch, name) in branches.iter().zip(names) {
+            match self.step(*branch, r) {
+                Ok(step) => steps.push(Ok(step)),
+                Err(mismatch) => {
+                    steps.push(Err(name.into_boxed_str()));
+                    mismatches.push((*branch, mismatch));
+                }
+            }
+        }
+        // Why: null alone resolves into every nullable field, which would make each message with a value bad.
+        let is_null = |branch: &TypeId| matches!(self.writer.kind(*branch), Kind::Null);
+        let values = branches.iter().filter(|branch| !is_null(branch)).count();
+        mismatches.retain(|(branch, _)| !is_null(branch));
+        if (values > 0 && mismatches.len() == values) || steps.iter().all(Result::is_err) {
+            return Err(match mismatches.into_iter().next() {
+                Some((_, first)) => first,
+                None => Mismatch::new("null is not a value of the reader's type"),
+            });
+        }
+        Ok(self.plain_union(branches, r, &steps).unwrap_or_else(|| Step::Union(steps.into())))
+    }
+
+    /// The check of a writer's union whose bytes are the reader's: null and one type, in the same order.
+    fn plain_union(&self, branches: &[TypeId], r: TypeId, steps: &[Result<Step, Box<str>>]) -> Option<Step> {
+        let Kind::Union(targets) = self.reader.kind(r) else { return None };
+        let form = |schema: &Schema, branches: &[TypeId]| match schema.union_form(branches) {
+            UnionForm::Nullable { null, .. } => Some(null),
+            _ => None,
+        };
+        if form(self.writer, branches)? != form(self.reader, targets)? {
+            return None;
+        }
+        let ops = steps.iter().enumerate().map(|(index, step)| match step {
+            Ok(Step::Wrap { prefix, step, suffix }) if suffix.is_empty() && **prefix == *long(index) => {
+                match &**step {
+                    Step::Copy(op) => Some(op.clone()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        Some(Step::Copy(Op::Union(ops.collect::<Option<_>>()?)))
+    }
+
+    /// A value that is no union becomes the branch of the reader's union that matches it: exactly, by name, or
+    /// else the first that it can be promoted to.
+    fn step_to_union(&self, w: TypeId, branches: &[TypeId]) -> Planned<Step> {
+        let same_type = |r: TypeId| match (self.writer.name(w), self.reader.name(r)) {
+            (Some(from), Some(to)) => from.full == to.full || to.aliases.contains(&from.full),
+            (None, None) => self.writer.kind(w).name() == self.reader.kind(r).name(),
+            _ => false,
+        };
+        let same_short = |r: TypeId| match (self.writer.name(w), self.reader.name(r)) {
+            (Some(from), Some(to)) => {
+                self.writer.kind(w).name() == self.reader.kind(r).name() && from.short() == to.short()
+            }
+            _ => false,
+        };
+        let mut first_mismatch = None;
+        let mut tried = vec![false; branches.len()];
+        let tests: [&dyn Fn(TypeId) -> bool; 3] = [&same_type, &same_short, &|_| true];
+        for test in tests {
+            for (index, branch) in branches.iter().enumerate() {
+                if tried[index] || !test(*branch) {
+                    continue;
+                }
+                tried[index] = true;
+                match self.step(w, *branch) {
+                    Ok(step) => return Ok(wrap(self.reader, branches, index, step)),
+                    Err(mismatch) => first_mismatch = first_mismatch.or(Some(mismatch)),
+                }
+            }
+        }
+        if branches.len() > 2 {
+            let names = self.reader.branch_names(branches).join(", ");
+            let found = article(self.writer.kind(w).name());
+            return Err(Mismatch::new(format!("{found} is none of the union's {names}")));
+        }
+        Err(first_mismatch.unwrap_or_else(|| Mismatch::new("the reader's union has no such type")))
+    }
+}
+
+/// A value as branch `index` of a reader's union, in the plain schema's bytes.
+fn wrap(reader: &Schema, branches: &[TypeId], index: usize, step: Step) -> Step {
+    let (prefix, suffix) = match reader.union_form(branches) {
+        UnionForm::Single(_) => return step,
+        UnionForm::Nullable { .. } => (long(index), Vec::new()),
+        UnionForm::General { has_null, members } => {
+            // A record of one nullable field a member, null first, itself nullable where the union has null.
+            match members.iter().position(|member| *member == index) {
+                None => (vec![0], Vec::new()),
+                Some(place) => {
+                    let mut prefix = if has_null { long(1) } else { Vec::new() };
+                    prefix.extend(std::iter::repeat_n(0, place));
+                    prefix.extend(long(1));
+                    (prefix, vec![0; members.len() - place - 1])
+                }
+            }
+        }
+    };
+    match reader.kind(branches[index]) {
+        Kind::Null => wrapped(prefix, Step::Copy(Op::Null), suffix),
+        _ => wrapped(prefix, step, suffix),
+    }
+}
+
+fn wrapped(prefix: Vec<u8>, step: Step, suffix: Vec<u8>) -> Step {
+    Step::Wrap { prefix: prefix.into(), step: Box::new(step), suffix: suffix.into() }
+}
+
+fn long(value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_long(value as i64, &mut bytes);
+    bytes
+}
+
+fn enum_step(from: &Enumeration, to: &Enumeration) -> Step {
+    let find = |symbol: &String| to.symbols.iter().position(|candidate| candidate == symbol);
+    let default = to.default.as_ref().and_then(find);
+    let indices: Box<[_]> = from
+        .symbols
+        .iter()
+        .map(|symbol| {
+            let index = find(symbol).or(default).map(|index| index as u32);
+            index.ok_or_else(|| symbol.as_str().into())
+        })
+        .collect();
+    if indices.iter().enumerate().all(|(index, target)| *target == Ok(index as u32)) {
+        return Step::Copy(Op::Enum { symbols: indices.len() as u32 });
+    }
+    Step::Enum(indices)
+}
+
+/// The walk of a value that is dropped: by its encoding alone.
+fn check_only(writer: &Schema, id: TypeId) -> Op {
+    match writer.kind(id) {
+        Kind::Null => Op::Null,
+        Kind::Boolean => Op::Boolean,
+        Kind::Int => Op::Int,
+        Kind::Long => Op::Long,
+        Kind::Float => Op::Skip(4),
+        Kind::Double => Op::Skip(8),
+        Kind::Bytes => Op::Bytes,
+        Kind::String => Op::String,
+        Kind::Fixed(fixed) => Op::Skip(fixed.size),
+        Kind::Enum(enumeration) => Op::Enum { symbols: enumeration.symbols.len() as u32 },
+        Kind::Array(item) => {
+            Op::Array(Box::new(Items { op: check_only(writer, *item), bytes_min: writer.bytes_min(*item) }))
+        }
+        Kind::Map(value) => Op::Map(Box::new(Items {
+            op: check_only(writer, *value),
+            bytes_min: map_bytes_min(writer, *value),
+        })),
+        Kind::Record(record) => Op::Record(
+            record
+                .fields
+                .iter()
+                .map(|field| FieldOp {
+                    name: field.name.as_str().into(),
+                    op: check_only(writer, field.type_id),
+                })
+                .collect(),
+        ),
+        Kind::Union(branches) => {
+            Op::Union(branches.iter().map(|branch| check_only(writer, *branch)).collect())
+        }
+    }
+}
+
+/// A map's entry has a key, whose length takes a byte at least.
+fn map_bytes_min(schema: &Schema, value: TypeId) -> usize {
+    schema.bytes_min(value).saturating_add(1)
+}
+
+fn article(word: &str) -> String {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {word}")
+}

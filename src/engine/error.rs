@@ -1,0 +1,33 @@
+//! Why a job ended before it was done.
+
+use crate::decode::DecodeError;
+use crate::sink::SinkError;
+use crate::source::SourceError;
+use crate::sql::SqlError;
+use crate::tables::TableError;
+
+/// A fault that no retry and no dead letter answers. Everything committed before it stays.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Tables(#[from] TableError),
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Kafka does not have the messages that follow what is stored.
+    #[error("{0}")]
+    LostData(String),
+    /// The job was asked to stop while a server was away, and waited long enough.
+    #[error(
+        "{0}\nhint: the job was told to stop and the server did not come back; nothing is lost, it goes on there"
+    )]
+    GaveUp(String),
+    /// The task that writes ended without an answer.
+    #[error("the writer stopped: {0}")]
+    Writer(String),
+}

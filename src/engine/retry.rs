@@ -1,0 +1,95 @@
+//! Waiting for a server that is away: growing pauses with jitter, said once when it begins and once when it is
+//! over. Nothing is given up while the job runs.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use super::error::EngineError;
+use super::stop::{Patience, Stop};
+use crate::batch::Fault;
+use crate::sink::SinkError;
+use crate::source::SourceError;
+use crate::tables::TableError;
+
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// One spell of waiting, from the first failure to the success that ends it.
+#[derive(Debug, Default)]
+pub(super) struct Retry {
+    attempts: u32,
+    since: Option<Instant>,
+    said: String,
+}
+
+impl Retry {
+    /// Pauses before another try. `what` is what is being tried, for the log.
+    pub async fn pause(&mut self, what: &str, error: &(dyn Display + Sync), stop: &mut Stop) -> Patience {
+        self.since.get_or_insert_with(Instant::now);
+        let text = error.to_string();
+        if self.said != text {
+            tracing::warn!("{what}: {text}; waiting and trying again");
+            self.said = text;
+        }
+        let pause = PAUSE_FIRST.saturating_mul(1 << self.attempts.min(10)).min(PAUSE_MAX);
+        self.attempts += 1;
+        // Why: jitter between a half and the whole keeps instances that failed together apart.
+        stop.sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await
+    }
+
+    /// The thing succeeded: says so where the waiting was said.
+    pub fn succeeded(self, what: &str) {
+        if let Some(since) = self.since {
+            tracing::info!("{what}: works again after {:.1} s", since.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// An error that says whether waiting helps.
+pub(super) trait Classified: Display + Sync + Into<EngineError> {
+    fn fault(&self) -> Fault;
+}
+
+impl Classified for SinkError {
+    fn fault(&self) -> Fault {
+        self.fault()
+    }
+}
+
+impl Classified for SourceError {
+    fn fault(&self) -> Fault {
+        self.fault()
+    }
+}
+
+impl Classified for TableError {
+    fn fault(&self) -> Fault {
+        self.fault()
+    }
+}
+
+/// Does `attempt` until it works, waiting out faults of infrastructure.
+///
+/// # Errors
+/// Any other fault, or the end of patience of a job that was asked to stop.
+pub(super) async fn persist<T, E: Classified>(
+    what: &str,
+    stop: &mut Stop,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, EngineError> {
+    let mut retry = Retry::default();
+    loop {
+        match attempt().await {
+            Ok(value) => {
+                retry.succeeded(what);
+                return Ok(value);
+            }
+            Err(error) if error.fault() == Fault::Infrastructure => {
+                if retry.pause(what, &error, stop).await == Patience::Over {
+                    return Err(EngineError::GaveUp(error.to_string()));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

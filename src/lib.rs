@@ -1,0 +1,18 @@
+//! A columnar micro-batch engine: Kafka messages in Avro become Arrow batches, DataFusion SQL enriches and
+//! classifies them, and the rows stand in MySQL exactly once.
+//!
+//! The modules stand in the order data flows; each depends only on those above it, and the stages (`source`,
+//! `decode`, `tables`, `sql`, `sink`) do not know each other: `engine` ties them.
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod database;
+pub mod config;
+pub mod avro;
+pub mod source;
+pub mod decode;
+pub mod tables;
+pub mod sql;
+pub mod sink;
+pub mod engine;
+pub mod cli;

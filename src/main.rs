@@ -1,0 +1,7 @@
+//! Command line -> one command -> exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    realtime_processor::cli::main()
+}

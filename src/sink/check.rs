@@ -1,0 +1,345 @@
+//! The tables, before the first message is read: what is missing is created or refused, and what is there is
+//! compared column by column. All faults are found in one go.
+
+use super::ddl::{
+    DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, create_table, dead_letters_table, offsets_table,
+};
+use super::output::Output;
+use super::{DELETE_COLUMN, SinkError, Target, dead_letters, offsets};
+use crate::batch::Fault;
+use crate::config::Mode;
+use crate::database::{
+    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableKind, table,
+};
+
+/// What is done about a table that is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Create,
+    /// It will be created later.
+    Accept,
+    Refuse,
+}
+
+/// A table of the program.
+struct OwnTable {
+    name: &'static str,
+    /// What is read or written.
+    columns: &'static [&'static str],
+    statement: fn(Dialect) -> String,
+    probes: fn(Dialect) -> Vec<String>,
+}
+
+const OWN_TABLES: [OwnTable; 2] = [
+    OwnTable {
+        name: OFFSETS_TABLE,
+        columns: &[
+            "job",
+            "kafka_topic",
+            "kafka_partition",
+            "next_offset",
+            "epoch",
+            "message_time",
+            "updated_at",
+        ],
+        statement: offsets_table,
+        probes: offsets::probes,
+    },
+    OwnTable {
+        name: DEAD_LETTERS_TABLE,
+        columns: &[
+            "id",
+            "job",
+            "kafka_topic",
+            "kafka_partition",
+            "kafka_offset",
+            "kafka_timestamp",
+            "kafka_key",
+            "kafka_headers",
+            "payload",
+            "stage",
+            "place",
+            "reason",
+            "created_at",
+            "replayed_at",
+        ],
+        statement: dead_letters_table,
+        probes: dead_letters::probes,
+    },
+];
+
+/// Connects, creates what is missing and checks everything.
+pub(super) async fn connect(
+    address: Address,
+    job: &str,
+    targets: &[Target],
+    create_tables: bool,
+) -> Result<(Link, Vec<Output>), SinkError> {
+    let missing = if create_tables { Missing::Create } else { Missing::Refuse };
+    let mut link = Link::new(address, Purpose::Write { create: create_tables });
+    let outputs = through(&mut link, job, targets, missing).await?;
+    Ok((link, outputs))
+}
+
+/// Checks everything and changes nothing.
+pub(super) async fn check(
+    address: Address,
+    job: &str,
+    targets: &[Target],
+    create_tables: bool,
+) -> Result<(), SinkError> {
+    if let Address::Sqlite { path } = &address
+        && create_tables
+        && !path.exists()
+    {
+        // A file that will be created has no tables yet: what remains to check are the columns' places.
+        return super::ddl(targets, Dialect::Sqlite).map(drop).map_err(SinkError::Check);
+    }
+    let missing = if create_tables { Missing::Accept } else { Missing::Refuse };
+    let mut link = Link::new(address, Purpose::Write { create: false });
+    through(&mut link, job, targets, missing).await.map(drop)
+}
+
+async fn through(
+    link: &mut Link,
+    job: &str,
+    targets: &[Target],
+    missing: Missing,
+) -> Result<Vec<Output>, SinkError> {
+    let connection = link.ready().await?;
+    let mut faults = Vec::new();
+    let inspected = inspect(connection, job, targets, missing, &mut faults).await;
+    let outputs = link.done(inspected)?;
+    if faults.is_empty() { Ok(outputs) } else { Err(SinkError::Check(faults)) }
+}
+
+async fn inspect(
+    connection: &mut Connection,
+    job: &str,
+    targets: &[Target],
+    missing: Missing,
+    faults: &mut Vec<String>,
+) -> Result<Vec<Output>, DatabaseError> {
+    let dialect = connection.dialect();
+    if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
+        faults.push(format!("job: a name has 1 to {JOB_CHARACTERS_MAX} characters"));
+    }
+    for own in &OWN_TABLES {
+        let statement = (own.statement)(dialect);
+        let Some(found) = existing(connection, own.name, &statement, missing, faults).await? else {
+            continue;
+        };
+        let known = own_table_faults(own, &found, dialect);
+        if known.is_empty() {
+            probe(connection, own.name, (own.probes)(dialect), faults).await?;
+        }
+        faults.extend(known);
+    }
+    let mut outputs = Vec::new();
+    for (index, target) in targets.iter().enumerate() {
+        if let Some(other) = targets[..index].iter().find(|other| is_same_table(&other.table, &target.table))
+        {
+            let (table, first, second) = (&target.table, &other.name, &target.name);
+            faults.push(format!(
+                "{table}: views `{first}` and `{second}` are both written to it, expected one"
+            ));
+        }
+        faults.extend(target_faults(target));
+        let statement = match create_table(target, dialect) {
+            Ok(statement) => statement,
+            Err(found) => {
+                faults.extend(found);
+                continue;
+            }
+        };
+        let Some(found) = existing(connection, &target.table, &statement, missing, faults).await? else {
+            continue;
+        };
+        let known = table_faults(target, &found, dialect);
+        match Output::new(target, &found, dialect) {
+            Ok(output) => {
+                // With other faults the statements would only repeat them.
+                if known.is_empty() {
+                    probe(connection, &target.table, output.probes(), faults).await?;
+                }
+                outputs.push(output);
+            }
+            Err(found) => faults.extend(found),
+        }
+        faults.extend(known);
+    }
+    Ok(outputs)
+}
+
+/// The table as it is, created where it is missing and may be. `None`: there is none, and that was said.
+async fn existing(
+    connection: &mut Connection,
+    name: &str,
+    statement: &str,
+    missing: Missing,
+    faults: &mut Vec<String>,
+) -> Result<Option<Table>, DatabaseError> {
+    if let Some(found) = table(connection, name).await? {
+        return Ok(Some(found));
+    }
+    match missing {
+        Missing::Accept => Ok(None),
+        Missing::Refuse => {
+            faults.push(format!(
+                "{name}: no such table, and create_tables is false\nhint: create it with\n{statement};"
+            ));
+            Ok(None)
+        }
+        Missing::Create => match connection.run(statement).await {
+            Ok(()) => {
+                tracing::info!(table = name, "created the table");
+                table(connection, name).await
+            }
+            Err(error) if error.fault() == Fault::Infrastructure => Err(error),
+            Err(error) => {
+                faults.push(format!(
+                    "{name}: cannot be created: {error}\nhint: the statement was\n{statement};"
+                ));
+                Ok(None)
+            }
+        },
+    }
+}
+
+fn own_table_faults(own: &OwnTable, found: &Table, dialect: Dialect) -> Vec<String> {
+    let mut faults: Vec<String> = kind_fault(own.name, found, dialect).into_iter().collect();
+    let absent: Vec<&str> =
+        own.columns.iter().copied().filter(|column| found.column(column).is_none()).collect();
+    if !absent.is_empty() {
+        let (name, list) = (own.name, absent.join(", "));
+        faults.push(format!(
+            "{name}: lacks {list}\nhint: it is not this program's table, or from another version"
+        ));
+    } else if own.name == OFFSETS_TABLE {
+        let key = ["job", "kafka_topic", "kafka_partition"].map(String::from);
+        faults.extend(key_faults(own.name, &key, found, dialect));
+    }
+    faults
+}
+
+/// What is wrong with a target whatever its table is.
+fn target_faults(target: &Target) -> Vec<String> {
+    let mut faults = Vec::new();
+    let (table, view) = (&target.table, &target.name);
+    if OWN_TABLES.iter().any(|own| is_same_table(own.name, table)) {
+        faults
+            .push(format!("{table}: the name of a table of the program, expected another for view `{view}`"));
+    }
+    match &target.mode {
+        Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => faults.push(format!(
+            "{table}.{DELETE_COLUMN}: rows are deleted by key, and the output's mode is append\n\
+             hint: say `mode: upsert` and a key, or rename the column of view `{view}`"
+        )),
+        Mode::Append => {}
+        Mode::Upsert { key } => {
+            for name in key.iter().filter(|name| target.schema.field_with_name(name).is_err()) {
+                let names: Vec<&str> =
+                    target.schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let names = names.join(", ");
+                faults.push(format!("{table}: view `{view}` has no key column `{name}`, it has {names}"));
+            }
+        }
+    }
+    faults
+}
+
+/// What is wrong with the table as a whole; columns are [`Output::new`]'s matter.
+fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> Vec<String> {
+    let mut faults: Vec<String> = kind_fault(&target.table, found, dialect).into_iter().collect();
+    for column in &found.columns {
+        let is_filled =
+            target.schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(&column.name));
+        if !is_filled && !column.has_default {
+            faults.push(format!(
+                "{}.{}: NOT NULL without a default, and view `{}` has no such column\n\
+                 hint: add it to the view, or give it a default",
+                target.table, column.name, target.name
+            ));
+        }
+    }
+    if let Mode::Upsert { key } = &target.mode {
+        faults.extend(key_faults(&target.table, key, found, dialect));
+        let others: Vec<&str> =
+            found.keys.iter().filter(|other| !is_key(other, key)).map(|other| other.name.as_str()).collect();
+        if !others.is_empty() && found.keys.iter().any(|other| is_key(other, key)) {
+            faults.push(format!(
+                "{}: besides the key ({}) also unique by {}: an upsert could overwrite the row of another key\n\
+                 hint: drop that index, or say `mode: append`",
+                target.table,
+                key.join(", "),
+                others.join(", ")
+            ));
+        }
+    }
+    faults
+}
+
+fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<String> {
+    if found.kind == TableKind::View {
+        return Some(format!("{name}: is a view, expected a table"));
+    }
+    let engine = found.engine.as_deref().unwrap_or("none");
+    if dialect.is_mysql() && !engine.eq_ignore_ascii_case("InnoDB") {
+        return Some(format!(
+            "{name}: its engine is {engine}, expected InnoDB: others cannot roll back\n\
+             hint: ALTER TABLE {name} ENGINE=InnoDB"
+        ));
+    }
+    None
+}
+
+/// A key needs an index that makes it unique, and text that is compared as Arrow compares it.
+fn key_faults(name: &str, key: &[String], found: &Table, dialect: Dialect) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !found.keys.iter().any(|other| is_key(other, key)) {
+        let list = key.join(", ");
+        faults.push(format!(
+            "{name}: no primary or unique key over exactly ({list})\nhint: add PRIMARY KEY ({list})"
+        ));
+    }
+    for column in key.iter().filter_map(|column| found.column(column)) {
+        let collation = column.collation.as_deref().unwrap_or(dialect.collation());
+        let is_text =
+            matches!(column.kind, ColumnType::Text { .. } | ColumnType::Char { .. } | ColumnType::Words);
+        if is_text && !dialect.is_exact_collation(collation) {
+            faults.push(format!(
+                "{name}.{}: its collation {collation} takes texts for equal that are not ('José' and 'jose', or with \
+                 spaces at the end)\nhint: change the column to COLLATE {}, or to VARBINARY",
+                column.name,
+                dialect.collation()
+            ));
+        }
+    }
+    faults
+}
+
+fn is_key(found: &crate::database::Key, key: &[String]) -> bool {
+    let has = |name: &String| key.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+    found.is_whole && found.columns.len() == key.len() && found.columns.iter().all(has)
+}
+
+fn is_same_table(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// Has the server prepare statements, which finds rights that are missing.
+async fn probe(
+    connection: &mut Connection,
+    table: &str,
+    statements: Vec<String>,
+    faults: &mut Vec<String>,
+) -> Result<(), DatabaseError> {
+    for sql in statements {
+        match connection.prepare(&sql).await {
+            Ok(()) => {}
+            Err(error) if error.fault() == Fault::Infrastructure => return Err(error),
+            Err(error) => faults.push(format!("{table}: {error}")),
+        }
+    }
+    Ok(())
+}

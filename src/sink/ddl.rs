@@ -1,0 +1,175 @@
+//! CREATE TABLE for the program's own tables and for outputs whose table is missing.
+
+use std::collections::BTreeSet;
+
+use arrow::datatypes::{DataType, Schema};
+
+use super::{DELETE_COLUMN, Target};
+use crate::config::Mode;
+use crate::database::{ColumnType, Dialect, KeyShape, quote, quote_table};
+
+pub(super) const OFFSETS_TABLE: &str = "realtime_offsets";
+pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
+/// MySQL's limit of names.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// The statements that create all tables of a job: the program's own, then one for each output, in order.
+///
+/// # Errors
+/// All columns that have no place in the database.
+pub fn ddl(targets: &[Target], dialect: Dialect) -> Result<Vec<String>, Vec<String>> {
+    let mut statements = vec![offsets_table(dialect), dead_letters_table(dialect)];
+    let mut faults = Vec::new();
+    for target in targets {
+        match create_table(target, dialect) {
+            Ok(statement) => statements.push(statement),
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() { Ok(statements) } else { Err(faults) }
+}
+
+/// A table for one output.
+pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, Vec<String>> {
+    let key: &[String] = match &target.mode {
+        Mode::Append => &[],
+        Mode::Upsert { key } => key,
+    };
+    let mut faults = name_faults(target, dialect);
+    let shape = KeyShape::of(key.iter().filter_map(|name| arrow_type(&target.schema, name)));
+    let mut lines = Vec::new();
+    if key.is_empty() && dialect.is_mysql() {
+        // Servers may require a primary key. Invisible: SELECT * shows the view's columns.
+        let id = quote(free_name(&target.schema), dialect);
+        lines.push(format!("{id} BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY"));
+    }
+    for field in target.schema.fields() {
+        if is_delete(target, field.name()) {
+            continue;
+        }
+        let is_key = key.contains(field.name());
+        match ColumnType::for_arrow(field.data_type(), dialect, is_key.then_some(shape)) {
+            Ok(column) => {
+                let null = if is_key { " NOT NULL" } else { "" };
+                lines.push(format!("{} {}{null}", quote(field.name(), dialect), column.ddl(dialect)));
+            }
+            Err(reason) => faults.push(format!("{}.{}: {reason}", target.table, field.name())),
+        }
+    }
+    if !key.is_empty() {
+        let names: Vec<String> = key.iter().map(|name| quote(name, dialect)).collect();
+        lines.push(format!("PRIMARY KEY ({})", names.join(", ")));
+    }
+    if lines.is_empty() {
+        faults.push(format!("{}: view `{}` has no column", target.table, target.name));
+    }
+    match faults.is_empty() {
+        true => Ok(statement(&target.table, &lines, dialect)),
+        false => Err(faults),
+    }
+}
+
+/// True for the column that marks rows to delete, which is no column of the table.
+pub(super) fn is_delete(target: &Target, column: &str) -> bool {
+    column == DELETE_COLUMN && target.mode != Mode::Append
+}
+
+pub(super) fn offsets_table(dialect: Dialect) -> String {
+    let text = |characters| named(dialect, characters);
+    let lines = [
+        format!("job {} NOT NULL", text(JOB_CHARACTERS_MAX)),
+        format!("kafka_topic {} NOT NULL", text(TOPIC_CHARACTERS_MAX)),
+        "kafka_partition INT NOT NULL".into(),
+        "next_offset BIGINT NOT NULL".into(),
+        "epoch BIGINT NOT NULL".into(),
+        "message_time DATETIME(3) NULL".into(),
+        "updated_at DATETIME(6) NOT NULL".into(),
+        "PRIMARY KEY (job, kafka_topic, kafka_partition)".into(),
+    ];
+    statement(OFFSETS_TABLE, &lines, dialect)
+}
+
+pub(super) fn dead_letters_table(dialect: Dialect) -> String {
+    let text = |characters| named(dialect, characters);
+    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let bytes = ColumnType::Binary { bytes_max: None, is_fixed: false }.ddl(dialect);
+    let mut lines = vec![
+        match dialect {
+            Dialect::Sqlite => "id INTEGER PRIMARY KEY AUTOINCREMENT".to_string(),
+            _ => "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY".to_string(),
+        },
+        format!("job {} NOT NULL", text(JOB_CHARACTERS_MAX)),
+        format!("kafka_topic {} NOT NULL", text(TOPIC_CHARACTERS_MAX)),
+        "kafka_partition INT NOT NULL".into(),
+        "kafka_offset BIGINT NOT NULL".into(),
+        "kafka_timestamp DATETIME(3) NULL".into(),
+        format!("kafka_key {bytes} NULL"),
+        format!("kafka_headers {} NOT NULL", ColumnType::Json.ddl(dialect)),
+        format!("payload {bytes} NULL"),
+        format!("stage {} NOT NULL", text(16)),
+        format!("place {long_text} NOT NULL"),
+        format!("reason {long_text} NOT NULL"),
+        "created_at DATETIME(6) NOT NULL".into(),
+        "replayed_at DATETIME(6) NULL".into(),
+    ];
+    if dialect.is_mysql() {
+        lines.push("KEY message (job, kafka_topic, kafka_partition, kafka_offset)".into());
+    }
+    statement(DEAD_LETTERS_TABLE, &lines, dialect)
+}
+
+/// What the name of a job may take, so that the offsets' key fits an index.
+pub(super) const JOB_CHARACTERS_MAX: usize = 255;
+/// Kafka's limit.
+const TOPIC_CHARACTERS_MAX: usize = 249;
+
+fn named(dialect: Dialect, characters: usize) -> String {
+    ColumnType::Text { characters_max: Some(characters as u64), bytes_max: None }.ddl(dialect)
+}
+
+fn statement(table: &str, lines: &[String], dialect: Dialect) -> String {
+    let options = match dialect {
+        Dialect::Sqlite => String::new(),
+        _ => format!(" ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {}", dialect.collation()),
+    };
+    let table = quote_table(table, dialect);
+    format!("CREATE TABLE IF NOT EXISTS {table} (\n  {}\n){options}", lines.join(",\n  "))
+}
+
+/// A name for the row's number that no column of the view has.
+fn free_name(schema: &Schema) -> &'static str {
+    let is_taken = |name: &str| schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(name));
+    ["_id", "_row_id", "_realtime_row_id"]
+        .into_iter()
+        .find(|name| !is_taken(name))
+        .unwrap_or("_realtime_row_number")
+}
+
+fn arrow_type<'s>(schema: &'s Schema, name: &str) -> Option<&'s DataType> {
+    schema.field_with_name(name).ok().map(|field| field.data_type())
+}
+
+/// Names that the databases cannot tell apart, or not keep.
+fn name_faults(target: &Target, dialect: Dialect) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    for field in target.schema.fields() {
+        let (table, name) = (&target.table, field.name());
+        if !seen.insert(name.to_lowercase()) {
+            faults.push(format!(
+                "{table}.{name}: view `{}` has two columns whose names differ in case only, a table cannot\n\
+                 hint: rename one with AS",
+                target.name
+            ));
+        }
+        let is_long = dialect.is_mysql() && name.chars().count() > NAME_CHARACTERS_MAX;
+        if is_long || name.is_empty() || name.ends_with(' ') || name.contains('\0') {
+            faults.push(format!(
+                "{table}.{name}: no name for a column (1 to {NAME_CHARACTERS_MAX} characters, no space at the end)\n\
+                 hint: name the column with AS in view `{}`",
+                target.name
+            ));
+        }
+    }
+    faults
+}

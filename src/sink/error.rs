@@ -1,0 +1,77 @@
+//! What can go wrong in the sink, and whose fault it is.
+
+use crate::batch::{Fault, TopicPartition};
+use crate::database::DatabaseError;
+
+/// A failure of the sink. The transaction it happened in was rolled back, but for [`SinkError::UnknownOutcome`].
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The tables are not as the outputs need them: all faults that were found. Configuration, exit 78.
+    #[error("{}", .0.join("\n"))]
+    Check(Vec<String>),
+    /// A value that a column cannot hold, found before any statement was sent.
+    #[error("{place}: {reason}")]
+    Data {
+        /// `table.column`.
+        place: String,
+        reason: String,
+    },
+    /// The database refused a statement on this table.
+    #[error("{table}: {error}")]
+    Refused { table: String, error: DatabaseError },
+    /// The database, or the way to it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Another instance owns the partition.
+    #[error(
+        "{partition} is no longer at offset {expected} in epoch {epoch}: another instance of the job owns it"
+    )]
+    Fenced { partition: TopicPartition, expected: i64, epoch: i64 },
+    /// COMMIT was sent and its answer lost: [`super::Sink::outcome`] finds out.
+    #[error("the answer to COMMIT was lost: {0}")]
+    UnknownOutcome(DatabaseError),
+    /// The views gave rows that cannot be written, whatever the data: two rows for one key, another schema.
+    #[error("{0}")]
+    Sql(String),
+}
+
+impl SinkError {
+    /// Whose fault it is. [`SinkError::UnknownOutcome`] is infrastructure, to be asked about before a retry.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Check(_) | Self::Sql(_) => Fault::Other,
+            Self::Data { .. } => Fault::Data,
+            Self::Refused { error, .. } | Self::Database(error) => error.fault(),
+            Self::Fenced { .. } => Fault::Fenced,
+            Self::UnknownOutcome(_) => Fault::Infrastructure,
+        }
+    }
+
+    /// True where the configuration or the tables must be changed (exit 78); false where the server is away.
+    /// For the errors of [`super::Sink::connect`] and [`super::Sink::check`].
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Check(_))
+            || matches!(self, Self::Database(error) if error.fault() == Fault::Other)
+    }
+
+    /// Where it happened, for a dead letter: `table.column` or `table`.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Data { place, .. } => place.clone(),
+            Self::Refused { table, error } => match error.column() {
+                Some(column) => format!("{table}.{column}"),
+                None => table.clone(),
+            },
+            _ => String::new(),
+        }
+    }
+
+    /// Why, for a dead letter.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Data { reason, .. } => reason.clone(),
+            Self::Refused { error, .. } => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The transaction that ends a trigger: rows, dead letters and Kafka offsets stand in the database together, or
+//! none of them does.
+//!
+//! [`Sink::connect`] creates and checks the tables before the first message is read. [`Sink::claim`] makes this
+//! instance the owner of partitions, and [`Sink::commit`] writes one batch, if this instance still is.
+//! Every value is checked against its column before the first statement, so what the database would refuse,
+//! round or cut is known without a round trip. When to try again is the engine's matter; this module says what
+//! happened ([`SinkError::fault`], [`Sink::outcome`]) and leaves no transaction open.
+
+mod error;
+mod ddl;
+mod check;
+mod output;
+mod statement;
+mod offsets;
+mod dead_letters;
+mod transaction;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::config::Mode;
+use crate::database::{Address, Link};
+
+pub use ddl::ddl;
+pub use error::SinkError;
+
+/// A view whose rows are written, and the table they are written to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The view's name, for messages.
+    pub name: String,
+    pub table: String,
+    pub mode: Mode,
+    /// Of the view's rows.
+    pub schema: SchemaRef,
+}
+
+/// The boolean column of an upsert output's view that says: delete the row of this key.
+pub const DELETE_COLUMN: &str = "_delete";
+
+/// The one writer of a job: a connection, opened again after it was lost, and how each output is written.
+pub struct Sink {
+    link: Link,
+    job: String,
+    outputs: Vec<output::Output>,
+}
+
+/// What a commit sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Statements, the fence's and COMMIT too.
+    pub statements: usize,
+    /// Rows of outputs and dead letters.
+    pub rows: usize,
+}
+
+/// What became of a commit whose answer was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Committed,
+    NotCommitted,
+    /// Another instance has the partitions; whether the batch was committed, its offsets know.
+    Fenced,
+}
+
+impl Sink {
+    /// Connects, creates the tables that are missing (unless `create_tables` is false) and checks all of them.
+    ///
+    /// # Errors
+    /// [`SinkError::Check`] with every fault of every table; or the database could not be reached.
+    pub async fn connect(
+        address: Address,
+        job: &str,
+        targets: Vec<Target>,
+        create_tables: bool,
+    ) -> Result<Self, SinkError> {
+        let (link, outputs) = check::connect(address, job, &targets, create_tables).await?;
+        Ok(Self { link, job: job.to_string(), outputs })
+    }
+
+    /// Checks as [`Sink::connect`] does and changes nothing. Tables that are missing are faults only where
+    /// `create_tables` is false.
+    ///
+    /// # Errors
+    /// As [`Sink::connect`].
+    pub async fn check(
+        address: Address,
+        job: &str,
+        targets: &[Target],
+        create_tables: bool,
+    ) -> Result<(), SinkError> {
+        check::check(address, job, targets, create_tables).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! The table of offsets: what is stored, who owns a partition, and the fence before each commit.
+
+use super::ddl::OFFSETS_TABLE;
+use super::{Outcome, Sink, SinkError};
+use crate::batch::{Advance, Claim, TopicPartition};
+use crate::database::{Connection, DatabaseError, Dialect, Value};
+
+/// Rows of one statement of claims; a claim has four values.
+const CLAIMS_MAX: usize = 1000;
+const WHERE_PARTITION: &str = "job = ? AND kafka_topic = ? AND kafka_partition = ?";
+
+impl Sink {
+    /// The stored offset of each partition; `None` where the job never had it.
+    pub async fn stored(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, SinkError> {
+        let connection = self.link.ready().await?;
+        let read = stored(connection, &self.job, partitions).await;
+        Ok(self.link.done(read)?)
+    }
+
+    /// True where any partition of the topic was ever claimed by this job: partitions that are new then are
+    /// read from the earliest message.
+    pub async fn knows_topic(&mut self, topic: &str) -> Result<bool, SinkError> {
+        let sql = format!("SELECT 1 FROM {OFFSETS_TABLE} WHERE job = ? AND kafka_topic = ? LIMIT 1");
+        let parameters = vec![Value::text(self.job.clone()), Value::text(topic.to_string())];
+        let connection = self.link.ready().await?;
+        let read = connection.query(&sql, parameters).await;
+        Ok(!self.link.done(read)?.is_empty())
+    }
+
+    /// Makes this instance the owner of partitions, in one transaction: rows that are absent are made with the
+    /// given start, epochs are raised by one, and offsets are read with the rows locked. Claims come in
+    /// topic, partition order. When the answer to its COMMIT is lost, claiming again is right.
+    pub async fn claim(&mut self, starts: &[(TopicPartition, i64)]) -> Result<Vec<Claim>, SinkError> {
+        // Invariant: rows are locked in topic, partition order everywhere.
+        let mut starts = starts.to_vec();
+        starts.sort();
+        starts.dedup_by(|a, b| a.0 == b.0);
+        let connection = self.link.ready().await?;
+        let claimed = match claim(connection, &self.job, &starts).await {
+            Ok(claims) => connection.commit().await.map(|()| claims),
+            Err(error) => Err(error),
+        };
+        if claimed.is_err() && connection.rollback().await.is_err() {
+            self.link.close();
+        }
+        Ok(self.link.done(claimed)?)
+    }
+
+    /// What became of a commit that ended in [`SinkError::UnknownOutcome`]: the stored offsets are read with
+    /// their rows locked, which waits until the old session has ended.
+    ///
+    /// # Errors
+    /// Infrastructure also while the old session still holds the rows; ask again then.
+    pub async fn outcome(&mut self, advances: &[Advance]) -> Result<Outcome, SinkError> {
+        let connection = self.link.ready().await?;
+        let result = outcome(connection, &self.job, advances).await;
+        let is_closed = match &result {
+            Err(SinkError::Database(error)) => error.is_connection_lost(),
+            _ => false,
+        };
+        if is_closed || connection.rollback().await.is_err() {
+            self.link.close();
+        }
+        self.link.done(Ok(()))?;
+        result
+    }
+}
+
+/// Moves each partition, where it still is where this instance left it: the first statements of a transaction.
+///
+/// Gives the number of statements.
+pub(super) async fn fence(
+    connection: &mut Connection,
+    job: &str,
+    advances: &[Advance],
+) -> Result<usize, SinkError> {
+    let sql = fence_sql(connection.dialect());
+    for advance in advances {
+        let mut parameters = vec![Value::Int(advance.to), message_time(advance.message_time_ms)];
+        parameters.extend(partition(job, &advance.partition));
+        parameters.extend([Value::Int(advance.from), Value::Int(advance.epoch)]);
+        let matched = connection.execute(&sql, parameters).await;
+        let matched = matched.map_err(|error| SinkError::Refused { table: OFFSETS_TABLE.into(), error })?;
+        if matched != 1 {
+            return Err(SinkError::Fenced {
+                partition: advance.partition.clone(),
+                expected: advance.from,
+                epoch: advance.epoch,
+            });
+        }
+    }
+    Ok(advances.len())
+}
+
+fn fence_sql(dialect: Dialect) -> String {
+    let now = now(dialect);
+    format!(
+        "UPDATE {OFFSETS_TABLE} SET next_offset = ?, message_time = COALESCE(?, message_time), updated_at = {now} \
+         WHERE {WHERE_PARTITION} AND next_offset = ? AND epoch = ?"
+    )
+}
+
+fn claim_sql(rows: usize, dialect: Dialect) -> String {
+    let now = now(dialect);
+    let on_present = match dialect {
+        Dialect::Sqlite => "ON CONFLICT (job, kafka_topic, kafka_partition) DO UPDATE SET",
+        _ => "ON DUPLICATE KEY UPDATE",
+    };
+    let rows = vec![format!("(?, ?, ?, ?, 1, {now})"); rows].join(", ");
+    format!(
+        "INSERT INTO {OFFSETS_TABLE} (job, kafka_topic, kafka_partition, next_offset, epoch, updated_at) \
+         VALUES {rows} {on_present} epoch = {OFFSETS_TABLE}.epoch + 1, updated_at = {now}"
+    )
+}
+
+/// A statement of each kind, for the server to check the user's rights.
+pub(super) fn probes(dialect: Dialect) -> Vec<String> {
+    vec![claim_sql(1, dialect), fence_sql(dialect)]
+}
+
+/// The database's clock, UTC, to the microsecond (SQLite: millisecond).
+pub(super) fn now(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+        _ => "UTC_TIMESTAMP(6)",
+    }
+}
+
+/// Milliseconds as the tables' DATETIME(3); NULL where they are beyond its years, as producers may set any number.
+pub(super) fn message_time<'a>(millis: Option<i64>) -> Value<'a> {
+    /// 0001-01-01 00:00:00.000 to 9999-12-31 23:59:59.999.
+    const MILLIS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+    match millis.filter(|millis| MILLIS.contains(millis)) {
+        Some(millis) => Value::DateTime(millis * 1000),
+        None => Value::Null,
+    }
+}
+
+async fn stored(
+    connection: &mut Connection,
+    job: &str,
+    partitions: &[TopicPartition],
+) -> Result<Vec<Option<i64>>, DatabaseError> {
+    let sql = format!("SELECT next_offset FROM {OFFSETS_TABLE} WHERE {WHERE_PARTITION}");
+    let mut offsets = Vec::with_capacity(partitions.len());
+    for wanted in partitions {
+        let rows = connection.query(&sql, partition(job, wanted)).await?;
+        offsets.push(rows.first().and_then(|row| row.first()).and_then(Value::as_i64));
+    }
+    Ok(offsets)
+}
+
+async fn claim(
+    connection: &mut Connection,
+    job: &str,
+    starts: &[(TopicPartition, i64)],
+) -> Result<Vec<Claim>, DatabaseError> {
+    connection.begin().await?;
+    for starts in starts.chunks(CLAIMS_MAX) {
+        let sql = claim_sql(starts.len(), connection.dialect());
+        let mut parameters = Vec::with_capacity(starts.len() * 4);
+        for (claimed, start) in starts {
+            parameters.extend(partition(job, claimed));
+            parameters.push(Value::Int(*start));
+        }
+        connection.execute(&sql, parameters).await?;
+    }
+    let mut claims = Vec::with_capacity(starts.len());
+    for (claimed, _) in starts {
+        let Some((next_offset, epoch)) = locked(connection, job, claimed).await? else {
+            return Err(DatabaseError::other(format!("{claimed} was deleted from {OFFSETS_TABLE}")));
+        };
+        claims.push(Claim { partition: claimed.clone(), epoch, next_offset });
+    }
+    Ok(claims)
+}
+
+async fn outcome(connection: &mut Connection, job: &str, advances: &[Advance]) -> Result<Outcome, SinkError> {
+    connection.begin().await?;
+    let (mut moved, mut unmoved) = (0, 0);
+    for advance in advances {
+        let stored = locked(connection, job, &advance.partition).await?;
+        match stored {
+            Some((offset, epoch)) if epoch == advance.epoch && offset == advance.to => moved += 1,
+            Some((offset, epoch)) if epoch == advance.epoch && offset == advance.from => unmoved += 1,
+            // Another epoch, or offsets that were reset by hand.
+            _ => return Ok(Outcome::Fenced),
+        }
+    }
+    match (moved, unmoved) {
+        (_, 0) => Ok(Outcome::Committed),
+        (0, _) => Ok(Outcome::NotCommitted),
+        _ => Err(SinkError::Sql(format!("{OFFSETS_TABLE} was changed by hand: a batch is stored in part"))),
+    }
+}
+
+/// Offset and epoch, read with the row locked.
+async fn locked(
+    connection: &mut Connection,
+    job: &str,
+    wanted: &TopicPartition,
+) -> Result<Option<(i64, i64)>, DatabaseError> {
+    // SQLite: BEGIN IMMEDIATE has locked the file.
+    let lock = if connection.dialect() == Dialect::Sqlite { "" } else { " FOR UPDATE" };
+    let sql = format!("SELECT next_offset, epoch FROM {OFFSETS_TABLE} WHERE {WHERE_PARTITION}{lock}");
+    let rows = connection.query(&sql, partition(job, wanted)).await?;
+    let numbers = rows.first().map(|row| row.iter().filter_map(Value::as_i64).collect::<Vec<_>>());
+    Ok(numbers.and_then(|numbers| match numbers[..] {
+        [next_offset, epoch] => Some((next_offset, epoch)),
+        _ => None,
+    }))
+}
+
+fn partition(job: &str, partition: &TopicPartition) -> Vec<Value<'static>> {
+    vec![
+        Value::text(job.to_string()),
+        Value::text(partition.topic.to_string()),
+        Value::Int(i64::from(partition.partition)),
+    ]
+}

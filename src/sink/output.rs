@@ -1,0 +1,353 @@
+//! One output: how its view's columns become its table's, and the statements of a batch of its rows. All values
+//! are checked here, before the first statement is sent.
+
+use std::ops::Range;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
+use arrow::datatypes::{DataType, SchemaRef};
+
+use super::ddl::is_delete;
+use super::statement::{Shape, chunks};
+use super::{SinkError, Target};
+use crate::config::Mode;
+use crate::database::{Dialect, Fit, Limits, Table, Value, quote, quote_table};
+
+/// How the rows of one view are written.
+pub(super) struct Output {
+    view: String,
+    pub table: String,
+    schema: SchemaRef,
+    /// One for each column of the table that is written, in the view's order.
+    columns: Vec<Column>,
+    /// Places among `columns`; empty for append.
+    key: Vec<usize>,
+    /// The place of `_delete` in the view.
+    delete: Option<usize>,
+    insert: Shape,
+    remove: Shape,
+}
+
+struct Column {
+    name: String,
+    /// The place in the view.
+    index: usize,
+    fit: Fit,
+}
+
+/// Rows of an output that were checked and can be sent.
+pub(super) struct Rows<'o> {
+    output: &'o Output,
+    shape: &'o Shape,
+    /// Places among the output's columns, of what a row sends.
+    sent: Vec<usize>,
+    /// For each record batch: the prepared columns, in the order of `sent`.
+    parts: Vec<Vec<ArrayRef>>,
+    /// Bytes of each row, over all parts.
+    sizes: Vec<usize>,
+}
+
+impl Output {
+    /// Pairs the view's columns with the table's.
+    ///
+    /// # Errors
+    /// All columns that do not fit.
+    pub fn new(target: &Target, table: &Table, dialect: Dialect) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let mut columns = Vec::new();
+        let mut delete = None;
+        let key_names: &[String] = match &target.mode {
+            Mode::Append => &[],
+            Mode::Upsert { key } => key,
+        };
+        for (index, field) in target.schema.fields().iter().enumerate() {
+            let place = format!("{}.{}", target.table, field.name());
+            if is_delete(target, field.name()) {
+                delete = Some(index);
+                if *field.data_type() != DataType::Boolean {
+                    faults.push(format!(
+                        "{place}: found {}, `_delete` is expected to be boolean",
+                        field.data_type()
+                    ));
+                }
+                continue;
+            }
+            let Some(column) = table.column(field.name()) else {
+                let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+                faults.push(format!(
+                    "{place}: no such column, view `{}` needs it ({}); the table has {}",
+                    target.name,
+                    field.data_type(),
+                    names.join(", ")
+                ));
+                continue;
+            };
+            if column.is_generated {
+                faults.push(format!("{place}: a generated column, nothing can be written to it"));
+                continue;
+            }
+            let is_nullable = column.is_nullable && !key_names.contains(field.name());
+            match Fit::new(field.data_type(), &column.kind, is_nullable, dialect) {
+                Ok(fit) => columns.push(Column { name: field.name().clone(), index, fit }),
+                Err(reason) => faults.push(format!("{place}: {} {reason}", column.declared)),
+            }
+        }
+        let place_of = |name: &String| columns.iter().position(|column| column.name == *name);
+        let key: Vec<usize> = key_names.iter().filter_map(place_of).collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        if key.len() < key_names.len() || columns.is_empty() {
+            return Err(vec![format!("{}: view `{}` lacks columns of the key", target.table, target.name)]);
+        }
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        Ok(Self {
+            view: target.name.clone(),
+            table: target.table.clone(),
+            schema: target.schema.clone(),
+            insert: insert_shape(&target.table, &names, &key, dialect),
+            remove: delete_shape(&target.table, &names, &key, dialect),
+            columns,
+            key,
+            delete,
+        })
+    }
+
+    /// Statements of one row, for the server to check names and rights.
+    pub fn probes(&self) -> Vec<String> {
+        let mut probes = vec![self.insert.sql(1)];
+        if self.delete.is_some() {
+            probes.push(self.remove.sql(1));
+        }
+        probes
+    }
+
+    /// Checks the rows of a batch: what to delete, and what to insert, in this order.
+    ///
+    /// # Errors
+    /// The first value that does not fit; two rows for one key.
+    pub fn rows(&self, batches: &[RecordBatch], limits: &Limits) -> Result<Vec<Rows<'_>>, SinkError> {
+        for batch in batches {
+            let is_same = batch.num_columns() == self.schema.fields().len()
+                && batch
+                    .columns()
+                    .iter()
+                    .zip(self.schema.fields())
+                    .all(|(a, f)| a.data_type() == f.data_type());
+            if !is_same {
+                let reason =
+                    format!("view `{}` gave {} where {} was planned", self.view, batch.schema(), self.schema);
+                return Err(SinkError::Sql(reason));
+            }
+        }
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        if self.key.is_empty() {
+            return Ok(vec![self.checked(&self.insert, all, batches, limits)?]);
+        }
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(Vec::new());
+        }
+        let batch =
+            concat_batches(&self.schema, batches).map_err(|error| SinkError::Sql(error.to_string()))?;
+        let (removed, written) = self.by_key(&batch)?;
+        Ok(vec![
+            self.checked(&self.remove, self.key.clone(), &[taken(&batch, removed)?], limits)?,
+            self.checked(&self.insert, all, &[taken(&batch, written)?], limits)?,
+        ])
+    }
+
+    /// Rows to delete and rows to write, each in the key's order, so that instances lock in the same order.
+    fn by_key(&self, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
+        let keys = self.keys(batch)?;
+        let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
+        order.sort_unstable_by(|a, b| keys[*a as usize].cmp(&keys[*b as usize]));
+        if let Some(twins) = order.windows(2).find(|pair| keys[pair[0] as usize] == keys[pair[1] as usize]) {
+            return Err(SinkError::Sql(self.twins(batch, twins[0] as usize)));
+        }
+        let delete = self.delete.map(|index| batch.column(index).as_boolean());
+        let is_removed = |row: &u32| {
+            let row = *row as usize;
+            delete.is_some_and(|delete| delete.is_valid(row) && delete.value(row))
+        };
+        Ok(order.into_iter().partition(is_removed))
+    }
+
+    /// For each row bytes that are equal where the table takes the keys for equal.
+    fn keys(&self, batch: &RecordBatch) -> Result<Vec<Vec<u8>>, SinkError> {
+        let mut keys = vec![Vec::new(); batch.num_rows()];
+        for column in self.key.iter().map(|place| &self.columns[*place]) {
+            let array = self.prepared(column, batch)?;
+            let mut put = |row: usize, value: Value<'_>| append_key(&mut keys[row], &value);
+            let put_all = column.fit.each(&array, 0..batch.num_rows(), &mut put);
+            put_all.map_err(|misfit| self.data(column, misfit.reason))?;
+        }
+        Ok(keys)
+    }
+
+    fn twins(&self, batch: &RecordBatch, row: usize) -> String {
+        let mut key = Vec::new();
+        for column in self.key.iter().map(|place| &self.columns[*place]) {
+            let mut text = String::new();
+            let shown = crate::database::json::write(&mut text, batch.column(column.index).as_ref(), row);
+            key.push(format!("{} = {}", column.name, if shown.is_ok() { text } else { "?".into() }));
+        }
+        format!(
+            "view `{}` has two rows for the key {} in one batch, an upsert needs one\n\
+             hint: GROUP BY the key, or keep one row with row_number()",
+            self.view,
+            key.join(", ")
+        )
+    }
+
+    fn checked<'o>(
+        &'o self,
+        shape: &'o Shape,
+        sent: Vec<usize>,
+        batches: &[RecordBatch],
+        limits: &Limits,
+    ) -> Result<Rows<'o>, SinkError> {
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let mut sizes = vec![0; rows];
+        let mut parts = Vec::with_capacity(batches.len());
+        let mut start = 0;
+        for batch in batches {
+            let mut part = Vec::with_capacity(sent.len());
+            for column in sent.iter().map(|place| &self.columns[*place]) {
+                let array = self.prepared(column, batch)?;
+                let mut put = |row: usize, value: Value<'_>| sizes[start + row] += value.size();
+                let put_all = column.fit.each(&array, 0..batch.num_rows(), &mut put);
+                put_all.map_err(|misfit| self.data(column, misfit.reason))?;
+                part.push(array);
+            }
+            start += batch.num_rows();
+            parts.push(part);
+        }
+        if let Some(size) = sizes.iter().find(|size| **size > limits.row_bytes_max) {
+            let max = limits.row_bytes_max;
+            let reason =
+                format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
+            return Err(SinkError::Data { place: self.table.clone(), reason });
+        }
+        Ok(Rows { output: self, shape, sent, parts, sizes })
+    }
+
+    fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
+        let prepared = column.fit.prepare(batch.column(column.index));
+        prepared.map_err(|error| SinkError::Sql(format!("{}.{}: {error}", self.table, column.name)))
+    }
+
+    fn data(&self, column: &Column, reason: String) -> SinkError {
+        SinkError::Data { place: format!("{}.{}", self.table, column.name), reason }
+    }
+}
+
+impl Rows<'_> {
+    pub fn table(&self) -> &str {
+        &self.output.table
+    }
+
+    /// The rows of each statement: full ones, and one with what is left.
+    pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
+        chunks(&self.sizes, self.sent.len(), limits)
+    }
+
+    pub fn sql(&self, rows: usize) -> String {
+        self.shape.sql(rows)
+    }
+
+    /// The values of a statement, row by row.
+    pub fn parameters(&self, chunk: &Range<usize>) -> Result<Vec<Value<'_>>, SinkError> {
+        let width = self.sent.len();
+        let mut parameters = vec![Value::Null; chunk.len() * width];
+        let mut start = 0;
+        for part in &self.parts {
+            let length = part.first().map_or(0, |column| column.len());
+            let from = chunk.start.max(start);
+            let to = chunk.end.min(start + length);
+            for (index, (array, place)) in part.iter().zip(&self.sent).enumerate() {
+                if from >= to {
+                    break;
+                }
+                let column = &self.output.columns[*place];
+                let mut put = |row: usize, value| {
+                    parameters[(start + row - chunk.start) * width + index] = value;
+                };
+                let put_all = column.fit.each(array, from - start..to - start, &mut put);
+                put_all.map_err(|misfit| self.output.data(column, misfit.reason))?;
+            }
+            start += length;
+        }
+        Ok(parameters)
+    }
+}
+
+fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {
+    let rows = UInt32Array::from(rows);
+    let columns =
+        batch.columns().iter().map(|column| take(column, &rows, None)).collect::<Result<Vec<_>, _>>();
+    columns
+        .and_then(|columns| RecordBatch::try_new(batch.schema(), columns))
+        .map_err(|error| SinkError::Sql(error.to_string()))
+}
+
+/// Appends a value so that different lists of values give different bytes.
+fn append_key(key: &mut Vec<u8>, value: &Value<'_>) {
+    /// Signed numbers in the order of their bytes.
+    fn number(key: &mut Vec<u8>, value: i128) {
+        key.extend((value ^ i128::MIN).to_be_bytes());
+    }
+    match value {
+        Value::Null => key.push(0),
+        Value::Int(value) => number(key, (*value).into()),
+        Value::UInt(value) => number(key, (*value).into()),
+        Value::Float(value) => key.extend((value + 0.0).to_be_bytes()),
+        Value::Double(value) => key.extend((value + 0.0).to_be_bytes()),
+        Value::Text(text) => {
+            key.extend(text.as_bytes());
+            key.extend((text.len() as u32).to_be_bytes());
+        }
+        Value::Bytes(bytes) => {
+            key.extend(bytes.as_ref());
+            key.extend((bytes.len() as u32).to_be_bytes());
+        }
+        Value::Date(value) => number(key, (*value).into()),
+        Value::Time(value) | Value::DateTime(value) => number(key, (*value).into()),
+    }
+}
+
+fn insert_shape(table: &str, names: &[&str], key: &[usize], dialect: Dialect) -> Shape {
+    let quoted: Vec<String> = names.iter().map(|name| quote(name, dialect)).collect();
+    let table = quote_table(table, dialect);
+    let head = format!("INSERT INTO {table} ({}) VALUES ", quoted.join(", "));
+    let others: Vec<&String> =
+        quoted.iter().enumerate().filter(|(place, _)| !key.contains(place)).map(|(_, name)| name).collect();
+    let keys: Vec<&str> = key.iter().map(|place| quoted[*place].as_str()).collect();
+    let assign = |value: &dyn Fn(&str) -> String| {
+        // With the key alone there is nothing to update; a key set to itself says so.
+        let names: Vec<&str> = match others.is_empty() {
+            true => keys.iter().take(1).copied().collect(),
+            false => others.iter().map(|name| name.as_str()).collect(),
+        };
+        names.iter().map(|name| format!("{name} = {}", value(name))).collect::<Vec<_>>().join(", ")
+    };
+    let tail = match dialect {
+        _ if key.is_empty() => String::new(),
+        Dialect::MySql => {
+            format!(" AS _new ON DUPLICATE KEY UPDATE {}", assign(&|name| format!("_new.{name}")))
+        }
+        Dialect::MariaDb => format!(" ON DUPLICATE KEY UPDATE {}", assign(&|name| format!("VALUES({name})"))),
+        Dialect::Sqlite => {
+            let update = assign(&|name| format!("excluded.{name}"));
+            format!(" ON CONFLICT ({}) DO UPDATE SET {update}", keys.join(", "))
+        }
+    };
+    Shape::new(head, names.len(), tail)
+}
+
+fn delete_shape(table: &str, names: &[&str], key: &[usize], dialect: Dialect) -> Shape {
+    let keys: Vec<String> = key.iter().map(|place| quote(names[*place], dialect)).collect();
+    let table = quote_table(table, dialect);
+    let values = if dialect == Dialect::Sqlite { "VALUES " } else { "" };
+    let head = format!("DELETE FROM {table} WHERE ({}) IN ({values}", keys.join(", "));
+    Shape::new(head, keys.len().max(1), ")".into())
+}

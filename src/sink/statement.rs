@@ -1,0 +1,90 @@
+//! Statements of many rows: their text, and how rows are cut into them.
+
+use std::ops::Range;
+
+use crate::database::Limits;
+
+/// A statement that repeats a group of placeholders, one for each row.
+pub(super) struct Shape {
+    head: String,
+    row: String,
+    tail: String,
+}
+
+/// Rows of one statement: more are no faster (measured: 500 to 2000 are the same).
+const STATEMENT_ROWS_MAX: usize = 1000;
+
+impl Shape {
+    /// `width`: placeholders of a row.
+    pub fn new(head: String, width: usize, tail: String) -> Self {
+        Self { head, row: format!("({})", vec!["?"; width].join(",")), tail }
+    }
+
+    /// Each row ends with an expression that the database computes.
+    pub fn with_constant(head: String, width: usize, last: &str) -> Self {
+        Self { head, row: format!("({},{last})", vec!["?"; width].join(",")), tail: String::new() }
+    }
+
+    pub fn sql(&self, rows: usize) -> String {
+        let body = (self.row.len() + 1) * rows;
+        let mut sql = String::with_capacity(self.head.len() + body + self.tail.len());
+        sql.push_str(&self.head);
+        for row in 0..rows {
+            if row > 0 {
+                sql.push(',');
+            }
+            sql.push_str(&self.row);
+        }
+        sql.push_str(&self.tail);
+        sql
+    }
+}
+
+/// Cuts rows of these sizes into statements: each below the limits of rows, placeholders and bytes, but for a row
+/// that is larger alone.
+pub(super) fn chunks(sizes: &[usize], width: usize, limits: &Limits) -> Vec<Range<usize>> {
+    let rows_max = (limits.placeholders_max / width.max(1)).clamp(1, STATEMENT_ROWS_MAX);
+    let mut chunks = Vec::with_capacity(sizes.len() / rows_max + 1);
+    let (mut start, mut bytes) = (0, 0);
+    for (row, size) in sizes.iter().enumerate() {
+        if row > start && (row - start == rows_max || bytes + size > limits.statement_bytes_max) {
+            chunks.push(start..row);
+            (start, bytes) = (row, 0);
+        }
+        bytes += size;
+    }
+    if start < sizes.len() {
+        chunks.push(start..sizes.len());
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_repeats_its_row() {
+        let shape = Shape::new("INSERT INTO t (a, b) VALUES ".into(), 2, " AS new".into());
+        assert_eq!(shape.sql(2), "INSERT INTO t (a, b) VALUES (?,?),(?,?) AS new");
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_in_one_statement_below_the_limits(
+            sizes in prop::collection::vec(0_usize..2000, 0..3000),
+            width in 1_usize..400,
+        ) {
+            let limits = Limits { placeholders_max: 5000, statement_bytes_max: 1500, row_bytes_max: 4000 };
+            let chunks = chunks(&sizes, width, &limits);
+            prop_assert_eq!(chunks.iter().map(Range::len).sum::<usize>(), sizes.len());
+            prop_assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].start));
+            for chunk in chunks {
+                prop_assert!(chunk.len() * width <= 5000 || chunk.len() == 1);
+                prop_assert!(sizes[chunk.clone()].iter().sum::<usize>() <= 1500 || chunk.len() == 1);
+            }
+        }
+    }
+}

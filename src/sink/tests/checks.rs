@@ -1,0 +1,136 @@
+//! Tables that are not as the outputs need them are said before the first message.
+
+use super::*;
+
+on_each_database!(
+    all_faults_are_said_at_once,
+    missing_tables_are_refused_where_ddl_is_not_allowed,
+    checking_changes_nothing
+);
+
+async fn faults(place: &Place, targets: &[Target], create: bool) -> Vec<String> {
+    match Sink::connect(place.address.clone(), "job", targets.to_vec(), create).await {
+        Err(SinkError::Check(faults)) => faults,
+        Err(other) => panic!("{other}"),
+        Ok(_) => Vec::new(),
+    }
+}
+
+fn assert_faults(found: &[String], expected: &[&str]) {
+    for text in expected {
+        assert!(found.iter().any(|fault| fault.contains(text)), "no `{text}` in\n{}", found.join("\n"));
+    }
+    assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
+}
+
+async fn all_faults_are_said_at_once(place: &Place) {
+    place.run("CREATE TABLE a (id VARCHAR(10), must INT NOT NULL, name VARCHAR(10))").await;
+    place.run("CREATE VIEW v AS SELECT 1 AS id, 'x' AS name").await;
+    place.run("CREATE TABLE k (id INT NOT NULL, name VARCHAR(10))").await;
+    place.run("CREATE TABLE twice (id INT PRIMARY KEY, name VARCHAR(10) UNIQUE)").await;
+    let to = |table: &str, mode| Target { table: table.into(), ..target(&people_schema(), mode) };
+    let more: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Utf8, true),
+        Field::new("absent", DataType::Utf8, true),
+    ]));
+    let targets = [
+        to("a", Mode::Append),
+        to("v", Mode::Append),
+        to("k", upsert(&["id"])),
+        to("twice", upsert(&["id"])),
+        Target { table: "k".into(), name: "other".into(), ..target(&more, upsert(&["who"])) },
+        to("dead_letters", Mode::Append),
+    ];
+    let found = faults(place, &targets, true).await;
+    for text in [
+        "a.id: varchar(10) cannot take Int32 exactly\nhint: its place is INT",
+        "a.must: NOT NULL without a default, and view `rows` has no such column",
+        "v: is a view, expected a table",
+        "k: no primary or unique key over exactly (id)\nhint: add PRIMARY KEY (id)",
+        "twice: besides the key (id) also unique by",
+        "k: views `rows` and `other` are both written to it",
+        "k: view `other` has no key column `who`, it has id, absent",
+        "k.absent: no such column, view `other` needs it (Utf8); the table has id, name",
+        "dead_letters: the name of a table of the program",
+    ] {
+        let text = if place.is_mysql() { text.to_string() } else { text.replace("is INT", "is INTEGER") };
+        let is_said = found.iter().any(|fault| fault.to_lowercase().contains(&text.to_lowercase()));
+        assert!(is_said, "no `{text}` in\n{}", found.join("\n"));
+    }
+}
+
+async fn missing_tables_are_refused_where_ddl_is_not_allowed(place: &Place) {
+    let found = faults(place, &[target(&people_schema(), Mode::Append)], false).await;
+    assert_faults(
+        &found,
+        &["realtime_offsets: no such table", "dead_letters: no such", "rows_out: no such table"],
+    );
+    // What the hint says can be run, and then all is well.
+    for fault in &found {
+        let (_, statement) = fault.split_once("create it with\n").expect("a hint");
+        place.run(statement).await;
+    }
+    assert_faults(&faults(place, &[target(&people_schema(), Mode::Append)], false).await, &[]);
+}
+
+async fn checking_changes_nothing(place: &Place) {
+    let targets = [target(&people_schema(), Mode::Append)];
+    Sink::check(place.address.clone(), "job", &targets, true).await.expect("tables can be created");
+    let error =
+        Sink::check(place.address.clone(), "job", &targets, false).await.expect_err("tables are missing");
+    assert!(matches!(error, SinkError::Check(faults) if faults.len() == 3));
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn keys_of_text_need_an_exact_collation_and_tables_need_innodb() {
+    let place = Place::mysql().await;
+    place.run("CREATE TABLE loose (name VARCHAR(10) COLLATE utf8mb4_general_ci PRIMARY KEY, id INT)").await;
+    place.run("CREATE TABLE padded (name VARCHAR(10) COLLATE utf8mb4_bin PRIMARY KEY, id INT)").await;
+    place.run("CREATE TABLE prefix (name VARCHAR(200) NOT NULL, id INT, UNIQUE (name(10)))").await;
+    place.run("CREATE TABLE memory (name VARCHAR(10), id INT) ENGINE=MEMORY").await;
+    let to = |table: &str, mode| Target {
+        table: table.into(),
+        name: table.into(),
+        ..target(&people_schema(), mode)
+    };
+    let by_name = || upsert(&["name"]);
+    let targets = [
+        to("loose", by_name()),
+        to("padded", by_name()),
+        to("prefix", by_name()),
+        to("memory", Mode::Append),
+    ];
+    let found = faults(&place, &targets, true).await;
+    for text in [
+        "loose.name: its collation utf8mb4_general_ci takes texts for equal",
+        "padded.name: its collation utf8mb4_bin",
+        "prefix: no primary or unique key over exactly (name)",
+        "memory: its engine is MEMORY, expected InnoDB",
+    ] {
+        assert!(found.iter().any(|fault| fault.contains(text)), "no `{text}` in\n{}", found.join("\n"));
+    }
+    place.drop_database().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn rights_that_are_missing_are_said_with_a_hint() {
+    let mut place = Place::mysql().await;
+    let Address::MySql(address) = &place.address else { panic!("MySQL") };
+    let (mut limited, database) = (address.clone(), address.database.clone());
+    limited.user = format!("reader_{database}");
+    limited.password = Some("Only-reads-1".into());
+    place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("creates the tables");
+    let user = format!("'{}'@'%'", limited.user);
+    place.run(&format!("CREATE USER {user} IDENTIFIED BY 'Only-reads-1'")).await;
+    place.run(&format!("GRANT SELECT ON {database}.* TO {user}")).await;
+    let owner = std::mem::replace(&mut place.address, Address::MySql(limited));
+    let found = faults(&place, &[target(&people_schema(), Mode::Append)], true).await;
+    place.address = owner;
+    place.run(&format!("DROP USER {user}")).await;
+    // Offsets: INSERT and UPDATE; dead letters and the output: INSERT.
+    assert_eq!(found.len(), 2 + 1 + 1, "{found:?}");
+    assert!(found.iter().all(|fault| fault.contains("denied") && fault.contains("hint: GRANT")), "{found:?}");
+    place.drop_database().await;
+}

@@ -1,0 +1,439 @@
+//! The thread that polls librdkafka. It alone touches the assignment, so a message can never slip between
+//! "start again there" and the batch being collected. When the batch is full it stops polling; when that
+//! lasts, it pauses the partitions and polls on, so that the group is still served.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+
+use super::{BatchLimits, Command, Shared};
+use crate::batch::{Message, TopicPartition};
+use crate::source::{Event, SourceError};
+
+/// How long one poll waits: the longest a command waits to be seen while nothing arrives.
+const POLL_WAIT_MAX: Duration = Duration::from_millis(100);
+/// While nothing is assigned, commands are waited for in steps of this length.
+const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
+/// A full batch is waited for this long before the partitions are paused.
+const FULL_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Partitions that are taken away are held back this long, so that the batch in hand can be committed.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// The least time between two commits of offsets to Kafka, which only people's tools read.
+const KAFKA_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// librdkafka's callbacks, run by the polling thread inside a poll.
+#[derive(Debug)]
+pub(super) struct Context {
+    shared: Arc<Shared>,
+}
+
+impl Context {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut state = self.shared.lock();
+        let is_idle = state.batch.is_empty();
+        for (partition, slot) in &mut state.slots {
+            let Some(slot) = slot else { continue };
+            let topic = statistics.topics.get(partition.topic.as_ref());
+            let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else {
+                continue;
+            };
+            slot.end = slot.end.max(found.ls_offset);
+            // Twice in a row everything was fetched and nothing came of it: only markers of transactions
+            // stand between here and the end.
+            let is_fetched = is_idle && found.next_offset >= slot.target && found.fetchq_cnt == 0;
+            slot.is_at_end |= is_fetched && slot.fetched_at == Some(slot.next);
+            slot.fetched_at = is_fetched.then_some(slot.next);
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// The same error comes out of the poll, without its reason.
+    fn error(&self, _: KafkaError, reason: &str) {
+        reason.clone_into(&mut self.shared.lock().reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    /// Remembers what is given and takes away what is gone. The real assignment follows when the engine has
+    /// claimed the partitions; until then the group sees an answer, and nothing is read.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions = partitions_of(list);
+        let is_lost = consumer.assignment_lost();
+        let mut state = self.shared.lock();
+        let answered = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            tracing::info!("assigned: {}", names(&partitions));
+            state.has_joined = true;
+            for partition in &partitions {
+                state.slots.insert(partition.clone(), None);
+            }
+            state.events.push_back(Ok(Event::Assigned(partitions)));
+            consumer.incremental_assign(&TopicPartitionList::new())
+        } else {
+            tracing::info!("revoked: {}", names(&partitions));
+            let mut assigned = TopicPartitionList::new();
+            let current = consumer.assignment().map(|list| partitions_of(&list)).unwrap_or_default();
+            for partition in partitions.iter().filter(|partition| current.contains(partition)) {
+                assigned.add_partition(&partition.topic, partition.partition);
+            }
+            state.drop_partitions(&partitions);
+            // With nothing left, the group is asked again: what it gives next counts.
+            state.has_joined &= !state.slots.is_empty();
+            state.events.push_back(Ok(Event::Revoked(partitions)));
+            // Why: a partition that is lost has another owner already, and a closing source nobody to answer.
+            state.is_releasing = !is_lost && !state.is_closing;
+            self.shared.changed.notify_one();
+            let waited =
+                self.shared.released.wait_timeout_while(state, RELEASE_WAIT_MAX, |state| state.is_releasing);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            consumer.incremental_unassign(&assigned)
+        };
+        if let Err(error) = answered {
+            let message = format!("the group's assignment could not be followed: {error}");
+            state.events.push_back(Err(SourceError::Unavailable(message)));
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let mut partitions: Vec<TopicPartition> = list
+        .elements()
+        .iter()
+        .map(|element| TopicPartition { topic: element.topic().into(), partition: element.partition() })
+        .collect();
+    partitions.sort();
+    partitions
+}
+
+fn names(partitions: &[TopicPartition]) -> String {
+    let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+pub(super) struct Poller {
+    consumer: Arc<BaseConsumer<Context>>,
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    limits: BatchLimits,
+    topics: Vec<String>,
+    /// The names that messages share.
+    names: Vec<Arc<str>>,
+    /// Whether partitions were assigned: then messages are waited for, before commands.
+    is_reading: bool,
+    is_paused: bool,
+    /// Whether the broker was said to be away.
+    is_broker_away: bool,
+    /// Offsets that Kafka was not told yet.
+    untold: Vec<(TopicPartition, i64)>,
+    told_at: Instant,
+}
+
+/// Whether the thread goes on.
+#[derive(PartialEq)]
+enum Next {
+    Poll,
+    Close,
+}
+
+impl Poller {
+    pub fn new(
+        consumer: Arc<BaseConsumer<Context>>,
+        shared: Arc<Shared>,
+        commands: Receiver<Command>,
+        limits: BatchLimits,
+        topics: Vec<&str>,
+    ) -> Self {
+        Self {
+            consumer,
+            shared,
+            commands,
+            limits,
+            names: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+            topics: topics.into_iter().map(str::to_owned).collect(),
+            is_reading: false,
+            is_paused: false,
+            is_broker_away: false,
+            untold: Vec::new(),
+            told_at: Instant::now(),
+        }
+    }
+
+    /// Polls until told to close; leaves the group then.
+    pub fn run(mut self) {
+        while self.obey() == Next::Poll {
+            self.tell_kafka(KAFKA_COMMIT_INTERVAL);
+            if self.wait_for_room() {
+                self.poll();
+            }
+        }
+        self.tell_kafka(Duration::ZERO);
+        // The last reference leaves the group as it goes.
+        drop(self.consumer);
+    }
+
+    /// Carries out the commands that wait.
+    fn obey(&mut self) -> Next {
+        loop {
+            let command = match self.commands.try_recv() {
+                Ok(command) => command,
+                Err(TryRecvError::Disconnected) => return Next::Close,
+                Err(TryRecvError::Empty) if self.is_reading => return Next::Poll,
+                Err(TryRecvError::Empty) => match self.commands.recv_timeout(COMMAND_WAIT_MAX) {
+                    Ok(command) => command,
+                    Err(RecvTimeoutError::Timeout) => return Next::Poll,
+                    Err(RecvTimeoutError::Disconnected) => return Next::Close,
+                },
+            };
+            match command {
+                Command::Assign(claims) => self.assign(&claims),
+                Command::Stored(offsets) => self.remember(offsets),
+                Command::Rejoin => self.rejoin(),
+                Command::Close => return Next::Close,
+            }
+        }
+    }
+
+    fn assign(&mut self, claims: &[crate::batch::Claim]) {
+        let mut list = TopicPartitionList::new();
+        let state = self.shared.lock();
+        for claim in claims.iter().filter(|claim| state.slots.contains_key(&claim.partition)) {
+            let offset = Offset::Offset(claim.next_offset);
+            let added = list.add_partition_offset(&claim.partition.topic, claim.partition.partition, offset);
+            debug_assert!(added.is_ok(), "stored offsets are not negative");
+        }
+        drop(state);
+        if self.is_paused {
+            // Why: while paused, polling goes on for the group's sake, and partitions that are new are not paused.
+            self.pause(false);
+        }
+        // Why: librdkafka keeps a partition paused that was paused when it was taken away, also when it comes back.
+        if list.count() > 0
+            && let Err(error) = self.consumer.resume(&list)
+        {
+            tracing::debug!("no pause to end: {error}");
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.incremental_assign(&list)
+        {
+            self.fail(SourceError::Broken(format!("partitions could not be assigned: {error}")));
+        }
+        self.is_reading |= list.count() > 0;
+        self.shared.changed.notify_one();
+    }
+
+    fn rejoin(&mut self) {
+        self.is_reading = false;
+        self.consumer.unsubscribe();
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        if let Err(error) = self.consumer.subscribe(&topics) {
+            self.fail(SourceError::Broken(format!("cannot subscribe again: {error}")));
+        }
+    }
+
+    /// Whether the batch has room. Serves the group, with partitions paused, where it lacks room for long.
+    fn wait_for_room(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.lock();
+        let is_full = state.is_full;
+        if is_full && !self.is_paused {
+            let waited = shared.room.wait_timeout_while(state, FULL_WAIT_MAX, |state| state.is_full);
+            let is_full = waited.map_or_else(|poisoned| poisoned.into_inner().0.is_full, |(s, _)| s.is_full);
+            if is_full {
+                self.pause(true);
+            }
+            return !is_full;
+        }
+        drop(state);
+        if !is_full && self.is_paused {
+            self.pause(false);
+        }
+        // While paused, a poll gives no messages but serves the group.
+        true
+    }
+
+    fn pause(&mut self, pause: bool) {
+        self.is_paused = pause;
+        let changed = self
+            .consumer
+            .assignment()
+            .and_then(|list| if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) });
+        if let Err(error) = changed {
+            tracing::warn!("partitions could not be paused or resumed: {error}");
+        }
+    }
+
+    fn poll(&mut self) {
+        // Why: the reference is cloned so that the message may borrow it while `self` changes.
+        let consumer = Arc::clone(&self.consumer);
+        let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
+        match consumer.poll(wait) {
+            None => {}
+            Some(Ok(message)) => self.collect(&message),
+            Some(Err(KafkaError::PartitionEOF(partition))) => self.reach_end(partition),
+            Some(Err(error)) => self.judge(&error),
+        }
+    }
+
+    fn collect(&mut self, message: &BorrowedMessage<'_>) {
+        if self.is_broker_away {
+            self.is_broker_away = false;
+            tracing::info!("Kafka answers again");
+        }
+        let topic = self.topic(message.topic());
+        let partition = TopicPartition { topic, partition: message.partition() };
+        let mut state = self.shared.lock();
+        let Some(Some(slot)) = state.slots.get_mut(&partition) else { return };
+        if message.offset() < slot.next {
+            return;
+        }
+        slot.next = message.offset() + 1;
+        slot.is_at_end = false;
+        slot.last_timestamp_ms = timestamp(message).or(slot.last_timestamp_ms);
+        let headers = headers(message);
+        let was_empty = state.batch.is_empty();
+        state.batch.push(Message {
+            topic: &partition.topic,
+            partition: partition.partition,
+            offset: message.offset(),
+            timestamp_ms: timestamp(message),
+            key: message.key(),
+            payload: message.payload(),
+            headers: &headers,
+        });
+        state.is_full =
+            state.batch.len() >= self.limits.rows_max || state.batch.bytes() >= self.limits.bytes_max;
+        let is_news = was_empty || state.is_full;
+        drop(state);
+        if is_news {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    fn topic(&mut self, name: &str) -> Arc<str> {
+        if let Some(topic) = self.names.iter().find(|topic| topic.as_ref() == name) {
+            return Arc::clone(topic);
+        }
+        let topic: Arc<str> = name.into();
+        self.names.push(Arc::clone(&topic));
+        topic
+    }
+
+    /// librdkafka names the partition and not its topic. With one topic that is enough; with several, the
+    /// statistics tell a second later.
+    fn reach_end(&mut self, partition: i32) {
+        let [topic] = self.names.as_slice() else { return };
+        let partition = TopicPartition { topic: Arc::clone(topic), partition };
+        let mut state = self.shared.lock();
+        if let Some(Some(slot)) = state.slots.get_mut(&partition) {
+            slot.is_at_end = true;
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// What an error means: most pass by themselves, some end the job.
+    fn judge(&mut self, error: &KafkaError) {
+        use RDKafkaErrorCode as Code;
+        let code = error.rdkafka_error_code();
+        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        let reason = std::mem::take(&mut self.shared.lock().reason);
+        let error = &if reason.is_empty() { error.to_string() } else { reason };
+        let broken = match code {
+            _ if is_fatal => Some(format!(
+                "Kafka has shut this instance out: {error}\n\
+                 hint: another process may run with the same `instance`"
+            )),
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Some(format!(
+                "Kafka no longer has the messages that come next: {error}\n\
+                 hint: they were deleted before they were read (retention), or the topic was made anew"
+            )),
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::ClusterAuthorizationFailed,
+            ) => Some(format!("Kafka refuses access: {error}\nhint: see kafka_properties")),
+            _ => None,
+        };
+        match (broken, code) {
+            (Some(message), _) => self.fail(SourceError::Broken(message)),
+            (None, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)) => {
+                if !self.is_broker_away {
+                    self.is_broker_away = true;
+                    tracing::warn!("Kafka does not answer; waiting for it ({error})");
+                }
+            }
+            (None, _) => tracing::warn!("Kafka: {error}"),
+        }
+    }
+
+    fn fail(&self, error: SourceError) {
+        self.shared.lock().events.push_back(Err(error));
+        self.shared.changed.notify_one();
+    }
+
+    fn remember(&mut self, offsets: Vec<(TopicPartition, i64)>) {
+        for (partition, offset) in offsets {
+            match self.untold.iter_mut().find(|(known, _)| *known == partition) {
+                Some((_, untold)) => *untold = offset,
+                None => self.untold.push((partition, offset)),
+            }
+        }
+    }
+
+    fn tell_kafka(&mut self, interval: Duration) {
+        if self.untold.is_empty() || self.told_at.elapsed() < interval {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        let state = self.shared.lock();
+        for (partition, offset) in self.untold.drain(..) {
+            if state.slots.contains_key(&partition) {
+                let offset = Offset::Offset(offset);
+                let added = list.add_partition_offset(&partition.topic, partition.partition, offset);
+                debug_assert!(added.is_ok(), "stored offsets are not negative");
+            }
+        }
+        drop(state);
+        self.told_at = Instant::now();
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!("Kafka did not take the offsets: {error}");
+        }
+    }
+}
+
+fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
+    match message.timestamp() {
+        Timestamp::NotAvailable => None,
+        Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+    }
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> crate::batch::Headers {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+}

@@ -1,0 +1,111 @@
+//! Messages in. A source says which partitions it was given, waits for where to start in each, and then
+//! collects what arrives until the engine takes it. It remembers positions and epochs, so that what it hands
+//! out carries everything a commit needs; it stores nothing.
+
+mod kafka;
+mod replay;
+
+pub use kafka::{BatchLimits, KafkaSource};
+pub(crate) use kafka::{base_config, refused};
+pub use replay::ReplaySource;
+
+use crate::batch::{Advance, Claim, Fault, Polled, TopicPartition};
+
+/// What a source has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// These partitions are given to this instance: the engine claims them and calls [`Source::assign`].
+    Assigned(Vec<TopicPartition>),
+    /// These partitions are taken away; what was collected of them is dropped. The group waits a moment: the
+    /// engine brings to an end what it has taken of them and calls [`Source::release`].
+    Revoked(Vec<TopicPartition>),
+    /// Messages can be taken.
+    Ready,
+    /// Every partition was taken up to the end it had when it was assigned, and nothing waits. Said only where a
+    /// job ends then.
+    CaughtUp,
+}
+
+/// How much must wait before [`Event::Ready`] is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// One message.
+    Any,
+    /// As much as one batch may hold.
+    Full,
+}
+
+/// The first and the next offset of a partition, as the broker knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub partition: TopicPartition,
+    /// The first offset that can still be read.
+    pub low: i64,
+    /// The last stable offset: where reading ends for now.
+    pub high: i64,
+}
+
+/// How far a partition goes, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionEnd {
+    pub partition: TopicPartition,
+    /// The last stable offset that was seen last.
+    pub end: i64,
+}
+
+/// What went wrong with a source.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The broker cannot be reached, or does not answer for now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Waiting does not help: the topic, the rights or the offsets are not there.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl SourceError {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Unavailable(_) => Fault::Infrastructure,
+            Self::Broken(_) => Fault::Other,
+        }
+    }
+}
+
+/// Where messages come from: Kafka, or a recording for tests.
+#[allow(async_fn_in_trait)] // Why: the engine is generic over its source and never sends it to another task.
+pub trait Source {
+    /// Waits for what happens next. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`SourceError::Broken`] where going on makes no sense.
+    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError>;
+
+    /// Asks where these partitions begin and end now.
+    ///
+    /// # Errors
+    /// [`SourceError::Unavailable`] where the broker does not answer.
+    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError>;
+
+    /// Starts reading these partitions where the claims say; partitions revoked meanwhile are left out.
+    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]);
+
+    /// Nothing of the revoked partitions is in hand any more: another instance may have them.
+    fn release(&mut self);
+
+    /// Takes all that has been collected.
+    fn take(&mut self) -> Polled;
+
+    /// Drops everything collected and joins the group anew: all partitions are revoked, then assigned again.
+    fn rejoin(&mut self);
+
+    /// These advances are stored: the broker may be told, for people's tools.
+    fn stored(&mut self, advances: &[Advance]);
+
+    /// How far the assigned partitions go, in topic, partition order.
+    fn ends(&self) -> Vec<PartitionEnd>;
+
+    /// Leaves the group.
+    async fn close(self);
+}

@@ -1,0 +1,142 @@
+//! A recording instead of a broker: the same events and positions as Kafka gives, from messages in memory.
+//! Tests drive the engine with it, cut where they want.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
+use crate::batch::{Advance, Claim, Messages, MessagesBuilder, Polled, TopicPartition};
+
+/// Gives recorded messages in batches of at most `rows_max`, then says that it has caught up.
+#[derive(Debug)]
+pub struct ReplaySource {
+    messages: Messages,
+    rows_max: usize,
+    /// Where the next batch starts in `messages`.
+    position: usize,
+    slots: BTreeMap<TopicPartition, Slot>,
+    is_assigned: bool,
+    has_joined: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    epoch: i64,
+    next: i64,
+}
+
+impl ReplaySource {
+    /// `messages` in topic, partition, offset order.
+    pub fn new(messages: Messages, rows_max: usize) -> Self {
+        Self {
+            messages,
+            rows_max: rows_max.max(1),
+            position: 0,
+            slots: BTreeMap::new(),
+            is_assigned: false,
+            has_joined: false,
+        }
+    }
+
+    fn bounds_of_recording(&self) -> Vec<Bounds> {
+        let mut bounds: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
+        for message in self.messages.iter() {
+            let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
+            let (_, high) = bounds.entry(partition).or_insert((message.offset, message.offset));
+            *high = message.offset + 1;
+        }
+        bounds.into_iter().map(|(partition, (low, high))| Bounds { partition, low, high }).collect()
+    }
+
+    fn slot(&self, index: usize) -> Option<&Slot> {
+        let message = self.messages.get(index);
+        let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
+        self.slots.get(&partition)
+    }
+
+    /// Whether the message at `index` stands before the claimed position, or in a partition nobody claimed.
+    fn is_behind(&self, index: usize) -> bool {
+        self.slot(index).is_none_or(|slot| self.messages.get(index).offset < slot.next)
+    }
+
+    fn skip_what_is_stored(&mut self) {
+        while self.position < self.messages.len() && self.is_behind(self.position) {
+            self.position += 1;
+        }
+    }
+}
+
+impl Source for ReplaySource {
+    async fn next(&mut self, _: Fill) -> Result<Event, SourceError> {
+        if !self.has_joined {
+            self.has_joined = true;
+            let partitions = self.bounds_of_recording().into_iter().map(|bounds| bounds.partition);
+            return Ok(Event::Assigned(partitions.collect()));
+        }
+        if !self.is_assigned {
+            // Invariant: the engine answers an assignment before it asks again.
+            return Err(SourceError::Broken("the partitions were not claimed".into()));
+        }
+        self.skip_what_is_stored();
+        Ok(if self.position < self.messages.len() { Event::Ready } else { Event::CaughtUp })
+    }
+
+    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
+        let mut bounds = self.bounds_of_recording();
+        bounds.retain(|bounds| partitions.contains(&bounds.partition));
+        Ok(bounds)
+    }
+
+    fn assign(&mut self, claims: &[Claim], _: &[Bounds]) {
+        self.is_assigned = true;
+        for claim in claims {
+            let slot = Slot { epoch: claim.epoch, next: claim.next_offset };
+            self.slots.insert(claim.partition.clone(), slot);
+        }
+    }
+
+    fn release(&mut self) {}
+
+    fn take(&mut self) -> Polled {
+        let mut builder = MessagesBuilder::default();
+        let mut advances: BTreeMap<TopicPartition, Advance> = BTreeMap::new();
+        while self.position < self.messages.len() && builder.len() < self.rows_max {
+            let message = self.messages.get(self.position);
+            let is_behind = self.is_behind(self.position);
+            self.position += 1;
+            if is_behind {
+                continue;
+            }
+            builder.push(message);
+            let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
+            let Some(slot) = self.slots.get_mut(&partition) else { continue };
+            let advance = advances.entry(partition.clone()).or_insert(Advance {
+                partition,
+                epoch: slot.epoch,
+                from: slot.next,
+                to: slot.next,
+                message_time_ms: None,
+            });
+            advance.to = message.offset + 1;
+            advance.message_time_ms = message.timestamp_ms;
+            slot.next = message.offset + 1;
+        }
+        Polled { messages: builder.finish(), advances: advances.into_values().collect() }
+    }
+
+    fn rejoin(&mut self) {
+        self.slots.clear();
+        self.position = 0;
+        self.has_joined = false;
+        self.is_assigned = false;
+    }
+
+    fn stored(&mut self, _: &[Advance]) {}
+
+    fn ends(&self) -> Vec<PartitionEnd> {
+        let bounds = self.bounds_of_recording().into_iter();
+        bounds.map(|bounds| PartitionEnd { partition: bounds.partition, end: bounds.high }).collect()
+    }
+
+    async fn close(self) {}
+}

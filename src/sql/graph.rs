@@ -1,0 +1,247 @@
+//! In which order views are computed and keyed tables are looked up: it follows from what they read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::{Place, SqlError};
+use super::names;
+use super::view_files::ViewFiles;
+use super::{BATCH, TableSpec};
+
+/// Views in a folder, at most; it bounds how deep the search for circles goes.
+const VIEWS_MAX: usize = 1000;
+
+/// What is computed for a batch, and what is not.
+#[derive(Debug)]
+pub(super) struct Graph {
+    /// Each after what it reads.
+    pub(super) order: Vec<Node>,
+    /// The outputs, in the order they were asked for.
+    pub(super) outputs: Vec<String>,
+    /// Views that no output needs.
+    pub(super) unused: Vec<String>,
+}
+
+/// One thing to do for a batch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Node {
+    /// Look up the rows of this table, by its place among the tables.
+    Table(usize),
+    /// Compute this view.
+    View(String),
+}
+
+/// Finds the order in which `outputs` (every leaf where `None`) are computed.
+///
+/// # Errors
+/// All faults of names: taken twice, unknown, or reading each other in a circle.
+pub(super) fn resolve(
+    files: &ViewFiles,
+    tables: &[TableSpec],
+    outputs: Option<&[String]>,
+) -> Result<Graph, Vec<SqlError>> {
+    let mut errors = Vec::new();
+    let relations = Relations::new(files, tables, &mut errors);
+    relations.check_references(&mut errors);
+    let outputs = match outputs {
+        Some(wanted) => relations.check_outputs(wanted, &mut errors),
+        None => files.leaves(),
+    };
+    let mut search = Search {
+        relations: &relations,
+        state: BTreeMap::new(),
+        path: Vec::new(),
+        order: Vec::new(),
+        errors: Vec::new(),
+    };
+    for output in &outputs {
+        search.visit(&Node::View(output.clone()));
+    }
+    let needed = search.order.clone();
+    // Why: circles among views that no output needs are faults too, and where every view is in a circle there
+    // is no leaf to start from.
+    for name in files.names() {
+        search.visit(&Node::View(name.to_owned()));
+    }
+    errors.append(&mut search.errors);
+    if outputs.is_empty() && errors.is_empty() {
+        let place = Place { file: files.folder().display().to_string(), span: None };
+        errors.push(SqlError::wrong(place, "no output: nothing would be written"));
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let computed: BTreeSet<&Node> = needed.iter().collect();
+    let unused = files
+        .names()
+        .filter(|name| !computed.contains(&Node::View((*name).to_owned())))
+        .map(str::to_owned)
+        .collect();
+    Ok(Graph { order: needed, outputs, unused })
+}
+
+/// The names that SQL may use.
+struct Relations<'a> {
+    files: &'a ViewFiles,
+    tables: &'a [TableSpec],
+}
+
+impl<'a> Relations<'a> {
+    fn new(files: &'a ViewFiles, tables: &'a [TableSpec], errors: &mut Vec<SqlError>) -> Self {
+        for view in files.iter() {
+            let place = Place { file: view.file.clone(), span: None };
+            if view.name == BATCH {
+                let message =
+                    format!("a view cannot be called `{BATCH}`: that is the messages of the trigger");
+                errors.push(SqlError::wrong(place, message).with_hint("rename the file"));
+            } else if tables.iter().any(|table| table.name == view.name) {
+                let message = format!("`{}` is a table of the configuration and a view", view.name);
+                errors.push(SqlError::wrong(place, message).with_hint("rename one of them"));
+            }
+        }
+        for (index, table) in tables.iter().enumerate() {
+            let place = Place { file: table.place.clone(), span: None };
+            if table.name == BATCH {
+                let message =
+                    format!("a table cannot be called `{BATCH}`: that is the messages of the trigger");
+                errors.push(SqlError::wrong(place, message).with_hint("rename the table"));
+            } else if tables[..index].iter().any(|other| other.name == table.name) {
+                errors.push(SqlError::wrong(place, format!("two tables are called `{}`", table.name)));
+            }
+        }
+        if files.names().count() > VIEWS_MAX {
+            let place = Place { file: files.folder().display().to_string(), span: None };
+            let message = format!("{} views, where at most {VIEWS_MAX} are allowed", files.names().count());
+            errors.push(SqlError::wrong(place, message));
+        }
+        Self { files, tables }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let tables = self.tables.iter().map(|table| table.name.as_str());
+        tables.chain(self.files.names()).chain([BATCH])
+    }
+
+    /// The node of a name; `None` for `batch`, which is there from the start, and for names of nothing.
+    fn node(&self, name: &str) -> Option<Node> {
+        if let Some(index) = self.tables.iter().position(|table| table.name == name) {
+            return Some(Node::Table(index));
+        }
+        self.files.get(name).map(|view| Node::View(view.name.clone()))
+    }
+
+    fn check_references(&self, errors: &mut Vec<SqlError>) {
+        let known: BTreeSet<&str> = self.names().collect();
+        for reference in self.files.iter().flat_map(|view| &view.reads) {
+            if !known.contains(reference.relation.as_str()) {
+                let message = format!("no view or table `{}`", reference.relation);
+                let error = SqlError::wrong(reference.place.clone(), message);
+                errors.push(error.with_hint_if_some(names::hint(&reference.relation, self.names())));
+            }
+        }
+        for table in self.tables {
+            let unknown =
+                table.matches.iter().flatten().filter(|place| !known.contains(place.relation.as_str()));
+            for place in unknown {
+                let message = format!(
+                    "`{}` matches `{}.{}`, but there is no view or table `{}`",
+                    table.name, place.relation, place.column, place.relation
+                );
+                let error = SqlError::wrong(Place { file: table.place.clone(), span: None }, message);
+                errors.push(error.with_hint_if_some(names::hint(&place.relation, self.names())));
+            }
+        }
+    }
+
+    fn check_outputs(&self, wanted: &[String], errors: &mut Vec<SqlError>) -> Vec<String> {
+        for name in wanted.iter().filter(|name| self.files.get(name).is_none()) {
+            let place = Place { file: self.files.folder().display().to_string(), span: None };
+            let message = format!("no view for the output `{name}`: {name}.sql does not exist");
+            let hint = names::hint(name, self.files.names());
+            errors.push(SqlError::wrong(place, message).with_hint_if_some(hint));
+        }
+        wanted.iter().filter(|name| self.files.get(name).is_some()).cloned().collect()
+    }
+
+    fn name_of(&self, node: &Node) -> &str {
+        match node {
+            Node::Table(index) => &self.tables[*index].name,
+            Node::View(name) => self.files.get(name).map_or("", |view| &view.name),
+        }
+    }
+
+    fn reads(&self, node: &Node) -> Vec<Node> {
+        let names: Vec<&str> = match node {
+            Node::Table(index) => {
+                self.tables[*index].matches.iter().flatten().map(|place| place.relation.as_str()).collect()
+            }
+            Node::View(name) => {
+                let view = self.files.get(name);
+                view.iter().flat_map(|view| &view.reads).map(|read| read.relation.as_str()).collect()
+            }
+        };
+        names.into_iter().filter_map(|name| self.node(name)).collect()
+    }
+
+    /// Where `from` says that it reads `to`.
+    fn place_of_read(&self, from: &Node, to: &Node) -> Place {
+        match from {
+            Node::Table(index) => Place { file: self.tables[*index].place.clone(), span: None },
+            Node::View(name) => {
+                let to = self.name_of(to);
+                let view = self.files.get(name);
+                let reference = view.iter().flat_map(|view| &view.reads).find(|read| read.relation == to);
+                reference.map(|reference| reference.place.clone()).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// A search in depth, which meets each node after what it reads.
+struct Search<'a> {
+    relations: &'a Relations<'a>,
+    state: BTreeMap<Node, Visit>,
+    /// From where the search started to where it is.
+    path: Vec<Node>,
+    order: Vec<Node>,
+    errors: Vec<SqlError>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    Open,
+    Done,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, node: &Node) {
+        match self.state.get(node) {
+            Some(Visit::Done) => return,
+            Some(Visit::Open) => return self.report_circle(node),
+            None => {}
+        }
+        self.state.insert(node.clone(), Visit::Open);
+        self.path.push(node.clone());
+        for read in self.relations.reads(node) {
+            self.visit(&read);
+        }
+        self.path.pop();
+        self.state.insert(node.clone(), Visit::Done);
+        self.order.push(node.clone());
+    }
+
+    fn report_circle(&mut self, node: &Node) {
+        let start = self.path.iter().position(|open| open == node).unwrap_or(0);
+        let circle = &self.path[start..];
+        let mut names: Vec<String> =
+            circle.iter().map(|node| format!("`{}`", self.relations.name_of(node))).collect();
+        names.extend(names.first().cloned());
+        let next = circle.get(1).unwrap_or(node);
+        let place = self.relations.place_of_read(node, next);
+        let message = match circle.len() {
+            1 => format!("{} reads itself", names[0]),
+            _ => format!("these read each other in a circle: {}", names.join(" -> ")),
+        };
+        self.errors
+            .push(SqlError::wrong(place, message).with_hint("what a view reads must be computed before it"));
+    }
+}

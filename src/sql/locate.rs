@@ -1,0 +1,232 @@
+//! From an error of the planner to a place in the file: by the span it carries, by the line and column in its
+//! text, or by finding the name it speaks of among the tokens of the view.
+
+use datafusion::common::{Column, SchemaError, Span as PlannerSpan};
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithSpan};
+
+use super::error::{Place, Span, SqlError};
+use super::names;
+use super::view_files::ViewFile;
+
+/// A place in `text`; `line` and `column` count from 1, and what lies outside is moved inside.
+pub(super) fn place(file: &str, text: &str, line: u64, column: u64, width: usize) -> Place {
+    let line = usize::try_from(line).unwrap_or(usize::MAX).max(1);
+    let column = usize::try_from(column).unwrap_or(usize::MAX).max(1);
+    let content = text.lines().nth(line - 1).unwrap_or_default().to_owned();
+    let length = content.chars().count();
+    let column = column.min(length + 1);
+    let width = width.clamp(1, (length + 1 - column).max(1));
+    Place { file: file.to_owned(), span: Some(Span { line, column, width, text: content }) }
+}
+
+/// The characters of a span, as far as its first line goes.
+pub(super) fn width(span: TokenSpan) -> usize {
+    if span.end.line == span.start.line {
+        usize::try_from(span.end.column.saturating_sub(span.start.column)).unwrap_or(1).max(1)
+    } else {
+        usize::MAX
+    }
+}
+
+/// A syntax error, with the place its text ends in (`at Line: 3, Column: 7`), else the end of the tokens.
+pub(super) fn syntax_error(
+    error: &DataFusionError,
+    file: &str,
+    text: &str,
+    tokens: &[TokenWithSpan],
+) -> SqlError {
+    let message = error.find_root().message().into_owned();
+    let message = message.trim_start_matches("ParserError(\"").trim_end_matches("\")");
+    let message = message.trim_start_matches("sql parser error: ");
+    let (message, position) = match message.split_once(" at Line: ") {
+        Some((message, position)) => (message, line_and_column(position)),
+        None => (message, None),
+    };
+    let place = match position {
+        Some((line, column)) => place(file, text, line, column, 1),
+        None => {
+            let end = tokens.iter().rev().map(|token| token.span.end).find(|end| end.line > 0);
+            end.map_or_else(|| place(file, text, 1, 1, 1), |end| place(file, text, end.line, end.column, 1))
+        }
+    };
+    let message = lower_first(message);
+    // Why: the parser's "found: EOF" says little to a person whose last line ends with a comma.
+    SqlError::wrong(place, message.replace("found: EOF", "found the end of the file"))
+}
+
+fn line_and_column(position: &str) -> Option<(u64, u64)> {
+    let (line, rest) = position.split_once(", Column: ")?;
+    let column: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((line.trim().parse().ok()?, column.parse().ok()?))
+}
+
+/// The faults in an error of the planner, each with its place.
+pub(super) fn plan_errors(view: &ViewFile, error: &DataFusionError) -> Vec<SqlError> {
+    error.iter().map(|error| plan_error(view, error)).collect()
+}
+
+fn plan_error(view: &ViewFile, error: &DataFusionError) -> SqlError {
+    let span = diagnostic_place(view, error);
+    let root = error.find_root();
+    if let DataFusionError::SchemaError(fault, _) = root {
+        return schema_error(view, fault, span);
+    }
+    let (message, hint) = match error.diagnostic() {
+        // Where the planner gives advice, its diagnostic is the better text.
+        Some(diagnostic) if !diagnostic.helps.is_empty() => {
+            let advice: Vec<&str> = diagnostic.helps.iter().map(|help| help.message.as_str()).collect();
+            (lower_first(&diagnostic.message), Some(lower_first(&advice.join("; "))))
+        }
+        _ => readable(&root.message()),
+    };
+    let place = span.or_else(|| place_of_named(view, &message)).unwrap_or_else(|| view.start());
+    SqlError::wrong(place, message).with_hint_if_some(hint)
+}
+
+fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
+    let diagnostic = error.diagnostic()?;
+    let spans = diagnostic.span.into_iter().chain(diagnostic.notes.iter().filter_map(|note| note.span));
+    spans
+        .map(|span: PlannerSpan| {
+            let width = if span.start.line == span.end.line {
+                usize::try_from(span.end.column.saturating_sub(span.start.column)).unwrap_or(1)
+            } else {
+                usize::MAX
+            };
+            view.place(span.start.line, span.start.column, width)
+        })
+        .next()
+}
+
+fn schema_error(view: &ViewFile, fault: &SchemaError, span: Option<Place>) -> SqlError {
+    let at = |name: &str| {
+        let found = || find_word(view, name).map(|token| view.place_of(token));
+        span.clone().or_else(found).unwrap_or_else(|| view.start())
+    };
+    match fault {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            field_not_found(field, valid_fields, at(&field.name))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let message =
+                format!("`{}` is ambiguous: more than one relation has a column of that name", field.name);
+            SqlError::wrong(at(&field.name), message).with_hint("write `relation.column`")
+        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            let place = last_word(view, name).map(|token| view.place_of(token));
+            let message = format!("two columns are called `{name}`");
+            SqlError::wrong(place.or(span).unwrap_or_else(|| view.start()), message)
+                .with_hint("give one of them another name: `expression AS name`")
+        }
+    }
+}
+
+fn field_not_found(field: &Column, valid: &[Column], place: Place) -> SqlError {
+    let relation = field.relation.as_ref().map(ToString::to_string);
+    let (message, names) = match &relation {
+        Some(relation) => {
+            let of_relation = valid.iter().filter(|column| {
+                column.relation.as_ref().is_some_and(|candidate| candidate.table() == relation.as_str())
+            });
+            let names: Vec<&str> = of_relation.map(Column::name).collect();
+            if names.is_empty() {
+                let relations: Vec<&str> =
+                    valid.iter().filter_map(|column| column.relation.as_ref()).map(|r| r.table()).collect();
+                let message = format!("no relation `{relation}` here, for its column `{}`", field.name);
+                return SqlError::wrong(place, message).with_hint_if_some(names::hint(relation, relations));
+            }
+            (format!("`{relation}` has no column `{}`", field.name), names)
+        }
+        None => (format!("no column `{}`", field.name), valid.iter().map(Column::name).collect()),
+    };
+    // In MySQL and Spark double quotes are for text.
+    if is_double_quoted(&place) && names::near(&field.name, &names).is_none() {
+        let hint = format!("text is written in single quotes: '{}'", field.name);
+        return SqlError::wrong(place, message).with_hint(hint);
+    }
+    SqlError::wrong(place, message).with_hint_if_some(names::hint(&field.name, names))
+}
+
+fn is_double_quoted(place: &Place) -> bool {
+    place.span.as_ref().is_some_and(|span| span.text.chars().nth(span.column - 1) == Some('"'))
+}
+
+/// The planner's text as a sentence of ours, and what of it is advice.
+fn readable(message: &str) -> (String, Option<String>) {
+    if let Some((message, suggestion)) = message.split_once("\nDid you mean ") {
+        let called = message.split('\'').nth(1).unwrap_or_default();
+        if let Some(instead) = names::function_elsewhere(called) {
+            return (lower_first(message.trim_end_matches('.')), Some(format!("write {instead}")));
+        }
+        let name = suggestion.trim_end_matches('?').trim_matches('\'');
+        return (lower_first(message.trim_end_matches('.')), Some(format!("did you mean `{name}`?")));
+    }
+    let message = message.trim_start_matches("Error during planning: ");
+    let duplicate = message.strip_prefix("Projections require unique expression names but the expression \"");
+    if let Some(rest) = duplicate {
+        let name = rest.split('"').next().unwrap_or_default();
+        let name = name.rsplit(" AS ").next().unwrap_or(name);
+        let name = name.rsplit('.').next().unwrap_or(name);
+        let hint = "give one of them another name: `expression AS name`";
+        return (format!("two columns are called `{name}`"), Some(hint.to_owned()));
+    }
+    const NO_MATCH: &str = "No function matches the given name and argument types '";
+    if let Some((_, rest)) = message.split_once(NO_MATCH) {
+        let (call, rest) = rest.split_once("'.").unwrap_or((rest, ""));
+        let candidates = rest.split_once("Candidate functions:").map_or("", |(_, candidates)| candidates);
+        let candidates: Vec<&str> =
+            candidates.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let hint = (!candidates.is_empty()).then(|| format!("it is called as {}", candidates.join(" or ")));
+        return (format!("no function `{call}`: it takes other arguments"), hint);
+    }
+    let message = message.split("\nThis issue was likely caused by a bug").next().unwrap_or(message);
+    (lower_first(message.trim().trim_end_matches('.')), None)
+}
+
+/// The place of the first name in quotes that the view's text has too: a function or a column.
+fn place_of_named(view: &ViewFile, message: &str) -> Option<Place> {
+    let is_duplicate = message.starts_with("two columns are called");
+    let quoted = ['\'', '`', '"'].into_iter().flat_map(|quote| message.split(quote).skip(1).step_by(2));
+    let by_quote = quoted.filter(|name| !name.is_empty()).find_map(|name| {
+        if is_duplicate {
+            return last_word(view, name);
+        }
+        find_function(view, name).or_else(|| find_word(view, name))
+    });
+    // Many messages name the function without quotes, so any word of theirs that is called in the view will do.
+    let words = || message.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let token = by_quote.or_else(|| words().find_map(|word| find_function(view, word)))?;
+    Some(view.place_of(token))
+}
+
+fn find_function<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
+    let calls = view.tokens.windows(2).filter(|pair| pair[1].token == Token::LParen);
+    calls
+        .map(|pair| &pair[0])
+        .find(|token| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name)))
+}
+
+fn find_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
+    view.tokens.iter().find(|token| is_word(token, name))
+}
+
+fn last_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
+    view.tokens.iter().rfind(|token| is_word(token, name))
+}
+
+fn is_word(token: &TokenWithSpan, name: &str) -> bool {
+    matches!(&token.token, Token::Word(word) if word.value == name)
+}
+
+/// The text with its first letter in lower case, unless its first word is all capitals.
+pub(super) fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_owned(),
+    }
+}

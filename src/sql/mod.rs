@@ -1,0 +1,45 @@
+//! The SQL of a job: the files of `sql/`, the order their views are computed in, and prepared plans that turn
+//! each batch into the rows of the outputs.
+//!
+//! Every view is planned once and computed once a batch; its rows are what other views, outputs and metrics see.
+//! Nothing here looks up the rows of a table: a [`Pipeline`] asks for them, by keys it has computed.
+
+mod columns;
+mod error;
+mod graph;
+mod keys;
+mod locate;
+mod names;
+mod pipeline;
+mod session;
+mod slot;
+mod view;
+mod view_files;
+
+#[cfg(test)]
+mod tests;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::config::KeyPlace;
+
+pub use error::{Place, Span, SqlError, SqlErrorKind, render};
+pub use pipeline::{Pipeline, Step};
+pub use view_files::ViewFiles;
+
+/// What SQL calls the messages of a trigger.
+pub const BATCH: &str = "batch";
+
+/// A table that views may read, as it is planned on.
+#[derive(Clone, Debug)]
+pub struct TableSpec {
+    pub name: String,
+    /// Its columns; for a table that no view reads, any.
+    pub schema: SchemaRef,
+    /// The key's columns; empty: the table is seen whole.
+    pub key: Vec<String>,
+    /// What the key equals: for each alternative, one place for each column of the key, all of one relation.
+    pub matches: Vec<Vec<KeyPlace>>,
+    /// Where it is configured, for messages: `config.yaml:31`.
+    pub place: String,
+}

@@ -1,0 +1,84 @@
+//! The right name for a wrong one, as a sentence for a hint: the nearest, or what a function of another dialect is
+//! called here.
+
+/// How far a name may be from the one that was written, as a part of its length: one letter in three.
+const DISTANCE_DIVISOR: usize = 3;
+/// How many names are listed where none is near.
+const NAMES_LISTED_MAX: usize = 12;
+
+/// A hint for `wrong` out of `right` names: the same name in other letters, the nearest, or a list of all.
+pub(super) fn hint<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut right: Vec<&str> = right.into_iter().collect();
+    right.sort_unstable();
+    right.dedup();
+    near(wrong, &right).or_else(|| list(&right))
+}
+
+/// The part of [`hint`] that knows which name was meant.
+pub(super) fn near(wrong: &str, right: &[&str]) -> Option<String> {
+    let folded = wrong.to_lowercase();
+    if let Some(name) = right.iter().find(|name| name.to_lowercase() == folded) {
+        return Some(format!("the name is `{name}`: upper and lower case differ in names"));
+    }
+    let allowed = (wrong.chars().count() / DISTANCE_DIVISOR).max(1);
+    let near = right
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min();
+    near.map(|(_, name)| format!("did you mean `{name}`?"))
+}
+
+fn list(right: &[&str]) -> Option<String> {
+    if right.is_empty() {
+        return None;
+    }
+    let listed: Vec<String> = right.iter().take(NAMES_LISTED_MAX).map(|name| format!("`{name}`")).collect();
+    let more = right.len().saturating_sub(NAMES_LISTED_MAX);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!("there is {}{tail}", listed.join(", ")))
+}
+
+/// Functions of MySQL and Spark that are written otherwise here.
+pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
+    ("collect_list", "`array_agg(x)`"),
+    ("collect_set", "`array_agg(DISTINCT x)`"),
+    ("date_add", "`x + INTERVAL '1 day'`"),
+    ("date_sub", "`x - INTERVAL '1 day'`"),
+    ("day", "`date_part('day', x)`"),
+    ("explode", "`unnest(x)`"),
+    ("get_json_object", "`json_get_str(x, 'key', 'inner key')`"),
+    ("group_concat", "`string_agg(x, ',')`"),
+    ("hour", "`date_part('hour', x)`"),
+    ("if", "`CASE WHEN condition THEN a ELSE b END`"),
+    ("isnull", "`x IS NULL`"),
+    ("json_extract", "`json_get_str(x, 'key', 'inner key')`"),
+    ("month", "`date_part('month', x)`"),
+    ("size", "`cardinality(x)`"),
+    ("str_to_date", "`to_timestamp(x, '%Y-%m-%d %H:%M:%S')`"),
+    ("unix_timestamp", "`to_unixtime(x)`"),
+    ("year", "`date_part('year', x)`"),
+];
+
+/// What stands here in place of a function that other dialects have.
+pub(super) fn function_elsewhere(name: &str) -> Option<&'static str> {
+    let known = FUNCTIONS_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere.eq_ignore_ascii_case(name));
+    known.map(|(_, instead)| *instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hint;
+
+    #[test]
+    fn the_case_then_the_nearest_then_all() {
+        let names = ["customer", "agency", "operation_value"];
+        assert_eq!(
+            hint("Customer", names).unwrap(),
+            "the name is `customer`: upper and lower case differ in names"
+        );
+        assert_eq!(hint("custmer", names).unwrap(), "did you mean `customer`?");
+        assert_eq!(hint("xyz", names).unwrap(), "there is `agency`, `customer`, `operation_value`");
+        assert_eq!(hint("xyz", []), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! The DataFusion session that views are planned and run in: names as they are written, one partition, no disk,
+//! no files, a bounded memory pool, and the functions that SQL users expect.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Result, TableReference};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+
+use super::view_files::NESTING_MAX;
+
+/// Rows that operators pass on at once.
+const OPERATOR_ROWS: usize = 8192;
+
+/// A session over no relations yet, whose queries may hold `memory_max` bytes together.
+pub(super) fn session(memory_max: usize) -> Result<SessionState> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_max)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()?;
+    let mut state = SessionStateBuilder::new_with_default_features()
+        .with_config(SessionConfig::from(options()?))
+        .with_runtime_env(runtime)
+        .with_file_formats(Vec::new())
+        .with_table_factories(HashMap::new())
+        .build();
+    datafusion_functions_json::register_all(&mut state)?;
+    Ok(state)
+}
+
+/// Makes `relation` readable under its name, exactly as written.
+pub(super) fn register(state: &SessionState, name: &str, relation: Arc<dyn TableProvider>) -> Result<()> {
+    let reference = TableReference::bare(name.to_owned());
+    state.schema_for_ref(reference)?.register_table(name.to_owned(), relation)?;
+    Ok(())
+}
+
+fn options() -> Result<ConfigOptions> {
+    let mut options = ConfigOptions::new();
+    let parser = &mut options.sql_parser;
+    parser.enable_ident_normalization = false;
+    parser.collect_spans = true;
+    // Texts are Utf8 in batches and reference tables; casts give the same, so an output has one type of text.
+    parser.map_string_types_to_utf8view = false;
+    options.set("datafusion.sql_parser.recursion_limit", &NESTING_MAX.to_string())?;
+    options.set("datafusion.execution.batch_size", &OPERATOR_ROWS.to_string())?;
+    options.execution.target_partitions = 1;
+    options.execution.planning_concurrency = 1;
+    options.execution.collect_statistics = false;
+    let optimizer = &mut options.optimizer;
+    // Invariant: plans hold nothing that one run learned from its rows.
+    optimizer.enable_dynamic_filter_pushdown = false;
+    optimizer.enable_join_dynamic_filter_pushdown = false;
+    optimizer.enable_topk_dynamic_filter_pushdown = false;
+    optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    Ok(options)
+}

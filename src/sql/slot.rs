@@ -1,0 +1,203 @@
+//! A relation whose rows change from batch to batch while plans over it stay: the table provider that views are
+//! planned on. Between two runs its rows are swapped; during a run they stand still.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
+};
+
+/// The rows of one relation in the batch in hand. Clones share the rows.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    name: Arc<str>,
+    schema: SchemaRef,
+    /// What the planner is told, which decides the sides of joins and nothing else.
+    rows_expected: usize,
+    rows: Arc<Mutex<Vec<RecordBatch>>>,
+}
+
+impl Slot {
+    pub(super) fn new(name: &str, schema: SchemaRef, rows_expected: usize) -> Self {
+        Self { name: name.into(), schema, rows_expected, rows: Arc::default() }
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Puts in the rows of a batch.
+    ///
+    /// # Errors
+    /// Where their columns are not those of the relation: what was expected and found.
+    pub(super) fn fill(&self, rows: Vec<RecordBatch>) -> Result<(), String> {
+        for batch in &rows {
+            check_columns(&self.schema, &batch.schema()).map_err(|difference| {
+                format!("the rows given for `{}` are not as planned: {difference}", self.name)
+            })?;
+        }
+        *self.lock() = rows;
+        Ok(())
+    }
+
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    pub(super) fn rows(&self) -> Vec<RecordBatch> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<RecordBatch>> {
+        // A panic elsewhere leaves whole rows or none here, so they can be used.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_columns(expected: &SchemaRef, found: &SchemaRef) -> Result<(), String> {
+    if Arc::ptr_eq(expected, found) {
+        return Ok(());
+    }
+    if expected.fields().len() != found.fields().len() {
+        return Err(format!("{} columns, expected {}", found.fields().len(), expected.fields().len()));
+    }
+    for (expected, found) in expected.fields().iter().zip(found.fields()) {
+        if expected.name() != found.name() || expected.data_type() != found.data_type() {
+            return Err(format!(
+                "found `{}` {}, expected `{}` {}",
+                found.name(),
+                found.data_type(),
+                expected.name(),
+                expected.data_type()
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl TableProvider for Slot {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(SlotScan::try_new(self.clone(), projection.cloned())?))
+    }
+}
+
+/// Reads a slot: the leaf of every plan.
+#[derive(Debug)]
+struct SlotScan {
+    slot: Slot,
+    projection: Option<Vec<usize>>,
+    projected: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl SlotScan {
+    fn try_new(slot: Slot, projection: Option<Vec<usize>>) -> Result<Self> {
+        let projected = match &projection {
+            Some(columns) => Arc::new(slot.schema.project(columns)?),
+            None => Arc::clone(&slot.schema),
+        };
+        let properties = Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&projected)),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ));
+        Ok(Self { slot, projection, projected, properties })
+    }
+}
+
+impl DisplayAs for SlotScan {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotScan: {}", self.slot.name)
+    }
+}
+
+impl ExecutionPlan for SlotScan {
+    fn name(&self) -> &'static str {
+        "SlotScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows_max = context.session_config().batch_size();
+        let parts = self.slot.rows().iter().flat_map(|batch| cut(batch, rows_max)).collect();
+        let stream = MemoryStream::try_new(parts, Arc::clone(&self.projected), self.projection.clone())?;
+        Ok(Box::pin(stream))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        // Invariant: never exact, or a plan would have the number of one batch's rows folded into it.
+        let mut statistics = Statistics::new_unknown(&self.projected);
+        statistics.num_rows = Precision::Inexact(self.slot.rows_expected);
+        Ok(Arc::new(statistics))
+    }
+}
+
+/// Parts of at most `rows_max` rows, sharing the memory of the whole.
+fn cut(batch: &RecordBatch, rows_max: usize) -> Vec<RecordBatch> {
+    let starts = (0..batch.num_rows()).step_by(rows_max.max(1));
+    starts.map(|start| batch.slice(start, rows_max.min(batch.num_rows() - start))).collect()
+}

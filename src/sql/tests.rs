@@ -1,0 +1,707 @@
+//! The views as their authors meet them: files in, rows or errors out.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::util::pretty::pretty_format_batches;
+use proptest::prelude::*;
+
+use super::{Pipeline, SqlError, SqlErrorKind, Step, TableSpec, ViewFiles, render};
+use crate::batch::{Fault, ViewResults};
+use crate::config::KeyPlace;
+
+const MEMORY_MAX: usize = 64 << 20;
+
+/// customer, agency and value of each message.
+type Movement = (i32, &'static str, f64);
+
+fn batch_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("customer", DataType::Int32, false),
+        Field::new("agency", DataType::Utf8, true),
+        Field::new("value", DataType::Float64, false),
+        Field::new("kafka_offset", DataType::Int64, false),
+        Field::new(
+            "kafka_timestamp",
+            DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, Some("UTC".into())),
+            false,
+        ),
+    ]))
+}
+
+fn movements(rows: &[Movement]) -> RecordBatch {
+    let offsets: Vec<i64> = (0..).take(rows.len()).collect();
+    let times = TimestampMillisecondArray::from_iter_values(offsets.iter().map(|offset| offset * 1000));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.0))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2))),
+        Arc::new(Int64Array::from(offsets)),
+        Arc::new(times.with_timezone("UTC")),
+    ];
+    RecordBatch::try_new(batch_schema(), columns).unwrap()
+}
+
+fn accounts_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("customer_id", DataType::Int64, true),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("branch", DataType::Utf8, true),
+    ]))
+}
+
+fn accounts(rows: &[(i64, &str, &str)]) -> RecordBatch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.2))),
+    ];
+    RecordBatch::try_new(accounts_schema(), columns).unwrap()
+}
+
+fn place(relation: &str, column: &str) -> KeyPlace {
+    KeyPlace { relation: relation.to_owned(), column: column.to_owned() }
+}
+
+fn accounts_spec() -> TableSpec {
+    TableSpec {
+        name: "accounts".to_owned(),
+        schema: accounts_schema(),
+        key: vec!["customer_id".to_owned()],
+        matches: vec![vec![place("batch", "customer")]],
+        place: "config.yaml:9".to_owned(),
+    }
+}
+
+async fn prepare(texts: &[(&str, &str)], tables: Vec<TableSpec>) -> Result<Pipeline, Vec<SqlError>> {
+    let files = ViewFiles::from_texts(texts)?;
+    Pipeline::prepare(&files, batch_schema(), tables, None, MEMORY_MAX).await
+}
+
+/// Runs one batch; every table that is asked for has `accounts`.
+async fn run(
+    pipeline: &mut Pipeline,
+    batch: RecordBatch,
+    accounts: &RecordBatch,
+) -> Result<ViewResults, SqlError> {
+    pipeline.start(batch);
+    loop {
+        match pipeline.next().await? {
+            Step::Table { table, .. } => pipeline.provide(table, vec![accounts.clone()]),
+            Step::Done(results) => return Ok(results),
+        }
+    }
+}
+
+fn table_of(batches: &[RecordBatch]) -> String {
+    pretty_format_batches(batches).unwrap().to_string()
+}
+
+async fn faults(texts: &[(&str, &str)]) -> String {
+    render(&prepare(texts, vec![accounts_spec()]).await.unwrap_err())
+}
+
+#[tokio::test]
+async fn views_run_in_the_order_of_what_they_read() {
+    let texts = [
+        (
+            "c_enriched",
+            "SELECT b.customer, a.name, b.value FROM batch b LEFT JOIN accounts a ON a.customer_id = b.customer",
+        ),
+        ("a_large", "SELECT * FROM b_named WHERE value > 5"),
+        ("b_named", "WITH batch AS (SELECT * FROM c_enriched) SELECT * FROM batch WHERE name IS NOT NULL"),
+        ("d_counts", "SELECT count(*) AS n FROM c_enriched"),
+    ];
+    let mut pipeline = prepare(&texts, vec![accounts_spec()]).await.unwrap();
+    assert_eq!(pipeline.views().collect::<Vec<_>>(), ["c_enriched", "b_named", "a_large", "d_counts"]);
+    assert_eq!(pipeline.tables_read(), [0]);
+    let names: Vec<&str> = pipeline.outputs().iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a_large", "d_counts"]);
+
+    let known = accounts(&[(1, "Ana", "x"), (3, "Eva", "x")]);
+    let batch = movements(&[(3, "n", 10.0), (2, "n", 20.0), (1, "n", 30.0), (1, "n", 1.0)]);
+    let results = run(&mut pipeline, batch, &known).await.unwrap();
+    insta::assert_snapshot!(table_of(&results.outputs[0]), @r#"
+    +----------+------+-------+
+    | customer | name | value |
+    +----------+------+-------+
+    | 3        | Eva  | 10.0  |
+    | 1        | Ana  | 30.0  |
+    +----------+------+-------+
+    "#);
+    insta::assert_snapshot!(table_of(&results.outputs[1]), @r#"
+    +---+
+    | n |
+    +---+
+    | 4 |
+    +---+
+    "#);
+    let rows: Vec<(&str, usize)> = results.views.iter().map(|timing| (&*timing.view, timing.rows)).collect();
+    assert_eq!(rows, [("c_enriched", 4), ("b_named", 3), ("a_large", 2), ("d_counts", 1)]);
+}
+
+#[test]
+fn a_batch_can_be_computed_in_a_task() {
+    fn is_send<T: Send>(_: &T) {}
+    fn check(pipeline: &mut Pipeline) {
+        is_send(&pipeline.next());
+        is_send(pipeline);
+    }
+    let _: fn(&mut Pipeline) = check;
+}
+
+#[tokio::test]
+async fn only_what_the_outputs_need_is_computed() {
+    let files = ViewFiles::from_texts(&[
+        ("used", "SELECT customer FROM batch"),
+        ("unused", "SELECT * FROM accounts"),
+    ])
+    .unwrap();
+    let wanted = ["used".to_owned()];
+    let pipeline =
+        Pipeline::prepare(&files, batch_schema(), vec![accounts_spec()], Some(&wanted), MEMORY_MAX)
+            .await
+            .unwrap();
+    assert_eq!(pipeline.unused_views(), ["unused"]);
+    assert_eq!(pipeline.tables_read(), [] as [usize; 0]);
+    assert_eq!(pipeline.views().collect::<Vec<_>>(), ["used"]);
+}
+
+#[tokio::test]
+async fn a_batch_without_rows_gives_none() {
+    let mut pipeline = prepare(&[("n", "SELECT count(*) AS n FROM batch")], vec![]).await.unwrap();
+    let results = run(&mut pipeline, movements(&[]), &accounts(&[])).await.unwrap();
+    assert_eq!(results.outputs, [Vec::<RecordBatch>::new()]);
+    assert!(results.views.is_empty());
+}
+
+#[tokio::test]
+async fn keys_come_from_the_batch_a_view_or_another_table() {
+    let branches = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Utf8, true),
+        Field::new("city", DataType::Utf8, true),
+    ]));
+    let branches_spec = TableSpec {
+        name: "branches".to_owned(),
+        schema: Arc::clone(&branches),
+        key: vec!["id".to_owned()],
+        matches: vec![vec![place("accounts", "branch")], vec![place("codes", "code")]],
+        place: "config.yaml:12".to_owned(),
+    };
+    let texts = [
+        ("codes", "SELECT upper(agency) AS code FROM batch"),
+        (
+            "cities",
+            "SELECT b.customer, c.city FROM batch b JOIN accounts a ON a.customer_id = b.customer JOIN branches c ON c.id = a.branch",
+        ),
+    ];
+    let mut pipeline = prepare(&texts, vec![branches_spec, accounts_spec()]).await.unwrap();
+    pipeline.start(movements(&[(1, "north", 1.0), (2, "south", 2.0)]));
+    let Step::Table { table: 1, keys } = pipeline.next().await.unwrap() else { panic!("accounts first") };
+    assert_eq!(keys.len(), 1);
+    assert_eq!(keys[0].columns(), [Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef]);
+    pipeline.provide(1, vec![accounts(&[(1, "Ana", "b7")])]);
+    let Step::Table { table: 0, keys } = pipeline.next().await.unwrap() else { panic!("then branches") };
+    let keys: Vec<&[ArrayRef]> = keys.iter().map(RecordBatch::columns).collect();
+    assert_eq!(keys[0], [Arc::new(StringArray::from(vec!["b7"])) as ArrayRef]);
+    assert_eq!(keys[1], [Arc::new(StringArray::from(vec!["NORTH", "SOUTH"])) as ArrayRef]);
+    let rows = RecordBatch::try_new(
+        branches,
+        vec![Arc::new(StringArray::from(vec!["b7"])), Arc::new(StringArray::from(vec!["Lima"]))],
+    );
+    pipeline.provide(0, vec![rows.unwrap()]);
+    let Step::Done(results) = pipeline.next().await.unwrap() else { panic!("all given") };
+    insta::assert_snapshot!(table_of(&results.outputs[0]), @r#"
+    +----------+------+
+    | customer | city |
+    +----------+------+
+    | 1        | Lima |
+    +----------+------+
+    "#);
+}
+
+#[tokio::test]
+async fn a_failing_row_is_a_fault_of_the_data_and_the_next_batch_is_not_touched() {
+    let mut pipeline =
+        prepare(&[("v", "SELECT 10 / CAST(value AS INT) AS x FROM batch")], vec![]).await.unwrap();
+    let none = accounts(&[]);
+    let error = run(&mut pipeline, movements(&[(1, "n", 2.0), (1, "n", 0.0)]), &none).await.unwrap_err();
+    assert_eq!((error.kind(), error.fault(), error.file()), (SqlErrorKind::Row, Fault::Data, "sql/v.sql"));
+    insta::assert_snapshot!(error, @"sql/v.sql: error: divide by zero error");
+    let results = run(&mut pipeline, movements(&[(1, "n", 2.0)]), &none).await.unwrap();
+    insta::assert_snapshot!(table_of(&results.outputs[0]), @r#"
+    +---+
+    | x |
+    +---+
+    | 5 |
+    +---+
+    "#);
+    let mut pipeline = prepare(&[("v", "SELECT CAST(agency AS INT) AS x FROM batch")], vec![]).await.unwrap();
+    let error = run(&mut pipeline, movements(&[(1, "n", 2.0)]), &none).await.unwrap_err();
+    assert_eq!(error.fault(), Fault::Data);
+    insta::assert_snapshot!(error, @"sql/v.sql: error: cast error: Cannot cast string 'n' to value of Int32 type");
+}
+
+#[tokio::test]
+async fn memory_that_does_not_suffice_is_told_apart() {
+    let texts = [("v", "SELECT a.kafka_offset + b.kafka_offset AS x FROM batch a CROSS JOIN batch b")];
+    let files = ViewFiles::from_texts(&texts).unwrap();
+    let mut pipeline = Pipeline::prepare(&files, batch_schema(), vec![], None, 1 << 20).await.unwrap();
+    let many: Vec<Movement> = (0..1000).map(|n| (n, "n", 1.0)).collect();
+    let none = accounts(&[]);
+    let error = run(&mut pipeline, movements(&many), &none).await.unwrap_err();
+    assert_eq!((error.kind(), error.fault()), (SqlErrorKind::MemoryExhausted, Fault::Data));
+    // A part of the batch fits, and nothing of the failed run is still counted.
+    for _ in 0..20 {
+        let results = run(&mut pipeline, movements(&many[..200]), &none).await.unwrap();
+        assert_eq!(results.views[0].rows, 40_000);
+    }
+}
+
+#[tokio::test]
+async fn the_clock_is_read_for_each_batch_and_once_for_all_views() {
+    let texts =
+        [("one", "SELECT now() AS at FROM batch"), ("two", "SELECT one.at AS at, now() AS here FROM one")];
+    let mut pipeline = prepare(&texts, vec![]).await.unwrap();
+    let none = accounts(&[]);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let results = run(&mut pipeline, movements(&[(1, "n", 1.0)]), &none).await.unwrap();
+        let row = &results.outputs[0][0];
+        assert_eq!(&row.column(0), &row.column(1));
+        seen.push(row.column(0).clone());
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert_ne!(&seen[0], &seen[1]);
+}
+
+#[tokio::test]
+async fn functions_that_sql_users_expect() {
+    let text = r#"SELECT upper(agency) AS u, round(sqrt(value), 2) AS r, date_trunc('hour', kafka_timestamp) AS h,
+        CASE WHEN value > 1 THEN 'big' ELSE 'small' END AS c, regexp_replace(agency, '[aeiou]', '-') AS x,
+        array_length(make_array(1, 2, 3)) AS n, json_get_int('{"a": {"b": 7}}', 'a', 'b') AS j,
+        row_number() OVER (ORDER BY kafka_offset DESC) AS w, substr(md5(agency), 1, 6) AS m,
+        encode('abc', 'base64') AS e, coalesce(nullif(agency, 'x'), '-') AS k
+        FROM batch ORDER BY kafka_offset"#;
+    let mut pipeline = prepare(&[("v", text)], vec![]).await.unwrap();
+    let results =
+        run(&mut pipeline, movements(&[(1, "abc", 16.0), (2, "x", 0.5)]), &accounts(&[])).await.unwrap();
+    insta::assert_snapshot!(table_of(&results.outputs[0]), @r#"
+    +-----+------+----------------------+-------+-----+---+---+---+--------+------+-----+
+    | u   | r    | h                    | c     | x   | n | j | w | m      | e    | k   |
+    +-----+------+----------------------+-------+-----+---+---+---+--------+------+-----+
+    | ABC | 4.0  | 1970-01-01T00:00:00Z | big   | -bc | 3 | 7 | 2 | 900150 | YWJj | abc |
+    | X   | 0.71 | 1970-01-01T00:00:00Z | small | x   | 3 | 7 | 1 | 9dd4e4 | YWJj | -   |
+    +-----+------+----------------------+-------+-----+---+---+---+--------+------+-----+
+    "#);
+}
+
+#[tokio::test]
+async fn names_are_taken_as_written() {
+    let texts = [
+        ("Señales", "SELECT customer AS Cliente, value AS \"Valor total\" FROM batch"),
+        ("v", "select Cliente FROM Señales"),
+    ];
+    let pipeline = prepare(&texts, vec![]).await.unwrap();
+    assert_eq!(pipeline.outputs()[0].1.field(0).name(), "Cliente");
+}
+
+#[tokio::test]
+async fn errors_of_names() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT custmer,\n  Agency,\n\tb.valu\nFROM batch b")]).await, @r#"
+    sql/v.sql:1:8: error: no column `custmer`
+      |
+    1 | SELECT custmer,
+      |        ^^^^^^^
+    hint: did you mean `customer`?
+    sql/v.sql:2:3: error: no column `Agency`
+      |
+    2 |   Agency,
+      |   ^^^^^^
+    hint: the name is `agency`: upper and lower case differ in names
+    sql/v.sql:3:2: error: `b` has no column `valu`
+      |
+    3 | 	b.valu
+      | 	^^^^^^
+    hint: did you mean `value`?
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT x.customer FROM batch b")]).await, @r#"
+    sql/v.sql:1:8: error: no relation `x` here, for its column `customer`
+      |
+    1 | SELECT x.customer FROM batch b
+      |        ^^^^^^^^^^
+    hint: did you mean `b`?
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT * FROM acounts"), ("w", "SELECT * FROM Batch"), ("x", "SELECT * FROM bank.accounts")]).await, @r#"
+    sql/x.sql:1:15: error: `bank.accounts` has a schema's name, but views and tables have none
+      |
+    1 | SELECT * FROM bank.accounts
+      |               ^^^^
+    hint: write the name alone
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT * FROM acounts"), ("w", "SELECT * FROM Batch")]).await, @r#"
+    sql/v.sql:1:15: error: no view or table `acounts`
+      |
+    1 | SELECT * FROM acounts
+      |               ^^^^^^^
+    hint: did you mean `accounts`?
+    sql/w.sql:1:15: error: no view or table `Batch`
+      |
+    1 | SELECT * FROM Batch
+      |               ^^^^^
+    hint: the name is `batch`: upper and lower case differ in names
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT kafka_offset FROM batch a, batch b")]).await, @r#"
+    sql/v.sql:1:8: error: `kafka_offset` is ambiguous: more than one relation has a column of that name
+      |
+    1 | SELECT kafka_offset FROM batch a, batch b
+      |        ^^^^^^^^^^^^
+    hint: write `relation.column`
+    "#);
+    insta::assert_snapshot!(faults(&[("accounts", "SELECT 1 AS x"), ("batch", "SELECT 1 AS x")]).await, @r#"
+    sql/accounts.sql: error: `accounts` is a table of the configuration and a view
+    hint: rename one of them
+    sql/batch.sql: error: a view cannot be called `batch`: that is the messages of the trigger
+    hint: rename the file
+    "#);
+}
+
+#[tokio::test]
+async fn errors_of_columns_without_a_name() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT count(*),\n  (agency),\n  CAST(customer AS BIGINT)\nFROM batch GROUP BY agency, customer")]).await, @r#"
+    sql/v.sql:1:8: error: the column `count(*)` has no name
+      |
+    1 | SELECT count(*),
+      |        ^^^^^
+    hint: give it one: `count(*) AS name`
+    sql/v.sql:3:8: error: the column `CAST(customer AS BIGINT)` has no name
+      |
+    3 |   CAST(customer AS BIGINT)
+      |        ^^^^^^^^
+    hint: give it one: `CAST(customer AS BIGINT) AS name`
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "(SELECT 1 + 1) UNION ALL SELECT customer FROM batch")]).await, @r#"
+    sql/v.sql:1:9: error: the column `1 + 1` has no name
+      |
+    1 | (SELECT 1 + 1) UNION ALL SELECT customer FROM batch
+      |         ^^^^^
+    hint: give it one: `1 + 1 AS name`
+    "#);
+    // Only the columns of the view itself need names.
+    let inner = "SELECT c AS customers FROM (SELECT count(DISTINCT customer), max(value) FROM batch) AS n (c, m) \
+                 WHERE EXISTS (SELECT 1 FROM batch) UNION ALL SELECT 7";
+    prepare(&[("v", inner), ("w", "VALUES (1, 2)")], vec![]).await.unwrap();
+}
+
+#[tokio::test]
+async fn errors_of_other_dialects() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch WHERE agency = \"north\"")]).await, @r#"
+    sql/v.sql:1:43: error: no column `north`
+      |
+    1 | SELECT customer FROM batch WHERE agency = "north"
+      |                                           ^^^^^^^
+    hint: text is written in single quotes: 'north'
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT \"Customer\" FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: no column `Customer`
+      |
+    1 | SELECT "Customer" FROM batch
+      |        ^^^^^^^^^^
+    hint: the name is `customer`: upper and lower case differ in names
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT IF(value > 5, 'a', 'b') AS x FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: invalid function 'if'
+      |
+    1 | SELECT IF(value > 5, 'a', 'b') AS x FROM batch
+      |        ^^
+    hint: write `CASE WHEN condition THEN a ELSE b END`
+    "#);
+}
+
+/// The functions are unknown here, and what stands in place of each is SQL that works.
+#[tokio::test]
+async fn hints_for_functions_of_other_dialects_hold() {
+    for (elsewhere, instead) in super::names::FUNCTIONS_ELSEWHERE {
+        let said = faults(&[("v", &format!("SELECT {elsewhere}(value) AS y FROM batch"))]).await;
+        assert!(said.contains(&format!("hint: write {instead}")), "{elsewhere}: {said}");
+        let view = format!("SELECT {} AS y FROM inputs", instead.trim_matches('`'));
+        let mut works = false;
+        for x in ["kafka_timestamp", "agency", "make_array(1)"] {
+            let inputs = format!("SELECT {x} AS x, 1 AS a, 2 AS b, true AS condition FROM batch");
+            works |= prepare(&[("inputs", &inputs), ("v", &view)], vec![]).await.is_ok();
+        }
+        assert!(works, "{view}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_columns_called_the_same() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  value AS customer\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: two columns are called `customer`
+      |
+    2 |   value AS customer
+      |   ^^^^^^^^^^^^^^^^^
+    hint: give one of them another name: `expression AS name`
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT a.customer,\n  b.customer\nFROM batch a JOIN batch b ON a.customer = b.customer")]).await, @r#"
+    sql/v.sql:2:3: error: two columns are called `customer`
+      |
+    2 |   b.customer
+      |   ^^^^^^^^^^
+    hint: give one of them another name: `expression AS name`
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT * FROM batch a JOIN accounts b ON a.customer = b.customer_id JOIN batch c ON c.customer = b.customer_id")]).await, @r#"
+    sql/v.sql:1:8: error: there are two columns each of `customer`, `agency`, `value`, `kafka_offset`, `kafka_timestamp`
+      |
+    1 | SELECT * FROM batch a JOIN accounts b ON a.customer = b.customer_id JOIN batch c ON c.customer = b.customer_id
+      |        ^
+    hint: give one of them another name: `expression AS name`
+    "#);
+}
+
+#[tokio::test]
+async fn errors_of_functions_and_types() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  uper(agency) AS a\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: invalid function 'uper'
+      |
+    2 |   uper(agency) AS a
+      |   ^^^^
+    hint: did you mean `upper`?
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  date_trunc(agency) AS a\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: no function `date_trunc(Utf8)`: it takes other arguments
+      |
+    2 |   date_trunc(agency) AS a
+      |   ^^^^^^^^^^
+    hint: it is called as date_trunc(String, Timestamp) or date_trunc(String, Time)
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  sqrt(agency, 1) AS a\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: no function `sqrt(Utf8, Int64)`: it takes other arguments
+      |
+    2 |   sqrt(agency, 1) AS a
+      |   ^^^^
+    hint: it is called as sqrt(Float64/Float32)
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT kafka_timestamp * 2 AS a FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: cannot coerce arithmetic expression Timestamp(ms, "UTC") * Int64 to valid types
+      |
+    1 | SELECT kafka_timestamp * 2 AS a FROM batch
+      |        ^^^^^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT agency, sum(value) AS s FROM batch GROUP BY customer")]).await, @r#"
+    sql/v.sql:1:8: error: 'batch.agency' must appear in GROUP BY clause because it's not an aggregate expression
+      |
+    1 | SELECT agency, sum(value) AS s FROM batch GROUP BY customer
+      |        ^^^^^^
+    hint: either add 'batch.agency' to GROUP BY clause, or use an aggregate function like ANY_VALUE(batch.agency)
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch UNION ALL SELECT customer, value FROM batch")]).await, @r#"
+    sql/v.sql:1:1: error: UNION queries have different number of columns
+      |
+    1 | SELECT customer FROM batch UNION ALL SELECT customer, value FROM batch
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch WHERE value = (SELECT value, customer FROM batch)")]).await, @r#"
+    sql/v.sql:1:1: error: too many columns! The subquery should only return one column
+      |
+    1 | SELECT customer FROM batch WHERE value = (SELECT value, customer FROM batch)
+      | ^^^^^^
+    hint: select only one column in the subquery
+    "#);
+}
+
+#[tokio::test]
+async fn errors_of_syntax_and_of_what_is_no_query() {
+    insta::assert_snapshot!(faults(&[("v", "-- one\nSELECT customer agency value\nFROM batch"), ("w", "SELECT (1 + 2")]).await, @r#"
+    sql/v.sql:2:24: error: expected: end of statement, found: value
+      |
+    2 | SELECT customer agency value
+      |                        ^
+    sql/w.sql:1:14: error: expected: ), found the end of the file
+      |
+    1 | SELECT (1 + 2
+      |              ^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT 'abc FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: unterminated string literal
+      |
+    1 | SELECT 'abc FROM batch
+      |        ^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "-- nothing yet\n")]).await, @r#"
+    sql/v.sql:1:1: error: no statement where one SELECT is expected
+      |
+    1 | -- nothing yet
+      | ^
+    hint: write a SELECT, or delete the file
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT 1 AS x;\n\n  SELECT 2 AS x;")]).await, @r#"
+    sql/v.sql:3:3: error: 2 statements where one SELECT is expected
+      |
+    3 |   SELECT 2 AS x;
+      |   ^^^^^^
+    hint: put each view in a file of its own
+    "#);
+    for text in [
+        "DROP TABLE accounts",
+        "INSERT INTO accounts SELECT 1",
+        "EXPLAIN SELECT 1",
+        "SHOW TABLES",
+        "SET a = 1",
+        "CREATE TABLE x AS SELECT 1",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION 'x.csv'",
+        "COPY batch TO 'x.csv'",
+        "SELECT * INTO x FROM batch",
+        "EXPLAIN ANALYZE SELECT 1",
+    ] {
+        let said = faults(&[("v", text)]).await;
+        assert!(said.starts_with("sql/v.sql:1:1: error: found "), "{text}: {said}");
+        assert!(said.contains("expected one SELECT"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_out_of_reach() {
+    for text in [
+        "SELECT * FROM 'data/accounts.csv'",
+        "SELECT * FROM read_csv('data/accounts.csv')",
+        "SELECT * FROM information_schema.tables",
+    ] {
+        assert!(prepare(&[("v", text)], vec![]).await.is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_circles_and_keys() {
+    insta::assert_snapshot!(faults(&[("a", "SELECT * FROM b"), ("b", "SELECT *\nFROM c"), ("c", "SELECT * FROM a"), ("d", "SELECT * FROM d")]).await, @r#"
+    sql/a.sql:1:15: error: these read each other in a circle: `a` -> `b` -> `c` -> `a`
+      |
+    1 | SELECT * FROM b
+      |               ^
+    hint: what a view reads must be computed before it
+    sql/d.sql:1:15: error: `d` reads itself
+      |
+    1 | SELECT * FROM d
+      |               ^
+    hint: what a view reads must be computed before it
+    "#);
+    let files = ViewFiles::from_texts(&[(
+        "v",
+        "SELECT customer, name, branch FROM batch JOIN accounts ON customer_id = customer",
+    )])
+    .unwrap();
+    let with = async |spec: TableSpec| {
+        render(&Pipeline::prepare(&files, batch_schema(), vec![spec], None, MEMORY_MAX).await.unwrap_err())
+    };
+    let spec = accounts_spec();
+    insta::assert_snapshot!(with(TableSpec { matches: vec![vec![place("v", "customer")]], ..spec.clone() }).await, @r#"
+    sql/v.sql:1:47: error: these read each other in a circle: `v` -> `accounts` -> `v`
+      |
+    1 | SELECT customer, name, branch FROM batch JOIN accounts ON customer_id = customer
+      |                                               ^^^^^^^^
+    hint: what a view reads must be computed before it
+    "#);
+    insta::assert_snapshot!(with(TableSpec { matches: vec![vec![place("batch", "custome")], vec![place("batch", "value")]], ..spec.clone() }).await, @r#"
+    config.yaml:9: error: `accounts` matches `batch.custome`, but `batch` has no such column
+    hint: did you mean `customer`?
+    config.yaml:9: error: `accounts.customer_id` is Int64 and `batch.value` is Float64: they cannot be compared as keys
+    hint: CAST one to the other's type in a view, and match `view.value`
+    "#);
+    insta::assert_snapshot!(with(TableSpec { matches: vec![vec![place("w", "customer")]], ..spec.clone() }).await, @r#"
+    config.yaml:9: error: `accounts` matches `w.customer`, but there is no view or table `w`
+    hint: did you mean `v`?
+    "#);
+    insta::assert_snapshot!(with(TableSpec { key: vec!["id".to_owned()], ..spec }).await, @r#"
+    config.yaml:9: error: the key of `accounts` has no column `id`
+    hint: there is `branch`, `customer_id`, `name`
+    "#);
+}
+
+#[test]
+fn errors_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(ViewFiles::read(&folder.path().join("absent")).is_err());
+    assert!(ViewFiles::read(folder.path()).unwrap_err()[0].message().starts_with("no view"));
+    std::fs::write(folder.path().join("latin.sql"), b"SELECT 1 AS x\n-- a\xf1o").unwrap();
+    std::fs::write(folder.path().join("bom.sql"), "\u{feff}SELECT 1 AS x").unwrap();
+    std::fs::write(folder.path().join(".hidden.sql"), "no").unwrap();
+    let errors = ViewFiles::read(folder.path()).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].message(), "line 2 has a byte that is not UTF-8 (0xf1)");
+    std::fs::remove_file(folder.path().join("latin.sql")).unwrap();
+    assert_eq!(ViewFiles::read(folder.path()).unwrap().names().collect::<Vec<_>>(), ["bom"]);
+}
+
+/// Views whose plans keep something of a run: build sides, best rows, groups, windows, subqueries, limits.
+const KEEPING: [(&str, &str); 10] = [
+    ("joined", "SELECT b.*, a.name FROM batch b LEFT JOIN accounts a ON a.customer_id = b.customer"),
+    (
+        "full_join",
+        "SELECT b.customer, a.name FROM batch b FULL JOIN accounts a ON a.customer_id = b.customer",
+    ),
+    ("top", "SELECT * FROM joined ORDER BY value DESC, kafka_offset LIMIT 3"),
+    (
+        "groups",
+        "SELECT agency, count(*) AS n, sum(value) AS s, max(name) AS m FROM joined GROUP BY agency ORDER BY agency",
+    ),
+    (
+        "windows",
+        "SELECT kafka_offset, row_number() OVER (PARTITION BY customer ORDER BY kafka_offset) AS n, sum(value) OVER (PARTITION BY agency ORDER BY kafka_offset ROWS 2 PRECEDING) AS s FROM batch",
+    ),
+    ("scalar", "SELECT kafka_offset, value - (SELECT avg(value) FROM batch) AS d FROM batch"),
+    (
+        "exists_one",
+        "SELECT customer FROM batch b WHERE EXISTS (SELECT 1 FROM accounts a WHERE a.customer_id = b.customer) AND customer NOT IN (SELECT customer FROM top)",
+    ),
+    (
+        "near",
+        "SELECT a.kafka_offset AS x, b.kafka_offset AS y FROM batch a JOIN batch b ON a.value < b.value LIMIT 50",
+    ),
+    (
+        "crossed",
+        "SELECT DISTINCT a.agency, t.customer FROM batch a CROSS JOIN top t UNION ALL SELECT name, 0 FROM accounts",
+    ),
+    (
+        "recursive",
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < (SELECT count(*) FROM batch)) SELECT sum(n) AS n FROM r",
+    ),
+];
+
+fn sorted(batches: &[RecordBatch]) -> Vec<String> {
+    let text = if batches.is_empty() { String::new() } else { table_of(batches) };
+    let mut lines: Vec<String> =
+        text.lines().filter(|line| line.starts_with('|')).map(|line| line.replace(' ', "")).collect();
+    lines.sort();
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// The law of plans: a plan that ran before gives what a plan made for this batch alone gives.
+    #[test]
+    fn a_plan_that_ran_before_gives_what_a_new_one_gives(
+        batches in prop::collection::vec(
+            prop::collection::vec((0..5_i32, prop::sample::select(vec!["n", "s", "e"]), (0..9_i32).prop_map(f64::from)), 1..40),
+            2..6,
+        ),
+        known in prop::collection::vec(prop::sample::subsequence(vec![(1_i64, "Ana", "x"), (2, "Eva", "y"), (3, "Leo", "z")], 0..=3), 6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut kept = prepare(&KEEPING, vec![accounts_spec()]).await.unwrap();
+            for (rows, known) in batches.iter().zip(&known) {
+                let known = accounts(known);
+                let again = run(&mut kept, movements(rows), &known).await.unwrap();
+                let mut new = prepare(&KEEPING, vec![accounts_spec()]).await.unwrap();
+                let fresh = run(&mut new, movements(rows), &known).await.unwrap();
+                for (index, (name, _)) in kept.outputs().iter().enumerate() {
+                    assert_eq!(sorted(&again.outputs[index]), sorted(&fresh.outputs[index]), "{name}");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,226 @@
+//! One view, planned once and run for every batch.
+//!
+//! A plan keeps things of its last run (a join's build side, the best rows so far), so each run starts from a
+//! plan whose states are new. A view that calls a stable function, such as `now()`, has its value folded in when
+//! it is planned, so it is planned anew for each batch.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use datafusion::common::Result as PlanResult;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::utils::memory::RecordBatchMemoryCounter;
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::sql::parser::Statement as ParsedStatement;
+use futures::{FutureExt, TryStreamExt};
+
+use super::columns;
+use super::error::{SqlError, SqlErrorKind};
+use super::locate;
+use super::view_files::ViewFile;
+
+/// A view that can run.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) name: Arc<str>,
+    file: String,
+    plan: Arc<dyn ExecutionPlan>,
+    /// Where the view calls a stable function: what it is planned from for each batch.
+    logical: Option<LogicalPlan>,
+}
+
+/// What the rows of a batch's views take of the memory pool; shared buffers count once.
+#[derive(Debug)]
+pub(super) struct HeldRows {
+    pub(super) reservation: MemoryReservation,
+    pub(super) counter: RecordBatchMemoryCounter,
+}
+
+impl View {
+    /// Plans a view over the relations of the session.
+    ///
+    /// # Errors
+    /// Every fault the planner finds in it, each with its place.
+    pub(super) async fn plan(state: &SessionState, file: &ViewFile) -> Result<Self, Vec<SqlError>> {
+        let located = |error: DataFusionError| locate::plan_errors(file, &error);
+        columns::check_written(file)?;
+        let statement = ParsedStatement::Statement(file.statement.clone());
+        let logical = state.statement_to_plan(statement).await.map_err(located)?;
+        let only_queries =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        only_queries.verify_plan(&logical).map_err(located)?;
+        columns::check_planned(file, logical.schema())?;
+        let plan = state.create_physical_plan(&logical).await.map_err(located)?;
+        let logical = calls_stable_function(&logical).map_err(located)?.then_some(logical);
+        Ok(Self { name: file.name.as_str().into(), file: file.file.clone(), plan, logical })
+    }
+
+    /// The columns of its rows.
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.plan.schema()
+    }
+
+    /// Whether it is planned anew for each batch.
+    pub(super) fn is_planned_each_batch(&self) -> bool {
+        self.logical.is_some()
+    }
+
+    /// Computes the view's rows from what the relations hold now. One run at a time.
+    ///
+    /// # Errors
+    /// [`SqlErrorKind::Row`] where it failed on a row, [`SqlErrorKind::MemoryExhausted`] where the pool did not
+    /// suffice, else [`SqlErrorKind::Wrong`].
+    pub(super) async fn run(
+        &self,
+        state: &SessionState,
+        context: &Arc<TaskContext>,
+        held: &mut HeldRows,
+    ) -> Result<Vec<RecordBatch>, SqlError> {
+        // Why: a kernel that panics on some value must not take the job with it; the value's message becomes a
+        // dead letter. The plan's states are new in each run, so none of a broken run is seen again.
+        let run = AssertUnwindSafe(self.collect(state, context, held)).catch_unwind().await;
+        match run {
+            Ok(rows) => rows.map_err(|error| self.run_error(&error)),
+            Err(panic) => {
+                let said = panic.downcast_ref::<String>().map(String::as_str);
+                let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                let message = format!("the SQL engine panicked: {said}");
+                Err(SqlError::of_kind(SqlErrorKind::Row, &self.file, message))
+            }
+        }
+    }
+
+    async fn collect(
+        &self,
+        state: &SessionState,
+        context: &Arc<TaskContext>,
+        held: &mut HeldRows,
+    ) -> PlanResult<Vec<RecordBatch>> {
+        let plan = match &self.logical {
+            Some(logical) => state.create_physical_plan(logical).await?,
+            None => reset_plan_states(Arc::clone(&self.plan))?,
+        };
+        let mut rows = Vec::new();
+        // Why: one partition after the other, so that a UNION ALL has its parts in the order they are written.
+        for partition in 0..plan.properties().partitioning.partition_count() {
+            let mut stream = plan.execute(partition, Arc::clone(context))?;
+            while let Some(batch) = stream.try_next().await? {
+                held.reservation.try_grow(held.counter.count_batch(&batch))?;
+                if batch.num_rows() > 0 {
+                    rows.push(batch);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn run_error(&self, error: &DataFusionError) -> SqlError {
+        let root = error.find_root();
+        let kind = run_error_kind(root);
+        let message = root.message();
+        match kind {
+            SqlErrorKind::MemoryExhausted => {
+                let message =
+                    format!("the view needs more memory than it may have: {}", first_line(&message));
+                SqlError::of_kind(kind, &self.file, message)
+                    .with_hint("`memory_max` bounds it; a smaller `batch_rows_max` needs less")
+            }
+            _ => SqlError::of_kind(kind, &self.file, locate::lower_first(first_line(&message))),
+        }
+    }
+}
+
+/// Tells faults of rows from faults of the SQL, by an allow-list: what is not on it stops the job.
+fn run_error_kind(root: &DataFusionError) -> SqlErrorKind {
+    match root {
+        DataFusionError::ResourcesExhausted(_) => SqlErrorKind::MemoryExhausted,
+        DataFusionError::Execution(_) => SqlErrorKind::Row,
+        DataFusionError::ExecutionJoin(join) if join.is_panic() => SqlErrorKind::Row,
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            // Texts of more than 2 GiB in one column, which a smaller batch does not have.
+            ArrowError::OffsetOverflowError(_) | ArrowError::MemoryError(_) => SqlErrorKind::MemoryExhausted,
+            ArrowError::CastError(_)
+            | ArrowError::ParseError(_)
+            | ArrowError::ComputeError(_)
+            | ArrowError::DivideByZero
+            | ArrowError::ArithmeticOverflow(_)
+            | ArrowError::JsonError(_)
+            | ArrowError::InvalidArgumentError(_) => SqlErrorKind::Row,
+            _ => SqlErrorKind::Wrong,
+        },
+        _ => SqlErrorKind::Wrong,
+    }
+}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+/// Whether a function's value is fixed when the view is planned, though it changes from batch to batch.
+fn calls_stable_function(plan: &LogicalPlan) -> PlanResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::ScalarFunction(call) = part {
+                    found |= call.func.signature().volatility == Volatility::Stable;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+    use datafusion::execution::memory_pool::MemoryConsumer;
+
+    use super::super::session;
+    use super::super::slot::Slot;
+    use super::super::view_files::ViewFiles;
+    use super::*;
+
+    fn metrics_of(plan: &Arc<dyn ExecutionPlan>) -> usize {
+        let own = plan.metrics().map_or(0, |metrics| metrics.iter().count());
+        own + plan.children().into_iter().map(metrics_of).sum::<usize>()
+    }
+
+    /// A plan is kept for months: what its runs leave behind must not add up.
+    #[tokio::test]
+    async fn runs_leave_nothing_in_the_plan_or_the_pool() {
+        let text = "SELECT a.n, count(*) AS c, (SELECT max(n) FROM batch) AS m, row_number() OVER (ORDER BY a.n) AS r \
+                    FROM batch a JOIN batch b ON a.n = b.n LEFT JOIN batch c ON c.n > a.n \
+                    WHERE a.n IN (SELECT n FROM batch) GROUP BY a.n \
+                    UNION ALL SELECT DISTINCT n, 1, 1, 1 FROM batch ORDER BY n LIMIT 5";
+        let files = ViewFiles::from_texts(&[("v", text)]).unwrap();
+        let state = session::session(1 << 20).unwrap();
+        let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20));
+        let rows = RecordBatch::try_from_iter([("n", rows)]).unwrap();
+        let slot = Slot::new("batch", rows.schema(), 10);
+        session::register(&state, "batch", Arc::new(slot.clone())).unwrap();
+        slot.fill(vec![rows]).unwrap();
+        let view = View::plan(&state, files.get("v").unwrap()).await.unwrap();
+        let pool = Arc::clone(&state.runtime_env().memory_pool);
+        let before = metrics_of(&view.plan);
+        for _ in 0..50 {
+            let reservation = MemoryConsumer::new("test").register(&pool);
+            let mut held = HeldRows { reservation, counter: RecordBatchMemoryCounter::new() };
+            let rows = view.run(&state, &state.task_ctx(), &mut held).await.unwrap();
+            assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
+        }
+        assert_eq!(metrics_of(&view.plan), before);
+        assert_eq!(pool.reserved(), 0);
+    }
+}

@@ -1,0 +1,355 @@
+//! The files of the views as written: each is read, parsed to one query, and asked which relations it reads.
+//! Nothing is planned here, so this much is known before a reference table or a schema is at hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
+use datafusion::sql::sqlparser::ast::{
+    self, ObjectName, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use super::error::{Place, SqlError};
+use super::locate;
+
+/// The longest file that is read as a view, in bytes.
+const VIEW_BYTES_MAX: u64 = 1 << 20;
+/// How deep expressions and queries may be nested.
+pub(super) const NESTING_MAX: usize = 100;
+
+/// The views of a folder: each `NAME.sql` holds one SELECT, and NAME is what other files call it.
+#[derive(Clone, Debug)]
+pub struct ViewFiles {
+    folder: PathBuf,
+    /// By name.
+    views: BTreeMap<String, ViewFile>,
+}
+
+/// One file, parsed.
+#[derive(Clone, Debug)]
+pub(super) struct ViewFile {
+    pub(super) name: String,
+    /// As a person would open it.
+    pub(super) file: String,
+    pub(super) text: String,
+    /// With comments and blanks left out.
+    pub(super) tokens: Vec<TokenWithSpan>,
+    pub(super) statement: Box<Statement>,
+    /// What stands in FROM and JOIN, in the order of the text; names of CTEs left out.
+    pub(super) reads: Vec<Reference>,
+}
+
+/// A relation that a view reads, and where it says so.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    pub(super) relation: String,
+    pub(super) place: Place,
+}
+
+impl ViewFiles {
+    /// Reads every `NAME.sql` of `folder`. Subfolders, hidden files and other endings are left alone.
+    ///
+    /// # Errors
+    /// All faults of all files: a folder or file that cannot be read, text that is not UTF-8, syntax errors, no
+    /// statement or more than one, anything but a query.
+    pub fn read(folder: &Path) -> Result<Self, Vec<SqlError>> {
+        let names = view_names(folder).map_err(|error| vec![error])?;
+        let mut views = BTreeMap::new();
+        let mut errors = Vec::new();
+        for name in names {
+            let path = folder.join(format!("{name}.sql"));
+            let file = path.display().to_string();
+            let parsed = read_text(&path, &file)
+                .map_err(|error| vec![error])
+                .and_then(|text| ViewFile::parse(name.clone(), file, text));
+            match parsed {
+                Ok(view) => drop(views.insert(name, view)),
+                Err(faults) => errors.extend(faults),
+            }
+        }
+        if errors.is_empty() { Ok(Self { folder: folder.to_owned(), views }) } else { Err(errors) }
+    }
+
+    /// Views that are in no folder: `(name, text)`, as if they stood in `sql/`.
+    ///
+    /// # Errors
+    /// As [`ViewFiles::read`].
+    pub fn from_texts(texts: &[(&str, &str)]) -> Result<Self, Vec<SqlError>> {
+        let mut views = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (name, text) in texts {
+            match ViewFile::parse((*name).to_owned(), format!("sql/{name}.sql"), (*text).to_owned()) {
+                Ok(view) => drop(views.insert((*name).to_owned(), view)),
+                Err(faults) => errors.extend(faults),
+            }
+        }
+        if errors.is_empty() { Ok(Self { folder: "sql".into(), views }) } else { Err(errors) }
+    }
+
+    /// The folder they were read from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The names of the views, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.views.keys().map(String::as_str)
+    }
+
+    /// The text of a view, as it stands in its file.
+    pub fn text(&self, view: &str) -> Option<&str> {
+        self.views.get(view).map(|view| view.text.as_str())
+    }
+
+    /// What a view reads: `batch`, tables and other views; empty where there is no such view.
+    pub fn reads(&self, view: &str) -> BTreeSet<&str> {
+        let reads = self.views.get(view).map_or(&[][..], |view| &view.reads);
+        reads.iter().map(|reference| reference.relation.as_str()).collect()
+    }
+
+    /// What any of the views reads, so that a reference table can be asked for before it is opened.
+    pub fn read_by_any(&self) -> BTreeSet<&str> {
+        self.views.keys().flat_map(|view| self.reads(view)).collect()
+    }
+
+    /// The views that no other view reads: the outputs where none are configured.
+    pub fn leaves(&self) -> Vec<String> {
+        let read = self.read_by_any();
+        self.views.keys().filter(|name| !read.contains(name.as_str())).cloned().collect()
+    }
+
+    pub(super) fn get(&self, view: &str) -> Option<&ViewFile> {
+        self.views.get(view)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ViewFile> {
+        self.views.values()
+    }
+}
+
+impl ViewFile {
+    fn parse(name: String, file: String, text: String) -> Result<Self, Vec<SqlError>> {
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let here = |line: u64, column: u64, width: usize| locate::place(&file, &text, line, column, width);
+        let tokens = Tokenizer::new(&GenericDialect {}, &text)
+            .tokenize_with_location()
+            .map_err(|error| {
+                let place = here(error.location.line, error.location.column, 1);
+                vec![SqlError::wrong(place, locate::lower_first(&error.message))]
+            })?
+            .into_iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+            .collect::<Vec<_>>();
+        let starts = statement_starts(&tokens);
+        let Some(first) = starts.first() else {
+            let error = SqlError::wrong(here(1, 1, 1), "no statement where one SELECT is expected");
+            return Err(vec![error.with_hint("write a SELECT, or delete the file")]);
+        };
+        if let Some(second) = starts.get(1) {
+            let place = here(second.span.start.line, second.span.start.column, token_width(second));
+            let error =
+                SqlError::wrong(place, format!("{} statements where one SELECT is expected", starts.len()));
+            return Err(vec![error.with_hint("put each view in a file of its own")]);
+        }
+        let start = here(first.span.start.line, first.span.start.column, token_width(first));
+        let statement =
+            parse_one(&tokens).map_err(|error| vec![locate::syntax_error(&error, &file, &text, &tokens)])?;
+        let statement = match statement {
+            ParsedStatement::Statement(statement) if is_plain_query(&statement) => statement,
+            _ => {
+                let found = first.token.to_string().to_uppercase();
+                let error = SqlError::wrong(start, format!("found {found}, expected one SELECT"));
+                return Err(vec![
+                    error.with_hint("a view only reads; what is written is configured under `outputs`"),
+                ]);
+            }
+        };
+        let mut visitor = ReferenceVisitor { file: &file, text: &text, ..ReferenceVisitor::default() };
+        let _: ControlFlow<()> = statement.visit(&mut visitor);
+        let ReferenceVisitor { reads, errors, .. } = visitor;
+        if errors.is_empty() { Ok(Self { name, file, text, tokens, statement, reads }) } else { Err(errors) }
+    }
+
+    /// A place in this file; `line` and `column` count from 1.
+    pub(super) fn place(&self, line: u64, column: u64, width: usize) -> Place {
+        locate::place(&self.file, &self.text, line, column, width)
+    }
+
+    /// Where the statement starts.
+    pub(super) fn start(&self) -> Place {
+        self.tokens.first().map_or_else(|| self.place(1, 1, 1), |token| self.place_of(token))
+    }
+
+    pub(super) fn place_of(&self, token: &TokenWithSpan) -> Place {
+        self.place(token.span.start.line, token.span.start.column, token_width(token))
+    }
+}
+
+/// The names of a folder's views, sorted.
+fn view_names(folder: &Path) -> Result<Vec<String>, SqlError> {
+    let place = || Place { file: folder.display().to_string(), span: None };
+    let cannot_read = |error: std::io::Error| {
+        SqlError::wrong(place(), format!("cannot read the folder of the views: {error}"))
+            .with_hint("`sql` in the configuration names it")
+    };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(cannot_read)? {
+        let path = entry.map_err(cannot_read)?.path();
+        if path.extension().is_none_or(|ending| ending != "sql") || !path.is_file() {
+            continue;
+        }
+        match path.file_stem().and_then(|stem| stem.to_str()) {
+            Some(stem) if stem.starts_with('.') => {}
+            Some(stem) => names.push(stem.to_owned()),
+            None => {
+                let place = Place { file: path.display().to_string(), span: None };
+                return Err(SqlError::wrong(
+                    place,
+                    "the file's name is not UTF-8, so no view can be called by it",
+                ));
+            }
+        }
+    }
+    if names.is_empty() {
+        let error = SqlError::wrong(place(), "no view: expected files NAME.sql with one SELECT each");
+        return Err(error.with_hint("`sql` in the configuration names the folder"));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn read_text(path: &Path, file: &str) -> Result<String, SqlError> {
+    let place = Place { file: file.to_owned(), span: None };
+    let cannot_read = |error: std::io::Error| SqlError::wrong(place.clone(), format!("cannot read: {error}"));
+    let length = fs::metadata(path).map_err(cannot_read)?.len();
+    if length > VIEW_BYTES_MAX {
+        let message = format!("{length} bytes, where a view has at most {VIEW_BYTES_MAX}");
+        return Err(SqlError::wrong(place, message));
+    }
+    let bytes = fs::read(path).map_err(cannot_read)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
+        let byte = error.as_bytes()[valid];
+        SqlError::wrong(place, format!("line {line} has a byte that is not UTF-8 (0x{byte:02x})"))
+            .with_hint("save the file as UTF-8")
+    })
+}
+
+/// The first token of each statement.
+fn statement_starts(tokens: &[TokenWithSpan]) -> Vec<&TokenWithSpan> {
+    let mut starts = Vec::new();
+    let mut after_end = true;
+    for token in tokens {
+        match token.token {
+            Token::SemiColon => after_end = true,
+            Token::EOF => {}
+            _ if after_end => {
+                starts.push(token);
+                after_end = false;
+            }
+            _ => {}
+        }
+    }
+    starts
+}
+
+fn parse_one(tokens: &[TokenWithSpan]) -> Result<ParsedStatement, datafusion::error::DataFusionError> {
+    let mut parser = DFParserBuilder::new(tokens.to_vec()).with_recursion_limit(NESTING_MAX).build()?;
+    let mut statements = parser.parse_statements()?;
+    statements.pop_front().ok_or_else(|| datafusion::error::DataFusionError::Plan("no statement".to_owned()))
+}
+
+/// A query that only reads: no INSERT, UPDATE or DELETE inside it, no SELECT INTO, no FOR UPDATE.
+fn is_plain_query(statement: &Statement) -> bool {
+    fn body_reads(body: &SetExpr) -> bool {
+        match body {
+            SetExpr::Select(select) => select.into.is_none(),
+            SetExpr::Query(query) => query_reads(query),
+            SetExpr::SetOperation { left, right, .. } => body_reads(left) && body_reads(right),
+            SetExpr::Values(_) => true,
+            _ => false,
+        }
+    }
+    fn query_reads(query: &Query) -> bool {
+        query.locks.is_empty() && body_reads(&query.body)
+    }
+    matches!(statement, Statement::Query(query) if query_reads(query))
+}
+
+/// How many characters a token has, in its first line.
+pub(super) fn token_width(token: &TokenWithSpan) -> usize {
+    locate::width(token.span)
+}
+
+/// Collects the relations of a statement. A CTE hides a relation of its name in the query it belongs to, but
+/// not in its own definition, unless it is recursive: `WITH t AS (SELECT * FROM t) SELECT * FROM t` reads `t`.
+#[derive(Default)]
+struct ReferenceVisitor<'a> {
+    file: &'a str,
+    text: &'a str,
+    reads: Vec<Reference>,
+    errors: Vec<SqlError>,
+    /// Names of CTEs in scope, inner ones last.
+    ctes: Vec<String>,
+    /// The next relation is the name of a table function.
+    is_function: bool,
+}
+
+impl Visitor for ReferenceVisitor<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
+            if !recursive {
+                // Why: visited here, before its name is in scope, and once more as a part of the query, where
+                // it finds nothing new.
+                let _ = cte.query.visit(self);
+            }
+            self.ctes.push(cte.alias.name.value.clone());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let scoped = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
+        self.ctes.truncate(self.ctes.len() - scoped);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        self.is_function = matches!(factor, TableFactor::Table { args: Some(_), .. });
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        if std::mem::take(&mut self.is_function) {
+            return ControlFlow::Continue(());
+        }
+        let parts: Vec<&ast::Ident> = relation.0.iter().filter_map(|part| part.as_ident()).collect();
+        let [ident] = parts.as_slice() else {
+            let place = parts.first().map_or_else(Place::default, |ident| self.place(ident));
+            let message = format!("`{relation}` has a schema's name, but views and tables have none");
+            self.errors.push(SqlError::wrong(place, message).with_hint("write the name alone"));
+            return ControlFlow::Continue(());
+        };
+        let place = self.place(ident);
+        let known = self.reads.iter().any(|reference| reference.place == place);
+        if !known && !self.ctes.contains(&ident.value) {
+            self.reads.push(Reference { relation: ident.value.clone(), place });
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl ReferenceVisitor<'_> {
+    fn place(&self, ident: &ast::Ident) -> Place {
+        let start = ident.span.start;
+        locate::place(self.file, self.text, start.line, start.column, locate::width(ident.span))
+    }
+}

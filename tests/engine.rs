@@ -1,0 +1,271 @@
+//! The engine over a recording instead of Kafka and SQLite instead of a server: what must hold of triggers whatever
+//! the parts are. The same loop runs in the job.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use realtime_processor::avro::Encoder;
+use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
+use realtime_processor::config::{Config, Mode, StartingOffsets};
+use realtime_processor::database::{Origin, Reader};
+use realtime_processor::decode::Decoder;
+use realtime_processor::engine::{Engine, EngineError, Options, Parts, Report, Stop};
+use realtime_processor::sink::{Sink, Target};
+use realtime_processor::source::ReplaySource;
+use realtime_processor::sql::{Pipeline, ViewFiles};
+use realtime_processor::tables::ReferenceTables;
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
+    {"name": "id", "type": "int"}, {"name": "divisor", "type": "int"}, {"name": "amount", "type": "double"}]}"#;
+const VIEW: &str = "SELECT kafka_partition, kafka_offset, id, 100 / divisor AS share, amount FROM batch";
+
+struct Project {
+    folder: tempfile::TempDir,
+    config: Config,
+}
+
+impl Project {
+    fn new(view: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            std::fs::write(path, text).expect("written");
+        };
+        write("schema.avsc", SCHEMA);
+        write("sql/shares.sql", view);
+        write(
+            "config.yaml",
+            "kafka_server: nowhere:1\nkafka_topic: t\navro_schema: schema.avsc\ndatabase: sqlite://out.db\n\
+             reference_tables: {}\n",
+        );
+        let config = Config::load(&folder.path().join("config.yaml")).expect("valid");
+        Self { folder, config }
+    }
+
+    async fn engine(&self, messages: Messages, rows_max: usize) -> Engine<ReplaySource> {
+        let config = &self.config;
+        let decoder = Decoder::new(&config.avro).expect("a schema");
+        let views = ViewFiles::read(&config.sql).expect("views");
+        let tables =
+            ReferenceTables::open(&[], &|_| false, &config.database, 1 << 20).await.expect("no tables");
+        let pipeline =
+            Pipeline::prepare(&views, decoder.schema(), Vec::new(), None, 64 << 20).await.expect("plans");
+        let targets = pipeline.outputs().iter().map(|(view, schema)| Target {
+            name: view.clone(),
+            table: view.clone(),
+            mode: Mode::Append,
+            schema: schema.clone(),
+        });
+        let sink = Sink::connect(config.database.clone(), &config.job, targets.collect(), true)
+            .await
+            .expect("a database");
+        let options = Options {
+            trigger_interval: Duration::ZERO,
+            starting_offsets: StartingOffsets::Earliest,
+            until_caught_up: true,
+        };
+        let (_, stop) = Stop::new();
+        let source = ReplaySource::new(messages, rows_max);
+        Engine::new(Parts { source, decoder, tables, pipeline, sink }, options, stop)
+    }
+
+    async fn run(&self, messages: Messages, rows_max: usize) -> Result<Vec<Report>, EngineError> {
+        let mut reports = Vec::new();
+        self.engine(messages, rows_max).await.run(&mut |report| reports.push(report.clone())).await?;
+        Ok(reports)
+    }
+
+    /// The rows of a query as CSV.
+    async fn rows(&self, sql: &str) -> Vec<String> {
+        let mut reader = Reader::new(self.config.database.clone());
+        let relation = reader.open(Origin::Query(sql)).await.expect("a query");
+        let mut out = arrow::csv::WriterBuilder::new().with_header(false).build(Vec::new());
+        for batch in reader.fetch_all(&relation, 1 << 24).await.expect("rows") {
+            out.write(&batch).expect("CSV");
+        }
+        let text = String::from_utf8(out.into_inner()).expect("UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    async fn ids(&self) -> Vec<String> {
+        self.rows("SELECT id FROM shares ORDER BY id").await
+    }
+
+    async fn dead(&self) -> Vec<String> {
+        self.rows("SELECT kafka_partition, kafka_offset, stage FROM dead_letters ORDER BY 1, 2").await
+    }
+
+    async fn offsets(&self) -> Vec<String> {
+        self.rows("SELECT kafka_partition, next_offset FROM realtime_offsets ORDER BY 1").await
+    }
+
+    fn schema(&self) -> PathBuf {
+        self.folder.path().join("schema.avsc")
+    }
+}
+
+/// What a message is to be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Good,
+    Broken,
+    /// SQL divides by zero.
+    Zero,
+    /// The database has no NaN.
+    NotANumber,
+}
+
+/// Messages with ids from 0 over two partitions, of the kind that `kind` says for the id.
+fn messages(schema: &Path, count: i32, kind: impl Fn(i32) -> Kind) -> Messages {
+    let encoder = Encoder::new(schema, realtime_processor::avro::Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let mut builder = MessagesBuilder::default();
+    for id in 0..count {
+        let kind = kind(id);
+        let divisor = if matches!(kind, Kind::Zero) { 0 } else { 4 };
+        let record = serde_json::json!({"id": id, "divisor": divisor, "amount": 1.5});
+        let mut payload = Vec::new();
+        encoder.encode(&record, &mut payload).expect("it fits");
+        match kind {
+            Kind::Broken => payload.push(0),
+            Kind::NotANumber => {
+                let start = payload.len() - 8;
+                payload[start..].copy_from_slice(&f64::NAN.to_le_bytes());
+            }
+            Kind::Good | Kind::Zero => {}
+        }
+        builder.push(Message {
+            topic: &topic,
+            partition: id % 2,
+            offset: i64::from(id / 2) + 10,
+            timestamp_ms: Some(1_700_000_000_000),
+            key: None,
+            payload: Some(&payload),
+            headers: &[],
+        });
+    }
+    builder.finish()
+}
+
+fn numbers(count: i32, without: &[i32]) -> Vec<String> {
+    (0..count).filter(|id| !without.contains(id)).map(|id| id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn every_message_counts_once_also_after_a_restart() {
+    let project = Project::new(VIEW);
+    let first = messages(&project.schema(), 100, |_| Kind::Good);
+    project.run(first, 7).await.expect("done");
+    assert_eq!(project.ids().await, numbers(100, &[]));
+    assert_eq!(project.offsets().await, ["0,60", "1,60"]);
+    // The same recording and more: what is stored is not read again.
+    let more = messages(&project.schema(), 130, |_| Kind::Good);
+    let reports = project.run(more, 7).await.expect("done");
+    assert_eq!(project.ids().await, numbers(130, &[]));
+    assert_eq!(reports.iter().map(|report| report.messages).sum::<usize>(), 30);
+    assert_eq!(project.offsets().await, ["0,75", "1,75"]);
+}
+
+#[tokio::test]
+async fn only_the_messages_to_blame_become_dead_letters_wherever_batches_are_cut() {
+    let kind = |id: i32| match id {
+        3 | 60 => Kind::Broken,
+        10 | 11 | 77 => Kind::Zero,
+        20 | 44 | 99 => Kind::NotANumber,
+        _ => Kind::Good,
+    };
+    for rows_max in [1, 2, 3, 10, 33, 1000] {
+        let project = Project::new(VIEW);
+        let messages = messages(&project.schema(), 100, kind);
+        let reports = project.run(messages, rows_max).await.expect("done");
+        let without = [3, 60, 10, 11, 77, 20, 44, 99];
+        assert_eq!(project.ids().await, numbers(100, &without), "rows_max {rows_max}");
+        let expected = [
+            "0,15,sql",
+            "0,20,write",
+            "0,32,write",
+            "0,40,decode",
+            "1,11,decode",
+            "1,15,sql",
+            "1,48,sql",
+            "1,59,write",
+        ];
+        assert_eq!(project.dead().await, expected, "rows_max {rows_max}");
+        assert_eq!(project.offsets().await, ["0,60", "1,60"], "rows_max {rows_max}");
+        assert_eq!(reports.iter().map(|report| report.messages).sum::<usize>(), 100);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_the_bytes_and_says_why() {
+    let project = Project::new(VIEW);
+    let messages = messages(&project.schema(), 2, |id| if id == 0 { Kind::Broken } else { Kind::Zero });
+    project.run(messages.clone(), 10).await.expect("done");
+    let payloads =
+        project.rows("SELECT lower(hex(payload)) FROM dead_letters ORDER BY kafka_partition").await;
+    let sent: Vec<String> = messages
+        .iter()
+        .map(|message| message.payload.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect())
+        .collect();
+    assert_eq!(payloads, sent);
+    let reasons = project.rows("SELECT place, reason FROM dead_letters ORDER BY kafka_partition").await;
+    assert!(reasons[0].starts_with("byte "), "{reasons:?}");
+    assert!(
+        reasons[1].contains("shares.sql") && reasons[1].to_lowercase().contains("divide by zero"),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_instance_that_lost_its_partition_writes_nothing_and_asks_again() {
+    let project = Project::new(VIEW);
+    let messages = messages(&project.schema(), 400, |_| Kind::Good);
+    // Both read the same partitions: each claim fences the other, as after a frozen process woke up.
+    let one = project.engine(messages.clone(), 20).await;
+    let other = project.engine(messages, 30).await;
+    let (mut ignore_one, mut ignore_other) = (|_: &Report| {}, |_: &Report| {});
+    let both = async { tokio::join!(one.run(&mut ignore_one), other.run(&mut ignore_other)) };
+    let (one, other) =
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("both come to an end");
+    one.expect("done");
+    other.expect("done");
+    assert_eq!(project.ids().await, (0..400).map(|id: i32| id.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stored_offset_that_kafka_no_longer_has_stops_the_job() {
+    let project = Project::new(VIEW);
+    project.run(messages(&project.schema(), 40, |_| Kind::Good), 100).await.expect("done");
+    let shorter = messages(&project.schema(), 10, |_| Kind::Good);
+    let error = project.run(shorter, 100).await.expect_err("the topic is not the same");
+    assert!(matches!(&error, EngineError::LostData(text) if text.contains("ends at 15")), "{error}");
+}
+
+#[test]
+fn halves_move_every_partition_exactly_once() {
+    use realtime_processor::batch::{Advance, Polled};
+    let topic: Arc<str> = "t".into();
+    let partition = |partition| TopicPartition { topic: Arc::clone(&topic), partition };
+    let mut builder = MessagesBuilder::default();
+    for (partition, offset) in [(0, 5), (1, 7), (1, 9), (1, 20), (3, 1)] {
+        builder.push(Message {
+            topic: &topic,
+            partition,
+            offset,
+            timestamp_ms: None,
+            key: None,
+            payload: None,
+            headers: &[],
+        });
+    }
+    let advance =
+        |id, from, to| Advance { partition: partition(id), epoch: 3, from, to, message_time_ms: None };
+    let advances = vec![advance(0, 4, 8), advance(1, 7, 25), advance(2, 0, 2), advance(3, 1, 2)];
+    let polled = Polled { messages: builder.finish(), advances };
+    let (first, second) = polled.halves();
+    assert_eq!(first.advances, [advance(0, 4, 8), advance(1, 7, 8)]);
+    assert_eq!(second.advances, [advance(1, 8, 25), advance(2, 0, 2), advance(3, 1, 2)]);
+    assert_eq!((first.messages.len(), second.messages.len()), (2, 3));
+}
