@@ -11,7 +11,7 @@ mod schema;
 mod text;
 mod wire;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use encode::encode_default;
 pub use encode::{Encoder, FieldError};

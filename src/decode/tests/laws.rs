@@ -17,9 +17,7 @@ use proptest::prelude::*;
 
 use super::model::{Cell, Field, Ty, any_record, expected, found, nullable, schema_of, value_of};
 use super::*;
-
-/// What `apache-avro` may allocate for one claimed length; it reserves this many items of an array at once.
-const ALLOCATION_BYTES_MAX: usize = 1 << 14;
+use crate::avro::tests::read_with_apache;
 
 fn schemas(ty: &Ty) -> (Schema, apache_avro::Schema) {
     let ours = schema(&schema_of(ty, true, &mut 0));
@@ -53,9 +51,8 @@ impl io::Read for Exact<'_> {
 }
 
 fn theirs(schema: &apache_avro::Schema, payload: &[u8]) -> Option<Avro> {
-    apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
     let mut reader = Exact(payload);
-    let value = apache_avro::from_avro_datum(schema, &mut reader, None).ok()?;
+    let value = read_with_apache(schema, &mut reader).ok()?;
     reader.0.is_empty().then_some(value)
 }
 
