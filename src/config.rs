@@ -262,11 +262,16 @@ impl Config {
             ConfigError { file: file.to_owned(), faults }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let root = yaml::parse(text, variable).map_err(failed)?;
-        let mut faults = Vec::new();
+        let mut unread = Vec::new();
+        let root = yaml::parse(text, variable, &mut unread).map_err(|fault| failed(vec![fault]))?;
         let section = Section::new("", &root).map_err(|fault| failed(vec![fault]))?;
         let base = file.parent().unwrap_or(Path::new(""));
-        match read_config(file, base, section, &mut faults) {
+        let mut faults = Vec::new();
+        let config = read_config(file, base, section, &mut faults);
+        // What stands in for a value that could not be read is not to blame for anything.
+        faults.retain(|fault| unread.iter().all(|other| other.line != fault.line));
+        faults.extend(unread);
+        match config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(failed(faults)),
         }

@@ -29,11 +29,11 @@ use crate::source::{base_config, refused};
 ///
 /// It goes on until Ctrl-C, or until `--count` messages were printed. Nothing is stored, and the job's group does
 /// not notice.
-///
-///     realtime-processor consume --count 5
-///     realtime-processor consume --from end --format table
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor consume --count 5",
+    "realtime-processor consume --from end --format table",
+]))]
 pub(super) struct Arguments {
     /// The topic to read, if not the topics of the configuration.
     #[arg(long, value_name = "T")]

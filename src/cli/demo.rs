@@ -28,11 +28,11 @@ use crate::database::Address;
 ///
 /// The demo writes its project (config.yaml, sql, schemas, data) into a folder, where it does not stand already:
 /// change the SQL there and run the demo again with `--dir`.
-///
-///     realtime-processor demo
-///     realtime-processor demo --for 10s --rate 2000 --dir my-project
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor demo",
+    "realtime-processor demo --for 10s --rate 2000 --dir my-project",
+]))]
 pub(super) struct Arguments {
     /// How long messages are sent.
     #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = parse_time)]

@@ -11,11 +11,11 @@ use super::samples::{CUSTOMERS, Movements};
 ///
 /// The movements fit schemas/customer.avsc and data/accounts.csv: deposits and withdrawals of customers
 /// 1 to N, with balances that follow from them. The same seed gives the same movements, on any machine.
-///
-///     realtime-processor generate --messages 1000 --out movements.json
-///     realtime-processor produce movements.json
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor generate --messages 1000 --out movements.json",
+    "realtime-processor produce movements.json",
+]))]
 pub(super) struct Arguments {
     /// How many movements.
     #[arg(long, value_name = "N")]

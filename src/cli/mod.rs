@@ -30,28 +30,36 @@ use failure::Failure;
 ///
 /// Start with `realtime-processor demo`: it needs nothing installed.
 #[derive(Debug, Parser)]
-#[command(name = "realtime-processor", version, max_term_width = 100, after_long_help = EXIT_CODES)]
+#[command(name = "realtime-processor", version, max_term_width = 100, after_long_help = format!("{EXIT_CODES}\n\n{STREAMS}"))]
 struct Arguments {
     /// The configuration file. Paths in it are relative to its folder.
-    #[arg(long, value_name = "FILE", default_value = "config.yaml", global = true)]
+    #[arg(long, value_name = "FILE", default_value = "config.yaml", global = true, help_heading = GLOBAL)]
     config: PathBuf,
     /// How log lines on stderr are written.
     ///
     /// The variable RUST_LOG says which are: `info` if it is not set, `debug` for more.
-    #[arg(long, value_enum, default_value = "text", global = true)]
+    #[arg(long, value_enum, default_value = "text", global = true, help_heading = GLOBAL)]
     log: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
+
+const GLOBAL: &str = "Options of every command";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
   1   the job or a command failed, or a server could not be reached
   2   bad command line
-  78  bad configuration, schema or SQL, found before the first message
+  78  bad configuration, schema or SQL, found before the first message";
 
-Results go to stdout, everything else to stderr.";
+const STREAMS: &str = "Results go to stdout, everything else to stderr.";
+
+/// What stands at the end of a command's long help.
+fn help_end(examples: &[&str]) -> String {
+    let examples: String = examples.iter().map(|example| format!("\n  {example}")).collect();
+    format!("Examples:{examples}\n\n{EXIT_CODES}")
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {

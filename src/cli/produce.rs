@@ -15,18 +15,21 @@ use super::sender::Sender;
 use super::terminal;
 use crate::avro::Encoder;
 use crate::config::Config;
+use crate::decode::KAFKA_COLUMNS;
 use records::Records;
 
 /// Send the records of a JSON file to the topic, as Avro.
 ///
 /// FILE holds a JSON array, an object that holds one array, or JSON lines; `-` reads stdin. Every record is
 /// checked against `avro_schema` before the first is sent: what does not fit is named by record and field, and
-/// then nothing is sent. The command ends when every message is acknowledged by all replicas.
-///
-///     realtime-processor produce data/customers.json
-///     realtime-processor produce movements.jsonl --rate 1000 --key customer
+/// then nothing is sent. The command ends when every message is acknowledged by all replicas. What `consume`
+/// printed can be sent too: the fields that say where a message stood are left out.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor produce data/customers.json",
+    "realtime-processor produce movements.jsonl --rate 1000 --key customer",
+    "realtime-processor consume --count 100 | realtime-processor produce - --topic copy",
+]))]
 pub(super) struct Arguments {
     /// The file to send; `-` for stdin.
     #[arg(value_name = "FILE")]
@@ -65,7 +68,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let mut sender = Sender::connect(&config.kafka, topic, arguments.rate).map_err(Failure::failed)?;
     let mut payload = Vec::new();
     for record in records.iter() {
-        let value = parse(record.json).map_err(Failure::failed)?;
+        let value = parse(record.json, &encoder).map_err(Failure::failed)?;
         payload.clear();
         // Invariant: the same record was encoded a moment ago.
         encoder.encode(&value, &mut payload).map_err(|error| Failure::failed(error.to_string()))?;
@@ -105,8 +108,15 @@ fn key_of(record: &Value, field: &str) -> Option<Vec<u8>> {
     }
 }
 
-fn parse(json: &RawValue) -> Result<Value, String> {
-    serde_json::from_str(json.get()).map_err(|error| error.to_string())
+/// One record. Where `consume` found it is left out, so that its output can be sent.
+fn parse(json: &RawValue, encoder: &Encoder) -> Result<Value, String> {
+    let mut value = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+    if let Value::Object(fields) = &mut value {
+        let is_place =
+            |name: &str| KAFKA_COLUMNS.contains(&name) && encoder.field_names().all(|field| field != name);
+        fields.retain(|name, _| !is_place(name));
+    }
+    Ok(value)
 }
 
 /// Encodes every record once and throws the bytes away.
@@ -116,7 +126,7 @@ fn check(file: &str, records: &Records<'_>, encoder: &Encoder) -> Result<(), Fai
     let mut faults = 0_usize;
     for (index, record) in records.iter().enumerate() {
         payload.clear();
-        let checked = parse(record.json)
+        let checked = parse(record.json, encoder)
             .and_then(|value| encoder.encode(&value, &mut payload).map_err(|error| error.to_string()));
         if let Err(error) = checked {
             faults += 1;

@@ -15,12 +15,12 @@ use crate::config::Config;
 ///
 /// Ctrl-C or SIGTERM: the batch in hand is finished and committed, then the job leaves; a second one leaves at
 /// once, and nothing is lost either. A database or broker that goes away is waited for.
-///
-///     realtime-processor run
-///     realtime-processor run --until-caught-up --timings
-///     realtime-processor run --progress json | jq .processedRowsPerSecond
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor run",
+    "realtime-processor run --until-caught-up --timings",
+    "realtime-processor run --progress json | jq .processedRowsPerSecond",
+]))]
 pub(super) struct Arguments {
     /// End with exit code 0 when every partition was read up to the end it had at the start.
     #[arg(long)]

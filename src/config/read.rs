@@ -88,11 +88,12 @@ impl<'a> Section<'a> {
     /// A text that must be there.
     pub fn required(&mut self, key: &'static str, example: &str) -> Option<String> {
         let is_written = self.entries.iter().any(|(name, _)| *name == key);
+        let line = self.line_of(key);
         let value = self.text(key);
         let faults_with_key = self.faults.iter().any(|fault| fault.message.starts_with(&self.name(key)));
         if value.is_none() && !faults_with_key {
             let what = if is_written { "is empty" } else { "is missing" };
-            let fault = Fault::new(self.line, format!("the key `{}` {what}", self.name(key)));
+            let fault = Fault::new(line, format!("the key `{}` {what}", self.name(key)));
             self.fault(fault.hint(format!("for example `{key}: {example}`")));
         }
         value

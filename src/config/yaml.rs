@@ -47,23 +47,26 @@ impl Node {
 
 /// Reads one document. `variable` gives the value of an environment variable.
 ///
+/// Adds a fault for every missing variable and every value that cannot be read; the tree has an empty text there, so
+/// that the rest of the file can still be checked.
+///
 /// # Errors
-/// Broken YAML gives one fault; every missing variable gives one more.
-pub(super) fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Node, Vec<Fault>> {
-    let documents = load(text).map_err(|fault| vec![fault])?;
+/// The one fault of text that is not YAML.
+pub(super) fn parse(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+    faults: &mut Vec<Fault>,
+) -> Result<Node, Fault> {
+    let documents = load(text)?;
     let empty = Node { line: 1, value: Value::Map(Vec::new()) };
-    let mut faults = Vec::new();
     let root = match documents.as_slice() {
         [] => return Ok(empty),
-        [document] => node(document, variable, 0, &mut faults),
+        [document] => node(document, variable, 0, faults),
         [_, second, ..] => {
             let line = second.span.start.line();
-            return Err(vec![Fault::new(line, "a second document (`---`): expected one document")]);
+            return Err(Fault::new(line, "a second document (`---`): expected one document"));
         }
     };
-    if !faults.is_empty() {
-        return Err(faults);
-    }
     Ok(if matches!(root.value, Value::Null) { empty } else { root })
 }
 

@@ -14,7 +14,7 @@ use super::shape::UTC;
 use crate::batch::Messages;
 
 /// The names of the columns, in order.
-pub(super) const NAMES: [&str; 6] =
+pub(crate) const NAMES: [&str; 6] =
     ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "kafka_key", "kafka_headers"];
 
 /// The columns' fields, in order.

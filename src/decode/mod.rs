@@ -35,6 +35,8 @@ use plan::Step;
 use rewrite::Rewriter;
 use shape::{Shape, Slot};
 
+pub(crate) use kafka::NAMES as KAFKA_COLUMNS;
+
 /// The bytes and the items of one batch must be below what a column addresses with 32 bits.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 /// How many known ids an error lists.

@@ -161,7 +161,8 @@ fn readable(message: &str) -> (String, Option<String>) {
             return (lower_first(message.trim_end_matches('.')), Some(format!("write {instead}")));
         }
         let name = suggestion.trim_end_matches('?').trim_matches('\'');
-        return (lower_first(message.trim_end_matches('.')), Some(format!("did you mean `{name}`?")));
+        // Why: the planner suggests its nearest function however far that is.
+        return (lower_first(message.trim_end_matches('.')), names::near(called, &[name]));
     }
     let message = message.trim_start_matches("Error during planning: ");
     let duplicate = message.strip_prefix("Projections require unique expression names but the expression \"");

@@ -145,6 +145,36 @@ def test_consume_and_its_count(job):
     assert "customer" in table and "Centro" in table
 
 
+def test_what_consume_prints_can_be_produced(new_job, new_topic):
+    types = {
+        "amount": {"type": "bytes", "logicalType": "decimal", "precision": 15, "scale": 4},
+        "day": {"type": "int", "logicalType": "date"},
+        "at": {"type": "long", "logicalType": "timestamp-micros"},
+        "blob": "bytes",
+        "note": ["null", "string"],
+        "big": "long",
+    }
+    schema = {"type": "record", "name": "R", "fields": [{"name": n, "type": t} for n, t in types.items()]}
+    record = {
+        "amount": "12345678901.7890",
+        "day": "2026-02-28",
+        "at": "2026-02-28T23:59:59.123456Z",
+        "blob": "AP/+",
+        "note": None,
+        "big": 9007199254740993,
+    }
+    job = new_job(new_topic(partitions=1))
+    job.write("schema.avsc", schema)
+    job.write("first.json", record)
+    job.run("produce", "first.json")
+    job.write("again.jsonl", job.run("consume", "--count", "1", timeout=60).stdout)
+    job.run("produce", "again.jsonl")
+    first, again = (json.loads(line) for line in job.run("consume", "--count", "2", timeout=60).stdout.splitlines())
+    for name in types:
+        assert first[name] == again[name], name
+    assert again["kafka_offset"] == first["kafka_offset"] + 1
+
+
 def test_generate_and_produce(job, full):
     count = 200_000 if full else 20_000
     job.run("generate", "--messages", str(count), "--customers", "300", "--seed", "5", "--out", "made.jsonl")

@@ -54,7 +54,7 @@ def test_a_server_is_away(new_job, new_topic, database, services, figure, server
     services(way, server)
     said_before = len(process.stderr_text())
     time.sleep(OUTAGE_SECONDS)
-    said = process.stderr_text()[said_before - 500 :]
+    said = process.stderr_text()[max(0, said_before - 500) :]
     assert process.poll() is None, f"the job ended with {process.returncode}: {said}"
     begun = time.monotonic()
     services("start", server)
