@@ -95,6 +95,7 @@ pub struct KafkaConfig {
     pub server: String,
     pub topics: Vec<String>,
     pub starting_offsets: StartingOffsets,
+    pub lost_data: LostData,
     /// A fixed name of this instance: Kafka's static membership.
     pub instance: Option<String>,
     /// Passed through to librdkafka.
@@ -105,6 +106,15 @@ pub struct KafkaConfig {
 pub enum StartingOffsets {
     Earliest,
     Latest,
+}
+
+/// What to do where Kafka no longer has the messages that come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostData {
+    /// The job stops and says which are lost.
+    Fail,
+    /// The job says which are lost and goes on with the first that is there.
+    Continue,
 }
 
 /// How payloads become rows.
@@ -208,7 +218,6 @@ const LATER_KEYS: &[&str] = &[
     "bulk_load",
     "dead_letters_max_ratio",
     "dead_letters_window",
-    "lost_data",
     "reload",
     "state_tables",
     "write_connections",
@@ -346,12 +355,17 @@ fn read_kafka(section: &mut Section<'_>) -> Option<KafkaConfig> {
         &[("earliest", StartingOffsets::Earliest), ("latest", StartingOffsets::Latest)],
         StartingOffsets::Earliest,
     );
+    let lost_data = section.choice(
+        "lost_data",
+        &[("fail", LostData::Fail), ("continue", LostData::Continue)],
+        LostData::Fail,
+    );
     let instance = section.text("instance");
     let properties = read_properties(section);
     let mut topics = topics?;
     topics.sort();
     topics.dedup();
-    Some(KafkaConfig { server: server?, topics, starting_offsets, instance, properties })
+    Some(KafkaConfig { server: server?, topics, starting_offsets, lost_data, instance, properties })
 }
 
 /// Kafka's own rule for the names of topics.

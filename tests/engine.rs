@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
-use realtime_processor::config::{Config, Mode, StartingOffsets};
+use realtime_processor::config::{Config, LostData, Mode};
 use realtime_processor::database::{Origin, Reader};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{Engine, EngineError, Options, Parts, Report, Stop};
@@ -63,7 +63,8 @@ impl Project {
             .expect("a database");
         let options = Options {
             trigger_interval: Duration::ZERO,
-            starting_offsets: StartingOffsets::Earliest,
+            starting_offsets: config.kafka.starting_offsets,
+            lost_data: config.kafka.lost_data,
             until_caught_up: true,
         };
         let (_, stop) = Stop::new();
@@ -235,12 +236,41 @@ async fn an_instance_that_lost_its_partition_writes_nothing_and_asks_again() {
 }
 
 #[tokio::test]
-async fn a_stored_offset_that_kafka_no_longer_has_stops_the_job() {
-    let project = Project::new(VIEW);
+async fn messages_that_kafka_no_longer_has_stop_the_job_unless_it_may_go_on() {
+    let mut project = Project::new(VIEW);
+    let all = messages(&project.schema(), 60, |_| Kind::Good);
+    project.run(all.slice(0..10), 100).await.expect("done");
+    // What stood below offset 30 was deleted: offsets 20 to 29 of the first partition were not processed.
+    let kept = || {
+        let mut builder = MessagesBuilder::default();
+        all.iter().filter(|message| message.offset >= 30).for_each(|message| builder.push(message));
+        builder.finish()
+    };
+    let error = project.run(kept(), 100).await.expect_err("some are lost");
+    let EngineError::LostData(text) = &error else { panic!("{error}") };
+    assert!(text.contains("t[0]: Kafka no longer has the 10 offsets 20 to 29"), "{text}");
+    assert!(!text.contains("t[1]"), "the other was never read: {text}");
+    assert_eq!(project.offsets().await, ["0,20"], "nothing was touched");
+
+    project.config.kafka.lost_data = LostData::Continue;
+    project.run(kept(), 100).await.expect("done");
+    let expected: Vec<String> = (0..20).step_by(2).chain(40..60).map(|id: i32| id.to_string()).collect();
+    assert_eq!(project.ids().await, expected);
+    assert_eq!(project.offsets().await, ["0,40", "1,40"]);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_stops_the_job_unless_it_may_go_on() {
+    let mut project = Project::new(VIEW);
     project.run(messages(&project.schema(), 40, |_| Kind::Good), 100).await.expect("done");
-    let shorter = messages(&project.schema(), 10, |_| Kind::Good);
-    let error = project.run(shorter, 100).await.expect_err("the topic is not the same");
+    let anew = || messages(&project.schema(), 10, |_| Kind::Good);
+    let error = project.run(anew(), 100).await.expect_err("the topic is not the same");
     assert!(matches!(&error, EngineError::LostData(text) if text.contains("ends at 15")), "{error}");
+    let anew = anew();
+    project.config.kafka.lost_data = LostData::Continue;
+    project.run(anew, 100).await.expect("done");
+    assert_eq!(project.ids().await.len(), 50);
+    assert_eq!(project.offsets().await, ["0,15", "1,15"]);
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(super) async fn open(
     let options = Options {
         trigger_interval: config.trigger.interval,
         starting_offsets: config.kafka.starting_offsets,
+        lost_data: config.kafka.lost_data,
         until_caught_up,
     };
     Ok(Engine::new(Parts { source, decoder, tables, pipeline, sink }, options, stop))

@@ -6,6 +6,7 @@
 //! anew, and anything else ends the job with all that was committed in place.
 
 mod error;
+mod lost;
 mod report;
 mod retry;
 mod stop;
@@ -19,13 +20,16 @@ use arrow::array::RecordBatch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::batch::{Commit, DeadLetter, Fault, Polled, Stage, TopicPartition, ViewResults, ViewTiming};
-use crate::config::StartingOffsets;
+use crate::batch::{
+    Advance, Claim, Commit, DeadLetter, Fault, Polled, Stage, TopicPartition, ViewResults, ViewTiming,
+};
+use crate::config::{LostData, StartingOffsets};
 use crate::decode::Decoder;
 use crate::sink::{Sink, SinkError};
 use crate::source::{Bounds, Event, Fill, Source, SourceError};
 use crate::sql::{Pipeline, SqlError, Step};
 use crate::tables::ReferenceTables;
+use lost::{LostMessages, lost_messages};
 use retry::persist;
 use writer::{Ended, Writer};
 
@@ -39,6 +43,7 @@ pub struct Options {
     /// The least time between the starts of two triggers.
     pub trigger_interval: Duration,
     pub starting_offsets: StartingOffsets,
+    pub lost_data: LostData,
     /// End when every partition was read up to the end it had at the start.
     pub until_caught_up: bool,
 }
@@ -377,11 +382,12 @@ impl<S: Source> Engine<S> {
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         let stored = writer.stored(partitions).await?;
         let mut starts = Vec::with_capacity(partitions.len());
+        let mut lost = Vec::new();
         for (partition, stored) in partitions.iter().zip(stored) {
             let bounds = bounds_of(partition, &bounds)?;
             let start = match (stored, self.options.starting_offsets) {
                 (Some(stored), _) => {
-                    check_kept(bounds, stored)?;
+                    lost.extend(lost_messages(bounds, stored));
                     stored
                 }
                 (None, StartingOffsets::Earliest) => bounds.low,
@@ -391,9 +397,42 @@ impl<S: Source> Engine<S> {
             };
             starts.push((partition.clone(), start));
         }
-        let claims = writer.claim(&starts).await?;
+        if !lost.is_empty() && self.options.lost_data == LostData::Fail {
+            let lost: Vec<String> =
+                lost.iter().map(|lost| format!("{lost}\nhint: {}", lost.hint())).collect();
+            return Err(EngineError::LostData(lost.join("\n")));
+        }
+        let mut claims = writer.claim(&starts).await?;
+        for lost in &lost {
+            tracing::warn!("{lost}; going on with offset {}", lost.first_kept);
+            if !self.skip(lost, &mut claims).await? {
+                self.source.rejoin();
+                return Ok(());
+            }
+        }
         self.source.assign(&claims, &bounds);
         Ok(())
+    }
+
+    /// Stores that a partition goes on behind messages that are lost; false where another instance has it by now.
+    async fn skip(&mut self, lost: &LostMessages, claims: &mut [Claim]) -> Result<bool, EngineError> {
+        let claim = claims.iter_mut().find(|claim| claim.partition == lost.partition);
+        let (Some(claim), Some(writer)) = (claim, self.writer.as_mut()) else { return Ok(true) };
+        if claim.next_offset != lost.stored {
+            // Another instance has gone on in between; what it stored is looked at when it is claimed the next time.
+            return Ok(false);
+        }
+        let advance = Advance {
+            partition: claim.partition.clone(),
+            epoch: claim.epoch,
+            from: lost.stored,
+            to: lost.first_kept,
+            message_time_ms: None,
+        };
+        let outputs = vec![Vec::new(); self.outputs.len()];
+        let commit = Commit { advances: vec![advance], outputs, dead_letters: Vec::new() };
+        claim.next_offset = lost.first_kept;
+        Ok(matches!(writer.commit(&commit).await?, Ended::Committed { .. }))
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {
@@ -500,25 +539,4 @@ fn bounds_of<'a>(partition: &TopicPartition, bounds: &'a [Bounds]) -> Result<&'a
     bounds.iter().find(|bounds| bounds.partition == *partition).ok_or_else(|| {
         SourceError::Broken(format!("the broker says nothing about the offsets of {partition}")).into()
     })
-}
-
-/// Whether Kafka still has what comes after a stored offset.
-fn check_kept(bounds: &Bounds, stored: i64) -> Result<(), EngineError> {
-    let Bounds { partition, low, high } = bounds;
-    if stored < *low {
-        return Err(EngineError::LostData(format!(
-            "{partition}: Kafka no longer has offsets {stored} to {}, which were not processed yet; its first is {low}\n\
-             hint: they were deleted before they were read; to go on without them, set next_offset to {low} in \
-             realtime_offsets",
-            low - 1
-        )));
-    }
-    if stored > *high {
-        return Err(EngineError::LostData(format!(
-            "{partition}: the stored offset is {stored}, and the partition ends at {high}\n\
-             hint: the topic was deleted and made anew; use another `job`, or correct next_offset in \
-             realtime_offsets"
-        )));
-    }
-    Ok(())
 }

@@ -364,10 +364,6 @@ impl Poller {
                 "Kafka has shut this instance out: {error}\n\
                  hint: another process may run with the same `instance`"
             )),
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Some(format!(
-                "Kafka no longer has the messages that come next: {error}\n\
-                 hint: they were deleted before they were read (retention), or the topic was made anew"
-            )),
             Some(
                 Code::TopicAuthorizationFailed
                 | Code::GroupAuthorizationFailed
@@ -379,6 +375,11 @@ impl Poller {
         };
         match (broken, code) {
             (Some(message), _) => self.fail(SourceError::Broken(message)),
+            // What is lost, and what to do about it, is found out when the partitions are claimed again.
+            (None, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => {
+                tracing::warn!("Kafka no longer has the messages that come next: {error}");
+                self.rejoin();
+            }
             (None, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)) => {
                 if !self.is_broker_away {
                     self.is_broker_away = true;

@@ -1,0 +1,71 @@
+//! Messages that Kafka no longer has though they were not processed yet: deleted by retention, or gone with a topic
+//! that was made anew.
+
+use std::fmt;
+
+use crate::batch::TopicPartition;
+use crate::source::Bounds;
+
+/// What is lost of one partition.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LostMessages {
+    pub partition: TopicPartition,
+    /// The offset that is stored: of the first message that is lost, or behind the end of the partition.
+    pub stored: i64,
+    /// The offset of the first message that is there.
+    pub first_kept: i64,
+    /// The offset behind the last message that is there.
+    pub end: i64,
+}
+
+/// Compares where a partition was left with what Kafka has of it.
+pub(super) fn lost_messages(bounds: &Bounds, stored: i64) -> Option<LostMessages> {
+    let Bounds { partition, low, high } = bounds;
+    let is_kept = (*low..=*high).contains(&stored);
+    (!is_kept).then(|| LostMessages { partition: partition.clone(), stored, first_kept: *low, end: *high })
+}
+
+impl LostMessages {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let first = self.first_kept;
+        match self.stored < first {
+            true => format!(
+                "they were deleted before they were read (retention); `lost_data: continue` goes on with {first}"
+            ),
+            false => format!(
+                "the topic was deleted and made anew; `lost_data: continue` reads it from {first}, as another `job` does"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for LostMessages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, stored, first_kept, end } = self;
+        if stored < first_kept {
+            let (count, last) = (first_kept - stored, first_kept - 1);
+            return write!(
+                f,
+                "{partition}: Kafka no longer has the {count} offsets {stored} to {last}, which were not processed yet"
+            );
+        }
+        write!(f, "{partition}: the stored offset is {stored}, and the partition ends at {end}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_is_said_exactly() {
+        let partition = TopicPartition { topic: "t".into(), partition: 3 };
+        let bounds = Bounds { partition, low: 10, high: 20 };
+        assert_eq!(lost_messages(&bounds, 10), None);
+        assert_eq!(lost_messages(&bounds, 20), None);
+        let text = |stored| lost_messages(&bounds, stored).expect("lost").to_string();
+        assert!(text(4).starts_with("t[3]: Kafka no longer has the 6 offsets 4 to 9"), "{}", text(4));
+        assert!(text(21).starts_with("t[3]: the stored offset is 21, and the partition ends at 20"));
+    }
+}
