@@ -16,6 +16,8 @@ pub(super) struct Failure {
 enum Code {
     /// The work failed, or a server could not be reached.
     Failed = 1,
+    /// What was typed cannot be done so.
+    BadCommandLine = 2,
     /// Configuration, schema or SQL is wrong: `EX_CONFIG` of sysexits.h.
     BadConfig = 78,
 }
@@ -31,12 +33,17 @@ impl Failure {
         Self { code: Code::BadConfig, message: message.into() }
     }
 
+    /// The command line lacks something.
+    pub fn bad_command_line(message: impl Into<String>) -> Self {
+        Self { code: Code::BadCommandLine, message: message.into() }
+    }
+
     /// Says it on stderr.
     pub fn report(self) -> ExitCode {
         match self.code {
             // Places of faults start their lines, so that editors find them.
             Code::BadConfig => super::terminal::say(&self.message),
-            Code::Failed => super::terminal::say(&format!("error: {}", self.message)),
+            Code::Failed | Code::BadCommandLine => super::terminal::say(&format!("error: {}", self.message)),
         }
         ExitCode::from(self.code as u8)
     }

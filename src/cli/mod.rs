@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod generate;
 mod job;
+mod offsets;
 mod produce;
 mod progress;
 mod run;
@@ -74,6 +75,7 @@ enum Command {
     Produce(produce::Arguments),
     Consume(consume::Arguments),
     Generate(generate::Arguments),
+    Offsets(offsets::Arguments),
 }
 
 /// Reads the command line, runs the command, and says with what code the process ends.
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => block_on(demo::run(&arguments)),
         Command::Produce(arguments) => produce::run(config, &arguments),
         Command::Consume(arguments) => consume::run(config, &arguments),
+        Command::Offsets(arguments) => block_on(offsets::run(config, &arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

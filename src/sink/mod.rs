@@ -14,6 +14,7 @@ mod output;
 mod statement;
 mod offsets;
 mod dead_letters;
+mod stored;
 mod transaction;
 
 use arrow::datatypes::SchemaRef;
@@ -23,6 +24,7 @@ use crate::database::{Address, Link};
 
 pub use ddl::ddl;
 pub use error::SinkError;
+pub use stored::{StoredOffset, StoredOffsets};
 
 /// A view whose rows are written, and the table they are written to.
 #[derive(Clone, Debug)]

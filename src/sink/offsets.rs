@@ -175,6 +175,24 @@ async fn claim(
     Ok(claims)
 }
 
+/// Claims partitions and moves them, whatever is stored of them; the transaction stays open.
+pub(super) async fn overwrite(
+    connection: &mut Connection,
+    job: &str,
+    targets: &[(TopicPartition, i64)],
+) -> Result<(), DatabaseError> {
+    claim(connection, job, targets).await?;
+    let now = now(connection.dialect());
+    let sql =
+        format!("UPDATE {OFFSETS_TABLE} SET next_offset = ?, updated_at = {now} WHERE {WHERE_PARTITION}");
+    for (moved, target) in targets {
+        let mut parameters = vec![Value::Int(*target)];
+        parameters.extend(partition(job, moved));
+        connection.execute(&sql, parameters).await?;
+    }
+    Ok(())
+}
+
 async fn outcome(connection: &mut Connection, job: &str, advances: &[Advance]) -> Result<Outcome, SinkError> {
     connection.begin().await?;
     let (mut moved, mut unmoved) = (0, 0);

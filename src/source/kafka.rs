@@ -2,6 +2,7 @@
 //! being collected ([`poller`]); the engine takes that batch when it has time for one. Nothing is read of a
 //! partition before the engine has claimed it in the database and said where to start.
 
+mod lookup;
 mod poller;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,8 @@ use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, MessagesBuilder, Polled, TopicPartition};
 use crate::config::KafkaConfig;
 use poller::{Context, Poller};
+
+pub(crate) use lookup::TopicLookup;
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -1,0 +1,84 @@
+"""`offsets`: what is stored is shown, and changed so that an instance that runs goes on there."""
+
+import json
+import time
+
+from avro import movement
+from counting import counting_job
+from harness import terminate
+
+
+def shown(job):
+    done = job.run("offsets", "show", "--format", "json")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def numbers(job):
+    return [n for (n,) in job.database.rows("SELECT n FROM counted ORDER BY n")]
+
+
+def test_show(new_job, new_topic):
+    topic = new_topic(partitions=2)
+    job = counting_job(new_job, topic)
+    before = job.run("offsets", "show")
+    assert before.stdout == "" and "has not run" in before.stderr
+    assert not job.database.rows("SHOW TABLES"), "looking creates nothing"
+    topic.send_all(movement(n) for n in range(10))
+    job.catch_up()
+    topic.send_all(movement(n) for n in range(10, 16))
+    rows = shown(job)
+    assert [row["kafka_partition"] for row in rows] == [0, 1]
+    for row in rows:
+        assert (row["next_offset"], row["first_offset"], row["end_offset"], row["lag"]) == (5, 0, 8, 3)
+        assert row["epoch"] == 1 and row["message_time"] and row["updated_at"]
+    assert f"{topic.name}[1]" in job.run("offsets", "show").stdout
+    job.write_config(kafka_server="127.0.0.1:1")
+    alone = job.run("offsets", "show", "--format", "json", timeout=60)
+    assert "127.0.0.1:1" in alone.stderr
+    assert [json.loads(line)["lag"] for line in alone.stdout.splitlines()] == [None, None]
+
+
+def test_reset_says_what_it_will_do_and_asks(new_job, new_topic):
+    topic = new_topic(partitions=2)
+    job = counting_job(new_job, topic)
+    topic.send_all(movement(n) for n in range(20))
+    job.catch_up()
+    asked = job.run("offsets", "reset", "--to", "4", "--partition", "1", expect=2)
+    assert f"{topic.name}[1]: 10 -> 4: up to 6 messages are processed again" in asked.stderr
+    assert "counted: rows that stand in counted already are appended once more" in asked.stderr
+    assert "--yes" in asked.stderr
+    assert [row["next_offset"] for row in shown(job)] == [10, 10]
+    job.run("offsets", "reset", "--to", "4", "--partition", "1", "--yes")
+    assert [row["next_offset"] for row in shown(job)] == [10, 4]
+    job.catch_up()
+    assert len(numbers(job)) == 26 and len(set(numbers(job))) == 20
+    outside = job.run("offsets", "reset", "--to", "11", "--yes", expect=1)
+    assert "offset 11 is not there, Kafka has 0 to 10" in outside.stderr
+    assert "expected `earliest`" in job.run("offsets", "reset", "--to", "soon", expect=2).stderr
+
+
+def test_reset_to_a_moment(new_job, new_topic):
+    topic = new_topic(partitions=1)
+    job = counting_job(new_job, topic)
+    for n in range(10):
+        topic.send(movement(n), timestamp=1_700_000_000_000 + 1000 * n)
+    topic.flush()
+    job.catch_up()
+    job.run("offsets", "reset", "--to", "2023-11-14T22:13:27Z", "--yes")
+    assert [row["next_offset"] for row in shown(job)] == [7]
+    job.run("offsets", "reset", "--to", "2030-01-01", "--yes")
+    assert [row["next_offset"] for row in shown(job)] == [10]
+
+
+def test_a_running_instance_goes_on_where_it_was_reset_to(new_job, new_topic):
+    topic = new_topic(partitions=2)
+    job = counting_job(new_job, topic)
+    topic.send_all(movement(n) for n in range(20))
+    process = job.start()
+    job.wait_committed(20, 30, process)
+    job.run("offsets", "reset", "--to", "earliest", "--yes")
+    topic.send_all(movement(n) for n in range(20, 40))
+    job.wait_committed(40, 30, process)
+    time.sleep(0.5)
+    assert terminate(process) == 0
+    assert numbers(job) == sorted([*range(20), *range(40)])
