@@ -8,7 +8,7 @@ use std::time::Duration;
 use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
 use realtime_processor::config::{Config, LostData, Mode};
-use realtime_processor::database::{Origin, Reader};
+use realtime_processor::database::{Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{Engine, EngineError, Options, Parts, Report, Stop};
 use realtime_processor::sink::{Sink, Target};
@@ -197,6 +197,22 @@ async fn only_the_messages_to_blame_become_dead_letters_wherever_batches_are_cut
         assert_eq!(project.offsets().await, ["0,60", "1,60"], "rows_max {rows_max}");
         assert_eq!(reports.iter().map(|report| report.messages).sum::<usize>(), 100);
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_the_database_refuses_leaves_nothing() {
+    let project = Project::new(VIEW);
+    let address = &project.config.database;
+    let mut database = Connection::open(address, Purpose::Write { create: true }).await.expect("a database");
+    let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id NOT IN (5, 60)), share INTEGER, \
+                   amount REAL";
+    database.run(&format!("CREATE TABLE shares ({columns})")).await.expect("created");
+    drop(database);
+    let messages = messages(&project.schema(), 100, |_| Kind::Good);
+    project.run(messages, 33).await.expect("done");
+    assert_eq!(project.ids().await, numbers(100, &[5, 60]));
+    assert_eq!(project.dead().await, ["0,40,write", "1,12,write"]);
+    assert_eq!(project.offsets().await, ["0,60", "1,60"]);
 }
 
 #[tokio::test]
