@@ -18,7 +18,7 @@ use crate::batch::{Headers, Message, MessagesBuilder};
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
-use crate::source::{base_config, refused};
+use crate::source::{base_config, partitions_of, refused};
 
 /// Print the messages of a topic, decoded.
 ///
@@ -59,7 +59,6 @@ enum Format {
 const PRINTED_AT_ONCE_MAX: usize = 1000;
 /// How long messages are collected before they are printed.
 const COLLECT_WAIT: Duration = Duration::from_millis(20);
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 fn parse_from(text: &str) -> Result<Offset, String> {
     match text {
@@ -118,17 +117,8 @@ fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsu
         client.create().map_err(|error| Failure::failed(refused(error).to_string()))?;
     let mut assignment = TopicPartitionList::new();
     for topic in topics {
-        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX).map_err(|error| {
-            let server = &config.kafka.server;
-            Failure::failed(format!("no Kafka broker answers at {server}: {error}\nhint: is it running?"))
-        })?;
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-        let partitions: Vec<i32> = partitions.map(|partition| partition.id()).collect();
-        if partitions.is_empty() {
-            return Err(Failure::failed(format!(
-                "the topic {topic} does not exist\nhint: create it, or send a first message to it"
-            )));
-        }
+        let partitions = partitions_of(&consumer, &config.kafka.server, topic)
+            .map_err(|error| Failure::failed(error.to_string()))?;
         for partition in partitions {
             assignment
                 .add_partition_offset(topic, partition, from)

@@ -93,13 +93,6 @@ async fn plan(config: &Config, decoder: &Decoder) -> Result<(ReferenceTables, Pi
 
 /// Where the rows of each output go.
 fn targets(config: &Config, pipeline: &Pipeline) -> Result<Vec<Target>, Failure> {
-    let written = config.outputs.as_deref().unwrap_or_default();
-    let by_default = |view: &str| OutputConfig {
-        view: view.to_owned(),
-        line: 0,
-        table: view.to_owned(),
-        mode: Mode::Append,
-    };
     if pipeline.outputs().is_empty() {
         return Err(Failure::bad_config(format!(
             "{}: error: nothing would be written: there are no outputs\nhint: write a view in {}",
@@ -108,11 +101,21 @@ fn targets(config: &Config, pipeline: &Pipeline) -> Result<Vec<Target>, Failure>
         )));
     }
     let target = |(view, schema): &(String, arrow::datatypes::SchemaRef)| {
-        let output = written.iter().find(|output| output.view == *view).cloned();
-        let output = output.unwrap_or_else(|| by_default(view));
+        let output = output_of(config, view);
         Target { name: output.view, table: output.table, mode: output.mode, schema: schema.clone() }
     };
     Ok(pipeline.outputs().iter().map(target).collect())
+}
+
+/// What is configured of an output; where nothing is, it is appended to the table of its name.
+pub(super) fn output_of(config: &Config, view: &str) -> OutputConfig {
+    let written = config.outputs.iter().flatten().find(|output| output.view == view);
+    written.cloned().unwrap_or_else(|| OutputConfig {
+        view: view.to_owned(),
+        line: 0,
+        table: view.to_owned(),
+        mode: Mode::Append,
+    })
 }
 
 fn refused(config: &Config, error: &SinkError) -> Failure {

@@ -31,7 +31,8 @@ use failure::Failure;
 ///
 /// Start with `realtime-processor demo`: it needs nothing installed.
 #[derive(Debug, Parser)]
-#[command(name = "realtime-processor", version, max_term_width = 100, after_long_help = format!("{EXIT_CODES}\n\n{STREAMS}"))]
+#[command(name = "realtime-processor", version, max_term_width = 100)]
+#[command(after_long_help = format!("{EXIT_CODES}\n\n{STREAMS}"))]
 struct Arguments {
     /// The configuration file. Paths in it are relative to its folder.
     #[arg(long, value_name = "FILE", default_value = "config.yaml", global = true, help_heading = GLOBAL)]

@@ -7,9 +7,9 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::terminal;
+use super::{job, terminal};
 use crate::batch::TopicPartition;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, OutputConfig};
 use crate::sink::{StoredOffset, StoredOffsets};
 use crate::source::{Bounds, TopicLookup};
 use crate::sql::ViewFiles;
@@ -146,6 +146,11 @@ async fn show(config: &Config, arguments: &ShowArguments) -> Result<(), Failure>
     }
 }
 
+/// Messages that are left (gaps in the offsets count).
+fn lag(row: &StoredOffset, bounds: &Bounds) -> i64 {
+    (bounds.high - row.next_offset).max(0)
+}
+
 fn json_of(row: &StoredOffset, bounds: Option<&Bounds>) -> String {
     let line = json!({
         "kafka_topic": &*row.partition.topic,
@@ -153,7 +158,7 @@ fn json_of(row: &StoredOffset, bounds: Option<&Bounds>) -> String {
         "next_offset": row.next_offset,
         "first_offset": bounds.map(|bounds| bounds.low),
         "end_offset": bounds.map(|bounds| bounds.high),
-        "lag": bounds.map(|bounds| (bounds.high - row.next_offset).max(0)),
+        "lag": bounds.map(|bounds| lag(row, bounds)),
         "epoch": row.epoch,
         "message_time": row.message_time,
         "updated_at": row.updated_at,
@@ -166,23 +171,24 @@ fn table_of<'b>(stored: &[StoredOffset], of: impl Fn(&StoredOffset) -> Option<&'
         return String::new();
     }
     let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let mut lines = format!(
-        "{:<40} {:>14} {:>14} {:>14} {:>12} {:>6}  {:<23}  {}\n",
-        "partition", "next", "first", "end", "lag", "epoch", "message time", "stored at"
-    );
+    let line = |[partition, next, first, end, lag, epoch, message_time, stored_at]: [&str; 8]| {
+        format!(
+            "{partition:<40} {next:>14} {first:>14} {end:>14} {lag:>12} {epoch:>6}  {message_time:<23}  {stored_at}\n"
+        )
+    };
+    let mut lines = line(["partition", "next", "first", "end", "lag", "epoch", "message time", "stored at"]);
     for row in stored {
         let bounds = of(row);
-        lines += &format!(
-            "{:<40} {:>14} {:>14} {:>14} {:>12} {:>6}  {:<23}  {}\n",
-            row.partition.to_string(),
-            row.next_offset,
-            number(bounds.map(|bounds| bounds.low)),
-            number(bounds.map(|bounds| bounds.high)),
-            number(bounds.map(|bounds| (bounds.high - row.next_offset).max(0))),
-            row.epoch,
+        lines += &line([
+            &row.partition.to_string(),
+            &row.next_offset.to_string(),
+            &number(bounds.map(|bounds| bounds.low)),
+            &number(bounds.map(|bounds| bounds.high)),
+            &number(bounds.map(|bounds| lag(row, bounds))),
+            &row.epoch.to_string(),
             row.message_time.as_deref().unwrap_or("-"),
-            row.updated_at,
-        );
+            &row.updated_at,
+        ]);
     }
     lines
 }
@@ -217,10 +223,11 @@ async fn reset(config: &Config, arguments: &ResetArguments) -> Result<(), Failur
     }
     let targets: Vec<(TopicPartition, i64)> =
         moves.iter().map(|moved| (moved.bounds.partition.clone(), moved.to)).collect();
+    // Why opened anew: the server closes what was idle while somebody thought about the answer.
     let offsets = StoredOffsets::open(&config.database, &config.job).await.map_err(database_failed)?;
-    if let Some(mut offsets) = offsets {
-        offsets.reset(&targets).await.map_err(database_failed)?;
-    }
+    let mut offsets =
+        offsets.ok_or_else(|| Failure::failed("the table of offsets is gone; nothing was changed"))?;
+    offsets.reset(&targets).await.map_err(database_failed)?;
     tracing::info!("{} partitions reset", targets.len());
     Ok(())
 }
@@ -290,7 +297,7 @@ fn plan(config: &Config, moves: &[Move]) -> Result<String, Failure> {
         });
     }
     if is_again {
-        for (view, table, mode) in outputs(config)? {
+        for OutputConfig { view, table, mode, .. } in outputs(config)? {
             lines.push(match mode {
                 Mode::Append => format!("{view}: rows that stand in {table} already are appended once more"),
                 Mode::Upsert { .. } => format!("{view}: rows that stand in {table} already are overwritten"),
@@ -301,17 +308,13 @@ fn plan(config: &Config, moves: &[Move]) -> Result<String, Failure> {
     Ok(lines.join("\n"))
 }
 
-/// View, table and mode of each output.
-fn outputs(config: &Config) -> Result<Vec<(String, String, Mode)>, Failure> {
+fn outputs(config: &Config) -> Result<Vec<OutputConfig>, Failure> {
     if let Some(outputs) = &config.outputs {
-        let named = |output: &crate::config::OutputConfig| {
-            (output.view.clone(), output.table.clone(), output.mode.clone())
-        };
-        return Ok(outputs.iter().map(named).collect());
+        return Ok(outputs.clone());
     }
     let views =
         ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::sql::render(&errors)))?;
-    Ok(views.leaves().into_iter().map(|view| (view.clone(), view, Mode::Append)).collect())
+    Ok(views.leaves().iter().map(|view| job::output_of(config, view)).collect())
 }
 
 fn is_confirmed() -> Result<bool, Failure> {

@@ -13,15 +13,16 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, MessagesBuilder, Polled, TopicPartition};
 use crate::config::KafkaConfig;
+use lookup::bounds_of;
 use poller::{Context, Poller};
 
-pub(crate) use lookup::TopicLookup;
+pub(crate) use lookup::{TopicLookup, partitions_of};
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -130,7 +131,7 @@ impl KafkaSource {
         let client = client_config(config, job, memory_max);
         let consumer: BaseConsumer<Context> = client.create_with_context(context).map_err(refused)?;
         for topic in &config.topics {
-            check_topic(&consumer, &config.server, topic)?;
+            partitions_of(&consumer, &config.server, topic)?;
         }
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| {
@@ -220,25 +221,6 @@ pub(crate) fn refused(error: KafkaError) -> SourceError {
     SourceError::Broken(message)
 }
 
-fn check_topic(consumer: &BaseConsumer<Context>, server: &str, topic: &str) -> Result<(), SourceError> {
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX).map_err(|error| {
-        SourceError::Unavailable(format!(
-            "no Kafka broker answers at {server}: {error}\nhint: is it running, and is `kafka_server` right?"
-        ))
-    })?;
-    let problem =
-        metadata.topics().iter().find(|found| found.name() == topic).and_then(|found| found.error());
-    let Some(problem) = problem else { return Ok(()) };
-    let code = RDKafkaErrorCode::from(problem);
-    Err(SourceError::Broken(match code {
-        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => format!(
-            "the topic {topic} does not exist at {server}\n\
-             hint: create it, send a first message to it, or correct `kafka_topic`"
-        ),
-        _ => format!("the topic {topic} cannot be read: {code}"),
-    }))
-}
-
 impl Source for KafkaSource {
     async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
         loop {
@@ -255,16 +237,7 @@ impl Source for KafkaSource {
         };
         let partitions = partitions.to_vec();
         let asked = tokio::task::spawn_blocking(move || {
-            let ask = |partition: &TopicPartition| {
-                let (low, high) = consumer
-                    .fetch_watermarks(&partition.topic, partition.partition, ANSWER_WAIT_MAX)
-                    .map_err(|error| {
-                        let message = format!("no answer about the offsets of {partition}: {error}");
-                        SourceError::Unavailable(message)
-                    })?;
-                Ok(Bounds { partition: partition.clone(), low, high })
-            };
-            partitions.iter().map(ask).collect()
+            partitions.iter().map(|partition| bounds_of(&consumer, partition)).collect()
         });
         asked.await.map_err(|error| SourceError::Broken(format!("asking for offsets failed: {error}")))?
     }

@@ -10,6 +10,11 @@ def counting_job(new_job, topic, **config):
     return job
 
 
+def numbers(job):
+    """The numbers of the messages in the table, sorted."""
+    return [n for (n,) in job.database.rows("SELECT n FROM counted ORDER BY n")]
+
+
 def assert_each_once(job, count):
     """The messages 0..count are in the table, each once, and none became a dead letter."""
     found = job.database.rows(

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from avro import COUNTING_VIEW, MOVEMENT, double, movement, string, varint
-from counting import assert_each_once, counting_job
+from counting import assert_each_once, counting_job, numbers
 from harness import terminate
 
 RUN = ("run", "--until-caught-up", "--progress", "none")
@@ -183,7 +183,7 @@ def test_generate_and_produce(job, full):
     job.run("produce", "made.jsonl")
     job.catch_up()
     customers = sorted(json.loads(line)["customer"] for line in text.splitlines())
-    assert [n for (n,) in job.database.rows("SELECT n FROM counted ORDER BY n")] == customers
+    assert numbers(job) == customers
     # One customer's messages stand in one partition, in their order.
     assert job.database.value("SELECT MAX(c) FROM (SELECT COUNT(DISTINCT p) c FROM counted GROUP BY n) x") == 1
 

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from avro import movement
-from counting import assert_each_once, counting_job
+from counting import assert_each_once, counting_job, numbers
 from harness import terminate
 
 
@@ -17,10 +17,6 @@ def delete_before(topic, offset, partition=0):
     place = TopicPartition(topic.name, partition, offset)
     for done in topic.admin.delete_records([place]).values():
         done.result(timeout=30)
-
-
-def numbers(job):
-    return [n for (n,) in job.database.rows("SELECT n FROM counted ORDER BY n")]
 
 
 def test_at_the_start(new_job, new_topic):

@@ -4,17 +4,13 @@ import json
 import time
 
 from avro import movement
-from counting import counting_job
+from counting import counting_job, numbers
 from harness import terminate
 
 
 def shown(job):
     done = job.run("offsets", "show", "--format", "json")
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def numbers(job):
-    return [n for (n,) in job.database.rows("SELECT n FROM counted ORDER BY n")]
 
 
 def test_show(new_job, new_topic):

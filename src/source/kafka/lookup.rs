@@ -1,9 +1,8 @@
-//! Questions about a topic from outside of the consumer group: which partitions it has, where they begin and end, and
-//! where a moment is.
+//! Questions about a topic: which partitions it has, where they begin and end, and where a moment is.
 
 use std::sync::Arc;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -11,6 +10,52 @@ use super::{ANSWER_WAIT_MAX, base_config, refused};
 use crate::batch::TopicPartition;
 use crate::config::KafkaConfig;
 use crate::source::{Bounds, SourceError};
+
+/// The partitions of a topic, in their order.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] where no broker answers, [`SourceError::Broken`] where there is no such topic, or it
+/// may not be read.
+pub(crate) fn partitions_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    server: &str,
+    topic: &str,
+) -> Result<Vec<i32>, SourceError> {
+    let metadata =
+        consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX).map_err(|error| no_answer(server, &error))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let problem = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
+    let mut partitions: Vec<i32> =
+        found.iter().flat_map(|found| found.partitions()).map(|partition| partition.id()).collect();
+    partitions.sort_unstable();
+    let is_unknown =
+        matches!(problem, Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic));
+    match problem {
+        Some(code) if !is_unknown => {
+            Err(SourceError::Broken(format!("the topic {topic} cannot be read: {code}")))
+        }
+        None if !partitions.is_empty() => Ok(partitions),
+        _ => Err(SourceError::Broken(format!(
+            "the topic {topic} does not exist at {server}\n\
+             hint: create it, send a first message to it, or correct `kafka_topic`"
+        ))),
+    }
+}
+
+/// Where a partition begins and ends now.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] where the broker does not answer.
+pub(super) fn bounds_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partition: &TopicPartition,
+) -> Result<Bounds, SourceError> {
+    let asked = consumer.fetch_watermarks(&partition.topic, partition.partition, ANSWER_WAIT_MAX);
+    let (low, high) = asked.map_err(|error| {
+        SourceError::Unavailable(format!("no answer about the offsets of {partition}: {error}"))
+    })?;
+    Ok(Bounds { partition: partition.clone(), low, high })
+}
 
 /// A client that reads nothing and belongs to no group.
 pub(crate) struct TopicLookup {
@@ -31,29 +76,12 @@ impl TopicLookup {
     /// Where each partition of a topic begins and ends, in their order.
     ///
     /// # Errors
-    /// [`SourceError::Unavailable`] where no broker answers, [`SourceError::Broken`] where there is no such topic.
+    /// As [`partitions_of`].
     pub(crate) fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, SourceError> {
-        let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX);
-        let metadata = metadata.map_err(|error| self.no_answer(&error))?;
-        let mut partitions: Vec<i32> = metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions())
-            .map(|partition| partition.id())
-            .collect();
-        if partitions.is_empty() {
-            let server = &self.server;
-            let message =
-                format!("the topic {topic} does not exist at {server}\nhint: correct `kafka_topic`");
-            return Err(SourceError::Broken(message));
-        }
-        partitions.sort_unstable();
+        let partitions = partitions_of(&self.consumer, &self.server, topic)?;
         let topic: Arc<str> = topic.into();
-        let ask = |partition| {
-            let bounds = self.consumer.fetch_watermarks(&topic, partition, ANSWER_WAIT_MAX);
-            let (low, high) = bounds.map_err(|error| self.no_answer(&error))?;
-            Ok(Bounds { partition: TopicPartition { topic: Arc::clone(&topic), partition }, low, high })
-        };
+        let ask =
+            |partition| bounds_of(&self.consumer, &TopicPartition { topic: Arc::clone(&topic), partition });
         partitions.into_iter().map(ask).collect()
     }
 
@@ -62,7 +90,7 @@ impl TopicLookup {
     /// `moment_ms`: milliseconds since the epoch.
     ///
     /// # Errors
-    /// As [`TopicLookup::bounds`].
+    /// [`SourceError::Unavailable`] where no broker answers.
     pub(crate) fn offsets_at(&self, bounds: &[Bounds], moment_ms: i64) -> Result<Vec<i64>, SourceError> {
         let mut asked = TopicPartitionList::new();
         for Bounds { partition, .. } in bounds {
@@ -71,7 +99,7 @@ impl TopicLookup {
                 .map_err(|error| SourceError::Broken(format!("{partition}: {error}")))?;
         }
         let found = self.consumer.offsets_for_times(asked, ANSWER_WAIT_MAX);
-        let found = found.map_err(|error| self.no_answer(&error))?;
+        let found = found.map_err(|error| no_answer(&self.server, &error))?;
         let offset = |Bounds { partition, high, .. }: &Bounds| match found
             .find_partition(&partition.topic, partition.partition)
             .map(|found| found.offset())
@@ -81,16 +109,10 @@ impl TopicLookup {
         };
         Ok(bounds.iter().map(offset).collect())
     }
+}
 
-    fn no_answer(&self, error: &KafkaError) -> SourceError {
-        let server = &self.server;
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                SourceError::Broken(format!("{server}: {error}\nhint: correct `kafka_topic`"))
-            }
-            _ => SourceError::Unavailable(format!(
-                "no Kafka broker answers at {server}: {error}\nhint: is it running?"
-            )),
-        }
-    }
+fn no_answer(server: &str, error: &KafkaError) -> SourceError {
+    SourceError::Unavailable(format!(
+        "no Kafka broker answers at {server}: {error}\nhint: is it running, and is `kafka_server` right?"
+    ))
 }
