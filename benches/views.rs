@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use realtime_processor::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use realtime_processor::database::Address;
-use realtime_processor::sql::{Pipeline, Step, TableSpec, ViewFiles};
+use realtime_processor::sql::{Pipeline, StateView, Step, TableSpec, ViewFiles};
 use realtime_processor::tables::ReferenceTables;
 
 const MEMORY_MAX: usize = 256 << 20;
@@ -52,6 +52,18 @@ fn batch(rows: usize) -> RecordBatch {
     RecordBatch::try_new(schema(), columns).expect("columns as in the schema")
 }
 
+/// `account_state`, of which nothing is known yet.
+fn account_state() -> TableSpec {
+    TableSpec {
+        name: "account_state".to_owned(),
+        schema: Arc::new(Schema::empty()),
+        key: vec!["customer".to_owned()],
+        matches: vec![vec![KeyPlace { relation: "batch".to_owned(), column: "customer".to_owned() }]],
+        state: Some(StateView { view: "next_account_state".to_owned(), follows_partition: false }),
+        place: String::new(),
+    }
+}
+
 async fn prepare() -> (Pipeline, ReferenceTables) {
     let files = ViewFiles::read(Path::new("sql")).expect("the views that ship");
     let config = ReferenceTableConfig {
@@ -71,9 +83,11 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
         schema: Arc::clone(&spec.schema),
         key: spec.key.clone(),
         matches: spec.matches.clone(),
+        state: None,
         place: String::new(),
     };
-    let pipeline = Pipeline::prepare(&files, schema(), vec![spec], None, MEMORY_MAX).await.expect("plans");
+    let specs = vec![spec, account_state()];
+    let pipeline = Pipeline::prepare(&files, schema(), specs, None, MEMORY_MAX).await.expect("plans");
     (pipeline, tables)
 }
 
@@ -82,6 +96,10 @@ async fn run(pipeline: &mut Pipeline, tables: &mut ReferenceTables, batch: Recor
     pipeline.start(batch);
     loop {
         match pipeline.next().await.expect("rows that fit") {
+            Step::Table { table, .. } if table == tables.specs().len() => {
+                let none = RecordBatch::new_empty(Arc::clone(&pipeline.states()[0].schema));
+                pipeline.provide(table, vec![none]);
+            }
             Step::Table { table, keys } => {
                 let rows = tables.gather(table, &keys).await.expect("rows in memory");
                 pipeline.provide(table, rows);

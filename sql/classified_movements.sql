@@ -24,5 +24,11 @@ SELECT
     CASE WHEN m.is_unavailable_balance THEN 'unavailable balance' END,
     CASE WHEN m.is_loan_candidate THEN 'personal loan campaign' END,
     CASE WHEN m.is_renegotiation_candidate THEN 'debt renegotiation' END
-  ), '') AS reaction
-FROM assessed_movements m
+  ), '') AS reaction,
+  -- What was known of the customer just before this movement (see account_history.sql): how many movements, how many
+  -- withdrawals were refused in a row, when the last movement was, and the balance it told.
+  m.movements - 1 AS movements_before,
+  m.refused_in_a_row_before,
+  m.previous_movement,
+  m.previous_balance
+FROM account_history m

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 
 /// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +32,8 @@ pub enum Fault {
     Infrastructure,
     /// Another instance owns the partition now: drop what was computed and ask again.
     Fenced,
+    /// Another instance wrote state that this batch was computed from: compute it again.
+    Conflict,
     /// Neither: the job stops.
     Other,
 }
@@ -347,6 +349,8 @@ pub struct Decoded {
 pub struct ViewResults {
     /// The rows of each output, in the order the outputs are configured in.
     pub outputs: Vec<Vec<RecordBatch>>,
+    /// The new rows of each state table, in the order the state tables are configured in.
+    pub states: Vec<Vec<RecordBatch>>,
     /// For each computed view, in the order of computing: name, rows, time.
     pub views: Vec<ViewTiming>,
 }
@@ -359,12 +363,36 @@ pub struct ViewTiming {
     pub elapsed: Duration,
 }
 
-/// Everything that one transaction writes.
+/// What one batch does to one state table.
 #[derive(Clone, Debug)]
+pub struct StateChange {
+    /// The new rows, one for each key, as [`StateChange::new_keys`] counts them: the columns of the table as SQL sees
+    /// it, `_delete` where its view has it, then the program's own ([`VERSION_COLUMN`] and those below it).
+    pub rows: RecordBatch,
+    /// For each of the rows, whether the table had none with this key.
+    pub new_keys: BooleanArray,
+    /// What the batch was computed from: the key of each row that was read, and its version. `None` where the table
+    /// follows the partitions of the messages, whose epochs then are fence enough.
+    pub read: Option<RecordBatch>,
+}
+
+/// The column of a state table that each write of a row raises.
+pub const VERSION_COLUMN: &str = "_version";
+/// The column of a state table with the time of the newest message of the batch that wrote the row.
+pub const MESSAGE_TIME_COLUMN: &str = "_message_time";
+/// The columns of a state table that follows the partitions of the messages, with the one a row belongs to.
+pub const PARTITION_COLUMNS: [&str; 2] = ["_kafka_topic", "_kafka_partition"];
+/// The boolean column of a view with a key that says: delete the row of this key.
+pub const DELETE_COLUMN: &str = "_delete";
+
+/// Everything that one transaction writes.
+#[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// In topic, partition order.
     pub advances: Vec<Advance>,
     /// The rows of each output, in the order the outputs are configured in.
     pub outputs: Vec<Vec<RecordBatch>>,
+    /// For each state table, in the order they are configured in; none at all where no message was computed.
+    pub states: Vec<StateChange>,
     pub dead_letters: Vec<DeadLetter>,
 }

@@ -14,7 +14,9 @@ use std::time::Duration;
 use crate::database::Address;
 use read::{Section, list_of_texts};
 pub(crate) use read::{nearest, read_duration};
-use relations::{accounts_by_default, read_outputs, read_reference_tables};
+use relations::{
+    account_state_by_default, accounts_by_default, read_outputs, read_reference_tables, read_state_tables,
+};
 use yaml::{Node, Value};
 
 /// Where `${NAME}` is looked up when nothing else is said.
@@ -84,6 +86,8 @@ pub struct Config {
     pub memory_max: usize,
     /// In the order of the file. An absent key stands for the shipped `accounts`.
     pub reference_tables: Vec<ReferenceTableConfig>,
+    /// In the order of the file. An absent key stands for the shipped `account_state`.
+    pub state_tables: Vec<StateTableConfig>,
     /// In the order of the file. `None`: the key is absent, and every view that no other view reads is
     /// appended to the table of its name.
     pub outputs: Option<Vec<OutputConfig>>,
@@ -176,6 +180,25 @@ pub enum TableOrigin {
     Query(String),
 }
 
+/// Rows the job reads and writes, one for each key. The table has the same name in SQL and in the database.
+#[derive(Clone, Debug)]
+pub struct StateTableConfig {
+    pub name: String,
+    /// The line of the configuration file, from 1, for messages; 0 for the one by default, which is used where its
+    /// view exists.
+    pub line: usize,
+    /// The view that computes the new rows.
+    pub view: String,
+    /// Never empty.
+    pub key: Vec<String>,
+    /// As in [`ReferenceTableConfig::matches`], never empty.
+    pub matches: Vec<Vec<KeyPlace>>,
+    /// Messages are keyed by this table's key, so all messages of a key come by one partition.
+    pub follows_partition: bool,
+    /// A row that was not written for so long, in message time, may be deleted.
+    pub ttl: Option<Duration>,
+}
+
 /// A column that a table's key is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPlace {
@@ -214,14 +237,8 @@ const MEMORY_LEAST: usize = 32 * MIB;
 const JOB_LENGTH_MAX: usize = 190;
 
 /// Keys that later versions know.
-const LATER_KEYS: &[&str] = &[
-    "bulk_load",
-    "dead_letters_max_ratio",
-    "dead_letters_window",
-    "reload",
-    "state_tables",
-    "write_connections",
-];
+const LATER_KEYS: &[&str] =
+    &["bulk_load", "dead_letters_max_ratio", "dead_letters_window", "reload", "write_connections"];
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -315,6 +332,10 @@ fn read_config(
         Some(node) => read_reference_tables(node, base, faults),
         None => vec![accounts_by_default(base)],
     };
+    let state_tables = match section.node("state_tables") {
+        Some(node) => read_state_tables(node, &reference_tables, faults),
+        None => vec![account_state_by_default()],
+    };
     let outputs = section.node("outputs").map(|node| read_outputs(node, faults));
     section.finish(faults, LATER_KEYS);
     Some(Config {
@@ -328,6 +349,7 @@ fn read_config(
         trigger,
         memory_max,
         reference_tables,
+        state_tables,
         outputs,
     })
 }

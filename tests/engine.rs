@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
-use realtime_processor::config::{Config, LostData, Mode};
+use realtime_processor::config::{Config, LostData};
 use realtime_processor::database::{Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, EngineError, Options, Parts, Report, Stop};
-use realtime_processor::sink::{Sink, Target};
+use realtime_processor::engine::{Engine, EngineError, Options, Parts, Plan, Report, Stop};
+use realtime_processor::sink::Sink;
 use realtime_processor::source::ReplaySource;
-use realtime_processor::sql::{Pipeline, ViewFiles};
-use realtime_processor::tables::ReferenceTables;
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "id", "type": "int"}, {"name": "divisor", "type": "int"}, {"name": "amount", "type": "double"}]}"#;
@@ -47,20 +45,10 @@ impl Project {
     async fn engine(&self, messages: Messages, rows_max: usize) -> Engine<ReplaySource> {
         let config = &self.config;
         let decoder = Decoder::new(&config.avro).expect("a schema");
-        let views = ViewFiles::read(&config.sql).expect("views");
-        let tables =
-            ReferenceTables::open(&[], &|_| false, &config.database, 1 << 20).await.expect("no tables");
-        let pipeline =
-            Pipeline::prepare(&views, decoder.schema(), Vec::new(), None, 64 << 20).await.expect("plans");
-        let targets = pipeline.outputs().iter().map(|(view, schema)| Target {
-            name: view.clone(),
-            table: view.clone(),
-            mode: Mode::Append,
-            schema: schema.clone(),
-        });
-        let sink = Sink::connect(config.database.clone(), &config.job, targets.collect(), true)
-            .await
-            .expect("a database");
+        let Plan { tables, states, pipeline, targets } =
+            Plan::prepare(config, &decoder).await.expect("plans");
+        let sink =
+            Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
         let options = Options {
             trigger_interval: Duration::ZERO,
             starting_offsets: config.kafka.starting_offsets,
@@ -69,7 +57,7 @@ impl Project {
         };
         let (_, stop) = Stop::new();
         let source = ReplaySource::new(messages, rows_max);
-        Engine::new(Parts { source, decoder, tables, pipeline, sink }, options, stop)
+        Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop)
     }
 
     async fn run(&self, messages: Messages, rows_max: usize) -> Result<Vec<Report>, EngineError> {

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use realtime_processor::batch::ViewResults;
 use realtime_processor::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use realtime_processor::database::Address;
-use realtime_processor::sql::{Pipeline, Step, TableSpec, ViewFiles};
+use realtime_processor::sql::{Pipeline, StateView, Step, TableSpec, ViewFiles};
 use realtime_processor::tables::ReferenceTables;
 
 const MEMORY_MAX: usize = 64 << 20;
@@ -90,6 +90,18 @@ fn expected(movement: &Movement, account: Option<&Account>) -> Vec<&'static str>
     reactions
 }
 
+/// `account_state`, of which nothing is known yet.
+fn account_state() -> TableSpec {
+    TableSpec {
+        name: "account_state".to_owned(),
+        schema: Arc::new(Schema::empty()),
+        key: vec!["customer".to_owned()],
+        matches: vec![vec![KeyPlace { relation: "batch".to_owned(), column: "customer".to_owned() }]],
+        state: Some(StateView { view: "next_account_state".to_owned(), follows_partition: false }),
+        place: String::new(),
+    }
+}
+
 async fn prepare() -> (Pipeline, ReferenceTables) {
     let files = ViewFiles::read(Path::new("sql")).unwrap();
     let config = ReferenceTableConfig {
@@ -109,9 +121,11 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
         schema: Arc::clone(&spec.schema),
         key: spec.key.clone(),
         matches: spec.matches.clone(),
+        state: None,
         place: format!("config.yaml:{}", spec.line),
     });
-    let pipeline = Pipeline::prepare(&files, schema(), specs.collect(), None, MEMORY_MAX).await.unwrap();
+    let specs = specs.chain([account_state()]).collect();
+    let pipeline = Pipeline::prepare(&files, schema(), specs, None, MEMORY_MAX).await.unwrap();
     (pipeline, tables)
 }
 
@@ -120,6 +134,10 @@ async fn run(pipeline: &mut Pipeline, tables: &mut ReferenceTables, movements: &
     pipeline.start(batch(movements));
     loop {
         match pipeline.next().await.unwrap() {
+            Step::Table { table, .. } if table == tables.specs().len() => {
+                let none = RecordBatch::new_empty(Arc::clone(&pipeline.states()[0].schema));
+                pipeline.provide(table, vec![none]);
+            }
             Step::Table { table, keys } => {
                 let rows = tables.gather(table, &keys).await.unwrap();
                 pipeline.provide(table, rows);
@@ -165,7 +183,8 @@ async fn the_outputs_are_the_views_that_no_other_view_reads() {
         [
             "classified_movements: kafka_topic Utf8, kafka_partition Int32, kafka_offset Int64, customer Int32, \
              name Utf8, agency Utf8, operation_type Int32, operation_value Float64, account_balance Float64, \
-             date Utf8, movement Utf8, reaction Utf8",
+             date Utf8, movement Utf8, reaction Utf8, movements_before Int64, refused_in_a_row_before Int64, \
+             previous_movement Utf8, previous_balance Float64",
             "reactions: kafka_topic Utf8, kafka_partition Int32, kafka_offset Int64, customer Int32, date Utf8, \
              movement Utf8, reaction Utf8",
         ]

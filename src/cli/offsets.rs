@@ -7,9 +7,10 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::{job, terminal};
+use super::terminal;
 use crate::batch::TopicPartition;
 use crate::config::{Config, Mode, OutputConfig};
+use crate::engine;
 use crate::sink::{StoredOffset, StoredOffsets};
 use crate::source::{Bounds, TopicLookup};
 use crate::sql::ViewFiles;
@@ -297,7 +298,7 @@ fn plan(config: &Config, moves: &[Move]) -> Result<String, Failure> {
         });
     }
     if is_again {
-        for OutputConfig { view, table, mode, .. } in outputs(config)? {
+        for OutputConfig { view, table, mode, .. } in engine::outputs(config, &read_views(config)?) {
             lines.push(match mode {
                 Mode::Append => format!("{view}: rows that stand in {table} already are appended once more"),
                 Mode::Upsert { .. } => format!("{view}: rows that stand in {table} already are overwritten"),
@@ -308,13 +309,8 @@ fn plan(config: &Config, moves: &[Move]) -> Result<String, Failure> {
     Ok(lines.join("\n"))
 }
 
-fn outputs(config: &Config) -> Result<Vec<OutputConfig>, Failure> {
-    if let Some(outputs) = &config.outputs {
-        return Ok(outputs.clone());
-    }
-    let views =
-        ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::sql::render(&errors)))?;
-    Ok(views.leaves().iter().map(|view| job::output_of(config, view)).collect())
+fn read_views(config: &Config) -> Result<ViewFiles, Failure> {
+    ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::sql::render(&errors)))
 }
 
 fn is_confirmed() -> Result<bool, Failure> {

@@ -1,12 +1,12 @@
-//! The two keys that name relations: the reference tables that views may join, and the outputs whose rows are
-//! written.
+//! The keys that name relations: the reference tables that views may join, the state tables that they read and
+//! write, and the outputs whose rows are written.
 
 use std::path::Path;
 use std::time::Duration;
 
-use super::read::{Section, list_of_texts};
+use super::read::{Section, list_of_texts, read_duration};
 use super::yaml::{Node, Value};
-use super::{Fault, KeyPlace, Mode, OutputConfig, ReferenceTableConfig, TableOrigin};
+use super::{Fault, KeyPlace, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin};
 
 /// The table of the shipped views; opened only where a view reads it.
 pub(super) fn accounts_by_default(base: &Path) -> ReferenceTableConfig {
@@ -17,6 +17,19 @@ pub(super) fn accounts_by_default(base: &Path) -> ReferenceTableConfig {
         key: vec!["customer_id".into()],
         matches: vec![vec![KeyPlace { relation: "batch".into(), column: "customer".into() }]],
         refresh_interval: REFRESH_INTERVAL,
+    }
+}
+
+/// The state of the shipped views; there only where its view is.
+pub(super) fn account_state_by_default() -> StateTableConfig {
+    StateTableConfig {
+        name: "account_state".into(),
+        line: 0,
+        view: "next_account_state".into(),
+        key: vec!["customer".into()],
+        matches: vec![vec![KeyPlace { relation: "batch".into(), column: "customer".into() }]],
+        follows_partition: false,
+        ttl: None,
     }
 }
 
@@ -81,6 +94,59 @@ fn read_reference_table(name: &str, section: &mut Section<'_>, base: &Path) -> O
         matches,
         refresh_interval,
     })
+}
+
+pub(super) fn read_state_tables(
+    node: &Node,
+    reference_tables: &[ReferenceTableConfig],
+    faults: &mut Vec<Fault>,
+) -> Vec<StateTableConfig> {
+    let mut tables: Vec<StateTableConfig> = Vec::new();
+    for (name, node) in named(node, "state_tables", faults) {
+        let path = format!("state_tables.{name}");
+        let mut section = match Section::new(&path, node) {
+            Ok(section) => section,
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+        };
+        if name == "batch" {
+            section.fault(Fault::new(node.line, format!("{path}: `batch` names the messages")));
+        }
+        // Why the line: the `accounts` that nobody configured gives way to a state table of its name.
+        if reference_tables.iter().any(|table| table.name == name && table.line > 0) {
+            section.fault(Fault::new(node.line, format!("{path}: `{name}` is a reference table already")));
+        }
+        let view = section.required("view", "next_account_state");
+        let key_line = section.line_of("key");
+        let key = section.texts("key");
+        if key.is_none() {
+            let fault = Fault::new(key_line, format!("{path}: a state table needs a `key`"));
+            section.fault(fault.hint("for example `key: customer`: the column that there is one row for"));
+        }
+        let key = key.unwrap_or_default();
+        let matches = section.node("matches");
+        let matches = if key.is_empty() { Vec::new() } else { read_matches(&mut section, matches, &key) };
+        let follows_partition = section.boolean("follows_partition", false);
+        let ttl = section.value("ttl", "a time with its unit, such as 12h or 90d", read_duration);
+        if ttl.is_some_and(|ttl| ttl.is_zero()) {
+            section.fault(Fault::new(
+                node.line,
+                format!("{path}.ttl: found 0, expected a time, or null for no end"),
+            ));
+        }
+        if let Some(view) = view {
+            let (name, line) = (name.to_owned(), node.line);
+            if let Some(other) = tables.iter().find(|table| table.view == view) {
+                let message = format!("{path}.view: `{view}` computes state_tables.{} already", other.name);
+                section.fault(Fault::new(line, message));
+            }
+            tables.push(StateTableConfig { name, line, view, key, matches, follows_partition, ttl });
+        }
+        section.finish(faults, &[]);
+    }
+    tables
 }
 
 /// The alternatives a key is compared with; the key's own names where nothing is said.

@@ -33,7 +33,7 @@ fn the_three_keys_of_the_spark_job_and_a_database_are_enough() {
 #[test]
 fn several_faults_are_reported_at_once_each_with_its_line() {
     let text = "kafka_server: [a]\nkafka_topik: movements\navro_schema: a.avsc\nbatch_rows_max: many\n\
-                trigger_interval: 5\nstate_tables: {}\njob: ${NO_JOB}\ndatabase: ${NO_DATABASE}\n";
+                trigger_interval: 5\nwrite_connections: 2\njob: ${NO_JOB}\ndatabase: ${NO_DATABASE}\n";
     insta::assert_snapshot!(faults(text));
 }
 

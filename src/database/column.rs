@@ -258,6 +258,23 @@ impl ColumnType {
         }
     }
 
+    /// The type that values of an Arrow type have once they were written to a created table and read again, in which
+    /// they are the same values.
+    ///
+    /// # Errors
+    /// Why there is none, with a hint.
+    pub fn given_back(arrow: &DataType) -> Result<DataType, String> {
+        use DataType as A;
+        let text = "\nhint: CAST it to text in the view";
+        match arrow {
+            A::Null => Ok(A::Null),
+            A::Timestamp(_, zone) => Ok(A::Timestamp(TimeUnit::Microsecond, zone.clone())),
+            A::Interval(_) => Err(format!("no column gives back {arrow}{text}")),
+            nested if nested.is_nested() => Err(format!("no column gives back {nested}{text}")),
+            other => Self::for_arrow(other, Dialect::MySql, None).map(|column| column.arrow()),
+        }
+    }
+
     /// Reads `COLUMN_TYPE` of MySQL's or MariaDB's `information_schema.columns`.
     ///
     /// `is_utf8mb4`: whether the column's character set is; only then its limit in bytes is known here.

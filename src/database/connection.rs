@@ -198,6 +198,15 @@ impl Link {
         Ok(self.connection.insert(connection))
     }
 
+    /// The connection that [`Link::ready`] gave and [`Link::done`] has not ended yet.
+    ///
+    /// # Errors
+    /// It was closed, and what it held is rolled back.
+    pub fn in_use(&mut self) -> Result<&mut Connection, DatabaseError> {
+        let connection = self.connection.as_mut().filter(|_| self.is_in_use);
+        connection.ok_or_else(|| DatabaseError::lost("the connection to the database was closed"))
+    }
+
     /// Ends a use of the connection. After a failure that leaves the connection in doubt it is closed, so the
     /// server rolls back what it holds.
     pub fn done<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {

@@ -26,6 +26,12 @@ impl DatabaseError {
         self.code
     }
 
+    /// True where a row was refused because there is one with its key.
+    pub fn is_duplicate_key(&self) -> bool {
+        // MySQL's ER_DUP_ENTRY and its form with the key's name; SQLite's constraints on primary and unique keys.
+        matches!(self.code, Some(1062 | 1586 | 1555 | 2067))
+    }
+
     /// True where the connection cannot be used any more.
     pub fn is_connection_lost(&self) -> bool {
         self.is_connection_lost

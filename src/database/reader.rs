@@ -18,6 +18,8 @@ use super::{
 pub enum Origin<'a> {
     /// A table or view, which may stand behind its database's name: `bank.accounts`.
     Table(&'a str),
+    /// Some columns of a table.
+    Columns { table: &'a str, columns: &'a [&'a str] },
     /// A SELECT in the database's own dialect.
     Query(&'a str),
 }
@@ -25,6 +27,8 @@ pub enum Origin<'a> {
 /// A table or query that was described, and can be read.
 #[derive(Clone, Debug)]
 pub struct Relation {
+    /// What stands behind SELECT.
+    select: String,
     /// What stands behind FROM.
     from: String,
     /// The columns' names and types; all are nullable.
@@ -72,7 +76,7 @@ impl Reader {
         relation: &Relation,
         bytes_max: usize,
     ) -> Result<Vec<RecordBatch>, DatabaseError> {
-        let sql = format!("SELECT * FROM {}", relation.from);
+        let sql = format!("SELECT {} FROM {}", relation.select, relation.from);
         let mut builder = RowsBuilder::new(Arc::clone(&relation.schema));
         let (mut batches, mut bytes) = (Vec::new(), 0);
         let mut take = |row: Vec<Value<'static>>| {
@@ -111,17 +115,40 @@ impl Reader {
         key: &[String],
         keys: &RecordBatch,
     ) -> Result<RecordBatch, DatabaseError> {
-        let key_fields = key.iter().map(|name| relation.field(name)).collect::<Result<Vec<_>, _>>()?;
-        let columns = keys.columns().iter().zip(&key_fields);
-        let columns = columns.map(|(array, field)| castable(array, field)).collect::<Result<Vec<_>, _>>()?;
-        let columns = without_nulls(columns)?;
         let connection = self.link.ready().await?;
-        let batch = fetch_by_keys(connection, relation, &key_fields, &columns).await;
+        let batch = relation.fetch_by_keys(connection, key, keys, false).await;
         self.link.done(batch)
     }
 }
 
 impl Relation {
+    /// Finds out a table's or query's columns through a connection that is open.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn open(connection: &mut Connection, origin: Origin<'_>) -> Result<Self, DatabaseError> {
+        open(connection, origin).await
+    }
+
+    /// As [`Reader::fetch_by_keys`], through a connection that is open. `lock`: the rows are locked for writing, in the
+    /// order of their keys, and read as they are then.
+    ///
+    /// # Errors
+    /// As [`Reader::fetch_by_keys`].
+    pub async fn fetch_by_keys(
+        &self,
+        connection: &mut Connection,
+        key: &[String],
+        keys: &RecordBatch,
+        lock: bool,
+    ) -> Result<RecordBatch, DatabaseError> {
+        let key_fields = key.iter().map(|name| self.field(name)).collect::<Result<Vec<_>, _>>()?;
+        let columns = keys.columns().iter().zip(&key_fields);
+        let columns = columns.map(|(array, field)| castable(array, field)).collect::<Result<Vec<_>, _>>()?;
+        let columns = without_nulls(columns)?;
+        fetch_by_keys(connection, self, &key_fields, &columns, lock).await
+    }
+
     /// The field of a column.
     ///
     /// # Errors
@@ -136,18 +163,24 @@ impl Relation {
 
 async fn open(connection: &mut Connection, origin: Origin<'_>) -> Result<Relation, DatabaseError> {
     let dialect = connection.dialect();
+    let select = match origin {
+        Origin::Columns { columns, .. } => {
+            columns.iter().map(|column| quote(column, dialect)).collect::<Vec<_>>().join(", ")
+        }
+        _ => "*".to_owned(),
+    };
     let from = match origin {
-        Origin::Table(name) => quote_table(name, dialect),
+        Origin::Table(name) | Origin::Columns { table: name, .. } => quote_table(name, dialect),
         Origin::Query(sql) => {
             let sql = sql.trim().trim_end_matches(';').trim_end();
             // The line break ends a comment at the query's end.
             format!("({sql}\n) AS {}", quote("query", dialect))
         }
     };
-    let columns = connection.describe(&format!("SELECT * FROM {from}")).await?;
+    let columns = connection.describe(&format!("SELECT {select} FROM {from}")).await?;
     let fields: Vec<Field> =
         columns.into_iter().map(|(name, kind)| Field::new(name, kind.arrow(), true)).collect();
-    Ok(Relation { from, schema: Arc::new(Schema::new(fields)) })
+    Ok(Relation { select, from, schema: Arc::new(Schema::new(fields)) })
 }
 
 async fn fetch_by_keys(
@@ -155,6 +188,7 @@ async fn fetch_by_keys(
     relation: &Relation,
     key_fields: &[&Field],
     columns: &[ArrayRef],
+    lock: bool,
 ) -> Result<RecordBatch, DatabaseError> {
     let dialect = connection.dialect();
     let keys_in_all = columns.first().map_or(0, |column| column.len());
@@ -180,7 +214,7 @@ async fn fetch_by_keys(
                 DatabaseError::other(format!("key `{}`: {}", field.name(), misfit.reason))
             })?;
         }
-        let sql = keys_sql(relation, key_fields, slots, dialect);
+        let sql = keys_sql(relation, key_fields, slots, lock, dialect);
         let mut take = |row: Vec<Value<'static>>| builder.push(&row).map_err(DatabaseError::other);
         connection.query_each(&sql, parameters, &mut take).await?;
     }
@@ -188,7 +222,13 @@ async fn fetch_by_keys(
     concat_batches(&relation.schema, &batches).map_err(|error| DatabaseError::other(error.to_string()))
 }
 
-fn keys_sql(relation: &Relation, key_fields: &[&Field], slots: usize, dialect: Dialect) -> String {
+fn keys_sql(
+    relation: &Relation,
+    key_fields: &[&Field],
+    slots: usize,
+    lock: bool,
+    dialect: Dialect,
+) -> String {
     let names: Vec<String> = key_fields.iter().map(|field| quote(field.name(), dialect)).collect();
     let (left, slot) = match names.len() {
         1 => (names[0].clone(), "?".to_string()),
@@ -196,7 +236,13 @@ fn keys_sql(relation: &Relation, key_fields: &[&Field], slots: usize, dialect: D
     };
     let slots = vec![slot; slots].join(",");
     let values = if dialect == Dialect::Sqlite && names.len() > 1 { "VALUES " } else { "" };
-    format!("SELECT * FROM {} WHERE {left} IN ({values}{slots})", relation.from)
+    let locking = match lock {
+        // SQLite: BEGIN IMMEDIATE has locked the file.
+        true if dialect.is_mysql() => format!(" ORDER BY {} FOR UPDATE", names.join(", ")),
+        _ => String::new(),
+    };
+    let Relation { select, from, .. } = relation;
+    format!("SELECT {select} FROM {from} WHERE {left} IN ({values}{slots}){locking}")
 }
 
 /// The key's values in the table's type; NULL where there is no such value.

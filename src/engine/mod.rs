@@ -7,33 +7,37 @@
 
 mod error;
 mod lost;
+mod plan;
 mod report;
 mod retry;
+mod stages;
 mod stop;
+mod work;
 mod writer;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arrow::array::RecordBatch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::batch::{
-    Advance, Claim, Commit, DeadLetter, Fault, Polled, Stage, TopicPartition, ViewResults, ViewTiming,
-};
+use crate::batch::{Advance, Claim, Commit, TopicPartition};
 use crate::config::{LostData, StartingOffsets};
 use crate::decode::Decoder;
-use crate::sink::{Sink, SinkError};
+use crate::sink::Sink;
 use crate::source::{Bounds, Event, Fill, Source, SourceError};
-use crate::sql::{Pipeline, SqlError, Step};
-use crate::tables::ReferenceTables;
+use crate::sql::Pipeline;
+use crate::tables::{ReferenceTables, StateTables};
 use lost::{LostMessages, lost_messages};
 use retry::persist;
+use stages::Stages;
+use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
 
 pub use error::EngineError;
+pub use plan::{Plan, PlanError};
+pub(crate) use plan::outputs;
 pub use report::{Durations, PartitionProgress, Report};
 pub use stop::{Stop, StopSender};
 
@@ -53,6 +57,8 @@ pub struct Parts<S> {
     pub source: S,
     pub decoder: Decoder,
     pub tables: ReferenceTables,
+    /// Those of the pipeline, in its order; among its tables they stand behind all reference tables.
+    pub states: StateTables,
     pub pipeline: Pipeline,
     pub sink: Sink,
 }
@@ -60,12 +66,13 @@ pub struct Parts<S> {
 /// After another instance took partitions over, this one waits at most so long before it asks the group again.
 const FENCED_PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// After so many conflicts in a row a batch is computed with its keys locked.
+const CONFLICTS_MAX: u32 = 2;
+
 /// A running job.
 pub struct Engine<S> {
     source: S,
-    decoder: Decoder,
-    tables: ReferenceTables,
-    pipeline: Pipeline,
+    stages: Stages,
     /// The views that are outputs, for reports.
     outputs: Vec<Arc<str>>,
     /// `None` while a commit is on its way.
@@ -78,28 +85,9 @@ pub struct Engine<S> {
     /// Whether revoked partitions wait for the backlog.
     is_release_due: bool,
     batches: u64,
+    /// Conflicts since the last batch that was committed.
+    conflicts: u64,
     triggered_at: Option<Instant>,
-}
-
-/// Messages on their way to a commit.
-#[derive(Clone, Debug)]
-struct Work {
-    polled: Polled,
-    /// Why the one message of it cannot be processed: it becomes a dead letter.
-    condemned: Option<Reason>,
-    /// Whether it is a part of a batch that is done again: it sees the reference tables the whole batch saw.
-    is_part: bool,
-    taken_at: Instant,
-    started_at: SystemTime,
-    poll: Duration,
-    interval: Duration,
-}
-
-#[derive(Clone, Debug)]
-struct Reason {
-    stage: Stage,
-    place: String,
-    text: String,
 }
 
 /// The writer, and how its commit ended.
@@ -112,15 +100,6 @@ struct InFlight {
     task: JoinHandle<Written>,
     /// What the task gave, once it was waited for.
     result: Option<Result<Written, JoinError>>,
-}
-
-/// What is known of a batch before it is committed.
-struct Facts {
-    outputs: Vec<usize>,
-    dead_letters: usize,
-    views: Vec<ViewTiming>,
-    decode: Duration,
-    sql: Duration,
 }
 
 /// What the wait for a commit came to.
@@ -146,19 +125,19 @@ enum Turn {
 impl<S: Source> Engine<S> {
     pub fn new(parts: Parts<S>, options: Options, stop: Stop) -> Self {
         let outputs = parts.pipeline.outputs().iter().map(|(view, _)| Arc::from(view.as_str())).collect();
+        let Parts { source, decoder, tables, states, pipeline, sink } = parts;
         Self {
-            source: parts.source,
-            decoder: parts.decoder,
-            tables: parts.tables,
-            pipeline: parts.pipeline,
+            source,
+            stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
-            writer: Some(Writer::new(parts.sink, stop.clone())),
+            writer: Some(Writer::new(sink, stop.clone())),
             in_flight: None,
             backlog: VecDeque::new(),
             options,
             stop,
             is_release_due: false,
             batches: 0,
+            conflicts: 0,
             triggered_at: None,
         }
     }
@@ -237,7 +216,8 @@ impl<S: Source> Engine<S> {
         Work {
             polled: self.source.take(),
             condemned: None,
-            is_part: false,
+            is_again: false,
+            conflicts: 0,
             taken_at,
             started_at: SystemTime::now(),
             poll: taken_at - waited_since,
@@ -247,71 +227,60 @@ impl<S: Source> Engine<S> {
 
     /// One trigger: decode, compute, wait for the batch before, hand the commit over.
     async fn trigger(&mut self, work: Work, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
-        let (commit, facts) = match self.compute(&work).await {
-            Ok(computed) => computed,
-            Err(EngineError::Sql(error)) if error.fault() == Fault::Data => {
-                let parts = narrow(work, Stage::Sql, &error);
+        let is_locked = work.conflicts >= CONFLICTS_MAX;
+        let computed = if is_locked { None } else { Some(self.stages.compute(&work, None).await) };
+        // Invariant: what came of a batch, a fault too, counts only if the batch before it is committed: it was computed
+        // from the state which that one leaves.
+        match self.settle(report).await? {
+            Settled::Clear => {}
+            Settled::Redo(parts) => {
+                // Invariant: the backlog stands in the order of offsets: first the parts of the batch before.
+                self.backlog.push_front(work.again());
                 self.redo(parts);
                 return Ok(());
             }
-            Err(error) => return Err(error),
-        };
-        match self.settle(report).await? {
-            Settled::Clear => self.hand_over(work, facts, commit),
-            Settled::Redo(parts) => {
-                // Invariant: the backlog stands in the order of offsets: first the parts of the batch before.
-                self.backlog.push_front(work);
-                self.redo(parts);
+            Settled::Lost => return Ok(()),
+        }
+        match computed {
+            None => self.trigger_locked(work, report).await,
+            Some(Ok((commit, facts))) => {
+                self.hand_over(work, facts, commit);
+                Ok(())
             }
-            Settled::Lost => {}
+            Some(Err(error)) => match Reason::of(&error) {
+                Some(reason) => {
+                    self.redo(work.narrow(reason));
+                    Ok(())
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// One trigger in the transaction that writes it, with the keys of its state locked: nothing can come between.
+    async fn trigger_locked(
+        &mut self,
+        work: Work,
+        report: &mut dyn FnMut(&Report),
+    ) -> Result<(), EngineError> {
+        let Some(writer) = self.writer.as_mut() else {
+            self.backlog.push_front(work);
+            return Ok(());
+        };
+        self.stages.states.forget();
+        let started = Instant::now();
+        let (ended, facts) = match writer.open(&work.polled.advances).await? {
+            Some(ended) => (ended, None),
+            None => match self.stages.compute(&work, Some(writer)).await {
+                Ok((commit, facts)) => (writer.finish(&commit, started.into_std()).await?, Some(facts)),
+                Err(error) => (writer.abandon(error).await?, None),
+            },
+        };
+        let facts = facts.unwrap_or_else(|| Facts::of(&Commit::default()));
+        if let Settled::Redo(parts) = self.conclude(work, facts, ended, report).await {
+            self.redo(parts);
         }
         Ok(())
-    }
-
-    /// Decodes the messages and runs the views over them.
-    async fn compute(&mut self, work: &Work) -> Result<(Commit, Facts), EngineError> {
-        let advances = work.polled.advances.clone();
-        if let Some(reason) = &work.condemned {
-            let dead_letters = work.polled.messages.iter().map(|message| {
-                DeadLetter::new(message, reason.stage, reason.place.clone(), reason.text.clone())
-            });
-            let outputs = vec![Vec::new(); self.outputs.len()];
-            let commit = Commit { advances, outputs, dead_letters: dead_letters.collect() };
-            let facts = Facts::of(&commit, Vec::new(), Duration::ZERO, Duration::ZERO);
-            return Ok((commit, facts));
-        }
-        let started = Instant::now();
-        let decoded = self.decoder.decode(&work.polled.messages)?;
-        let decode = started.elapsed();
-        let started = Instant::now();
-        let results = self.run_views(decoded.batch, work.is_part).await?;
-        let sql = started.elapsed();
-        let commit = Commit { advances, outputs: results.outputs, dead_letters: decoded.dead_letters };
-        let facts = Facts::of(&commit, results.views, decode, sql);
-        Ok((commit, facts))
-    }
-
-    async fn run_views(&mut self, batch: RecordBatch, is_part: bool) -> Result<ViewResults, EngineError> {
-        if !is_part {
-            let Self { tables, stop, .. } = self;
-            persist("reference table", stop, async || tables.begin_batch().await).await?;
-        }
-        self.pipeline.start(batch);
-        loop {
-            match self.pipeline.next().await? {
-                Step::Table { table, keys } => {
-                    let rows = self.gather(table, &keys).await?;
-                    self.pipeline.provide(table, rows);
-                }
-                Step::Done(results) => return Ok(results),
-            }
-        }
-    }
-
-    /// The rows of a reference table for these keys; waits for its database where that is away.
-    async fn gather(&mut self, table: usize, keys: &[RecordBatch]) -> Result<Vec<RecordBatch>, EngineError> {
-        let Self { tables, stop, .. } = self;
-        persist("reference table", stop, async || tables.gather(table, keys).await).await
     }
 
     /// Puts parts of a batch before everything else.
@@ -353,22 +322,51 @@ impl<S: Source> Engine<S> {
         };
         let (writer, ended) = result.map_err(|error| EngineError::Writer(error.to_string()))?;
         self.writer = Some(writer);
-        match ended? {
+        Ok(self.conclude(work, facts, ended?, report).await)
+    }
+
+    /// Draws the conclusions from how a commit ended: for the state that is staged, and for what comes next.
+    async fn conclude(
+        &mut self,
+        work: Work,
+        facts: Facts,
+        ended: Ended,
+        report: &mut dyn FnMut(&Report),
+    ) -> Settled {
+        let states = &mut self.stages.states;
+        match ended {
             Ended::Committed { elapsed } => {
+                states.committed();
                 self.source.stored(&work.polled.advances);
                 report(&self.describe(&work, facts, elapsed));
                 self.batches += 1;
-                Ok(Settled::Clear)
+                self.conflicts = 0;
+                Settled::Clear
             }
-            Ended::Refused(error) => Ok(Settled::Redo(narrow(work, Stage::Write, &error))),
+            Ended::Refused(reason) => {
+                states.forget_staged();
+                Settled::Redo(work.narrow(reason))
+            }
+            Ended::Conflict(table) => {
+                tracing::debug!("another instance has written `{table}`, computing again");
+                states.forget();
+                self.conflicts += 1;
+                let conflicts = work.conflicts + 1;
+                Settled::Redo(vec![Work { conflicts, ..work.again() }])
+            }
+            Ended::Interrupted => {
+                states.forget();
+                Settled::Redo(vec![work.again()])
+            }
             Ended::Fenced => {
                 tracing::warn!("another instance took partitions over; asking the group again");
+                states.forget();
                 self.backlog.clear();
                 // Why: two that take partitions from each other must not do so in step.
                 let pause = FENCED_PAUSE_MAX.mul_f64(0.2 + 0.8 * fastrand::f64());
                 self.stop.sleep(pause).await;
                 self.source.rejoin();
-                Ok(Settled::Lost)
+                Settled::Lost
             }
         }
     }
@@ -378,6 +376,8 @@ impl<S: Source> Engine<S> {
         if partitions.is_empty() {
             return Ok(());
         }
+        // What is held of state may have been written by the instance that had the partitions.
+        self.stages.states.forget();
         let bounds = self.bounds(partitions).await?;
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         let stored = writer.stored(partitions).await?;
@@ -429,8 +429,7 @@ impl<S: Source> Engine<S> {
             to: lost.first_kept,
             message_time_ms: None,
         };
-        let outputs = vec![Vec::new(); self.outputs.len()];
-        let commit = Commit { advances: vec![advance], outputs, dead_letters: Vec::new() };
+        let commit = Commit { advances: vec![advance], ..Commit::default() };
         claim.next_offset = lost.first_kept;
         Ok(matches!(writer.commit(&commit).await?, Ended::Committed { .. }))
     }
@@ -467,60 +466,10 @@ impl<S: Source> Engine<S> {
             partitions: partitions.collect(),
             outputs: self.outputs.iter().cloned().zip(facts.outputs).collect(),
             dead_letters: facts.dead_letters,
+            null_keys: facts.null_keys,
+            conflicts: self.conflicts,
             views: facts.views,
         }
-    }
-}
-
-impl Facts {
-    fn of(commit: &Commit, views: Vec<ViewTiming>, decode: Duration, sql: Duration) -> Self {
-        let rows = |batches: &Vec<RecordBatch>| batches.iter().map(RecordBatch::num_rows).sum();
-        Self {
-            outputs: commit.outputs.iter().map(rows).collect(),
-            dead_letters: commit.dead_letters.len(),
-            views,
-            decode,
-            sql,
-        }
-    }
-}
-
-/// Finds the messages that a fault of data is about: halves, or a dead letter where one message is left.
-fn narrow(work: Work, stage: Stage, error: &dyn DataFault) -> Vec<Work> {
-    if work.polled.messages.len() > 1 {
-        tracing::debug!("{} messages in two parts: {}", work.polled.messages.len(), error.reason());
-        let (first, second) = work.polled.halves();
-        let part = |polled| Work { polled, is_part: true, ..work.clone() };
-        return vec![part(first), part(second)];
-    }
-    let reason = Reason { stage, place: error.place(), text: error.reason() };
-    vec![Work { condemned: Some(reason), is_part: true, ..work }]
-}
-
-/// What a fault of data says about itself in a dead letter.
-trait DataFault {
-    /// Where it happened: a file, or `table.column`.
-    fn place(&self) -> String;
-    fn reason(&self) -> String;
-}
-
-impl DataFault for SqlError {
-    fn place(&self) -> String {
-        self.file().to_owned()
-    }
-
-    fn reason(&self) -> String {
-        self.message().to_owned()
-    }
-}
-
-impl DataFault for SinkError {
-    fn place(&self) -> String {
-        self.place()
-    }
-
-    fn reason(&self) -> String {
-        self.reason()
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Report {
     /// Each output's view and the rows written for it.
     pub outputs: Vec<(Arc<str>, usize)>,
     pub dead_letters: usize,
+    /// Rows of state views that were left out, as they had no key.
+    pub null_keys: usize,
+    /// How often it was computed again because another instance had written its state.
+    pub conflicts: u64,
     pub views: Vec<ViewTiming>,
 }
 

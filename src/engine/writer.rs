@@ -3,11 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
+
 use super::error::EngineError;
 use super::retry::{Retry, persist};
 use super::stop::{Patience, Stop};
-use crate::batch::{Claim, Commit, Fault, TopicPartition};
-use crate::sink::{Outcome, Sink, SinkError};
+use super::work::Reason;
+use crate::batch::{Advance, Claim, Commit, Fault, TopicPartition};
+use crate::sink::{Committed, Outcome, Sink, SinkError};
 
 /// How a commit ended.
 #[derive(Debug)]
@@ -16,9 +19,13 @@ pub(super) enum Ended {
         elapsed: Duration,
     },
     /// The database refuses something in it: messages are to blame.
-    Refused(SinkError),
+    Refused(Reason),
     /// Another instance owns a partition of it now.
     Fenced,
+    /// Another instance has written rows of this state table since they were read.
+    Conflict(String),
+    /// The server failed while the batch was computed in its transaction: nothing is written.
+    Interrupted,
 }
 
 /// The sink, and the patience it is used with.
@@ -35,36 +42,102 @@ impl Writer {
     /// Commits once, however often that has to be tried.
     ///
     /// # Errors
-    /// A fault that is neither data, nor infrastructure, nor the fence; or the end of patience.
+    /// A fault that is neither data, nor infrastructure, nor the work of another instance; or the end of patience.
     pub async fn commit(&mut self, commit: &Commit) -> Result<Ended, EngineError> {
         let started = Instant::now();
         let mut retry = Retry::default();
         loop {
-            let error = match self.sink.commit(commit).await {
-                Ok(_) => {
+            let tried = self.sink.commit(commit).await;
+            if let Some(ended) = self.ended(tried, commit, started, &mut retry).await? {
+                if let Ended::Committed { .. } = ended {
                     retry.succeeded("database");
-                    return Ok(Ended::Committed { elapsed: started.elapsed() });
                 }
-                Err(error) => error,
-            };
-            match error.fault() {
-                Fault::Data => return Ok(Ended::Refused(error)),
-                Fault::Fenced => return Ok(Ended::Fenced),
-                Fault::Other => return Err(error.into()),
-                Fault::Infrastructure => {
-                    self.pause(&mut retry, &error).await?;
-                    if matches!(error, SinkError::UnknownOutcome(_)) {
-                        match self.outcome(commit, &mut retry).await? {
-                            Outcome::NotCommitted => {}
-                            Outcome::Committed => {
-                                retry.succeeded("database");
-                                return Ok(Ended::Committed { elapsed: started.elapsed() });
-                            }
-                            Outcome::Fenced => return Ok(Ended::Fenced),
-                        }
-                    }
-                }
+                return Ok(ended);
             }
+        }
+    }
+
+    /// Begins the transaction of a batch that is computed in it; how the batch has ended where that failed.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub async fn open(&mut self, advances: &[Advance]) -> Result<Option<Ended>, EngineError> {
+        match self.sink.open(advances).await {
+            Ok(()) => Ok(None),
+            Err(error) => self.failed(error).await.map(Some),
+        }
+    }
+
+    /// The rows of a state table, locked in the transaction that is open.
+    ///
+    /// # Errors
+    /// The database's; the transaction is over.
+    pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
+        self.sink.locked_rows(table, keys).await
+    }
+
+    /// Writes the batch of the transaction that is open, and commits.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub async fn finish(&mut self, commit: &Commit, started: Instant) -> Result<Ended, EngineError> {
+        let tried = self.sink.finish(commit).await;
+        let ended = self.ended(tried, commit, started, &mut Retry::default()).await?;
+        Ok(ended.unwrap_or(Ended::Interrupted))
+    }
+
+    /// Ends the transaction that is open: computing the batch failed.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub async fn abandon(&mut self, error: EngineError) -> Result<Ended, EngineError> {
+        self.sink.abandon().await;
+        match error {
+            EngineError::Sink(error) => self.failed(error).await,
+            error => Reason::of(&error).map(Ended::Refused).ok_or(error),
+        }
+    }
+
+    /// What one try came to; `None`: nothing was written, and another try is worth it.
+    async fn ended(
+        &mut self,
+        tried: Result<Committed, SinkError>,
+        commit: &Commit,
+        started: Instant,
+        retry: &mut Retry,
+    ) -> Result<Option<Ended>, EngineError> {
+        let committed = || Ended::Committed { elapsed: started.elapsed() };
+        let error = match tried {
+            Ok(_) => return Ok(Some(committed())),
+            Err(error) => error,
+        };
+        if error.fault() != Fault::Infrastructure {
+            return self.failed(error).await.map(Some);
+        }
+        self.pause(retry, &error).await?;
+        if !matches!(error, SinkError::UnknownOutcome(_)) {
+            return Ok(None);
+        }
+        Ok(match self.outcome(commit, retry).await? {
+            Outcome::NotCommitted => None,
+            Outcome::Committed => Some(committed()),
+            Outcome::Fenced => Some(Ended::Fenced),
+        })
+    }
+
+    /// What an error means for a batch; waits a little where the server is to blame.
+    async fn failed(&mut self, error: SinkError) -> Result<Ended, EngineError> {
+        match error {
+            SinkError::Conflict { table } => Ok(Ended::Conflict(table)),
+            error => match error.fault() {
+                Fault::Data => Ok(Ended::Refused(Reason::refused(&error))),
+                Fault::Fenced => Ok(Ended::Fenced),
+                Fault::Infrastructure => {
+                    self.pause(&mut Retry::default(), &error).await?;
+                    Ok(Ended::Interrupted)
+                }
+                Fault::Conflict | Fault::Other => Err(error.into()),
+            },
         }
     }
 

@@ -5,8 +5,8 @@ use super::ddl::{
     DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, create_table, dead_letters_table, offsets_table,
 };
 use super::output::Output;
-use super::{DELETE_COLUMN, SinkError, Target, dead_letters, offsets};
-use crate::batch::Fault;
+use super::{SinkError, Target, dead_letters, offsets};
+use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::Mode;
 use crate::database::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableKind, table,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
-use super::{DELETE_COLUMN, Target};
+use super::{Target, TargetKind};
+use crate::batch::{DELETE_COLUMN, PARTITION_COLUMNS};
 use crate::config::Mode;
 use crate::database::{ColumnType, Dialect, KeyShape, quote, quote_table};
 
@@ -48,7 +49,7 @@ pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, 
             continue;
         }
         let is_key = key.contains(field.name());
-        match ColumnType::for_arrow(field.data_type(), dialect, is_key.then_some(shape)) {
+        match column_type(target, field, dialect, is_key.then_some(shape)) {
             Ok(column) => {
                 let null = if is_key { " NOT NULL" } else { "" };
                 lines.push(format!("{} {}{null}", quote(field.name(), dialect), column.ddl(dialect)));
@@ -67,6 +68,18 @@ pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, 
         true => Ok(statement(&target.table, &lines, dialect)),
         false => Err(faults),
     }
+}
+
+fn column_type(
+    target: &Target,
+    field: &Field,
+    dialect: Dialect,
+    key: Option<KeyShape>,
+) -> Result<ColumnType, String> {
+    if target.kind == TargetKind::State && field.name() == PARTITION_COLUMNS[0] {
+        return Ok(ColumnType::Text { characters_max: Some(TOPIC_CHARACTERS_MAX as u64), bytes_max: None });
+    }
+    ColumnType::for_arrow(field.data_type(), dialect, key)
 }
 
 /// True for the column that marks rows to delete, which is no column of the table.

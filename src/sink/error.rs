@@ -27,6 +27,9 @@ pub enum SinkError {
         "{partition} is no longer at offset {expected} in epoch {epoch}: another instance of the job owns it"
     )]
     Fenced { partition: TopicPartition, expected: i64, epoch: i64 },
+    /// Another instance has written rows of a state table since they were read.
+    #[error("{table}: another instance has written rows of it since they were read")]
+    Conflict { table: String },
     /// COMMIT was sent and its answer lost: [`super::Sink::outcome`] finds out.
     #[error("the answer to COMMIT was lost: {0}")]
     UnknownOutcome(DatabaseError),
@@ -43,6 +46,7 @@ impl SinkError {
             Self::Data { .. } => Fault::Data,
             Self::Refused { error, .. } | Self::Database(error) => error.fault(),
             Self::Fenced { .. } => Fault::Fenced,
+            Self::Conflict { .. } => Fault::Conflict,
             Self::UnknownOutcome(_) => Fault::Infrastructure,
         }
     }

@@ -14,6 +14,7 @@ mod output;
 mod statement;
 mod offsets;
 mod dead_letters;
+mod state;
 mod stored;
 mod transaction;
 
@@ -26,25 +27,35 @@ pub use ddl::ddl;
 pub use error::SinkError;
 pub use stored::{StoredOffset, StoredOffsets};
 
-/// A view whose rows are written, and the table they are written to.
+/// A view whose rows are written, and the table they are written to. Outputs and state tables each keep their order.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The view's name, for messages.
     pub name: String,
     pub table: String,
     pub mode: Mode,
-    /// Of the view's rows.
+    /// Of the view's rows; of a state table, of [`crate::batch::StateChange::rows`].
     pub schema: SchemaRef,
+    pub kind: TargetKind,
 }
 
-/// The boolean column of an upsert output's view that says: delete the row of this key.
-pub const DELETE_COLUMN: &str = "_delete";
+/// What a table is to the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// It is written.
+    Output,
+    /// It is read and written by its key.
+    State,
+}
 
 /// The one writer of a job: a connection, opened again after it was lost, and how each output is written.
 pub struct Sink {
     link: Link,
     job: String,
     outputs: Vec<output::Output>,
+    states: Vec<output::Output>,
+    /// One for each of `states`.
+    readers: Vec<state::StateReader>,
 }
 
 /// What a commit sent.
@@ -76,8 +87,11 @@ impl Sink {
         targets: Vec<Target>,
         create_tables: bool,
     ) -> Result<Self, SinkError> {
-        let (link, outputs) = check::connect(address, job, &targets, create_tables).await?;
-        Ok(Self { link, job: job.to_string(), outputs })
+        let (link, written) = check::connect(address, job, &targets, create_tables).await?;
+        let (states, outputs) = written.into_iter().partition(|output| output.kind == TargetKind::State);
+        let readers = targets.iter().filter(|target| target.kind == TargetKind::State);
+        let readers = readers.map(state::StateReader::new).collect();
+        Ok(Self { link, job: job.to_string(), outputs, states, readers })
     }
 
     /// Checks as [`Sink::connect`] does and changes nothing. Tables that are missing are faults only where

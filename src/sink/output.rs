@@ -9,14 +9,16 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use super::ddl::is_delete;
 use super::statement::{Shape, chunks};
-use super::{SinkError, Target};
+use super::{SinkError, Target, TargetKind};
+use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::Mode;
-use crate::database::{Dialect, Fit, Limits, Table, Value, quote, quote_table};
+use crate::database::{ColumnType, DatabaseError, Dialect, Fit, Limits, Table, Value, quote, quote_table};
 
 /// How the rows of one view are written.
 pub(super) struct Output {
     view: String,
     pub table: String,
+    pub kind: TargetKind,
     schema: SchemaRef,
     /// One for each column of the table that is written, in the view's order.
     columns: Vec<Column>,
@@ -24,7 +26,10 @@ pub(super) struct Output {
     key: Vec<usize>,
     /// The place of `_delete` in the view.
     delete: Option<usize>,
+    /// Inserts, and updates where there is a row with the key.
     insert: Shape,
+    /// Inserts only.
+    insert_new: Shape,
     remove: Shape,
 }
 
@@ -45,6 +50,8 @@ pub(super) struct Rows<'o> {
     parts: Vec<Vec<ArrayRef>>,
     /// Bytes of each row, over all parts.
     sizes: Vec<usize>,
+    /// Whether their keys are expected to be new: one that is there was written by another instance.
+    are_new_keys: bool,
 }
 
 impl Output {
@@ -74,9 +81,21 @@ impl Output {
             }
             let Some(column) = table.column(field.name()) else {
                 let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+                let needs = match is_own(target, field.name()) {
+                    true => "every state table needs it".to_owned(),
+                    false => format!("view `{}` needs it", target.name),
+                };
+                let hint = match ColumnType::for_arrow(field.data_type(), dialect, None) {
+                    Ok(column) => format!(
+                        "\nhint: ALTER TABLE {} ADD COLUMN {} {}",
+                        target.table,
+                        quote(field.name(), dialect),
+                        column.ddl(dialect)
+                    ),
+                    Err(_) => String::new(),
+                };
                 faults.push(format!(
-                    "{place}: no such column, view `{}` needs it ({}); the table has {}",
-                    target.name,
+                    "{place}: no such column, {needs} ({}); the table has {}{hint}",
                     field.data_type(),
                     names.join(", ")
                 ));
@@ -104,8 +123,10 @@ impl Output {
         Ok(Self {
             view: target.name.clone(),
             table: target.table.clone(),
+            kind: target.kind,
             schema: target.schema.clone(),
             insert: insert_shape(&target.table, &names, &key, dialect),
+            insert_new: insert_shape(&target.table, &names, &[], dialect),
             remove: delete_shape(&target.table, &names, &key, dialect),
             columns,
             key,
@@ -127,6 +148,51 @@ impl Output {
     /// # Errors
     /// The first value that does not fit; two rows for one key.
     pub fn rows(&self, batches: &[RecordBatch], limits: &Limits) -> Result<Vec<Rows<'_>>, SinkError> {
+        self.check_columns(batches)?;
+        if self.key.is_empty() {
+            return Ok(vec![self.checked(&self.insert, self.all(), batches, limits)?]);
+        }
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(Vec::new());
+        }
+        let batch =
+            concat_batches(&self.schema, batches).map_err(|error| SinkError::Sql(error.to_string()))?;
+        let (removed, written) = self.by_key(&batch)?;
+        Ok(vec![
+            self.checked(&self.remove, self.key.clone(), &[taken(&batch, removed)?], limits)?,
+            self.checked(&self.insert, self.all(), &[taken(&batch, written)?], limits)?,
+        ])
+    }
+
+    /// Checks the new rows of a state table: what to delete, what to update, and what to insert, in this order.
+    ///
+    /// # Errors
+    /// As [`Output::rows`].
+    pub fn state_rows(&self, change: &StateChange, limits: &Limits) -> Result<Vec<Rows<'_>>, SinkError> {
+        let batch = &change.rows;
+        self.check_columns(std::slice::from_ref(batch))?;
+        if batch.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let (removed, written) = self.by_key(batch)?;
+        let is_new = |row: &u32| change.new_keys.value(*row as usize);
+        let removed = removed.into_iter().filter(|row| !is_new(row)).collect();
+        let (inserted, updated): (Vec<u32>, Vec<u32>) = written.into_iter().partition(is_new);
+        let mut inserted = self.checked(&self.insert_new, self.all(), &[taken(batch, inserted)?], limits)?;
+        inserted.are_new_keys = true;
+        Ok(vec![
+            self.checked(&self.remove, self.key.clone(), &[taken(batch, removed)?], limits)?,
+            self.checked(&self.insert, self.all(), &[taken(batch, updated)?], limits)?,
+            inserted,
+        ])
+    }
+
+    /// All columns that are written, by their places.
+    fn all(&self) -> Vec<usize> {
+        (0..self.columns.len()).collect()
+    }
+
+    fn check_columns(&self, batches: &[RecordBatch]) -> Result<(), SinkError> {
         for batch in batches {
             let is_same = batch.num_columns() == self.schema.fields().len()
                 && batch
@@ -140,20 +206,7 @@ impl Output {
                 return Err(SinkError::Sql(reason));
             }
         }
-        let all: Vec<usize> = (0..self.columns.len()).collect();
-        if self.key.is_empty() {
-            return Ok(vec![self.checked(&self.insert, all, batches, limits)?]);
-        }
-        if batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(Vec::new());
-        }
-        let batch =
-            concat_batches(&self.schema, batches).map_err(|error| SinkError::Sql(error.to_string()))?;
-        let (removed, written) = self.by_key(&batch)?;
-        Ok(vec![
-            self.checked(&self.remove, self.key.clone(), &[taken(&batch, removed)?], limits)?,
-            self.checked(&self.insert, all, &[taken(&batch, written)?], limits)?,
-        ])
+        Ok(())
     }
 
     /// Rows to delete and rows to write, each in the key's order, so that instances lock in the same order.
@@ -228,7 +281,7 @@ impl Output {
                 format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
             return Err(SinkError::Data { place: self.table.clone(), reason });
         }
-        Ok(Rows { output: self, shape, sent, parts, sizes })
+        Ok(Rows { output: self, shape, sent, parts, sizes, are_new_keys: false })
     }
 
     fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
@@ -242,8 +295,13 @@ impl Output {
 }
 
 impl Rows<'_> {
-    pub fn table(&self) -> &str {
-        &self.output.table
+    /// What it means that the database refused a statement of these rows.
+    pub fn refused(&self, error: DatabaseError) -> SinkError {
+        let table = self.output.table.clone();
+        match self.are_new_keys && error.is_duplicate_key() {
+            true => SinkError::Conflict { table },
+            false => SinkError::Refused { table, error },
+        }
     }
 
     /// The rows of each statement: full ones, and one with what is left.
@@ -279,6 +337,13 @@ impl Rows<'_> {
         }
         Ok(parameters)
     }
+}
+
+/// True for the columns of state tables that the program fills.
+fn is_own(target: &Target, column: &str) -> bool {
+    let is_own_name =
+        [VERSION_COLUMN, MESSAGE_TIME_COLUMN].contains(&column) || PARTITION_COLUMNS.contains(&column);
+    target.kind == TargetKind::State && is_own_name
 }
 
 fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {

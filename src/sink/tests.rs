@@ -114,7 +114,13 @@ pub(super) fn partition(number: i32) -> TopicPartition {
 }
 
 pub(super) fn target(schema: &SchemaRef, mode: Mode) -> Target {
-    Target { name: "rows".into(), table: "rows_out".into(), mode, schema: Arc::clone(schema) }
+    Target {
+        name: "rows".into(),
+        table: "rows_out".into(),
+        mode,
+        schema: Arc::clone(schema),
+        kind: TargetKind::Output,
+    }
 }
 
 pub(super) fn upsert(key: &[&str]) -> Mode {
@@ -146,7 +152,7 @@ pub(super) fn advance(claim: &Claim, by: i64) -> Advance {
 }
 
 pub(super) fn commit(claim: &Claim, outputs: Vec<Vec<RecordBatch>>) -> Commit {
-    Commit { advances: vec![advance(claim, 10)], outputs, dead_letters: Vec::new() }
+    Commit { advances: vec![advance(claim, 10)], outputs, ..Commit::default() }
 }
 
 pub(super) async fn claim_one(sink: &mut Sink) -> Claim {

@@ -1,47 +1,90 @@
 //! One batch, one transaction.
 
+use arrow::array::RecordBatch;
+
 use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
-use super::output::Rows;
+use super::output::{Output, Rows};
+use super::state::StateReader;
 use super::{Committed, Sink, SinkError, offsets};
-use crate::batch::Commit;
-use crate::database::{Connection, DatabaseError, Limits};
+use crate::batch::{Advance, Commit};
+use crate::database::{Connection, DatabaseError, Dialect, Limits};
 
 impl Sink {
-    /// Writes one batch: the fence, the rows of the outputs, dead letters; then COMMIT. All of it, or nothing.
+    /// Writes one batch: the fence, the rows of the outputs, state, dead letters; then COMMIT. All of it, or nothing.
     ///
     /// Connects first where the connection was lost. On an error nothing is open any more: it was rolled back,
     /// or the connection is closed.
     ///
     /// # Errors
     /// Data that does not fit, before any statement ([`SinkError::Data`]) or by the server's word
-    /// ([`SinkError::Refused`]); another owner ([`SinkError::Fenced`]); [`SinkError::UnknownOutcome`] where
-    /// COMMIT was sent and not answered; or the database failed.
+    /// ([`SinkError::Refused`]); another owner ([`SinkError::Fenced`]); state that another instance has written
+    /// ([`SinkError::Conflict`]); [`SinkError::UnknownOutcome`] where COMMIT was sent and not answered; or the
+    /// database failed.
     pub async fn commit(&mut self, commit: &Commit) -> Result<Committed, SinkError> {
-        let Self { link, job, outputs } = self;
-        if commit.outputs.len() != outputs.len() {
-            let reason =
-                format!("{} outputs were computed, {} are configured", commit.outputs.len(), outputs.len());
-            return Err(SinkError::Sql(reason));
+        self.write(commit, Opening::Fence).await
+    }
+
+    /// Begins the transaction of a batch that is not computed yet: this instance's partitions are moved, so nobody
+    /// else writes for them. [`Sink::locked_rows`] reads state in it, and [`Sink::finish`] or [`Sink::abandon`] end it.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`]; nothing is open then.
+    pub async fn open(&mut self, advances: &[Advance]) -> Result<(), SinkError> {
+        let connection = self.link.ready().await?;
+        let opened = match connection.begin().await {
+            Ok(()) => offsets::fence(connection, &self.job, advances).await.map(drop),
+            Err(error) => Err(error.into()),
+        };
+        if opened.is_err() {
+            self.abandon().await;
         }
-        let connection = link.ready().await?;
+        opened
+    }
+
+    /// The rows of these keys in a state table (by its place among them), locked until the transaction ends.
+    ///
+    /// # Errors
+    /// The database's; the transaction is rolled back.
+    pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
+        let connection = self.link.in_use()?;
+        let rows = self.readers[table].locked(connection, keys).await;
+        if rows.is_err() {
+            self.abandon().await;
+        }
+        rows
+    }
+
+    /// Writes the batch that [`Sink::open`] began, and commits.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn finish(&mut self, commit: &Commit) -> Result<Committed, SinkError> {
+        self.write(commit, Opening::Open).await
+    }
+
+    /// Rolls back what [`Sink::open`] began.
+    pub async fn abandon(&mut self) {
+        if let Ok(connection) = self.link.in_use() {
+            let rolled_back = connection.rollback().await;
+            if self.link.done(rolled_back).is_err() {
+                self.link.close();
+            }
+        }
+    }
+
+    async fn write(&mut self, commit: &Commit, opening: Opening) -> Result<Committed, SinkError> {
+        let Self { link, job, outputs, states, readers } = self;
+        let connection = match opening {
+            Opening::Fence => link.ready().await?,
+            Opening::Open => link.in_use()?,
+        };
         let limits = connection.limits();
-        let mut rows = Vec::new();
-        let mut prepare = || {
-            for (output, batches) in outputs.iter().zip(&commit.outputs) {
-                rows.extend(output.rows(batches, &limits)?);
-            }
-            Letters::new(job, &commit.dead_letters, connection.dialect(), &limits)
+        let written = match Batch::checked(job, commit, outputs, states, connection.dialect(), limits) {
+            Ok(batch) => write(connection, readers, &batch, opening).await,
+            Err(error) => Err(error),
         };
-        let letters = match prepare() {
-            Ok(letters) => letters,
-            Err(error) => {
-                link.done(Ok(()))?;
-                return Err(error);
-            }
-        };
-        let batch = Batch { job, commit, rows, letters, limits };
-        let written = match write(connection, &batch).await {
+        let written = match written {
             Ok(written) => written,
             Err(error) => {
                 // Invariant: no try follows another in the same transaction; a lock timeout undoes its statement only.
@@ -62,48 +105,102 @@ impl Sink {
     }
 }
 
+/// Whether the transaction is begun and fenced already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Fence,
+    Open,
+}
+
 /// Everything a transaction sends, checked.
 struct Batch<'a> {
     job: &'a str,
     commit: &'a Commit,
-    rows: Vec<Rows<'a>>,
+    outputs: Vec<Rows<'a>>,
+    states: Vec<Rows<'a>>,
     letters: Letters<'a>,
     limits: Limits,
 }
 
-async fn write(connection: &mut Connection, batch: &Batch<'_>) -> Result<Committed, SinkError> {
-    connection.begin().await?;
-    // Invariant: the fence stands before everything that waits for its locks.
-    let mut statements = offsets::fence(connection, batch.job, &batch.commit.advances).await?;
-    let mut rows_in_all = 0;
-    for rows in &batch.rows {
-        for chunk in rows.chunks(&batch.limits) {
-            let parameters = rows.parameters(&chunk)?;
-            let sent = connection.execute(&rows.sql(chunk.len()), parameters).await;
-            sent.map_err(|error| refused(rows.table(), error))?;
-            statements += 1;
-            rows_in_all += chunk.len();
+impl<'a> Batch<'a> {
+    fn checked(
+        job: &'a str,
+        commit: &'a Commit,
+        outputs: &'a [Output],
+        states: &'a [Output],
+        dialect: Dialect,
+        limits: Limits,
+    ) -> Result<Self, SinkError> {
+        let count = |computed: usize, configured: usize, what: &str| match computed == configured {
+            true => Ok(()),
+            false => {
+                Err(SinkError::Sql(format!("{computed} {what} were computed, {configured} are configured")))
+            }
+        };
+        if !commit.outputs.is_empty() {
+            count(commit.outputs.len(), outputs.len(), "outputs")?;
         }
+        if !commit.states.is_empty() {
+            count(commit.states.len(), states.len(), "state tables")?;
+        }
+        let mut batch = Self {
+            job,
+            commit,
+            outputs: Vec::new(),
+            states: Vec::new(),
+            letters: Letters::new(job, &commit.dead_letters, dialect, &limits)?,
+            limits,
+        };
+        for (output, rows) in outputs.iter().zip(&commit.outputs) {
+            batch.outputs.extend(output.rows(rows, &limits)?);
+        }
+        for (state, change) in states.iter().zip(&commit.states) {
+            batch.states.extend(state.state_rows(change, &limits)?);
+        }
+        Ok(batch)
     }
-    // State tables are written here: after the outputs, before the dead letters.
-    for chunk in batch.letters.chunks(&batch.limits) {
-        let sent =
-            connection.execute(&batch.letters.sql(chunk.len()), batch.letters.parameters(&chunk)).await;
-        sent.map_err(letter_refused)?;
-        statements += 1;
-        rows_in_all += chunk.len();
-    }
-    Ok(Committed { statements: statements + 2, rows: rows_in_all })
 }
 
-fn refused(table: &str, error: DatabaseError) -> SinkError {
-    SinkError::Refused { table: table.into(), error }
+async fn write(
+    connection: &mut Connection,
+    readers: &mut [StateReader],
+    batch: &Batch<'_>,
+    opening: Opening,
+) -> Result<Committed, SinkError> {
+    let mut sent = Committed::default();
+    if opening == Opening::Fence {
+        connection.begin().await?;
+        // Invariant: the fence stands before everything that waits for its locks.
+        sent.statements += offsets::fence(connection, batch.job, &batch.commit.advances).await?;
+    }
+    // Why before the rows: a conflict is found before anything was sent for nothing.
+    for (reader, change) in readers.iter_mut().zip(&batch.commit.states) {
+        sent.statements += reader.verify(connection, change).await?;
+    }
+    for rows in batch.outputs.iter().chain(&batch.states) {
+        for chunk in rows.chunks(&batch.limits) {
+            let parameters = rows.parameters(&chunk)?;
+            let written = connection.execute(&rows.sql(chunk.len()), parameters).await;
+            written.map_err(|error| rows.refused(error))?;
+            sent.statements += 1;
+            sent.rows += chunk.len();
+        }
+    }
+    for chunk in batch.letters.chunks(&batch.limits) {
+        let written =
+            connection.execute(&batch.letters.sql(chunk.len()), batch.letters.parameters(&chunk)).await;
+        written.map_err(letter_refused)?;
+        sent.statements += 1;
+        sent.rows += chunk.len();
+    }
+    // BEGIN and COMMIT.
+    Ok(Committed { statements: sent.statements + 2, ..sent })
 }
 
 /// A dead letter that is refused cannot become a dead letter: halving the batch would never end.
 fn letter_refused(error: DatabaseError) -> SinkError {
     match error.fault() {
         crate::batch::Fault::Data => SinkError::Sql(format!("{DEAD_LETTERS_TABLE}: {error}")),
-        _ => refused(DEAD_LETTERS_TABLE, error),
+        _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },
     }
 }

@@ -30,6 +30,27 @@ pub(super) fn check_written(file: &ViewFile) -> Result<(), Vec<SqlError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// The names in the SELECT list, with their places.
+///
+/// # Errors
+/// Entries that do not say a name: `*`, and expressions without one.
+pub(super) fn written(file: &ViewFile) -> Result<Vec<(String, Place)>, Vec<SqlError>> {
+    let (mut names, mut errors) = (Vec::new(), Vec::new());
+    for item in items(file) {
+        match (written_name(item), item) {
+            (Some(name), _) => names.push((name.to_owned(), place_of(file, item))),
+            (None, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)) => {
+                let message =
+                    format!("`{item}` in the view of a state table, whose columns are named one by one");
+                errors
+                    .push(SqlError::wrong(place_of(file, item), message).with_hint("write the columns out"));
+            }
+            (None, _) => errors.push(nameless(place_of(file, item), item)),
+        }
+    }
+    if errors.is_empty() { Ok(names) } else { Err(errors) }
+}
+
 /// Checks the columns that the planner has found.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ pub(super) struct Graph {
     pub(super) order: Vec<Node>,
     /// The outputs, in the order they were asked for.
     pub(super) outputs: Vec<String>,
-    /// Views that no output needs.
+    /// Views that neither an output nor state needs.
     pub(super) unused: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Node {
     View(String),
 }
 
-/// Finds the order in which `outputs` (every leaf where `None`) are computed.
+/// Finds the order in which `outputs` (where `None`, every leaf but the views of state tables) and state are computed.
 ///
 /// # Errors
 /// All faults of names: taken twice, unknown, or reading each other in a circle.
@@ -42,9 +42,11 @@ pub(super) fn resolve(
     let mut errors = Vec::new();
     let relations = Relations::new(files, tables, &mut errors);
     relations.check_references(&mut errors);
+    relations.check_states(&mut errors);
+    let is_state = |view: &String| tables.iter().any(|table| table.state_view() == Some(view.as_str()));
     let outputs = match outputs {
         Some(wanted) => relations.check_outputs(wanted, &mut errors),
-        None => files.leaves(),
+        None => files.leaves().into_iter().filter(|leaf| !is_state(leaf)).collect(),
     };
     let mut search = Search {
         relations: &relations,
@@ -56,6 +58,10 @@ pub(super) fn resolve(
     for output in &outputs {
         search.visit(&Node::View(output.clone()));
     }
+    for (index, view) in relations.states() {
+        search.visit(&Node::Table(index));
+        search.visit(&Node::View(view.to_owned()));
+    }
     let needed = search.order.clone();
     // Why: circles among views that no output needs are faults too, and where every view is in a circle there
     // is no leaf to start from.
@@ -63,7 +69,7 @@ pub(super) fn resolve(
         search.visit(&Node::View(name.to_owned()));
     }
     errors.append(&mut search.errors);
-    if outputs.is_empty() && errors.is_empty() {
+    if needed.is_empty() && errors.is_empty() {
         let place = Place { file: files.folder().display().to_string(), span: None };
         errors.push(SqlError::wrong(place, "no output: nothing would be written"));
     }
@@ -160,6 +166,26 @@ impl<'a> Relations<'a> {
             errors.push(SqlError::wrong(place, message).with_hint_if_some(hint));
         }
         wanted.iter().filter(|name| self.files.get(name).is_some()).cloned().collect()
+    }
+
+    fn check_states(&self, errors: &mut Vec<SqlError>) {
+        for table in self.tables {
+            let Some(view) = table.state_view().filter(|view| self.files.get(view).is_none()) else {
+                continue;
+            };
+            let place = Place { file: table.place.clone(), span: None };
+            let message = format!("no view for the state table `{}`: {view}.sql does not exist", table.name);
+            let hint = names::hint(view, self.files.names());
+            errors.push(SqlError::wrong(place, message).with_hint_if_some(hint));
+        }
+    }
+
+    /// State tables by their place among the tables, with the views that compute their new rows.
+    fn states(&self) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
+        let files = self.files;
+        let views =
+            self.tables.iter().enumerate().filter_map(|(index, table)| Some((index, table.state_view()?)));
+        views.filter(move |(_, view)| files.get(view).is_some())
     }
 
     fn name_of(&self, node: &Node) -> &str {

@@ -4,32 +4,37 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use super::TableSpec;
 use super::error::{Place, SqlError};
 use super::names;
 use super::slot::Slot;
 
-/// One alternative of a table's `matches`, resolved: one column for each column of the key, all of one relation.
+/// Where a message stood, which the keys of some state tables come with.
+const PARTITION: [&str; 2] = ["kafka_topic", "kafka_partition"];
+
+/// One alternative of a table's `matches`, resolved: one column for each column of the key, all of one relation; with
+/// the messages' partition behind them where the table follows it.
 #[derive(Debug)]
 pub(super) struct KeySource {
     relation: Slot,
     columns: Vec<usize>,
 }
 
-/// Finds the columns that a table's key is compared with.
+/// Finds the columns that the key of a table with these columns is compared with.
 ///
 /// # Errors
 /// Every fault of the table's `key` and `matches`: unknown columns, types that cannot be equal, a key whose
 /// columns come from different relations.
 pub(super) fn resolve(
     table: &TableSpec,
+    schema: &SchemaRef,
     slots: &BTreeMap<String, Slot>,
 ) -> Result<Vec<KeySource>, Vec<SqlError>> {
     let place = Place { file: table.place.clone(), span: None };
     let mut errors = Vec::new();
-    let key_types = key_types(table, &place, &mut errors);
+    let key_types = key_types(table, schema, &place, &mut errors);
     let mut sources = Vec::new();
     for alternative in &table.matches {
         if alternative.len() != table.key.len() {
@@ -78,6 +83,19 @@ pub(super) fn resolve(
             }
             columns.push(index);
         }
+        if table.state.as_ref().is_some_and(|state| state.follows_partition) {
+            match PARTITION.map(|column| relation.schema().index_of(column)) {
+                [Ok(topic), Ok(partition)] => columns.extend([topic, partition]),
+                _ => {
+                    let message = format!(
+                        "`{}` follows the partitions of the messages, but `{}` has no `{}` and `{}`",
+                        table.name, alternative[0].relation, PARTITION[0], PARTITION[1]
+                    );
+                    let error = SqlError::wrong(place.clone(), message);
+                    errors.push(error.with_hint("take these columns of `batch` over into the view"));
+                }
+            }
+        }
         sources.push(KeySource { relation: relation.clone(), columns });
     }
     if errors.is_empty() { Ok(sources) } else { Err(errors) }
@@ -95,13 +113,18 @@ pub(super) fn collect(sources: &[KeySource]) -> Result<Vec<RecordBatch>, SqlErro
     Ok(keys)
 }
 
-fn key_types(table: &TableSpec, place: &Place, errors: &mut Vec<SqlError>) -> Vec<Option<DataType>> {
+fn key_types(
+    table: &TableSpec,
+    schema: &SchemaRef,
+    place: &Place,
+    errors: &mut Vec<SqlError>,
+) -> Vec<Option<DataType>> {
     let mut types = Vec::new();
     for column in &table.key {
-        let found = table.schema.field_with_name(column).ok().map(|field| field.data_type().clone());
+        let found = schema.field_with_name(column).ok().map(|field| field.data_type().clone());
         if found.is_none() {
             let message = format!("the key of `{}` has no column `{column}`", table.name);
-            let known = table.schema.fields().iter().map(|field| field.name().as_str());
+            let known = schema.fields().iter().map(|field| field.name().as_str());
             let error = SqlError::wrong(place.clone(), message);
             errors.push(error.with_hint_if_some(names::hint(column, known)));
         }

@@ -13,6 +13,7 @@ mod names;
 mod pipeline;
 mod session;
 mod slot;
+mod state;
 mod view;
 mod view_files;
 
@@ -24,7 +25,7 @@ use arrow::datatypes::SchemaRef;
 use crate::config::KeyPlace;
 
 pub use error::{Place, Span, SqlError, SqlErrorKind, render};
-pub use pipeline::{Pipeline, Step};
+pub use pipeline::{Pipeline, PlannedState, Step};
 pub use view_files::ViewFiles;
 
 /// What SQL calls the messages of a trigger.
@@ -34,12 +35,28 @@ pub const BATCH: &str = "batch";
 #[derive(Clone, Debug)]
 pub struct TableSpec {
     pub name: String,
-    /// Its columns; for a table that no view reads, any.
+    /// Its columns; for a table that no view reads, any. Not looked at for a state table: they follow from its view.
     pub schema: SchemaRef,
     /// The key's columns; empty: the table is seen whole.
     pub key: Vec<String>,
     /// What the key equals: for each alternative, one place for each column of the key, all of one relation.
     pub matches: Vec<Vec<KeyPlace>>,
+    /// What makes it a state table.
+    pub state: Option<StateView>,
     /// Where it is configured, for messages: `config.yaml:31`.
     pub place: String,
+}
+
+/// The view that computes the new rows of a state table.
+#[derive(Clone, Debug)]
+pub struct StateView {
+    pub view: String,
+    /// Whether keys come with the partition of their messages.
+    pub follows_partition: bool,
+}
+
+impl TableSpec {
+    fn state_view(&self) -> Option<&str> {
+        self.state.as_ref().map(|state| state.view.as_str())
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -21,10 +21,12 @@ use super::graph::{self, Graph, Node};
 use super::keys::{self, KeySource};
 use super::session;
 use super::slot::Slot;
+use super::state::{self, StateColumns};
 use super::view::{HeldRows, View};
 use super::view_files::ViewFiles;
 use super::{BATCH, TableSpec};
 use crate::batch::{ViewResults, ViewTiming};
+use crate::database::ColumnType;
 
 /// What the planner is told of the rows in a batch and in a view, to choose the sides of joins: more than a
 /// table has, so that the table is hashed and the batch streams by, which keeps the batch's order.
@@ -41,10 +43,24 @@ pub struct Pipeline {
     outputs: Vec<(String, SchemaRef)>,
     /// For each output, its place in `steps`.
     output_steps: Vec<usize>,
+    states: Vec<PlannedState>,
     unused: Vec<String>,
     tables_read: Vec<usize>,
     held: HeldRows,
     run: Run,
+}
+
+/// A state table, as its view has made it.
+#[derive(Debug)]
+pub struct PlannedState {
+    /// Its place among the tables.
+    pub table: usize,
+    /// Its columns as SQL reads them: those of its view, without `_delete`, with the types that the database gives back.
+    pub schema: SchemaRef,
+    /// Whether its view has `_delete`.
+    pub deletes: bool,
+    /// The place of its view in the steps.
+    step: usize,
 }
 
 /// What [`Pipeline::next`] has come to.
@@ -54,7 +70,8 @@ pub enum Step {
     Table {
         table: usize,
         /// The keys that occur in the batch, as they stand there: not distinct, with nulls, one column for each
-        /// column of the key. The alternatives follow one another. Empty for a table that is seen whole.
+        /// column of the key, then `kafka_topic` and `kafka_partition` where the table follows the partitions of the
+        /// messages. The alternatives follow one another. Empty for a table that is seen whole.
         keys: Vec<RecordBatch>,
     },
     /// Every view is computed.
@@ -77,11 +94,11 @@ struct Run {
 }
 
 impl Pipeline {
-    /// Plans every view that the outputs need, once.
+    /// Plans every view that the outputs and the state tables need, once.
     ///
     /// `batch` has the columns of every batch to come. `tables` are all tables that SQL may read; their order
     /// is how they are spoken of later. `outputs` names views; `None` means every view that no other view
-    /// reads. `memory_max` bounds, in bytes, what queries and their results hold.
+    /// reads and that computes no state. `memory_max` bounds, in bytes, what queries and their results hold.
     ///
     /// # Errors
     /// All faults that can be found at once: names first, then whatever the planner finds in the views whose
@@ -94,46 +111,70 @@ impl Pipeline {
         memory_max: usize,
     ) -> Result<Self, Vec<SqlError>> {
         let graph = graph::resolve(files, &tables, outputs)?;
-        let internal = |error: datafusion::error::DataFusionError| {
-            vec![SqlError::wrong(Place::default(), format!("cannot make the SQL session: {error}"))]
-        };
-        let mut state = session::session(memory_max).map_err(internal)?;
-        state.mark_start_execution();
-        let mut planning =
-            Planning { state: &state, files, tables: &tables, slots: BTreeMap::new(), errors: Vec::new() };
-        let batch = planning.add_slot(BATCH, batch, BATCH_ROWS_EXPECTED).map_err(internal)?;
-        let steps = planning.steps(&graph).await;
-        if !planning.errors.is_empty() {
-            return Err(planning.errors);
+        let mut states = StateColumns::named(files, &tables)?;
+        for _ in 0..state::ROUNDS_MAX {
+            let planned = Planning::run(files, &tables, &states, &batch, &graph, memory_max).await?;
+            let mut is_settled = true;
+            for state in &mut states {
+                let view = tables[state.table].state_view().unwrap_or_default();
+                if let Some(schema) = planned.slots.get(view).map(Slot::schema) {
+                    is_settled &= !state.settle(schema)?;
+                }
+            }
+            if is_settled {
+                let untyped: Vec<SqlError> = states.iter().flat_map(StateColumns::untyped).collect();
+                return if untyped.is_empty() {
+                    Ok(Self::new(planned, graph, states, &tables))
+                } else {
+                    Err(untyped)
+                };
+            }
         }
-        let step_of = |output: &String| {
+        Err(states.iter().map(|state| state.unsettled(&tables[state.table].place)).collect())
+    }
+
+    fn new(planned: Planned, graph: Graph, states: Vec<StateColumns>, tables: &[TableSpec]) -> Self {
+        let Planned { state, batch, steps, .. } = planned;
+        let step_of = |wanted: &str| {
             steps
                 .iter()
-                .position(|step| matches!(step, PreparedStep::View { view, .. } if *view.name == **output))
+                .position(|step| matches!(step, PreparedStep::View { view, .. } if *view.name == *wanted))
         };
-        let output_steps: Vec<usize> = graph.outputs.iter().filter_map(step_of).collect();
+        let output_steps: Vec<usize> = graph.outputs.iter().filter_map(|output| step_of(output)).collect();
         let outputs = graph.outputs.iter().zip(&output_steps);
         let outputs =
             outputs.map(|(name, step)| (name.clone(), Arc::clone(steps[*step].slot().schema()))).collect();
+        let states = states.into_iter().filter_map(|columns| {
+            let StateColumns { table, schema, deletes, .. } = columns;
+            let step = step_of(tables[table].state_view()?)?;
+            Some(PlannedState { table, schema, deletes, step })
+        });
+        let states = states.collect();
         let tables_read = steps.iter().filter_map(PreparedStep::table).collect();
         let reservation = MemoryConsumer::new("results of views").register(&state.runtime_env().memory_pool);
-        Ok(Self {
+        Self {
             context: state.task_ctx(),
             state,
             batch,
             steps,
             outputs,
             output_steps,
+            states,
             unused: graph.unused,
             tables_read,
             held: HeldRows { reservation, counter: RecordBatchMemoryCounter::new() },
             run: Run { is_empty: true, ..Run::default() },
-        })
+        }
     }
 
     /// The outputs and the columns of their rows, in the order they were asked for.
     pub fn outputs(&self) -> &[(String, SchemaRef)] {
         &self.outputs
+    }
+
+    /// The state tables, in the order of the tables.
+    pub fn states(&self) -> &[PlannedState] {
+        &self.states
     }
 
     /// The tables that are read, by their place, in the order they are asked for.
@@ -242,7 +283,8 @@ impl Pipeline {
 
     fn results(&mut self) -> ViewResults {
         let outputs = self.output_steps.iter().map(|step| self.steps[*step].slot().rows()).collect();
-        ViewResults { outputs, views: std::mem::take(&mut self.run.timings) }
+        let states = self.states.iter().map(|state| self.steps[state.step].slot().rows()).collect();
+        ViewResults { outputs, states, views: std::mem::take(&mut self.run.timings) }
     }
 
     /// Drops all rows of the batch in hand.
@@ -279,52 +321,96 @@ impl PreparedStep {
 
 /// The views as far as they are planned.
 struct Planning<'a> {
-    state: &'a SessionState,
     files: &'a ViewFiles,
     tables: &'a [TableSpec],
-    /// By name; what is wrong, or reads what is wrong, is absent.
-    slots: BTreeMap<String, Slot>,
+    states: &'a [StateColumns],
+    planned: Planned,
     errors: Vec<SqlError>,
 }
 
-impl Planning<'_> {
-    async fn steps(&mut self, graph: &Graph) -> Vec<PreparedStep> {
-        let mut steps = Vec::with_capacity(graph.order.len());
+/// Everything planned, in a session of its own.
+struct Planned {
+    state: SessionState,
+    batch: Slot,
+    /// By name; what is wrong, or reads what is wrong, is absent.
+    slots: BTreeMap<String, Slot>,
+    steps: Vec<PreparedStep>,
+}
+
+impl<'a> Planning<'a> {
+    /// Plans everything with these columns of state tables.
+    async fn run(
+        files: &'a ViewFiles,
+        tables: &'a [TableSpec],
+        states: &'a [StateColumns],
+        batch: &SchemaRef,
+        graph: &Graph,
+        memory_max: usize,
+    ) -> Result<Planned, Vec<SqlError>> {
+        let internal = |error: datafusion::error::DataFusionError| {
+            vec![SqlError::wrong(Place::default(), format!("cannot make the SQL session: {error}"))]
+        };
+        let mut state = session::session(memory_max).map_err(internal)?;
+        state.mark_start_execution();
+        let slot = Slot::new(BATCH, Arc::clone(batch), BATCH_ROWS_EXPECTED);
+        session::register(&state, BATCH, Arc::new(slot.clone())).map_err(internal)?;
+        let slots = BTreeMap::from([(BATCH.to_owned(), slot.clone())]);
+        let steps = Vec::with_capacity(graph.order.len());
+        let planned = Planned { state, batch: slot, slots, steps };
+        let mut planning = Self { files, tables, states, planned, errors: Vec::new() };
         for node in &graph.order {
             let step = match node {
-                Node::Table(table) => self.table_step(*table),
-                Node::View(name) => self.view_step(name).await,
+                Node::Table(table) => planning.table_step(*table),
+                Node::View(name) => planning.view_step(name).await,
             };
             match step {
-                Ok(step) => steps.extend(step),
-                Err(faults) => self.errors.extend(faults),
+                Ok(step) => planning.planned.steps.extend(step),
+                Err(faults) => planning.errors.extend(faults),
             }
         }
-        steps
+        if planning.errors.is_empty() { Ok(planning.planned) } else { Err(planning.errors) }
     }
 
     /// `None` where something it reads is wrong, which has been said.
     fn table_step(&mut self, table: usize) -> Result<Option<PreparedStep>, Vec<SqlError>> {
         let spec = &self.tables[table];
-        if spec.matches.iter().flatten().any(|place| !self.slots.contains_key(&place.relation)) {
+        if spec.matches.iter().flatten().any(|place| !self.planned.slots.contains_key(&place.relation)) {
             return Ok(None);
         }
+        let state = self.states.iter().find(|state| state.table == table);
+        let schema = state.map_or_else(|| Arc::clone(&spec.schema), |state| self.with_key_types(spec, state));
         // Views may be planned on the table though its key is wrong: its columns are known.
-        let slot = self.add_slot(&spec.name, Arc::clone(&spec.schema), TABLE_ROWS_EXPECTED);
+        let slot = self.add_slot(&spec.name, Arc::clone(&schema), TABLE_ROWS_EXPECTED);
         let slot = slot.map_err(|error| {
             let place = Place { file: spec.place.clone(), span: None };
             vec![SqlError::wrong(place, format!("cannot make the table `{}` known: {error}", spec.name))]
         })?;
-        let keys = keys::resolve(spec, &self.slots)?;
+        let keys = keys::resolve(spec, &schema, &self.planned.slots)?;
         Ok(Some(PreparedStep::Table { table, slot, keys }))
+    }
+
+    /// The columns of a state table; those of the key that have no type yet have the type of what they match.
+    fn with_key_types(&self, spec: &TableSpec, state: &StateColumns) -> SchemaRef {
+        let matched = |column: &str| {
+            let place = spec.key.iter().position(|key| key == column)?;
+            let place = spec.matches.first()?.get(place)?;
+            let field =
+                self.planned.slots.get(&place.relation)?.schema().field_with_name(&place.column).ok()?;
+            ColumnType::given_back(field.data_type()).ok()
+        };
+        let fields = state.schema.fields().iter().map(|field| match field.data_type() {
+            DataType::Null => Field::new(field.name(), matched(field.name()).unwrap_or(DataType::Null), true),
+            _ => Field::clone(field),
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     async fn view_step(&mut self, name: &str) -> Result<Option<PreparedStep>, Vec<SqlError>> {
         let Some(file) = self.files.get(name) else { return Ok(None) };
-        if file.reads.iter().any(|reference| !self.slots.contains_key(&reference.relation)) {
+        if file.reads.iter().any(|reference| !self.planned.slots.contains_key(&reference.relation)) {
             return Ok(None);
         }
-        let view = View::plan(self.state, file).await?;
+        let view = View::plan(&self.planned.state, file).await?;
         let slot = self.add_slot(name, view.schema(), BATCH_ROWS_EXPECTED).map_err(|error| {
             vec![SqlError::wrong(file.start(), format!("cannot make the view known to others: {error}"))]
         })?;
@@ -338,8 +424,8 @@ impl Planning<'_> {
         rows_expected: usize,
     ) -> datafusion::error::Result<Slot> {
         let slot = Slot::new(name, schema, rows_expected);
-        session::register(self.state, name, Arc::new(slot.clone()))?;
-        self.slots.insert(name.to_owned(), slot.clone());
+        session::register(&self.planned.state, name, Arc::new(slot.clone()))?;
+        self.planned.slots.insert(name.to_owned(), slot.clone());
         Ok(slot)
     }
 }

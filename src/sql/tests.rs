@@ -72,6 +72,7 @@ fn accounts_spec() -> TableSpec {
         schema: accounts_schema(),
         key: vec!["customer_id".to_owned()],
         matches: vec![vec![place("batch", "customer")]],
+        state: None,
         place: "config.yaml:9".to_owned(),
     }
 }
@@ -189,6 +190,7 @@ async fn keys_come_from_the_batch_a_view_or_another_table() {
         schema: Arc::clone(&branches),
         key: vec!["id".to_owned()],
         matches: vec![vec![place("accounts", "branch")], vec![place("codes", "code")]],
+        state: None,
         place: "config.yaml:12".to_owned(),
     };
     let texts = [

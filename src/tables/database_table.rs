@@ -9,7 +9,6 @@ use arrow::datatypes::SchemaRef;
 use super::error::TableError;
 use super::held::{HeldFault, HeldRows};
 use super::key::KeyForm;
-use crate::batch::Fault;
 use crate::config::TableOrigin;
 use crate::database::{DatabaseError, Origin, Reader, Relation};
 
@@ -117,7 +116,7 @@ impl DatabaseTable {
             Rows::ByKey(held) => held,
         };
         let arrow = |error: arrow::error::ArrowError| TableError::other(&self.name, error.to_string());
-        if let Some(missing) = held.missing(keys, now).map_err(arrow)? {
+        if let Some(missing) = held.missing(keys, now, &|_| false).map_err(arrow)? {
             let fetched = reader.fetch_by_keys(&self.relation, &self.key, &missing).await;
             let fetched = fetched.map_err(|error| database_error(&self.name, error))?;
             held.hold(&missing, &[fetched], now).map_err(|fault| match fault {
@@ -128,18 +127,10 @@ impl DatabaseTable {
                     TableError::other(&self.name, message)
                         .with_hint("name more columns as its key, or group the rows in a `query:`")
                 }
-                HeldFault::TooMuch(bytes) => too_much(&self.name, bytes),
+                HeldFault::TooMuch(bytes) => TableError::too_much(&self.name, bytes),
             })?;
         }
         Ok(vec![held.gather(keys).map_err(arrow)?])
-    }
-}
-
-fn too_much(name: &str, bytes: usize) -> TableError {
-    let message = format!("the keys of one batch need {bytes} bytes, more than `memory_max` leaves for them");
-    TableError {
-        fault: Fault::Data,
-        ..TableError::other(name, message).with_hint("a smaller `batch_rows_max` needs less")
     }
 }
 

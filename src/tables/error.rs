@@ -1,18 +1,26 @@
-//! What can be wrong with a reference table, and whose fault it is.
+//! What can be wrong with a reference or state table, and whose fault it is.
 
 use std::fmt;
 
 use crate::batch::Fault;
 
-/// A fault of one reference table.
+/// A fault of one table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct TableError {
     pub(super) table: String,
+    pub(super) kind: TableKind,
     pub(super) fault: Fault,
     /// The file and the line in it, where the table comes from a file.
     pub(super) place: Option<String>,
     pub(super) message: String,
     pub(super) hint: Option<String>,
+}
+
+/// What kind of table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableKind {
+    Reference,
+    State,
 }
 
 impl TableError {
@@ -27,9 +35,32 @@ impl TableError {
         &self.table
     }
 
+    /// What was found, without the table's name and the hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn other(table: &str, message: impl Into<String>) -> Self {
-        let table = table.to_owned();
-        Self { table, fault: Fault::Other, place: None, message: message.into(), hint: None }
+        let (table, kind) = (table.to_owned(), TableKind::Reference);
+        Self { table, kind, fault: Fault::Other, place: None, message: message.into(), hint: None }
+    }
+
+    /// As [`TableError::other`], of a state table.
+    pub(super) fn state(table: &str, message: impl Into<String>) -> Self {
+        Self { kind: TableKind::State, ..Self::other(table, message) }
+    }
+
+    /// The keys of one batch need so many bytes, more than there is room for; those of a part may fit.
+    pub(super) fn too_much(table: &str, bytes: usize) -> Self {
+        let message =
+            format!("the keys of one batch need {bytes} bytes, more than `memory_max` leaves for them");
+        Self { fault: Fault::Data, ..Self::other(table, message) }
+            .with_hint("a smaller `batch_rows_max` needs less")
+    }
+
+    /// As [`TableError::too_much`], of a state table.
+    pub(super) fn too_much_state(table: &str, bytes: usize) -> Self {
+        Self { kind: TableKind::State, ..Self::too_much(table, bytes) }
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -43,7 +74,11 @@ impl fmt::Display for TableError {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        write!(f, "error: reference table `{}`: {}", self.table, self.message)?;
+        let kind = match self.kind {
+            TableKind::Reference => "reference table",
+            TableKind::State => "state table",
+        };
+        write!(f, "error: {kind} `{}`: {}", self.table, self.message)?;
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;
         }

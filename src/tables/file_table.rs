@@ -17,7 +17,6 @@ use super::error::TableError;
 use super::file::{FileFault, Stamp, TableFile};
 use super::index::{Duplicate, IndexFault, KeyIndex};
 use super::key::KeyForm;
-use crate::batch::Fault;
 
 /// The rows of a file, and when it was last looked at.
 #[derive(Debug)]
@@ -220,11 +219,5 @@ fn load(
 fn error(table: &str, file: &TableFile, fault: FileFault) -> TableError {
     let path = file.path.display();
     let place = fault.line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
-    TableError {
-        table: table.to_owned(),
-        fault: Fault::Other,
-        place: Some(place),
-        message: fault.message,
-        hint: fault.hint,
-    }
+    TableError { place: Some(place), hint: fault.hint, ..TableError::other(table, fault.message) }
 }

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::{HashMap, HashSet};
 
 use super::key::KeyForm;
 
 /// What a held key costs besides its bytes and those of its row: map entry, place in the order, allocations.
 const ENTRY_BYTES: usize = 160;
+
+/// Stands for a use by no batch: the first batch is number 1.
+const NO_BATCH: u64 = 0;
 
 /// Held rows, and keys that are known to be absent.
 #[derive(Debug)]
@@ -97,11 +100,12 @@ impl HeldRows {
     }
 
     /// The keys among `keys` that have to be fetched, each once, as columns of the key's types; `None` where all
-    /// are held. The others count as used by this batch.
+    /// are held. The others count as used by this batch. Keys for which `is_known` is true are not asked for.
     pub(super) fn missing(
         &mut self,
         keys: &[RecordBatch],
         now: Instant,
+        is_known: &dyn Fn(&[u8]) -> bool,
     ) -> Result<Option<RecordBatch>, ArrowError> {
         let mut missing: HashSet<Box<[u8]>> = HashSet::new();
         let mut in_order: Vec<Box<[u8]>> = Vec::new();
@@ -115,7 +119,7 @@ impl HeldRows {
                         continue;
                     }
                 }
-                if missing.insert(key.into()) {
+                if !is_known(key) && missing.insert(key.into()) {
                     in_order.push(key.into());
                 }
             }
@@ -155,9 +159,7 @@ impl HeldRows {
         let bytes = self.bytes;
         if bytes > self.bytes_max {
             // What a part of the batch needs will be fetched again.
-            self.held.clear();
-            self.order.clear();
-            self.bytes = 0;
+            self.clear();
             return Err(HeldFault::TooMuch(bytes));
         }
         Ok(())
@@ -177,15 +179,50 @@ impl HeldRows {
                 }
             }
         }
+        self.decode(rows)
+    }
+
+    /// The row of a key; `None` where there is none, or nothing is held of it.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.held.get(key).and_then(|held| held.row.as_deref())
+    }
+
+    /// Holds what was written.
+    pub(super) fn put(&mut self, key: &[u8], row: Option<Box<[u8]>>) {
+        self.insert_for(key, row, Instant::now(), NO_BATCH);
+        self.drop_oldest();
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        self.held.clear();
+        self.order.clear();
+        self.bytes = 0;
+    }
+
+    /// Rows as they are held.
+    pub(super) fn encode(&self, rows: &RecordBatch) -> Result<Rows, ArrowError> {
+        self.rows.convert_columns(rows.columns())
+    }
+
+    /// Rows as they were before [`HeldRows::encode`].
+    pub(super) fn decode<'a>(
+        &self,
+        rows: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<RecordBatch, ArrowError> {
         let parser = self.rows.parser();
-        let columns = self.rows.convert_rows(rows.iter().map(|row| parser.parse(row)))?;
+        let columns = self.rows.convert_rows(rows.into_iter().map(|row| parser.parse(row)))?;
         RecordBatch::try_new(self.schema.clone(), columns)
     }
 
     fn insert(&mut self, key: &[u8], row: Option<Box<[u8]>>, now: Instant) {
+        self.insert_for(key, row, now, self.batch);
+    }
+
+    fn insert_for(&mut self, key: &[u8], row: Option<Box<[u8]>>, now: Instant, batch: u64) {
         self.fetches += 1;
         let added = entry_bytes(key, row.as_deref());
-        let held = Held { row, fetched_at: now, fetch: self.fetches, batch: self.batch };
+        let held = Held { row, fetched_at: now, fetch: self.fetches, batch };
         if let Some(before) = self.held.insert(key.into(), held) {
             self.bytes -= entry_bytes(key, before.row.as_deref());
         }
@@ -264,15 +301,18 @@ mod tests {
         let start = Instant::now();
         held.begin_batch();
         let wanted = keys(&[Some(2), None, Some(1), Some(2), Some(9)]);
-        let missing = held.missing(&wanted, start).unwrap().unwrap();
+        let missing = held.missing(&wanted, start, &|_| false).unwrap().unwrap();
         assert_eq!(ids(&missing), [2, 1, 9]);
         held.hold(&missing, &[rows(&[(1, "Ana"), (2, "Eva"), (77, "not asked for")])], start).unwrap();
         assert_eq!(held.gather(&wanted).unwrap(), rows(&[(2, "Eva"), (1, "Ana")]));
-        assert!(held.missing(&wanted, start).unwrap().is_none());
+        assert!(held.missing(&wanted, start, &|_| false).unwrap().is_none());
 
         held.begin_batch();
         let later = start + Duration::from_secs(59);
-        assert_eq!(ids(&held.missing(&keys(&[Some(9), Some(77)]), later).unwrap().unwrap()), [77]);
+        assert_eq!(
+            ids(&held.missing(&keys(&[Some(9), Some(77)]), later, &|_| false).unwrap().unwrap()),
+            [77]
+        );
     }
 
     #[test]
@@ -280,12 +320,15 @@ mod tests {
         let mut held = held(1 << 20);
         let start = Instant::now();
         held.begin_batch();
-        let missing = held.missing(&keys(&[Some(1), Some(2)]), start).unwrap().unwrap();
+        let missing = held.missing(&keys(&[Some(1), Some(2)]), start, &|_| false).unwrap().unwrap();
         held.hold(&missing, &[rows(&[(1, "old"), (2, "old")])], start).unwrap();
         let later = start + Duration::from_secs(61);
-        assert!(held.missing(&keys(&[Some(1)]), later).unwrap().is_none(), "the batch has used it");
+        assert!(
+            held.missing(&keys(&[Some(1)]), later, &|_| false).unwrap().is_none(),
+            "the batch has used it"
+        );
         held.begin_batch();
-        let missing = held.missing(&keys(&[Some(1)]), later).unwrap().unwrap();
+        let missing = held.missing(&keys(&[Some(1)]), later, &|_| false).unwrap().unwrap();
         held.hold(&missing, &[rows(&[(1, "new")])], later).unwrap();
         assert_eq!(held.gather(&keys(&[Some(1)])).unwrap(), rows(&[(1, "new")]));
     }
@@ -298,7 +341,7 @@ mod tests {
         for batch in 0..10 {
             held.begin_batch();
             let wanted = keys(&[Some(0), Some(1 + 2 * batch), Some(2 + 2 * batch)]);
-            if let Some(missing) = held.missing(&wanted, now).unwrap() {
+            if let Some(missing) = held.missing(&wanted, now, &|_| false).unwrap() {
                 let fetched: Vec<(i64, &str)> = ids(&missing).iter().map(|id| (*id, "Ana")).collect();
                 held.hold(&missing, &[rows(&fetched)], now).unwrap();
             }
@@ -309,7 +352,7 @@ mod tests {
         }
         held.begin_batch();
         let wanted = keys(&[Some(100), Some(101), Some(102), Some(103), Some(104), Some(105)]);
-        let missing = held.missing(&wanted, now).unwrap().unwrap();
+        let missing = held.missing(&wanted, now, &|_| false).unwrap().unwrap();
         let fetched: Vec<(i64, &str)> = ids(&missing).iter().map(|id| (*id, "Ana")).collect();
         assert!(matches!(held.hold(&missing, &[rows(&fetched)], now), Err(HeldFault::TooMuch(_))));
     }
@@ -318,7 +361,7 @@ mod tests {
     fn two_rows_of_one_key_are_a_fault() {
         let mut held = held(1 << 20);
         held.begin_batch();
-        let missing = held.missing(&keys(&[Some(1)]), Instant::now()).unwrap().unwrap();
+        let missing = held.missing(&keys(&[Some(1)]), Instant::now(), &|_| false).unwrap().unwrap();
         let twice = rows(&[(1, "Ana"), (1, "Eva")]);
         assert!(
             matches!(held.hold(&missing, &[twice], Instant::now()), Err(HeldFault::Duplicate(key)) if key == "1")

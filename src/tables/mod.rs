@@ -1,4 +1,7 @@
-//! Reference tables: rows the job reads and does not write, from files and from the database. Of a table with a
+//! The tables that SQL joins a batch with: reference tables, which the job reads, and state tables, which it reads and
+//! writes ([`StateTables`]).
+//!
+//! Reference tables come from files and from the database. Of a table with a
 //! key, a batch gets just the rows whose key occurs in it, so a trigger costs by its batch and never by the
 //! size of the table.
 //!
@@ -12,6 +15,7 @@ mod file_table;
 mod held;
 mod index;
 mod key;
+mod state;
 mod text;
 
 #[cfg(test)]
@@ -30,6 +34,7 @@ use crate::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use crate::database::{Address, Reader};
 
 pub use error::TableError;
+pub use state::{Staged, StateTableSpec, StateTables};
 
 /// The least that is kept for rows of a keyed table of the database, in bytes.
 const HELD_BYTES_MIN: usize = 1 << 20;

@@ -17,8 +17,10 @@ const FILES: &[(&str, &str)] = shipped![
     "schemas/customer.avsc",
     "data/accounts.csv",
     "sql/enriched_movements.sql",
+    "sql/account_history.sql",
     "sql/assessed_movements.sql",
     "sql/classified_movements.sql",
+    "sql/next_account_state.sql",
     "sql/reactions.sql",
 ];
 

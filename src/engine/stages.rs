@@ -1,0 +1,115 @@
+//! The stages between polling and writing: decode, look up, run the views, stage the new state.
+
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+
+use super::error::EngineError;
+use super::retry::persist;
+use super::stop::Stop;
+use super::work::{Facts, Work};
+use super::writer::Writer;
+use crate::batch::{Commit, DeadLetter, ViewResults};
+use crate::decode::Decoder;
+use crate::sql::{Pipeline, Step};
+use crate::tables::{ReferenceTables, StateTables};
+
+/// What computes a commit from messages.
+pub(super) struct Stages {
+    pub decoder: Decoder,
+    pub tables: ReferenceTables,
+    pub states: StateTables,
+    pub pipeline: Pipeline,
+    pub stop: Stop,
+}
+
+impl Stages {
+    /// Decodes the messages, runs the views over them, and stages their new state above what is staged.
+    ///
+    /// `locked`: the writer whose transaction is open; state is read in it, with the rows locked.
+    ///
+    /// # Errors
+    /// The stages'. Nothing is staged then.
+    pub async fn compute(
+        &mut self,
+        work: &Work,
+        locked: Option<&mut Writer>,
+    ) -> Result<(Commit, Facts), EngineError> {
+        let advances = work.polled.advances.clone();
+        if let Some(reason) = &work.condemned {
+            let dead_letters = work.polled.messages.iter().map(|message| {
+                DeadLetter::new(message, reason.stage, reason.place.clone(), reason.text.clone())
+            });
+            let commit = Commit { advances, dead_letters: dead_letters.collect(), ..Commit::default() };
+            self.states.stage_nothing();
+            let facts = Facts { outputs: vec![0; self.pipeline.outputs().len()], ..Facts::of(&commit) };
+            return Ok((commit, facts));
+        }
+        let started = Instant::now();
+        let decoded = self.decoder.decode(&work.polled.messages)?;
+        let decode = started.elapsed();
+        let started = Instant::now();
+        let results = self.run_views(decoded.batch, work.is_again, locked).await?;
+        let staged = self.states.stage(&results.states, work.message_time_ms())?;
+        let (outputs, states, dead_letters) = (results.outputs, staged.changes, decoded.dead_letters);
+        let commit = Commit { advances, outputs, states, dead_letters };
+        let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());
+        let facts = Facts { views, null_keys, decode, sql, ..Facts::of(&commit) };
+        Ok((commit, facts))
+    }
+
+    async fn run_views(
+        &mut self,
+        batch: RecordBatch,
+        is_again: bool,
+        mut locked: Option<&mut Writer>,
+    ) -> Result<ViewResults, EngineError> {
+        if !is_again {
+            let Self { tables, stop, .. } = self;
+            persist("reference table", stop, async || tables.begin_batch().await).await?;
+        }
+        self.states.begin_batch();
+        self.pipeline.start(batch);
+        let references = self.tables.specs().len();
+        loop {
+            match self.pipeline.next().await? {
+                Step::Table { table, keys } => {
+                    let rows = match table.checked_sub(references) {
+                        None => self.reference_rows(table, &keys).await?,
+                        Some(state) => self.state_rows(state, &keys, locked.as_deref_mut()).await?,
+                    };
+                    self.pipeline.provide(table, rows);
+                }
+                Step::Done(results) => return Ok(results),
+            }
+        }
+    }
+
+    /// The rows of a reference table for these keys; waits for its database where that is away.
+    async fn reference_rows(
+        &mut self,
+        table: usize,
+        keys: &[RecordBatch],
+    ) -> Result<Vec<RecordBatch>, EngineError> {
+        let Self { tables, stop, .. } = self;
+        persist("reference table", stop, async || tables.gather(table, keys).await).await
+    }
+
+    /// The rows of a state table for these keys, as the batch before leaves them.
+    async fn state_rows(
+        &mut self,
+        table: usize,
+        keys: &[RecordBatch],
+        locked: Option<&mut Writer>,
+    ) -> Result<Vec<RecordBatch>, EngineError> {
+        let Self { states, stop, .. } = self;
+        if let Some(missing) = states.missing(table, keys)? {
+            let fetched = match locked {
+                Some(writer) => writer.locked_rows(table, &missing).await?,
+                None => persist("state table", stop, async || states.fetch(table, &missing).await).await?,
+            };
+            states.hold(table, &missing, &fetched)?;
+        }
+        Ok(vec![states.rows(table, keys)?])
+    }
+}

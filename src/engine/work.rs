@@ -1,0 +1,108 @@
+//! What travels through the loop: messages on their way to a commit, and what is known of them.
+
+use std::time::{Duration, SystemTime};
+
+use arrow::array::RecordBatch;
+use tokio::time::Instant;
+
+use super::error::EngineError;
+use crate::batch::{Commit, Fault, Polled, Stage, ViewTiming};
+use crate::sink::SinkError;
+
+/// Messages on their way to a commit.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub polled: Polled,
+    /// Why the one message of it cannot be processed: it becomes a dead letter.
+    pub condemned: Option<Reason>,
+    /// Whether it, or what it is a part of, was computed before: it sees the reference tables that were seen then.
+    pub is_again: bool,
+    /// How often in a row another instance wrote the state it was computed from.
+    pub conflicts: u32,
+    pub taken_at: Instant,
+    pub started_at: SystemTime,
+    pub poll: Duration,
+    pub interval: Duration,
+}
+
+/// Why messages cannot be processed.
+#[derive(Clone, Debug)]
+pub(super) struct Reason {
+    pub stage: Stage,
+    /// A file, a table, or `table.column`.
+    pub place: String,
+    pub text: String,
+}
+
+/// What is known of a batch before it is committed.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub outputs: Vec<usize>,
+    pub dead_letters: usize,
+    /// Rows of state views that had no key.
+    pub null_keys: usize,
+    pub views: Vec<ViewTiming>,
+    pub decode: Duration,
+    pub sql: Duration,
+}
+
+impl Work {
+    /// The time of the newest message, milliseconds since the epoch.
+    pub fn message_time_ms(&self) -> Option<i64> {
+        self.polled.advances.iter().filter_map(|advance| advance.message_time_ms).max()
+    }
+
+    /// The same work, to be done again.
+    pub fn again(self) -> Self {
+        Self { is_again: true, ..self }
+    }
+
+    /// Finds the messages that a fault of data is about: halves, or a dead letter where one message is left.
+    pub fn narrow(self, reason: Reason) -> Vec<Self> {
+        let work = Self { is_again: true, conflicts: 0, ..self };
+        if work.polled.messages.len() > 1 {
+            tracing::debug!("{} messages in two parts: {}", work.polled.messages.len(), reason.text);
+            let (first, second) = work.polled.halves();
+            let part = |polled| Self { polled, ..work.clone() };
+            return vec![part(first), part(second)];
+        }
+        vec![Self { condemned: Some(reason), ..work }]
+    }
+}
+
+impl Reason {
+    /// The fault of data that an error is; `None` where it is none.
+    pub fn of(error: &EngineError) -> Option<Self> {
+        match error {
+            EngineError::Sql(error) if error.fault() == Fault::Data => {
+                let (place, text) = (error.file().to_owned(), error.message().to_owned());
+                Some(Self { stage: Stage::Sql, place, text })
+            }
+            EngineError::Tables(error) if error.fault() == Fault::Data => {
+                let (place, text) = (error.table().to_owned(), error.message().to_owned());
+                Some(Self { stage: Stage::Sql, place, text })
+            }
+            EngineError::Sink(error) if error.fault() == Fault::Data => Some(Self::refused(error)),
+            _ => None,
+        }
+    }
+
+    /// What the sink cannot write.
+    pub fn refused(error: &SinkError) -> Self {
+        Self { stage: Stage::Write, place: error.place(), text: error.reason() }
+    }
+}
+
+impl Facts {
+    pub fn of(commit: &Commit) -> Self {
+        let rows = |batches: &Vec<RecordBatch>| batches.iter().map(RecordBatch::num_rows).sum();
+        Self {
+            outputs: commit.outputs.iter().map(rows).collect(),
+            dead_letters: commit.dead_letters.len(),
+            null_keys: 0,
+            views: Vec::new(),
+            decode: Duration::ZERO,
+            sql: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The columns of state tables. A state table has the columns that its view computes, and the view reads the table:
+//! their types are found by planning again and again, from columns of no type, until nothing changes.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::error::{Place, SqlError};
+use super::names;
+use super::view_files::ViewFiles;
+use super::{TableSpec, columns};
+use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, VERSION_COLUMN};
+use crate::database::ColumnType;
+
+/// Names of columns that the program writes itself.
+const OWN_COLUMNS: [&str; 4] =
+    [VERSION_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS[0], PARTITION_COLUMNS[1]];
+
+/// How often views are planned at most: a type that still changes then never settles.
+pub(super) const ROUNDS_MAX: usize = 50;
+
+/// The columns of one state table, as far as they are known.
+#[derive(Clone, Debug)]
+pub(super) struct StateColumns {
+    /// The table's place among the tables.
+    pub(super) table: usize,
+    view: String,
+    /// In the order of the view's SELECT list, without `_delete`. `Null` is the type of a column of which nothing is
+    /// known yet.
+    pub(super) schema: SchemaRef,
+    places: Vec<Place>,
+    /// Whether the view says which rows to delete.
+    pub(super) deletes: bool,
+}
+
+impl StateColumns {
+    /// The names of the columns, from the SELECT list of the view.
+    ///
+    /// # Errors
+    /// A list that does not say its names, lacks a column of the key, or uses a name of the program's own.
+    pub(super) fn named(files: &ViewFiles, tables: &[TableSpec]) -> Result<Vec<Self>, Vec<SqlError>> {
+        let (mut all, mut errors) = (Vec::new(), Vec::new());
+        for (table, spec) in tables.iter().enumerate() {
+            let Some(file) = spec.state.as_ref().and_then(|state| files.get(&state.view)) else { continue };
+            match columns::written(file) {
+                Ok(written) => {
+                    errors.extend(name_errors(spec, &file.name, &written));
+                    all.push(Self::of_names(table, &file.name, written));
+                }
+                Err(faults) => errors.extend(faults),
+            }
+        }
+        if errors.is_empty() { Ok(all) } else { Err(errors) }
+    }
+
+    fn of_names(table: usize, view: &str, written: Vec<(String, Place)>) -> Self {
+        let deletes = written.iter().any(|(name, _)| name == DELETE_COLUMN);
+        let (fields, places): (Vec<Field>, Vec<Place>) = written
+            .into_iter()
+            .filter(|(name, _)| name != DELETE_COLUMN)
+            .map(|(name, place)| (Field::new(name, DataType::Null, true), place))
+            .unzip();
+        Self { table, view: view.to_owned(), schema: Arc::new(Schema::new(fields)), places, deletes }
+    }
+
+    /// The columns with the types that the view's rows have in the database; true where that is something new.
+    ///
+    /// # Errors
+    /// Types that no column gives back as they were.
+    pub(super) fn settle(&mut self, view_schema: &SchemaRef) -> Result<bool, Vec<SqlError>> {
+        let (mut fields, mut errors) = (Vec::new(), Vec::new());
+        for (field, place) in self.schema.fields().iter().zip(&self.places) {
+            let computed =
+                view_schema.field_with_name(field.name()).map_or(&DataType::Null, Field::data_type);
+            match ColumnType::given_back(computed) {
+                Ok(stored) => fields.push(Field::new(field.name(), stored, true)),
+                Err(reason) => {
+                    let message = format!("`{}` cannot be kept as state: {reason}", field.name());
+                    errors.push(SqlError::wrong(place.clone(), message));
+                }
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let settled = Arc::new(Schema::new(fields));
+        let is_new = settled != self.schema;
+        self.schema = settled;
+        Ok(is_new)
+    }
+
+    /// What is wrong with the columns once nothing changes any more.
+    pub(super) fn untyped(&self) -> Vec<SqlError> {
+        let columns = self.schema.fields().iter().zip(&self.places);
+        let untyped = columns.filter(|(field, _)| field.data_type().is_null());
+        untyped
+            .map(|(field, place)| {
+                let name = field.name();
+                let message = format!(
+                    "the type of `{name}` cannot be known: it is computed from itself alone, or NULL"
+                );
+                SqlError::wrong(place.clone(), message)
+                    .with_hint(format!("say it: `CAST(... AS BIGINT) AS {name}`"))
+            })
+            .collect()
+    }
+
+    /// Columns whose type is still another one after [`ROUNDS_MAX`] rounds.
+    pub(super) fn unsettled(&self, file: &str) -> SqlError {
+        let place = Place { file: file.to_owned(), span: None };
+        let message =
+            format!("the types of the columns of `{}` never settle: each planning gives others", self.view);
+        SqlError::wrong(place, message).with_hint("CAST what is computed from the state to a fixed type")
+    }
+}
+
+fn name_errors(spec: &TableSpec, view: &str, written: &[(String, Place)]) -> Vec<SqlError> {
+    let mut errors = Vec::new();
+    for (name, place) in written.iter().filter(|(name, _)| OWN_COLUMNS.contains(&name.as_str())) {
+        let message = format!("`{name}` is a column that the program writes itself");
+        errors.push(SqlError::wrong(place.clone(), message).with_hint("give it another name with AS"));
+    }
+    for key in spec.key.iter().filter(|key| !written.iter().any(|(name, _)| name == *key)) {
+        let place = Place { file: spec.place.clone(), span: None };
+        let message = format!("the key of `{}` is `{key}`, which view `{view}` does not compute", spec.name);
+        let known = written.iter().map(|(name, _)| name.as_str());
+        errors.push(SqlError::wrong(place, message).with_hint_if_some(names::hint(key, known)));
+    }
+    errors
+}
