@@ -36,8 +36,8 @@ use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
 
 pub use error::EngineError;
-pub use plan::{Plan, PlanError};
 pub(crate) use plan::outputs;
+pub use plan::{Plan, PlanError};
 pub use report::{Durations, PartitionProgress, Report};
 pub use stop::{Stop, StopSender};
 
