@@ -7,12 +7,17 @@ use std::sync::Arc;
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Messages, MessagesBuilder, Polled, TopicPartition};
 
-/// Gives recorded messages in batches of at most `rows_max`, then says that it has caught up.
+/// Gives recorded messages in batches, then says that it has caught up.
 #[derive(Debug)]
 pub struct ReplaySource {
     messages: Messages,
-    rows_max: usize,
-    /// Where the next batch starts in `messages`.
+    /// Messages of each batch, at most; the last counts for all that follow.
+    sizes: Vec<usize>,
+    /// Batches that were given.
+    taken: usize,
+    /// Places in `messages`, in the order in which they arrive.
+    arrival: Vec<usize>,
+    /// Where the next batch starts in `arrival`.
     position: usize,
     slots: BTreeMap<TopicPartition, Slot>,
     is_assigned: bool,
@@ -26,11 +31,20 @@ struct Slot {
 }
 
 impl ReplaySource {
-    /// `messages` in topic, partition, offset order.
+    /// `messages` in topic, partition, offset order, which is the order they arrive in; at most `rows_max` a batch.
     pub fn new(messages: Messages, rows_max: usize) -> Self {
+        let arrival = (0..messages.len()).collect();
+        Self::arriving(messages, arrival, vec![rows_max])
+    }
+
+    /// Messages that arrive in an order of their own, cut into batches of these sizes (the last size counts for all
+    /// that follow). `arrival` holds each place in `messages` once, and those of one partition in their order.
+    pub fn arriving(messages: Messages, arrival: Vec<usize>, sizes: Vec<usize>) -> Self {
         Self {
             messages,
-            rows_max: rows_max.max(1),
+            sizes,
+            taken: 0,
+            arrival,
             position: 0,
             slots: BTreeMap::new(),
             is_assigned: false,
@@ -48,19 +62,25 @@ impl ReplaySource {
         bounds.into_iter().map(|(partition, (low, high))| Bounds { partition, low, high }).collect()
     }
 
-    fn slot(&self, index: usize) -> Option<&Slot> {
-        let message = self.messages.get(index);
+    fn slot(&self, position: usize) -> Option<&Slot> {
+        let message = self.messages.get(self.arrival[position]);
         let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
         self.slots.get(&partition)
     }
 
-    /// Whether the message at `index` stands before the claimed position, or in a partition nobody claimed.
-    fn is_behind(&self, index: usize) -> bool {
-        self.slot(index).is_none_or(|slot| self.messages.get(index).offset < slot.next)
+    /// Whether the message that arrives at `position` stands before the claimed one, or in a partition nobody claimed.
+    fn is_behind(&self, position: usize) -> bool {
+        let offset = self.messages.get(self.arrival[position]).offset;
+        self.slot(position).is_none_or(|slot| offset < slot.next)
+    }
+
+    fn rows_max(&self) -> usize {
+        let size = self.sizes.get(self.taken).or(self.sizes.last());
+        size.copied().unwrap_or(1).max(1)
     }
 
     fn skip_what_is_stored(&mut self) {
-        while self.position < self.messages.len() && self.is_behind(self.position) {
+        while self.position < self.arrival.len() && self.is_behind(self.position) {
             self.position += 1;
         }
     }
@@ -78,7 +98,7 @@ impl Source for ReplaySource {
             return Err(SourceError::Broken("the partitions were not claimed".into()));
         }
         self.skip_what_is_stored();
-        Ok(if self.position < self.messages.len() { Event::Ready } else { Event::CaughtUp })
+        Ok(if self.position < self.arrival.len() { Event::Ready } else { Event::CaughtUp })
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
@@ -100,8 +120,10 @@ impl Source for ReplaySource {
     fn take(&mut self) -> Polled {
         let mut builder = MessagesBuilder::default();
         let mut advances: BTreeMap<TopicPartition, Advance> = BTreeMap::new();
-        while self.position < self.messages.len() && builder.len() < self.rows_max {
-            let message = self.messages.get(self.position);
+        let rows_max = self.rows_max();
+        self.taken += 1;
+        while self.position < self.arrival.len() && builder.len() < rows_max {
+            let message = self.messages.get(self.arrival[self.position]);
             let is_behind = self.is_behind(self.position);
             self.position += 1;
             if is_behind {

@@ -1,0 +1,107 @@
+//! What tests over the engine share: a project in a folder of its own, run over a recording into SQLite.
+#![allow(dead_code)] // Why: each test file uses its part.
+
+use std::path::Path;
+use std::time::Duration;
+
+use realtime_processor::config::Config;
+use realtime_processor::database::{Connection, Origin, Purpose, Reader};
+use realtime_processor::decode::Decoder;
+use realtime_processor::engine::{Engine, EngineError, Options, Parts, Plan, PlanError, Report, Stop};
+use realtime_processor::sink::Sink;
+use realtime_processor::source::ReplaySource;
+
+/// A folder with a configuration, a schema and views, and a SQLite file for what comes out.
+pub struct Project {
+    pub folder: tempfile::TempDir,
+    pub config: Config,
+}
+
+impl Project {
+    /// `files` by their path in the folder; `config.yaml` gets the three keys and the database put before it.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            let is_config = path.ends_with("config.yaml");
+            let head = if is_config {
+                "kafka_server: nowhere:1\nkafka_topic: t\navro_schema: schema.avsc\ndatabase: sqlite://out.db\n"
+            } else {
+                ""
+            };
+            std::fs::write(path, format!("{head}{text}")).expect("written");
+        }
+        let config = Config::load(&folder.path().join("config.yaml")).expect("a valid configuration");
+        Self { folder, config }
+    }
+
+    /// The job of the repository, writing to SQLite.
+    pub fn shipped(database: &Path) -> Config {
+        let mut config = Config::load(Path::new("config.yaml")).expect("the configuration that ships");
+        config.database = realtime_processor::database::Address::Sqlite { path: database.to_owned() };
+        config
+    }
+
+    pub async fn run(&self, source: ReplaySource) -> Result<Vec<Report>, EngineError> {
+        run(&self.config, source).await
+    }
+
+    /// The rows of a query as CSV.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        rows(&self.config, sql).await
+    }
+
+    /// Runs statements in the database.
+    pub async fn execute(&self, statements: &[&str]) {
+        let write = Purpose::Write { create: true };
+        let mut database = Connection::open(&self.config.database, write).await.expect("a database");
+        for statement in statements {
+            database.run(statement).await.expect("a statement");
+        }
+    }
+
+    pub fn schema(&self) -> std::path::PathBuf {
+        self.folder.path().join("schema.avsc")
+    }
+
+    /// What is wrong with the views or tables.
+    pub async fn plan_error(&self) -> PlanError {
+        let decoder = Decoder::new(&self.config.avro).expect("a schema");
+        Plan::prepare(&self.config, &decoder).await.map(|_| ()).expect_err("something is wrong")
+    }
+}
+
+/// A job over a recording, ready to run.
+pub async fn engine(config: &Config, source: ReplaySource) -> Engine<ReplaySource> {
+    let decoder = Decoder::new(&config.avro).expect("a schema");
+    let Plan { tables, states, pipeline, targets } = Plan::prepare(config, &decoder).await.expect("plans");
+    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
+    let options = Options {
+        trigger_interval: Duration::ZERO,
+        starting_offsets: config.kafka.starting_offsets,
+        lost_data: config.kafka.lost_data,
+        until_caught_up: true,
+    };
+    let (_, stop) = Stop::new();
+    Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop)
+}
+
+/// Runs a job over a recording to its end.
+pub async fn run(config: &Config, source: ReplaySource) -> Result<Vec<Report>, EngineError> {
+    let mut reports = Vec::new();
+    engine(config, source).await.run(&mut |report| reports.push(report.clone())).await?;
+    Ok(reports)
+}
+
+/// The rows of a query as CSV.
+pub async fn rows(config: &Config, sql: &str) -> Vec<String> {
+    let mut reader = Reader::new(config.database.clone());
+    let relation = reader.open(Origin::Query(sql)).await.expect("a query");
+    let mut out = arrow::csv::WriterBuilder::new().with_header(false).build(Vec::new());
+    for batch in reader.fetch_all(&relation, 1 << 28).await.expect("rows") {
+        out.write(&batch).expect("CSV");
+    }
+    let text = String::from_utf8(out.into_inner()).expect("UTF-8");
+    text.lines().map(str::to_owned).collect()
+}
