@@ -199,6 +199,15 @@ impl Messages {
         }
     }
 
+    /// How many are of this partition.
+    pub fn count_of(&self, partition: &TopicPartition) -> usize {
+        let of = |record: &Record| (&self.store.topics[usize::from(record.topic)], record.partition);
+        let wanted = (&partition.topic, partition.partition);
+        let records = &self.store.records[self.range.clone()];
+        let start = records.partition_point(|record| of(record) < wanted);
+        records[start..].partition_point(|record| of(record) == wanted)
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -214,6 +223,14 @@ impl Messages {
     }
 }
 
+/// How many of the recent messages of a partition became dead letters. It stands beside the stored offset, so that
+/// a restart goes on counting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub messages: i64,
+    pub dead_letters: i64,
+}
+
 /// A partition that this instance owns in the database: what a claim gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -222,6 +239,9 @@ pub struct Claim {
     pub epoch: i64,
     /// The offset of the message to read next.
     pub next_offset: i64,
+    /// Time of the last message that was processed, milliseconds since the epoch.
+    pub message_time_ms: Option<i64>,
+    pub tally: Tally,
 }
 
 /// How far one batch moves one partition.
@@ -390,6 +410,8 @@ pub const DELETE_COLUMN: &str = "_delete";
 pub struct Commit {
     /// In topic, partition order.
     pub advances: Vec<Advance>,
+    /// One for each of `advances`, as it is with this batch; none at all leaves what is stored.
+    pub tallies: Vec<Tally>,
     /// The rows of each output, in the order the outputs are configured in.
     pub outputs: Vec<Vec<RecordBatch>>,
     /// For each state table, in the order they are configured in; none at all where no message was computed.

@@ -82,6 +82,7 @@ pub struct Config {
     /// The folder of the views.
     pub sql: PathBuf,
     pub trigger: TriggerConfig,
+    pub dead_letters: DeadLettersConfig,
     /// Bytes: covers librdkafka's queue, the batches in flight, held keys and the SQL memory pool.
     pub memory_max: usize,
     /// In the order of the file. An absent key stands for the shipped `accounts`.
@@ -153,6 +154,15 @@ pub struct TriggerConfig {
     pub interval: Duration,
     pub rows_max: usize,
     pub bytes_max: usize,
+}
+
+/// How many messages may become dead letters before the job stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeadLettersConfig {
+    /// From 0 to 1; 1 never stops the job.
+    pub ratio_max: f64,
+    /// The last so many messages count.
+    pub window: usize,
 }
 
 /// Rows the job reads and does not write.
@@ -237,8 +247,7 @@ const MEMORY_LEAST: usize = 32 * MIB;
 const JOB_LENGTH_MAX: usize = 190;
 
 /// Keys that later versions know.
-const LATER_KEYS: &[&str] =
-    &["bulk_load", "dead_letters_max_ratio", "dead_letters_window", "reload", "write_connections"];
+const LATER_KEYS: &[&str] = &["bulk_load", "reload", "write_connections"];
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -327,6 +336,10 @@ fn read_config(
         rows_max: section.count("batch_rows_max", 100_000, BATCH_ROWS_LIMIT),
         bytes_max: section.size("batch_bytes_max", 64 * MIB, 1),
     };
+    let dead_letters = DeadLettersConfig {
+        ratio_max: section.ratio("dead_letters_max_ratio", 0.1),
+        window: section.count("dead_letters_window", 10_000, BATCH_ROWS_LIMIT),
+    };
     let memory_max = section.size("memory_max", 256 * MIB, MEMORY_LEAST);
     let reference_tables = match section.node("reference_tables") {
         Some(node) => read_reference_tables(node, base, faults),
@@ -347,6 +360,7 @@ fn read_config(
         create_tables,
         sql,
         trigger,
+        dead_letters,
         memory_max,
         reference_tables,
         state_tables,

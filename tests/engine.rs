@@ -49,12 +49,7 @@ impl Project {
             Plan::prepare(config, &decoder).await.expect("plans");
         let sink =
             Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-        let options = Options {
-            trigger_interval: Duration::ZERO,
-            starting_offsets: config.kafka.starting_offsets,
-            lost_data: config.kafka.lost_data,
-            until_caught_up: true,
-        };
+        let options = Options::of(config, true);
         let (_, stop) = Stop::new();
         let source = ReplaySource::new(messages, rows_max);
         Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop)
@@ -302,4 +297,48 @@ fn halves_move_every_partition_exactly_once() {
     assert_eq!(first.advances, [advance(0, 4, 8), advance(1, 7, 8)]);
     assert_eq!(second.advances, [advance(1, 8, 25), advance(2, 0, 2), advance(3, 1, 2)]);
     assert_eq!((first.messages.len(), second.messages.len()), (2, 3));
+}
+
+#[tokio::test]
+async fn too_many_dead_letters_stop_the_job_and_a_restart_stops_at_the_same_place() {
+    let project = Project::new(VIEW);
+    // Three of ten cannot be decoded: of the first partition, which comes first, two of five.
+    let all = messages(&project.schema(), 5_000, |id| if id % 10 < 3 { Kind::Broken } else { Kind::Good });
+    let error = project.run(all.clone(), 100).await.expect_err("too many");
+    let text = error.to_string();
+    assert!(matches!(error, EngineError::TooManyDeadLetters(_)), "{text}");
+    assert!(text.contains("400 of the last 1000 messages (40.0 %) became dead letters"), "{text}");
+    assert!(text.contains("times, for example decode: "), "{text}");
+    let (offsets, dead) = (project.offsets().await, project.dead().await);
+    // The batch that went over, the tenth, is not committed.
+    assert_eq!((offsets.join(";"), dead.len()), ("0,910;1,10".to_owned(), 360));
+
+    for _ in 0..3 {
+        let error = project.run(all.clone(), 7).await.expect_err("again");
+        assert!(matches!(error, EngineError::TooManyDeadLetters(_)), "{error}");
+        assert_eq!(project.offsets().await, offsets);
+        assert_eq!(project.dead().await.len(), dead.len());
+    }
+}
+
+#[tokio::test]
+async fn with_the_ratio_at_one_nothing_stops_the_job() {
+    let mut project = Project::new(VIEW);
+    project.config.dead_letters.ratio_max = 1.0;
+    let all = messages(&project.schema(), 2_000, |id| if id % 10 < 9 { Kind::Broken } else { Kind::Good });
+    project.run(all, 100).await.expect("done");
+    assert_eq!(project.dead().await.len(), 1_800);
+    assert_eq!(project.ids().await.len(), 200);
+}
+
+#[tokio::test]
+async fn sql_that_fails_on_most_messages_stops_the_job_too() {
+    let project = Project::new(VIEW);
+    let all = messages(&project.schema(), 4_000, |id| if id % 2 == 0 { Kind::Zero } else { Kind::Good });
+    let error = project.run(all.clone(), 500).await.expect_err("too many");
+    assert!(error.to_string().contains("divide by zero"), "{error}");
+    let offsets = project.offsets().await;
+    let again = project.run(all, 500).await.expect_err("again");
+    assert!(matches!(again, EngineError::TooManyDeadLetters(_)), "{again}");
+    assert_eq!(project.offsets().await, offsets);
 }

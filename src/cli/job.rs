@@ -44,12 +44,7 @@ pub(super) async fn open(
     let source = source
         .map_err(|error| Failure::failed(error.to_string()))?
         .map_err(|error| Failure::failed(error.to_string()))?;
-    let options = Options {
-        trigger_interval: config.trigger.interval,
-        starting_offsets: config.kafka.starting_offsets,
-        lost_data: config.kafka.lost_data,
-        until_caught_up,
-    };
+    let options = Options::of(config, until_caught_up);
     Ok(Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop))
 }
 

@@ -138,6 +138,12 @@ impl<'a> Section<'a> {
         self.value(key, &expected, read).unwrap_or(default)
     }
 
+    /// A number from 0 to 1.
+    pub fn ratio(&mut self, key: &'static str, default: f64) -> f64 {
+        let read = |text: &str| text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        self.value(key, "a number from 0 to 1", read).unwrap_or(default)
+    }
+
     /// One text, or a list of texts; a fault where it is neither or empty.
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let node = self.node(key)?;

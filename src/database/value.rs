@@ -52,6 +52,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Microseconds since the epoch, of a date and time; SQLite keeps them as text.
+    pub fn as_micros(&self) -> Option<i64> {
+        match self {
+            Self::DateTime(micros) => Some(*micros),
+            Self::Text(text) => parse_date_time(text),
+            _ => None,
+        }
+    }
+
     /// The text; bytes where they are UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {

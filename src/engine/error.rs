@@ -22,6 +22,9 @@ pub enum EngineError {
     /// Kafka does not have the messages that follow what is stored.
     #[error("{0}")]
     LostData(String),
+    /// Most of the last messages became dead letters.
+    #[error("{0}")]
+    TooManyDeadLetters(String),
     /// The job was asked to stop while a server was away, and waited long enough.
     #[error(
         "{0}\nhint: the job was told to stop and the server did not come back; nothing is lost, it goes on there"

@@ -5,6 +5,7 @@
 //! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance ask the group
 //! anew, and anything else ends the job with all that was committed in place.
 
+mod breaker;
 mod error;
 mod lost;
 mod plan;
@@ -23,12 +24,13 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::batch::{Advance, Claim, Commit, TopicPartition};
-use crate::config::{LostData, StartingOffsets};
+use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
 use crate::sink::Sink;
 use crate::source::{Bounds, Event, Fill, Source, SourceError};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
+use breaker::Breaker;
 use lost::{LostMessages, lost_messages};
 use retry::persist;
 use stages::Stages;
@@ -48,8 +50,22 @@ pub struct Options {
     pub trigger_interval: Duration,
     pub starting_offsets: StartingOffsets,
     pub lost_data: LostData,
+    pub dead_letters: DeadLettersConfig,
     /// End when every partition was read up to the end it had at the start.
     pub until_caught_up: bool,
+}
+
+impl Options {
+    /// As a configuration has them.
+    pub fn of(config: &Config, until_caught_up: bool) -> Self {
+        Self {
+            trigger_interval: config.trigger.interval,
+            starting_offsets: config.kafka.starting_offsets,
+            lost_data: config.kafka.lost_data,
+            dead_letters: config.dead_letters,
+            until_caught_up,
+        }
+    }
 }
 
 /// The stages of a job, ready to run.
@@ -81,6 +97,7 @@ pub struct Engine<S> {
     /// Work that comes before anything new: parts of batches that are done again.
     backlog: VecDeque<Work>,
     options: Options,
+    breaker: Breaker,
     stop: Stop,
     /// Whether revoked partitions wait for the backlog.
     is_release_due: bool,
@@ -133,6 +150,7 @@ impl<S: Source> Engine<S> {
             writer: Some(Writer::new(sink, stop.clone())),
             in_flight: None,
             backlog: VecDeque::new(),
+            breaker: Breaker::new(options.dead_letters),
             options,
             stop,
             is_release_due: false,
@@ -204,7 +222,10 @@ impl<S: Source> Engine<S> {
             Event::Assigned(partitions) => Turn::Claim(partitions),
             Event::Ready => Turn::Trigger(self.take(waited_since)),
             Event::CaughtUp if self.options.until_caught_up => Turn::Finish,
-            Event::Revoked(_) => Turn::Release,
+            Event::Revoked(partitions) => {
+                self.breaker.revoked(&partitions);
+                Turn::Release
+            }
             Event::CaughtUp => Turn::Nothing,
         })
     }
@@ -244,6 +265,7 @@ impl<S: Source> Engine<S> {
         match computed {
             None => self.trigger_locked(work, report).await,
             Some(Ok((commit, facts))) => {
+                let commit = self.judge(&work, commit).await?;
                 self.hand_over(work, facts, commit);
                 Ok(())
             }
@@ -272,15 +294,33 @@ impl<S: Source> Engine<S> {
         let (ended, facts) = match writer.open(&work.polled.advances).await? {
             Some(ended) => (ended, None),
             None => match self.stages.compute(&work, Some(writer)).await {
-                Ok((commit, facts)) => (writer.finish(&commit, started.into_std()).await?, Some(facts)),
+                Ok((mut commit, facts)) => {
+                    commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
+                    if let Err(error) = self.breaker.judge(&work.polled, &commit) {
+                        writer.roll_back().await;
+                        writer.store_tallies(&commit.advances, &commit.tallies).await?;
+                        return Err(error);
+                    }
+                    (writer.finish(&commit, started.into_std()).await?, Some(facts))
+                }
                 Err(error) => (writer.abandon(error).await?, None),
             },
         };
-        let facts = facts.unwrap_or_else(|| Facts::of(&Commit::default()));
+        let facts = facts.unwrap_or_default();
         if let Settled::Redo(parts) = self.conclude(work, facts, ended, report).await {
             self.redo(parts);
         }
         Ok(())
+    }
+
+    /// Lets a batch go to its commit, or ends the job where too many messages became dead letters.
+    async fn judge(&mut self, work: &Work, mut commit: Commit) -> Result<Commit, EngineError> {
+        commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
+        let judged = self.breaker.judge(&work.polled, &commit);
+        if let (Err(_), Some(writer)) = (&judged, self.writer.as_mut()) {
+            writer.store_tallies(&commit.advances, &commit.tallies).await?;
+        }
+        judged.map(|()| commit)
     }
 
     /// Puts parts of a batch before everything else.
@@ -297,6 +337,7 @@ impl<S: Source> Engine<S> {
             self.backlog.push_front(work);
             return;
         };
+        let facts = Facts { tallies: commit.tallies.clone(), ..facts };
         let task = tokio::spawn(async move {
             let ended = writer.commit(&commit).await;
             (writer, ended)
@@ -337,6 +378,7 @@ impl<S: Source> Engine<S> {
         match ended {
             Ended::Committed { elapsed } => {
                 states.committed();
+                self.breaker.committed(&work.polled, &facts.tallies);
                 self.source.stored(&work.polled.advances);
                 report(&self.describe(&work, facts, elapsed));
                 self.batches += 1;
@@ -403,6 +445,7 @@ impl<S: Source> Engine<S> {
             return Err(EngineError::LostData(lost.join("\n")));
         }
         let mut claims = writer.claim(&starts).await?;
+        self.breaker.claimed(&claims);
         for lost in &lost {
             tracing::warn!("{lost}; going on with offset {}", lost.first_kept);
             if !self.skip(lost, &mut claims).await? {

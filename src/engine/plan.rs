@@ -34,6 +34,8 @@ pub struct Plan {
 pub enum PlanError {
     Sql(Vec<SqlError>),
     Tables(Vec<TableError>),
+    /// Neither an output nor state.
+    NothingWritten(String),
 }
 
 impl PlanError {
@@ -41,7 +43,7 @@ impl PlanError {
     pub fn is_away(&self) -> bool {
         match self {
             Self::Tables(errors) => errors.iter().all(|error| error.fault() == Fault::Infrastructure),
-            Self::Sql(_) => false,
+            Self::Sql(_) | Self::NothingWritten(_) => false,
         }
     }
 }
@@ -50,6 +52,7 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sql(errors) => f.write_str(&crate::sql::render(errors)),
+            Self::NothingWritten(text) => f.write_str(text),
             Self::Tables(errors) => {
                 let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 f.write_str(&text.join("\n"))
@@ -76,6 +79,13 @@ impl Plan {
         let pipeline = Pipeline::prepare(&views, decoder.schema(), specs, outputs.as_deref(), memory)
             .await
             .map_err(PlanError::Sql)?;
+        if pipeline.outputs().is_empty() && state_configs.is_empty() {
+            return Err(PlanError::NothingWritten(format!(
+                "{}: error: nothing would be written: there are no outputs\nhint: write a view in {}",
+                config.file.display(),
+                config.sql.display()
+            )));
+        }
         let states = pipeline.states().iter().zip(state_configs).map(|(planned, table)| StateTableSpec {
             name: table.name.clone(),
             view: table.view.clone(),

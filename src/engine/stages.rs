@@ -52,7 +52,7 @@ impl Stages {
         let results = self.run_views(decoded.batch, work.is_again, locked).await?;
         let staged = self.states.stage(&results.states, work.message_time_ms())?;
         let (outputs, states, dead_letters) = (results.outputs, staged.changes, decoded.dead_letters);
-        let commit = Commit { advances, outputs, states, dead_letters };
+        let commit = Commit { advances, outputs, states, dead_letters, ..Commit::default() };
         let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());
         let facts = Facts { views, null_keys, decode, sql, ..Facts::of(&commit) };
         Ok((commit, facts))

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use tokio::time::Instant;
 
 use super::error::EngineError;
-use crate::batch::{Commit, Fault, Polled, Stage, ViewTiming};
+use crate::batch::{Commit, Fault, Polled, Stage, Tally, ViewTiming};
 use crate::sink::SinkError;
 
 /// Messages on their way to a commit.
@@ -35,10 +35,12 @@ pub(super) struct Reason {
 }
 
 /// What is known of a batch before it is committed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Facts {
     pub outputs: Vec<usize>,
     pub dead_letters: usize,
+    /// As they are committed with the batch.
+    pub tallies: Vec<Tally>,
     /// Rows of state views that had no key.
     pub null_keys: usize,
     pub views: Vec<ViewTiming>,
@@ -99,10 +101,8 @@ impl Facts {
         Self {
             outputs: commit.outputs.iter().map(rows).collect(),
             dead_letters: commit.dead_letters.len(),
-            null_keys: 0,
-            views: Vec::new(),
-            decode: Duration::ZERO,
-            sql: Duration::ZERO,
+            tallies: commit.tallies.clone(),
+            ..Self::default()
         }
     }
 }

@@ -9,7 +9,7 @@ use super::error::EngineError;
 use super::retry::{Retry, persist};
 use super::stop::{Patience, Stop};
 use super::work::Reason;
-use crate::batch::{Advance, Claim, Commit, Fault, TopicPartition};
+use crate::batch::{Advance, Claim, Commit, Fault, Tally, TopicPartition};
 use crate::sink::{Committed, Outcome, Sink, SinkError};
 
 /// How a commit ended.
@@ -91,11 +91,16 @@ impl Writer {
     /// # Errors
     /// As [`Writer::commit`].
     pub async fn abandon(&mut self, error: EngineError) -> Result<Ended, EngineError> {
-        self.sink.abandon().await;
+        self.roll_back().await;
         match error {
             EngineError::Sink(error) => self.failed(error).await,
             error => Reason::of(&error).map(Ended::Refused).ok_or(error),
         }
+    }
+
+    /// Ends the transaction that is open.
+    pub async fn roll_back(&mut self) {
+        self.sink.abandon().await;
     }
 
     /// What one try came to; `None`: nothing was written, and another try is worth it.
@@ -159,6 +164,19 @@ impl Writer {
             Patience::Left => Ok(()),
             Patience::Over => Err(EngineError::GaveUp(error.to_string())),
         }
+    }
+
+    /// Stores how many messages became dead letters, and moves nothing.
+    ///
+    /// # Errors
+    /// A fault that is not infrastructure; or the end of patience.
+    pub async fn store_tallies(
+        &mut self,
+        advances: &[Advance],
+        tallies: &[Tally],
+    ) -> Result<(), EngineError> {
+        let Self { sink, stop } = self;
+        persist("database", stop, async || sink.store_tallies(advances, tallies).await).await
     }
 
     /// The stored offset of each partition, where there is one.

@@ -2,7 +2,8 @@
 //! compared column by column. All faults are found in one go.
 
 use super::ddl::{
-    DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, create_table, dead_letters_table, offsets_table,
+    DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, TALLY, create_table, dead_letters_table,
+    offsets_table,
 };
 use super::output::Output;
 use super::{SinkError, Target, dead_letters, offsets};
@@ -26,6 +27,8 @@ struct OwnTable {
     name: &'static str,
     /// What is read or written.
     columns: &'static [&'static str],
+    /// Those of `columns` that earlier versions did not have, with their types.
+    added: &'static [(&'static str, &'static str)],
     statement: fn(Dialect) -> String,
     probes: fn(Dialect) -> Vec<String>,
 }
@@ -40,8 +43,11 @@ const OWN_TABLES: [OwnTable; 2] = [
             "next_offset",
             "epoch",
             "message_time",
+            "recent_messages",
+            "recent_dead_letters",
             "updated_at",
         ],
+        added: &[("recent_messages", TALLY), ("recent_dead_letters", TALLY)],
         statement: offsets_table,
         probes: offsets::probes,
     },
@@ -63,6 +69,7 @@ const OWN_TABLES: [OwnTable; 2] = [
             "created_at",
             "replayed_at",
         ],
+        added: &[],
         statement: dead_letters_table,
         probes: dead_letters::probes,
     },
@@ -129,8 +136,10 @@ async fn inspect(
         let Some(found) = existing(connection, own.name, &statement, missing, faults).await? else {
             continue;
         };
-        let known = own_table_faults(own, &found, dialect);
-        if known.is_empty() {
+        let found = extended(connection, own, found, missing).await?;
+        let known = own_table_faults(own, &found, missing, dialect);
+        let is_complete = own.columns.iter().all(|column| found.column(column).is_some());
+        if known.is_empty() && is_complete {
             probe(connection, own.name, (own.probes)(dialect), faults).await?;
         }
         faults.extend(known);
@@ -206,10 +215,40 @@ async fn existing(
     }
 }
 
-fn own_table_faults(own: &OwnTable, found: &Table, dialect: Dialect) -> Vec<String> {
+/// The table of an earlier version with the columns of this one, where they may be added.
+async fn extended(
+    connection: &mut Connection,
+    own: &OwnTable,
+    found: Table,
+    missing: Missing,
+) -> Result<Table, DatabaseError> {
+    let absent: Vec<_> = own.added.iter().filter(|(column, _)| found.column(column).is_none()).collect();
+    if missing != Missing::Create || absent.is_empty() {
+        return Ok(found);
+    }
+    for (column, kind) in &absent {
+        connection.run(&add_column(own.name, column, kind)).await?;
+        tracing::info!(table = own.name, column, "added a column of this version");
+    }
+    Ok(table(connection, own.name).await?.unwrap_or(found))
+}
+
+fn add_column(table: &str, column: &str, kind: &str) -> String {
+    format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")
+}
+
+fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Dialect) -> Vec<String> {
     let mut faults: Vec<String> = kind_fault(own.name, found, dialect).into_iter().collect();
+    let is_absent = |column: &&str| found.column(column).is_none();
+    let is_added = |column: &&str| own.added.iter().any(|(added, _)| added == column);
     let absent: Vec<&str> =
-        own.columns.iter().copied().filter(|column| found.column(column).is_none()).collect();
+        own.columns.iter().copied().filter(|column| is_absent(column) && !is_added(column)).collect();
+    if missing == Missing::Refuse {
+        for (column, kind) in own.added.iter().filter(|(column, _)| is_absent(column)) {
+            let statement = add_column(own.name, column, kind);
+            faults.push(format!("{}.{column}: this version needs the column\nhint: {statement};", own.name));
+        }
+    }
     if !absent.is_empty() {
         let (name, list) = (own.name, absent.join(", "));
         faults.push(format!(

@@ -96,6 +96,8 @@ pub(super) fn offsets_table(dialect: Dialect) -> String {
         "next_offset BIGINT NOT NULL".into(),
         "epoch BIGINT NOT NULL".into(),
         "message_time DATETIME(3) NULL".into(),
+        format!("recent_messages {TALLY}"),
+        format!("recent_dead_letters {TALLY}"),
         "updated_at DATETIME(6) NOT NULL".into(),
         "PRIMARY KEY (job, kafka_topic, kafka_partition)".into(),
     ];
@@ -130,6 +132,9 @@ pub(super) fn dead_letters_table(dialect: Dialect) -> String {
     }
     statement(DEAD_LETTERS_TABLE, &lines, dialect)
 }
+
+/// The type of a column that counts messages.
+pub(super) const TALLY: &str = "BIGINT NOT NULL DEFAULT 0";
 
 /// What the name of a job may take, so that the offsets' key fits an index.
 pub(super) const JOB_CHARACTERS_MAX: usize = 255;

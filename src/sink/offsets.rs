@@ -2,7 +2,7 @@
 
 use super::ddl::OFFSETS_TABLE;
 use super::{Outcome, Sink, SinkError};
-use crate::batch::{Advance, Claim, TopicPartition};
+use crate::batch::{Advance, Claim, Tally, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// Rows of one statement of claims; a claim has four values.
@@ -46,6 +46,17 @@ impl Sink {
         Ok(self.link.done(claimed)?)
     }
 
+    /// Stores how many messages became dead letters, and moves nothing. Partitions that another instance owns by now
+    /// are left as they are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn store_tallies(&mut self, advances: &[Advance], tallies: &[Tally]) -> Result<(), SinkError> {
+        let connection = self.link.ready().await?;
+        let stored = store_tallies(connection, &self.job, advances, tallies).await;
+        Ok(self.link.done(stored)?)
+    }
+
     /// What became of a commit that ended in [`SinkError::UnknownOutcome`]: the stored offsets are read with
     /// their rows locked, which waits until the old session has ended.
     ///
@@ -73,10 +84,14 @@ pub(super) async fn fence(
     connection: &mut Connection,
     job: &str,
     advances: &[Advance],
+    tallies: &[Tally],
 ) -> Result<usize, SinkError> {
     let sql = fence_sql(connection.dialect());
-    for advance in advances {
+    for (index, advance) in advances.iter().enumerate() {
         let mut parameters = vec![Value::Int(advance.to), message_time(advance.message_time_ms)];
+        let count =
+            |count: fn(&Tally) -> i64| tallies.get(index).map_or(Value::Null, |t| Value::Int(count(t)));
+        parameters.extend([count(|tally| tally.messages), count(|tally| tally.dead_letters)]);
         parameters.extend(partition(job, &advance.partition));
         parameters.extend([Value::Int(advance.from), Value::Int(advance.epoch)]);
         let matched = connection.execute(&sql, parameters).await;
@@ -95,8 +110,32 @@ pub(super) async fn fence(
 fn fence_sql(dialect: Dialect) -> String {
     let now = now(dialect);
     format!(
-        "UPDATE {OFFSETS_TABLE} SET next_offset = ?, message_time = COALESCE(?, message_time), updated_at = {now} \
-         WHERE {WHERE_PARTITION} AND next_offset = ? AND epoch = ?"
+        "UPDATE {OFFSETS_TABLE} SET next_offset = ?, message_time = COALESCE(?, message_time), \
+         recent_messages = COALESCE(?, recent_messages), recent_dead_letters = COALESCE(?, recent_dead_letters), \
+         updated_at = {now} WHERE {WHERE_PARTITION} AND next_offset = ? AND epoch = ?"
+    )
+}
+
+/// Stores tallies in the transaction that is open, or each alone.
+pub(super) async fn store_tallies(
+    connection: &mut Connection,
+    job: &str,
+    advances: &[Advance],
+    tallies: &[Tally],
+) -> Result<(), DatabaseError> {
+    let sql = tally_sql();
+    for (advance, tally) in advances.iter().zip(tallies) {
+        let mut parameters = vec![Value::Int(tally.messages), Value::Int(tally.dead_letters)];
+        parameters.extend(partition(job, &advance.partition));
+        parameters.push(Value::Int(advance.epoch));
+        connection.execute(&sql, parameters).await?;
+    }
+    Ok(())
+}
+
+fn tally_sql() -> String {
+    format!(
+        "UPDATE {OFFSETS_TABLE} SET recent_messages = ?, recent_dead_letters = ? WHERE {WHERE_PARTITION} AND epoch = ?"
     )
 }
 
@@ -115,7 +154,7 @@ fn claim_sql(rows: usize, dialect: Dialect) -> String {
 
 /// A statement of each kind, for the server to check the user's rights.
 pub(super) fn probes(dialect: Dialect) -> Vec<String> {
-    vec![claim_sql(1, dialect), fence_sql(dialect)]
+    vec![claim_sql(1, dialect), fence_sql(dialect), tally_sql()]
 }
 
 /// The database's clock, UTC, to the microsecond (SQLite: millisecond).
@@ -167,10 +206,10 @@ async fn claim(
     }
     let mut claims = Vec::with_capacity(starts.len());
     for (claimed, _) in starts {
-        let Some((next_offset, epoch)) = locked(connection, job, claimed).await? else {
+        let Some(claim) = locked(connection, job, claimed).await? else {
             return Err(DatabaseError::other(format!("{claimed} was deleted from {OFFSETS_TABLE}")));
         };
-        claims.push(Claim { partition: claimed.clone(), epoch, next_offset });
+        claims.push(claim);
     }
     Ok(claims)
 }
@@ -183,8 +222,11 @@ pub(super) async fn overwrite(
 ) -> Result<(), DatabaseError> {
     claim(connection, job, targets).await?;
     let now = now(connection.dialect());
-    let sql =
-        format!("UPDATE {OFFSETS_TABLE} SET next_offset = ?, updated_at = {now} WHERE {WHERE_PARTITION}");
+    // What is known of the last message, and of dead letters, is of the place that is left.
+    let sql = format!(
+        "UPDATE {OFFSETS_TABLE} SET next_offset = ?, message_time = NULL, recent_messages = 0, \
+         recent_dead_letters = 0, updated_at = {now} WHERE {WHERE_PARTITION}"
+    );
     for (moved, target) in targets {
         let mut parameters = vec![Value::Int(*target)];
         parameters.extend(partition(job, moved));
@@ -198,7 +240,7 @@ async fn outcome(connection: &mut Connection, job: &str, advances: &[Advance]) -
     let (mut moved, mut unmoved) = (0, 0);
     for advance in advances {
         let stored = locked(connection, job, &advance.partition).await?;
-        match stored {
+        match stored.map(|claim| (claim.next_offset, claim.epoch)) {
             Some((offset, epoch)) if epoch == advance.epoch && offset == advance.to => moved += 1,
             Some((offset, epoch)) if epoch == advance.epoch && offset == advance.from => unmoved += 1,
             // Another epoch, or offsets that were reset by hand.
@@ -212,20 +254,29 @@ async fn outcome(connection: &mut Connection, job: &str, advances: &[Advance]) -
     }
 }
 
-/// Offset and epoch, read with the row locked.
+/// What is stored of a partition, read with the row locked.
 async fn locked(
     connection: &mut Connection,
     job: &str,
     wanted: &TopicPartition,
-) -> Result<Option<(i64, i64)>, DatabaseError> {
+) -> Result<Option<Claim>, DatabaseError> {
     // SQLite: BEGIN IMMEDIATE has locked the file.
     let lock = if connection.dialect() == Dialect::Sqlite { "" } else { " FOR UPDATE" };
-    let sql = format!("SELECT next_offset, epoch FROM {OFFSETS_TABLE} WHERE {WHERE_PARTITION}{lock}");
+    let sql = format!(
+        "SELECT next_offset, epoch, recent_messages, recent_dead_letters, message_time FROM {OFFSETS_TABLE} \
+         WHERE {WHERE_PARTITION}{lock}"
+    );
     let rows = connection.query(&sql, partition(job, wanted)).await?;
-    let numbers = rows.first().map(|row| row.iter().filter_map(Value::as_i64).collect::<Vec<_>>());
-    Ok(numbers.and_then(|numbers| match numbers[..] {
-        [next_offset, epoch] => Some((next_offset, epoch)),
-        _ => None,
+    Ok(rows.first().and_then(|row| {
+        let number = |index: usize| row.get(index).and_then(Value::as_i64);
+        let micros = row.get(4).and_then(Value::as_micros);
+        Some(Claim {
+            partition: wanted.clone(),
+            next_offset: number(0)?,
+            epoch: number(1)?,
+            tally: Tally { messages: number(2)?, dead_letters: number(3)? },
+            message_time_ms: micros.map(|micros| micros.div_euclid(1000)),
+        })
     }))
 }
 

@@ -33,7 +33,7 @@ impl Sink {
     pub async fn open(&mut self, advances: &[Advance]) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let opened = match connection.begin().await {
-            Ok(()) => offsets::fence(connection, &self.job, advances).await.map(drop),
+            Ok(()) => offsets::fence(connection, &self.job, advances, &[]).await.map(drop),
             Err(error) => Err(error.into()),
         };
         if opened.is_err() {
@@ -168,10 +168,15 @@ async fn write(
     opening: Opening,
 ) -> Result<Committed, SinkError> {
     let mut sent = Committed::default();
-    if opening == Opening::Fence {
-        connection.begin().await?;
-        // Invariant: the fence stands before everything that waits for its locks.
-        sent.statements += offsets::fence(connection, batch.job, &batch.commit.advances).await?;
+    let Commit { advances, tallies, .. } = batch.commit;
+    match opening {
+        Opening::Fence => {
+            connection.begin().await?;
+            // Invariant: the fence stands before everything that waits for its locks.
+            sent.statements += offsets::fence(connection, batch.job, advances, tallies).await?;
+        }
+        // The fence did not know them yet.
+        Opening::Open => offsets::store_tallies(connection, batch.job, advances, tallies).await?,
     }
     // Why before the rows: a conflict is found before anything was sent for nothing.
     for (reader, change) in readers.iter_mut().zip(&batch.commit.states) {

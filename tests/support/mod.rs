@@ -2,7 +2,6 @@
 #![allow(dead_code)] // Why: each test file uses its part.
 
 use std::path::Path;
-use std::time::Duration;
 
 use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Origin, Purpose, Reader};
@@ -77,12 +76,7 @@ pub async fn engine(config: &Config, source: ReplaySource) -> Engine<ReplaySourc
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let Plan { tables, states, pipeline, targets } = Plan::prepare(config, &decoder).await.expect("plans");
     let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let options = Options {
-        trigger_interval: Duration::ZERO,
-        starting_offsets: config.kafka.starting_offsets,
-        lost_data: config.kafka.lost_data,
-        until_caught_up: true,
-    };
+    let options = Options::of(config, true);
     let (_, stop) = Stop::new();
     Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop)
 }
