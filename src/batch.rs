@@ -244,6 +244,20 @@ pub struct Claim {
     pub tally: Tally,
 }
 
+/// Message times that the database can hold, milliseconds since the epoch: 0001-01-01 to 9999-12-31. Producers may set
+/// any number; one beyond is not stored.
+pub const MESSAGE_TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
+impl Claim {
+    /// Whether the message before the claimed offset is another one than this job has processed: the topic was made
+    /// anew. `offset` and `timestamp_ms` are those of a message of the partition; where its time was never stored,
+    /// nothing is known.
+    pub fn is_contradicted_by(&self, offset: i64, timestamp_ms: Option<i64>) -> bool {
+        let (Some(stored), Some(found)) = (self.message_time_ms, timestamp_ms) else { return false };
+        offset + 1 == self.next_offset && MESSAGE_TIMES_MS.contains(&found) && stored != found
+    }
+}
+
 /// How far one batch moves one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advance {

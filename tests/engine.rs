@@ -342,3 +342,30 @@ async fn sql_that_fails_on_most_messages_stops_the_job_too() {
     assert!(matches!(again, EngineError::TooManyDeadLetters(_)), "{again}");
     assert_eq!(project.offsets().await, offsets);
 }
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_is_noticed_by_the_time_of_the_last_message() {
+    let mut project = Project::new(VIEW);
+    project.run(messages(&project.schema(), 40, |_| Kind::Good), 100).await.expect("done");
+    // As long as before, with other messages: each an hour later.
+    let later = |count| {
+        let mut builder = MessagesBuilder::default();
+        for message in messages(&project.schema(), count, |_| Kind::Good).iter() {
+            let timestamp_ms = message.timestamp_ms.map(|ms| ms + 3_600_000);
+            builder.push(Message { timestamp_ms, ..message });
+        }
+        builder.finish()
+    };
+    let (anew, longer) = (later(60), later(80));
+    let error = project.run(anew.clone(), 100).await.expect_err("the topic is not the same");
+    let expected = "the message at offset 29 has another time than the one that was processed last";
+    assert!(matches!(&error, EngineError::LostData(text) if text.contains(expected)), "{error}");
+    assert_eq!(project.offsets().await, ["0,30", "1,30"], "nothing was touched");
+
+    project.config.kafka.lost_data = LostData::Continue;
+    project.run(anew, 100).await.expect("done");
+    assert_eq!(project.ids().await.len(), 40 + 60);
+    assert_eq!(project.offsets().await, ["0,40", "1,40"]);
+    project.run(longer, 100).await.expect("the same topic");
+    assert_eq!(project.ids().await.len(), 40 + 80);
+}

@@ -10,6 +10,7 @@ use crate::source::Bounds;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LostMessages {
     pub partition: TopicPartition,
+    pub kind: LostKind,
     /// The offset that is stored: of the first message that is lost, or behind the end of the partition.
     pub stored: i64,
     /// The offset of the first message that is there.
@@ -18,22 +19,38 @@ pub(super) struct LostMessages {
     pub end: i64,
 }
 
+/// How messages were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LostKind {
+    /// Retention, or somebody, deleted messages that were not read yet.
+    Deleted,
+    /// The topic was deleted and made anew: it holds other messages than those that were processed.
+    MadeAnew,
+}
+
 /// Compares where a partition was left with what Kafka has of it.
 pub(super) fn lost_messages(bounds: &Bounds, stored: i64) -> Option<LostMessages> {
     let Bounds { partition, low, high } = bounds;
     let is_kept = (*low..=*high).contains(&stored);
-    (!is_kept).then(|| LostMessages { partition: partition.clone(), stored, first_kept: *low, end: *high })
+    let kind = if stored < *low { LostKind::Deleted } else { LostKind::MadeAnew };
+    (!is_kept).then(|| LostMessages {
+        partition: partition.clone(),
+        kind,
+        stored,
+        first_kept: *low,
+        end: *high,
+    })
 }
 
 impl LostMessages {
     /// What to do about it.
     pub fn hint(&self) -> String {
         let first = self.first_kept;
-        match self.stored < first {
-            true => format!(
+        match self.kind {
+            LostKind::Deleted => format!(
                 "they were deleted before they were read (retention); `lost_data: continue` goes on with {first}"
             ),
-            false => format!(
+            LostKind::MadeAnew => format!(
                 "the topic was deleted and made anew; `lost_data: continue` reads it from {first}, as another `job` does"
             ),
         }
@@ -42,15 +59,26 @@ impl LostMessages {
 
 impl fmt::Display for LostMessages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { partition, stored, first_kept, end } = self;
-        if stored < first_kept {
-            let (count, last) = (first_kept - stored, first_kept - 1);
-            return write!(
-                f,
-                "{partition}: Kafka no longer has the {count} offsets {stored} to {last}, which were not processed yet"
-            );
+        let Self { partition, kind, stored, first_kept, end } = self;
+        match kind {
+            LostKind::Deleted => {
+                let (count, last) = (first_kept - stored, first_kept - 1);
+                write!(
+                    f,
+                    "{partition}: Kafka no longer has the {count} offsets {stored} to {last}, which were not processed yet"
+                )
+            }
+            LostKind::MadeAnew if stored > end => {
+                write!(f, "{partition}: the stored offset is {stored}, and the partition ends at {end}")
+            }
+            LostKind::MadeAnew => {
+                let last = stored - 1;
+                write!(
+                    f,
+                    "{partition}: the message at offset {last} has another time than the one that was processed last"
+                )
+            }
         }
-        write!(f, "{partition}: the stored offset is {stored}, and the partition ends at {end}")
     }
 }
 

@@ -6,6 +6,7 @@
 //! anew, and anything else ends the job with all that was committed in place.
 
 mod breaker;
+mod claim;
 mod error;
 mod lost;
 mod plan;
@@ -23,16 +24,14 @@ use std::time::{Duration, SystemTime};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::batch::{Advance, Claim, Commit, TopicPartition};
+use crate::batch::{Claim, Commit, TopicPartition};
 use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
 use crate::sink::Sink;
-use crate::source::{Bounds, Event, Fill, Source, SourceError};
+use crate::source::{Event, Fill, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use breaker::Breaker;
-use lost::{LostMessages, lost_messages};
-use retry::persist;
 use stages::Stages;
 use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
@@ -132,6 +131,7 @@ enum Settled {
 /// What the loop does next.
 enum Turn {
     Claim(Vec<TopicPartition>),
+    GoAnew(Claim),
     Release,
     Trigger(Work),
     Settle,
@@ -180,6 +180,10 @@ impl<S: Source> Engine<S> {
                     self.settle_and_redo(report).await?;
                     self.claim(&partitions).await?;
                 }
+                Turn::GoAnew(claim) => {
+                    self.settle_and_redo(report).await?;
+                    self.go_anew(claim).await?;
+                }
                 // Parts to be done again belong to the batch in hand: they come first.
                 Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
                 Turn::Release => self.source.release(),
@@ -220,6 +224,7 @@ impl<S: Source> Engine<S> {
         };
         Ok(match event {
             Event::Assigned(partitions) => Turn::Claim(partitions),
+            Event::MadeAnew(claim) => Turn::GoAnew(claim),
             Event::Ready => Turn::Trigger(self.take(waited_since)),
             Event::CaughtUp if self.options.until_caught_up => Turn::Finish,
             Event::Revoked(partitions) => {
@@ -413,75 +418,6 @@ impl<S: Source> Engine<S> {
         }
     }
 
-    /// Claims partitions in the database and starts reading them where they were left.
-    async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<(), EngineError> {
-        if partitions.is_empty() {
-            return Ok(());
-        }
-        // What is held of state may have been written by the instance that had the partitions.
-        self.stages.states.forget();
-        let bounds = self.bounds(partitions).await?;
-        let Some(writer) = self.writer.as_mut() else { return Ok(()) };
-        let stored = writer.stored(partitions).await?;
-        let mut starts = Vec::with_capacity(partitions.len());
-        let mut lost = Vec::new();
-        for (partition, stored) in partitions.iter().zip(stored) {
-            let bounds = bounds_of(partition, &bounds)?;
-            let start = match (stored, self.options.starting_offsets) {
-                (Some(stored), _) => {
-                    lost.extend(lost_messages(bounds, stored));
-                    stored
-                }
-                (None, StartingOffsets::Earliest) => bounds.low,
-                // A partition that is new in a known topic holds messages nobody has seen.
-                (None, StartingOffsets::Latest) if writer.knows_topic(&partition.topic).await? => bounds.low,
-                (None, StartingOffsets::Latest) => bounds.high,
-            };
-            starts.push((partition.clone(), start));
-        }
-        if !lost.is_empty() && self.options.lost_data == LostData::Fail {
-            let lost: Vec<String> =
-                lost.iter().map(|lost| format!("{lost}\nhint: {}", lost.hint())).collect();
-            return Err(EngineError::LostData(lost.join("\n")));
-        }
-        let mut claims = writer.claim(&starts).await?;
-        self.breaker.claimed(&claims);
-        for lost in &lost {
-            tracing::warn!("{lost}; going on with offset {}", lost.first_kept);
-            if !self.skip(lost, &mut claims).await? {
-                self.source.rejoin();
-                return Ok(());
-            }
-        }
-        self.source.assign(&claims, &bounds);
-        Ok(())
-    }
-
-    /// Stores that a partition goes on behind messages that are lost; false where another instance has it by now.
-    async fn skip(&mut self, lost: &LostMessages, claims: &mut [Claim]) -> Result<bool, EngineError> {
-        let claim = claims.iter_mut().find(|claim| claim.partition == lost.partition);
-        let (Some(claim), Some(writer)) = (claim, self.writer.as_mut()) else { return Ok(true) };
-        if claim.next_offset != lost.stored {
-            // Another instance has gone on in between; what it stored is looked at when it is claimed the next time.
-            return Ok(false);
-        }
-        let advance = Advance {
-            partition: claim.partition.clone(),
-            epoch: claim.epoch,
-            from: lost.stored,
-            to: lost.first_kept,
-            message_time_ms: None,
-        };
-        let commit = Commit { advances: vec![advance], ..Commit::default() };
-        claim.next_offset = lost.first_kept;
-        Ok(matches!(writer.commit(&commit).await?, Ended::Committed { .. }))
-    }
-
-    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {
-        let Self { source, stop, .. } = self;
-        persist("Kafka", stop, async || source.bounds(partitions).await).await
-    }
-
     fn describe(&self, work: &Work, facts: Facts, commit: Duration) -> Report {
         let ends = self.source.ends();
         let partitions = work.polled.advances.iter().map(|advance| {
@@ -525,10 +461,4 @@ async fn finished(in_flight: Option<&mut InFlight>) {
         Some(_) => {}
         None => std::future::pending().await,
     }
-}
-
-fn bounds_of<'a>(partition: &TopicPartition, bounds: &'a [Bounds]) -> Result<&'a Bounds, EngineError> {
-    bounds.iter().find(|bounds| bounds.partition == *partition).ok_or_else(|| {
-        SourceError::Broken(format!("the broker says nothing about the offsets of {partition}")).into()
-    })
 }

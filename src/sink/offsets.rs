@@ -2,7 +2,7 @@
 
 use super::ddl::OFFSETS_TABLE;
 use super::{Outcome, Sink, SinkError};
-use crate::batch::{Advance, Claim, Tally, TopicPartition};
+use crate::batch::{Advance, Claim, MESSAGE_TIMES_MS, Tally, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// Rows of one statement of claims; a claim has four values.
@@ -167,9 +167,7 @@ pub(super) fn now(dialect: Dialect) -> &'static str {
 
 /// Milliseconds as the tables' DATETIME(3); NULL where they are beyond its years, as producers may set any number.
 pub(super) fn message_time<'a>(millis: Option<i64>) -> Value<'a> {
-    /// 0001-01-01 00:00:00.000 to 9999-12-31 23:59:59.999.
-    const MILLIS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
-    match millis.filter(|millis| MILLIS.contains(millis)) {
+    match millis.filter(|millis| MESSAGE_TIMES_MS.contains(millis)) {
         Some(millis) => Value::DateTime(millis * 1000),
         None => Value::Null,
     }

@@ -53,7 +53,8 @@ pub struct KafkaSource {
 /// What the engine asks the polling thread to do.
 #[derive(Debug)]
 enum Command {
-    Assign(Vec<Claim>),
+    /// Each with the offset that reading starts at.
+    Assign(Vec<(TopicPartition, i64)>),
     Stored(Vec<(TopicPartition, i64)>),
     Rejoin,
     Close,
@@ -90,7 +91,8 @@ struct State {
 
 #[derive(Clone, Debug)]
 struct Slot {
-    epoch: i64,
+    /// What was claimed.
+    claim: Claim,
     /// The offset behind the last batch that was taken.
     taken: i64,
     /// The offset behind the last message that was collected.
@@ -244,13 +246,17 @@ impl Source for KafkaSource {
 
     fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]) {
         let mut state = self.shared.lock();
-        let mut granted = Vec::new();
+        let mut starts = Vec::new();
         for claim in claims {
             // A partition that was revoked meanwhile has no slot any more.
             let Some(slot) = state.slots.get_mut(&claim.partition) else { continue };
-            let high = bounds.iter().find(|b| b.partition == claim.partition).map_or(0, |b| b.high);
+            let bounds = bounds.iter().find(|bounds| bounds.partition == claim.partition);
+            let (low, high) = bounds.map_or((claim.next_offset, 0), |bounds| (bounds.low, bounds.high));
+            // Why: the message before is read as well where it is there, to see whether it is the one that was processed.
+            let is_known = claim.message_time_ms.is_some() && claim.next_offset > low;
+            starts.push((claim.partition.clone(), claim.next_offset - i64::from(is_known)));
             *slot = Some(Slot {
-                epoch: claim.epoch,
+                claim: claim.clone(),
                 taken: claim.next_offset,
                 next: claim.next_offset,
                 last_timestamp_ms: None,
@@ -259,10 +265,9 @@ impl Source for KafkaSource {
                 is_at_end: false,
                 fetched_at: None,
             });
-            granted.push(claim.clone());
         }
         drop(state);
-        self.send(Command::Assign(granted));
+        self.send(Command::Assign(starts));
     }
 
     fn release(&mut self) {
@@ -338,7 +343,7 @@ impl State {
             if slot.next > slot.taken {
                 advances.push(Advance {
                     partition: partition.clone(),
-                    epoch: slot.epoch,
+                    epoch: slot.claim.epoch,
                     from: slot.taken,
                     to: slot.next,
                     message_time_ms: slot.last_timestamp_ms,

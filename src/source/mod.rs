@@ -19,6 +19,8 @@ pub enum Event {
     /// These partitions are taken away; what was collected of them is dropped. The group waits a moment: the
     /// engine brings to an end what it has taken of them and calls [`Source::release`].
     Revoked(Vec<TopicPartition>),
+    /// The message before the claimed offset is not the one that was processed: the topic was made anew.
+    MadeAnew(Claim),
     /// Messages can be taken.
     Ready,
     /// Every partition was taken up to the end it had when it was assigned, and nothing waits. Said only where a

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, Messages, MessagesBuilder, Polled, TopicPartition};
+use crate::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
 
 /// Gives recorded messages in batches, then says that it has caught up.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct ReplaySource {
     /// Where the next batch starts in `arrival`.
     position: usize,
     slots: BTreeMap<TopicPartition, Slot>,
+    made_anew: Vec<Claim>,
     is_assigned: bool,
     has_joined: bool,
 }
@@ -47,6 +48,7 @@ impl ReplaySource {
             arrival,
             position: 0,
             slots: BTreeMap::new(),
+            made_anew: Vec::new(),
             is_assigned: false,
             has_joined: false,
         }
@@ -97,6 +99,10 @@ impl Source for ReplaySource {
             // Invariant: the engine answers an assignment before it asks again.
             return Err(SourceError::Broken("the partitions were not claimed".into()));
         }
+        if let Some(claim) = self.made_anew.pop() {
+            self.slots.remove(&claim.partition);
+            return Ok(Event::MadeAnew(claim));
+        }
         self.skip_what_is_stored();
         Ok(if self.position < self.arrival.len() { Event::Ready } else { Event::CaughtUp })
     }
@@ -110,6 +116,14 @@ impl Source for ReplaySource {
     fn assign(&mut self, claims: &[Claim], _: &[Bounds]) {
         self.is_assigned = true;
         for claim in claims {
+            let contradicts = |message: Message<'_>| {
+                let is_of_claim =
+                    message.partition == claim.partition.partition && *message.topic == claim.partition.topic;
+                is_of_claim && claim.is_contradicted_by(message.offset, message.timestamp_ms)
+            };
+            if self.messages.iter().any(contradicts) {
+                self.made_anew.push(claim.clone());
+            }
             let slot = Slot { epoch: claim.epoch, next: claim.next_offset };
             self.slots.insert(claim.partition.clone(), slot);
         }
@@ -148,6 +162,7 @@ impl Source for ReplaySource {
 
     fn rejoin(&mut self) {
         self.slots.clear();
+        self.made_anew.clear();
         self.position = 0;
         self.has_joined = false;
         self.is_assigned = false;

@@ -206,7 +206,7 @@ impl Poller {
                 },
             };
             match command {
-                Command::Assign(claims) => self.assign(&claims),
+                Command::Assign(starts) => self.assign(&starts),
                 Command::Stored(offsets) => self.remember(offsets),
                 Command::Rejoin => self.rejoin(),
                 Command::Close => return Next::Close,
@@ -214,12 +214,12 @@ impl Poller {
         }
     }
 
-    fn assign(&mut self, claims: &[crate::batch::Claim]) {
+    fn assign(&mut self, starts: &[(TopicPartition, i64)]) {
         let mut list = TopicPartitionList::new();
         let state = self.shared.lock();
-        for claim in claims.iter().filter(|claim| state.slots.contains_key(&claim.partition)) {
-            let offset = Offset::Offset(claim.next_offset);
-            let added = list.add_partition_offset(&claim.partition.topic, claim.partition.partition, offset);
+        for (partition, start) in starts.iter().filter(|(partition, _)| state.slots.contains_key(partition)) {
+            let added =
+                list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*start));
             debug_assert!(added.is_ok(), "stored offsets are not negative");
         }
         drop(state);
@@ -305,6 +305,14 @@ impl Poller {
         let mut state = self.shared.lock();
         let Some(Some(slot)) = state.slots.get_mut(&partition) else { return };
         if message.offset() < slot.next {
+            if slot.claim.is_contradicted_by(message.offset(), timestamp(message)) {
+                let claim = slot.claim.clone();
+                state.events.push_back(Ok(Event::MadeAnew(claim)));
+                // Nothing more of it: the engine decides where to go on.
+                state.slots.insert(partition, None);
+                drop(state);
+                self.shared.changed.notify_one();
+            }
             return;
         }
         slot.next = message.offset() + 1;
