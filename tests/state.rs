@@ -1,0 +1,308 @@
+//! State tables as their authors meet them: a view over the batch and its own old rows, and what stands in the table.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::engine::{EngineError, Report};
+use realtime_processor::source::ReplaySource;
+use serde_json::{Value, json};
+use support::Project;
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
+    {"name": "customer", "type": ["null", "int"]},
+    {"name": "account", "type": "long"},
+    {"name": "branch", "type": "string"},
+    {"name": "day", "type": {"type": "int", "logicalType": "date"}},
+    {"name": "card", "type": {"type": "string", "logicalType": "uuid"}},
+    {"name": "amount", "type": "int"}]}"#;
+
+/// Per customer: how many messages, and the sum of the amounts.
+const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coalesce(t.total, 0) + sum(b.amount) AS total \
+    FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n, t.total";
+const ROWS: &str = "SELECT kafka_partition, kafka_offset, customer, 100 / amount AS share FROM batch";
+const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer }\n";
+
+/// The fields of a message; those that are not said are the same in all.
+fn record(customer: Option<i32>, amount: i32) -> Value {
+    let customer = customer.map_or(Value::Null, |customer| json!({"int": customer}));
+    json!({"customer": customer, "account": 5_000_000_000_i64, "branch": "0001", "day": 20_000,
+           "card": "7d444840-9dc0-11d1-b245-5ffdce74fad2", "amount": amount})
+}
+
+/// Messages of these partitions, in the order of arrival.
+fn recording(schema: &Path, records: &[(i32, Value)]) -> (Messages, Vec<usize>) {
+    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let mut builder = MessagesBuilder::default();
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut places = Vec::new();
+    for (partition, record) in records {
+        let offset = next.entry(*partition).or_default();
+        places.push((*partition, *offset));
+        let mut payload = Vec::new();
+        encoder.encode(record, &mut payload).expect("it fits");
+        builder.push(Message {
+            topic: &topic,
+            partition: *partition,
+            offset: *offset,
+            timestamp_ms: Some(1_700_000_000_000 + *offset),
+            key: None,
+            payload: Some(&payload),
+            headers: &[],
+        });
+        *offset += 1;
+    }
+    let messages = builder.finish();
+    let sorted: BTreeMap<_, _> =
+        messages.iter().enumerate().map(|(i, m)| ((m.partition, m.offset), i)).collect();
+    (messages, places.iter().map(|place| sorted[place]).collect())
+}
+
+/// Runs the job over these messages, cut into batches of `rows_max`.
+async fn run(
+    project: &Project,
+    records: &[(i32, Value)],
+    rows_max: usize,
+) -> Result<Vec<Report>, EngineError> {
+    let (messages, arrival) = recording(&project.schema(), records);
+    project.run(ReplaySource::arriving(messages, arrival, vec![rows_max])).await
+}
+
+fn totals_project(next_totals: &str) -> Project {
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", CONFIG),
+        ("sql/rows.sql", ROWS),
+        ("sql/next_totals.sql", next_totals),
+    ];
+    Project::new(&files)
+}
+
+#[tokio::test]
+async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted() {
+    let project = totals_project(TOTALS);
+    let records: Vec<(i32, Value)> =
+        (0..90).map(|n| (n % 3, record((n % 10 != 0).then_some(n % 7), n + 1))).collect();
+    let reports = run(&project, &records[..50], 4).await.expect("done");
+    assert!(reports.iter().map(|report| report.null_keys).sum::<usize>() >= 3, "messages without a customer");
+    run(&project, &records, 7).await.expect("done");
+    let mut expected: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+    for n in (0..90).filter(|n| n % 10 != 0) {
+        let (count, total) = expected.entry(n % 7).or_default();
+        *count += 1;
+        *total += i64::from(n) + 1;
+    }
+    let expected: Vec<String> = expected.iter().map(|(k, (n, total))| format!("{k},{n},{total}")).collect();
+    assert_eq!(project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await, expected);
+    assert_eq!(project.rows("SELECT count(*) FROM rows").await, ["90"]);
+}
+
+#[tokio::test]
+async fn keys_are_numbers_texts_dates_uuids_and_several_columns() {
+    let count = |name: &str, columns: &[&str]| {
+        let list =
+            |alias: &str| columns.iter().map(|c| format!("{alias}.{c}")).collect::<Vec<_>>().join(", ");
+        let joined: Vec<String> = columns.iter().map(|c| format!("s.{c} = b.{c}")).collect();
+        format!(
+            "SELECT {}, coalesce(s.n, 0) + count(*) AS n FROM batch b LEFT JOIN {name} s ON {} GROUP BY {}, s.n",
+            list("b"),
+            joined.join(" AND "),
+            list("b")
+        )
+    };
+    let keys: [(&str, &[&str]); 6] = [
+        ("by_customer", &["customer"]),
+        ("by_account", &["account"]),
+        ("by_branch", &["branch"]),
+        ("by_day", &["day"]),
+        ("by_card", &["card"]),
+        ("by_all", &["branch", "day", "account", "card"]),
+    ];
+    let mut config = "reference_tables: {}\nstate_tables:\n".to_owned();
+    let mut files = vec![("schema.avsc".to_owned(), SCHEMA.to_owned()), ("sql/rows.sql".into(), ROWS.into())];
+    for (name, columns) in keys {
+        config += &format!("  {name}: {{ view: next_{name}, key: [{}] }}\n", columns.join(", "));
+        files.push((format!("sql/next_{name}.sql"), count(name, columns)));
+    }
+    files.push(("config.yaml".into(), config));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let project = Project::new(&files);
+
+    let card = |n: i32| format!("7d444840-9dc0-11d1-b245-5ffdce74fad{}", n % 4);
+    let records: Vec<(i32, Value)> = (0..60)
+        .map(|n| {
+            // Texts that a careless comparison takes for equal.
+            let branch = ["José", "José ", "jose", "JOSÉ", ""][n as usize % 5];
+            let mut record = record(Some(n % 3), 1);
+            record["account"] = json!(i64::from(n % 2) - 1);
+            record["branch"] = json!(branch);
+            record["day"] = json!(n % 4 - 1);
+            record["card"] = json!(card(n));
+            (n % 2, record)
+        })
+        .collect();
+    run(&project, &records[..31], 5).await.expect("done");
+    run(&project, &records, 6).await.expect("done");
+
+    for (name, different) in [
+        ("by_customer", 3),
+        ("by_account", 2),
+        ("by_branch", 5),
+        ("by_day", 4),
+        ("by_card", 4),
+        ("by_all", 20),
+    ] {
+        let found = project.rows(&format!("SELECT count(*), sum(n), min(n), max(n) FROM {name}")).await;
+        let each = 60 / different;
+        assert_eq!(found, [format!("{different},60,{each},{each}")], "{name}");
+    }
+    let days = project.rows("SELECT day FROM by_day ORDER BY day").await;
+    assert_eq!(days, ["1969-12-31", "1970-01-01", "1970-01-02", "1970-01-03"]);
+}
+
+#[tokio::test]
+async fn a_row_is_deleted_where_the_view_says_so_and_may_come_again() {
+    // An amount of 9 closes the account.
+    let view = "SELECT h.customer, h.n, h.closes AS _delete FROM ( \
+          SELECT b.customer, b.amount = 9 AS closes, \
+            row_number() OVER (PARTITION BY b.customer ORDER BY b.kafka_offset DESC) AS from_the_end, \
+            CASE WHEN max(CASE WHEN b.amount = 9 THEN b.kafka_offset END) OVER before IS NULL \
+              THEN coalesce(t.n, 0) + count(*) OVER so_far \
+              ELSE count(*) OVER so_far - count(CASE WHEN b.amount = 9 THEN 1 END) OVER before END AS n \
+          FROM batch b LEFT JOIN totals t ON t.customer = b.customer \
+          WINDOW so_far AS (PARTITION BY b.customer ORDER BY b.kafka_offset \
+              ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), \
+            before AS (PARTITION BY b.customer ORDER BY b.kafka_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) \
+        ) h WHERE h.from_the_end = 1";
+    for rows_max in [1, 2] {
+        let project = totals_project(view);
+        let records: Vec<(i32, Value)> = [(1, 5), (2, 5), (1, 9), (2, 5), (1, 5), (1, 9), (3, 9), (1, 5)]
+            .map(|(customer, amount)| (0, record(Some(customer), amount)))
+            .into();
+        run(&project, &records[..7], rows_max).await.expect("done");
+        assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["2,2"], "rows_max {rows_max}");
+        run(&project, &records, rows_max).await.expect("done");
+        assert_eq!(project.rows("SELECT customer, n FROM totals ORDER BY 1").await, ["1,1", "2,2"]);
+    }
+}
+
+#[tokio::test]
+async fn messages_that_become_dead_letters_leave_no_trace_in_state() {
+    for rows_max in [1, 3, 10, 40] {
+        let project = totals_project(TOTALS);
+        // The database refuses the rows of customer 6, SQL divides by zero for an amount of 0.
+        project
+            .execute(&["CREATE TABLE rows (kafka_partition INTEGER, kafka_offset INTEGER, \
+                customer INTEGER CHECK (customer <> 6), share INTEGER)"])
+            .await;
+        let records: Vec<(i32, Value)> =
+            (0..40).map(|n| (n % 2, record(Some(n % 7), if n % 11 == 3 { 0 } else { 2 }))).collect();
+        run(&project, &records, rows_max).await.expect("done");
+        let is_bad = |n: &i32| n % 11 == 3 || n % 7 == 6;
+        let mut expected: BTreeMap<i32, i32> = BTreeMap::new();
+        (0..40).filter(|n| !is_bad(n)).for_each(|n| *expected.entry(n % 7).or_default() += 1);
+        let expected: Vec<String> = expected.iter().map(|(k, n)| format!("{k},{n},{}", 2 * n)).collect();
+        let found = project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await;
+        assert_eq!(found, expected, "rows_max {rows_max}");
+        let dead = (0..40).filter(is_bad).count().to_string();
+        assert_eq!(project.rows("SELECT count(*) FROM dead_letters").await, [dead], "rows_max {rows_max}");
+    }
+}
+
+#[tokio::test]
+async fn faults_of_a_state_view_stop_the_job_and_say_what_is_wrong() {
+    let cases = [
+        (
+            "SELECT customer, 1 AS n, 1 AS total FROM batch",
+            "view `next_totals` computes two rows for the key 1, a key has one row",
+        ),
+        (
+            "SELECT DISTINCT customer + 1 AS customer, coalesce(t.n, 1) AS n, 1 AS total \
+             FROM batch b LEFT JOIN totals t USING (customer)",
+            "view `next_totals` computes a row for the key 2, which does not occur among the keys of the batch",
+        ),
+    ];
+    for (view, expected) in cases {
+        let project = totals_project(view);
+        let records = vec![(0, record(Some(1), 1)), (0, record(Some(1), 1))];
+        let error = run(&project, &records, 10).await.expect_err("a fault of the SQL").to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(project.rows("SELECT count(*) FROM rows").await, ["0"]);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follows_partitions() {
+    let files = [
+        ("schema.avsc", SCHEMA),
+        (
+            "config.yaml",
+            "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, follows_partition: true }\n",
+        ),
+        ("sql/rows.sql", ROWS),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    for rows_max in [1, 10] {
+        let project = Project::new(&files);
+        let keyed: Vec<(i32, Value)> = (0..20).map(|n| (n % 2, record(Some(n % 4), 1))).collect();
+        run(&project, &keyed, rows_max).await.expect("keyed by customer");
+        let by_partition = "SELECT customer, n, _kafka_topic, _kafka_partition FROM totals ORDER BY 1";
+        assert_eq!(project.rows(by_partition).await, ["0,5,t,0", "1,5,t,1", "2,5,t,0", "3,5,t,1"]);
+
+        let moved = [keyed, vec![(1, record(Some(0), 1))]].concat();
+        let error = run(&project, &moved, rows_max).await.expect_err("customer 0 moved").to_string();
+        assert!(error.contains("the key 0 comes by t[1], its messages came by t[0] before"), "{error}");
+        assert!(error.contains("hint: say `follows_partition: false`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn two_instances_write_one_state_without_losing_an_update() {
+    let project = totals_project(TOTALS);
+    // The same four customers in both partitions; each instance has one of them.
+    let partition = |partition: i32| -> Vec<(i32, Value)> {
+        (0..300).map(|n| (partition, record(Some(n % 4), 1))).collect()
+    };
+    let source = |partition_number: i32| {
+        let (messages, arrival) = recording(&project.schema(), &partition(partition_number));
+        ReplaySource::arriving(messages, arrival, vec![1])
+    };
+    let one = support::engine(&project.config, source(0)).await;
+    let other = support::engine(&project.config, source(1)).await;
+    let (mut conflicts, mut other_conflicts) = (0, 0);
+    let (mut count, mut other_count) = (
+        |report: &Report| conflicts += report.conflicts,
+        |report: &Report| other_conflicts += report.conflicts,
+    );
+    let (one, other) = tokio::join!(one.run(&mut count), other.run(&mut other_count));
+    one.expect("done");
+    other.expect("done");
+    let expected: Vec<String> = (0..4).map(|customer| format!("{customer},150,150")).collect();
+    assert_eq!(project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await, expected);
+    assert!(conflicts + other_conflicts > 0, "they met");
+}
+
+#[tokio::test]
+async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
+    use realtime_processor::decode::Decoder;
+    use realtime_processor::engine::Plan;
+    use realtime_processor::sink::Sink;
+    let project = totals_project(TOTALS);
+    project.execute(&["CREATE TABLE totals (customer INTEGER, n TEXT)"]).await;
+    let decoder = Decoder::new(&project.config.avro).expect("a schema");
+    let plan = Plan::prepare(&project.config, &decoder).await.expect("plans");
+    let connected = Sink::connect(project.config.database.clone(), "job", plan.targets, true).await;
+    let error = connected.map(|_| ()).expect_err("the table does not fit").to_string();
+    for expected in [
+        "totals.total: no such column",
+        "totals._version: no such column, every state table needs it",
+        "totals: no primary or unique key over exactly (customer)",
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+}
