@@ -430,5 +430,8 @@ pub struct Commit {
     pub outputs: Vec<Vec<RecordBatch>>,
     /// For each state table, in the order they are configured in; none at all where no message was computed.
     pub states: Vec<StateChange>,
+    /// For each state table, the message time (milliseconds since the epoch) before which rows written last may be
+    /// deleted; none at all where nothing expires.
+    pub expire_before_ms: Vec<Option<i64>>,
     pub dead_letters: Vec<DeadLetter>,
 }

@@ -306,3 +306,30 @@ async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[tokio::test]
+async fn rows_that_were_not_written_for_the_ttl_are_deleted() {
+    let config =
+        "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", config),
+        ("sql/rows.sql", ROWS),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    let project = Project::new(&files);
+    // One message a millisecond; customer 1 comes first and then no more, until message 100.
+    let customer = |n: i32| if n < 20 || n == 100 { 1 } else { 2 };
+    let records: Vec<(i32, Value)> = (0..101).map(|n| (0, record(Some(customer(n)), 1))).collect();
+    run(&project, &records[..40], 40).await.expect("done");
+    let totals = "SELECT customer, n FROM totals ORDER BY 1";
+    assert_eq!(project.rows(totals).await, ["1,20", "2,20"]);
+    // Each batch's rows have the time of its last message: 39 for both.
+    run(&project, &records[..60], 20).await.expect("done");
+    assert_eq!(project.rows(totals).await, ["1,20", "2,40"], "it is not old enough: 59 is less than 39 + 30");
+    run(&project, &records[..90], 10).await.expect("done");
+    run(&project, &records[..95], 10).await.expect("done");
+    assert_eq!(project.rows(totals).await, ["2,75"]);
+    run(&project, &records, 10).await.expect("done");
+    assert_eq!(project.rows(totals).await, ["1,1", "2,80"]);
+}

@@ -8,6 +8,7 @@
 mod breaker;
 mod claim;
 mod error;
+mod expiry;
 mod lost;
 mod plan;
 mod report;
@@ -27,11 +28,12 @@ use tokio::time::Instant;
 use crate::batch::{Claim, Commit, TopicPartition};
 use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
-use crate::sink::Sink;
+use crate::sink::{EXPIRED_ROWS_MAX, Sink};
 use crate::source::{Event, Fill, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use breaker::Breaker;
+use expiry::Expiry;
 use stages::Stages;
 use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
@@ -97,6 +99,7 @@ pub struct Engine<S> {
     backlog: VecDeque<Work>,
     options: Options,
     breaker: Breaker,
+    expiry: Expiry,
     stop: Stop,
     /// Whether revoked partitions wait for the backlog.
     is_release_due: bool,
@@ -145,6 +148,7 @@ impl<S: Source> Engine<S> {
         let Parts { source, decoder, tables, states, pipeline, sink } = parts;
         Self {
             source,
+            expiry: Expiry::new(states.ttls()),
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
             writer: Some(Writer::new(sink, stop.clone())),
@@ -270,7 +274,10 @@ impl<S: Source> Engine<S> {
         match computed {
             None => self.trigger_locked(work, report).await,
             Some(Ok((commit, facts))) => {
-                let commit = self.judge(&work, commit).await?;
+                let mut commit = self.judge(&work, commit).await?;
+                if let Some(writer) = self.writer.as_mut() {
+                    commit.expire_before_ms = self.expiry.due(writer, &mut self.source).await?;
+                }
                 self.hand_over(work, facts, commit);
                 Ok(())
             }
@@ -381,8 +388,12 @@ impl<S: Source> Engine<S> {
     ) -> Settled {
         let states = &mut self.stages.states;
         match ended {
-            Ended::Committed { elapsed } => {
+            Ended::Committed { elapsed, expired } => {
                 states.committed();
+                if expired > 0 {
+                    states.forget_held();
+                }
+                self.expiry.deleted(expired < EXPIRED_ROWS_MAX);
                 self.breaker.committed(&work.polled, &facts.tallies);
                 self.source.stored(&work.polled.advances);
                 report(&self.describe(&work, facts, elapsed));

@@ -93,6 +93,7 @@ impl Plan {
             key: table.key.clone(),
             deletes: planned.deletes,
             follows_partition: table.follows_partition,
+            ttl: table.ttl,
         });
         let states: Vec<StateTableSpec> = states.collect();
         let targets = targets(config, &pipeline, &states);
@@ -177,7 +178,7 @@ fn targets(config: &Config, pipeline: &Pipeline, states: &[StateTableSpec]) -> V
         table: state.name.clone(),
         mode: Mode::Upsert { key: state.key.clone() },
         schema: state.rows_schema(),
-        kind: TargetKind::State,
+        kind: TargetKind::State { expires: state.ttl.is_some() },
     });
     outputs.chain(states).collect()
 }

@@ -17,6 +17,8 @@ use crate::sink::{Committed, Outcome, Sink, SinkError};
 pub(super) enum Ended {
     Committed {
         elapsed: Duration,
+        /// Rows of state that were deleted for their age.
+        expired: usize,
     },
     /// The database refuses something in it: messages are to blame.
     Refused(Reason),
@@ -111,9 +113,9 @@ impl Writer {
         started: Instant,
         retry: &mut Retry,
     ) -> Result<Option<Ended>, EngineError> {
-        let committed = || Ended::Committed { elapsed: started.elapsed() };
+        let committed = |expired| Ended::Committed { elapsed: started.elapsed(), expired };
         let error = match tried {
-            Ok(_) => return Ok(Some(committed())),
+            Ok(sent) => return Ok(Some(committed(sent.expired))),
             Err(error) => error,
         };
         if error.fault() != Fault::Infrastructure {
@@ -125,7 +127,7 @@ impl Writer {
         }
         Ok(match self.outcome(commit, retry).await? {
             Outcome::NotCommitted => None,
-            Outcome::Committed => Some(committed()),
+            Outcome::Committed => Some(committed(0)),
             Outcome::Fenced => Some(Ended::Fenced),
         })
     }
@@ -164,6 +166,15 @@ impl Writer {
             Patience::Left => Ok(()),
             Patience::Over => Err(EngineError::GaveUp(error.to_string())),
         }
+    }
+
+    /// What is stored of all partitions of the job.
+    ///
+    /// # Errors
+    /// A fault that is not infrastructure; or the end of patience.
+    pub async fn progress(&mut self) -> Result<Vec<Claim>, EngineError> {
+        let Self { sink, stop } = self;
+        persist("database", stop, async || sink.progress().await).await
     }
 
     /// Stores how many messages became dead letters, and moves nothing.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{Target, TargetKind};
-use crate::batch::{DELETE_COLUMN, PARTITION_COLUMNS};
+use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS};
 use crate::config::Mode;
 use crate::database::{ColumnType, Dialect, KeyShape, quote, quote_table};
 
@@ -61,6 +61,9 @@ pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, 
         let names: Vec<String> = key.iter().map(|name| quote(name, dialect)).collect();
         lines.push(format!("PRIMARY KEY ({})", names.join(", ")));
     }
+    if matches!(target.kind, TargetKind::State { expires: true }) && dialect.is_mysql() {
+        lines.push(format!("KEY {MESSAGE_TIME_COLUMN} ({MESSAGE_TIME_COLUMN})"));
+    }
     if lines.is_empty() {
         faults.push(format!("{}: view `{}` has no column", target.table, target.name));
     }
@@ -76,7 +79,7 @@ fn column_type(
     dialect: Dialect,
     key: Option<KeyShape>,
 ) -> Result<ColumnType, String> {
-    if target.kind == TargetKind::State && field.name() == PARTITION_COLUMNS[0] {
+    if target.kind.is_state() && field.name() == PARTITION_COLUMNS[0] {
         return Ok(ColumnType::Text { characters_max: Some(TOPIC_CHARACTERS_MAX as u64), bytes_max: None });
     }
     ColumnType::for_arrow(field.data_type(), dialect, key)

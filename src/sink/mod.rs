@@ -25,6 +25,7 @@ use crate::database::{Address, Link};
 
 pub use ddl::ddl;
 pub use error::SinkError;
+pub use state::EXPIRED_ROWS_MAX;
 pub use stored::{StoredOffset, StoredOffsets};
 
 /// A view whose rows are written, and the table they are written to. Outputs and state tables each keep their order.
@@ -44,8 +45,14 @@ pub struct Target {
 pub enum TargetKind {
     /// It is written.
     Output,
-    /// It is read and written by its key.
-    State,
+    /// It is read and written by its key. `expires`: old rows are deleted.
+    State { expires: bool },
+}
+
+impl TargetKind {
+    fn is_state(self) -> bool {
+        matches!(self, Self::State { .. })
+    }
 }
 
 /// The one writer of a job: a connection, opened again after it was lost, and how each output is written.
@@ -63,8 +70,10 @@ pub struct Sink {
 pub struct Committed {
     /// Statements, the fence's and COMMIT too.
     pub statements: usize,
-    /// Rows of outputs and dead letters.
+    /// Rows of outputs, state and dead letters.
     pub rows: usize,
+    /// Rows of state that were deleted for their age.
+    pub expired: usize,
 }
 
 /// What became of a commit whose answer was lost.
@@ -88,8 +97,8 @@ impl Sink {
         create_tables: bool,
     ) -> Result<Self, SinkError> {
         let (link, written) = check::connect(address, job, &targets, create_tables).await?;
-        let (states, outputs) = written.into_iter().partition(|output| output.kind == TargetKind::State);
-        let readers = targets.iter().filter(|target| target.kind == TargetKind::State);
+        let (states, outputs) = written.into_iter().partition(|output| output.kind.is_state());
+        let readers = targets.iter().filter(|target| target.kind.is_state());
         let readers = readers.map(state::StateReader::new).collect();
         Ok(Self { link, job: job.to_string(), outputs, states, readers })
     }

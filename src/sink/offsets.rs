@@ -7,6 +7,8 @@ use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// Rows of one statement of claims; a claim has four values.
 const CLAIMS_MAX: usize = 1000;
+/// What [`claim_of`] reads.
+const CLAIM_COLUMNS: &str = "next_offset, epoch, recent_messages, recent_dead_letters, message_time";
 const WHERE_PARTITION: &str = "job = ? AND kafka_topic = ? AND kafka_partition = ?";
 
 impl Sink {
@@ -15,6 +17,25 @@ impl Sink {
         let connection = self.link.ready().await?;
         let read = stored(connection, &self.job, partitions).await;
         Ok(self.link.done(read)?)
+    }
+
+    /// What is stored of all partitions of the job, whoever owns them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn progress(&mut self) -> Result<Vec<Claim>, SinkError> {
+        let sql = format!(
+            "SELECT {CLAIM_COLUMNS}, kafka_topic, kafka_partition FROM {OFFSETS_TABLE} WHERE job = ?"
+        );
+        let connection = self.link.ready().await?;
+        let read = connection.query(&sql, vec![Value::text(self.job.clone())]).await;
+        let rows = self.link.done(read)?;
+        let claim = |row: &Vec<Value<'_>>| {
+            let topic = row.get(5).and_then(Value::as_text)?.into();
+            let partition = i32::try_from(row.get(6).and_then(Value::as_i64)?).ok()?;
+            claim_of(row, TopicPartition { topic, partition })
+        };
+        Ok(rows.iter().filter_map(claim).collect())
     }
 
     /// True where any partition of the topic was ever claimed by this job: partitions that are new then are
@@ -260,22 +281,22 @@ async fn locked(
 ) -> Result<Option<Claim>, DatabaseError> {
     // SQLite: BEGIN IMMEDIATE has locked the file.
     let lock = if connection.dialect() == Dialect::Sqlite { "" } else { " FOR UPDATE" };
-    let sql = format!(
-        "SELECT next_offset, epoch, recent_messages, recent_dead_letters, message_time FROM {OFFSETS_TABLE} \
-         WHERE {WHERE_PARTITION}{lock}"
-    );
+    let sql = format!("SELECT {CLAIM_COLUMNS} FROM {OFFSETS_TABLE} WHERE {WHERE_PARTITION}{lock}");
     let rows = connection.query(&sql, partition(job, wanted)).await?;
-    Ok(rows.first().and_then(|row| {
-        let number = |index: usize| row.get(index).and_then(Value::as_i64);
-        let micros = row.get(4).and_then(Value::as_micros);
-        Some(Claim {
-            partition: wanted.clone(),
-            next_offset: number(0)?,
-            epoch: number(1)?,
-            tally: Tally { messages: number(2)?, dead_letters: number(3)? },
-            message_time_ms: micros.map(|micros| micros.div_euclid(1000)),
-        })
-    }))
+    Ok(rows.first().and_then(|row| claim_of(row, wanted.clone())))
+}
+
+/// What a row of [`CLAIM_COLUMNS`] says of a partition.
+fn claim_of(row: &[Value<'_>], partition: TopicPartition) -> Option<Claim> {
+    let number = |index: usize| row.get(index).and_then(Value::as_i64);
+    let micros = row.get(4).and_then(Value::as_micros);
+    Some(Claim {
+        partition,
+        next_offset: number(0)?,
+        epoch: number(1)?,
+        tally: Tally { messages: number(2)?, dead_letters: number(3)? },
+        message_time_ms: micros.map(|micros| micros.div_euclid(1000)),
+    })
 }
 
 fn partition(job: &str, partition: &TopicPartition) -> Vec<Value<'static>> {

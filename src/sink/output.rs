@@ -343,7 +343,7 @@ impl Rows<'_> {
 fn is_own(target: &Target, column: &str) -> bool {
     let is_own_name =
         [VERSION_COLUMN, MESSAGE_TIME_COLUMN].contains(&column) || PARTITION_COLUMNS.contains(&column);
-    target.kind == TargetKind::State && is_own_name
+    target.kind.is_state() && is_own_name
 }
 
 fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {

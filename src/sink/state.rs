@@ -11,9 +11,14 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::common::HashMap;
 
 use super::{SinkError, Target};
-use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, StateChange, VERSION_COLUMN};
+use crate::batch::{
+    Advance, DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
+};
 use crate::config::Mode;
-use crate::database::{Connection, DatabaseError, Origin, Relation};
+use crate::database::{Connection, DatabaseError, Dialect, Origin, Relation, Value, quote_table};
+
+/// Rows of a state table that one transaction deletes for their age, at most.
+pub const EXPIRED_ROWS_MAX: usize = 1_000;
 
 /// Reads the rows of one state table in the transaction that writes them.
 pub(super) struct StateReader {
@@ -51,6 +56,44 @@ impl StateReader {
         let refused = |error| SinkError::Refused { table: table.clone(), error };
         let relation = open(rows, connection, table, columns).await.map_err(refused)?;
         relation.fetch_by_keys(connection, key, keys, true).await.map_err(refused)
+    }
+
+    /// Deletes rows that were written last before a message time, [`EXPIRED_ROWS_MAX`] at most; of a table that
+    /// follows the partitions, rows of these. Gives their number.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn expire(
+        &self,
+        connection: &mut Connection,
+        before_ms: i64,
+        advances: &[Advance],
+    ) -> Result<usize, SinkError> {
+        let dialect = connection.dialect();
+        let table = quote_table(&self.table, dialect);
+        let mut chosen = format!("{MESSAGE_TIME_COLUMN} < ?");
+        let mut parameters = vec![Value::DateTime(before_ms.saturating_mul(1000))];
+        if self.columns.iter().any(|column| column == PARTITION_COLUMNS[0]) {
+            let [topic, partition] = PARTITION_COLUMNS;
+            let of_one = format!("({topic} = ? AND {partition} = ?)");
+            chosen += &format!(" AND ({})", vec![of_one; advances.len()].join(" OR "));
+            for Advance { partition, .. } in advances {
+                parameters.push(Value::text(partition.topic.to_string()));
+                parameters.push(Value::Int(i64::from(partition.partition)));
+            }
+        }
+        let sql = match dialect {
+            // SQLite is built without LIMIT in DELETE.
+            Dialect::Sqlite => format!(
+                "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {chosen} LIMIT {EXPIRED_ROWS_MAX})"
+            ),
+            Dialect::MySql | Dialect::MariaDb => {
+                format!("DELETE FROM {table} WHERE {chosen} LIMIT {EXPIRED_ROWS_MAX}")
+            }
+        };
+        let deleted = connection.execute(&sql, parameters).await;
+        let deleted = deleted.map_err(|error| SinkError::Refused { table: self.table.clone(), error })?;
+        Ok(usize::try_from(deleted).unwrap_or(EXPIRED_ROWS_MAX))
     }
 
     /// Makes sure that the rows a batch was computed from are still those, and stay so. Gives the number of statements.

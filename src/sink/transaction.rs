@@ -191,6 +191,11 @@ async fn write(
             sent.rows += chunk.len();
         }
     }
+    for (reader, before_ms) in readers.iter().zip(&batch.commit.expire_before_ms) {
+        let Some(before_ms) = before_ms else { continue };
+        sent.expired += reader.expire(connection, *before_ms, advances).await?;
+        sent.statements += 1;
+    }
     for chunk in batch.letters.chunks(&batch.limits) {
         let written =
             connection.execute(&batch.letters.sql(chunk.len()), batch.letters.parameters(&chunk)).await;

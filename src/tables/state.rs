@@ -38,6 +38,8 @@ pub struct StateTableSpec {
     /// Whether its view has `_delete`.
     pub deletes: bool,
     pub follows_partition: bool,
+    /// Rows that were not written for so long, in message time, may be deleted.
+    pub ttl: Option<Duration>,
 }
 
 /// The state tables of a job, in the order of its configuration.
@@ -140,6 +142,11 @@ impl StateTables {
 
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
+    }
+
+    /// The `ttl` of each table.
+    pub fn ttls(&self) -> Vec<Option<Duration>> {
+        self.tables.iter().map(|table| table.spec.ttl).collect()
     }
 
     /// Begins a batch, or a part of one, or the same one again.
@@ -266,10 +273,15 @@ impl StateTables {
         self.staged.clear();
     }
 
+    /// Drops what is held of the database, which has changed.
+    pub fn forget_held(&mut self) {
+        self.tables.iter_mut().for_each(|table| table.held.clear());
+    }
+
     /// Drops everything: others may have written these tables.
     pub fn forget(&mut self) {
-        self.staged.clear();
-        self.tables.iter_mut().for_each(|table| table.held.clear());
+        self.forget_staged();
+        self.forget_held();
     }
 }
 

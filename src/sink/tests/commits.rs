@@ -26,7 +26,7 @@ async fn rows_and_offsets_move_together(place: &Place) {
     let mut both = commit(&claims[0], vec![vec![batch]]);
     both.advances.push(advance(&claims[1], 1));
     let committed = sink.commit(&both).await.expect("commits");
-    assert_eq!(committed, Committed { statements: 5, rows: 2 });
+    assert_eq!(committed, Committed { statements: 5, rows: 2, expired: 0 });
     assert_eq!(sink.stored(&[partition(1), partition(0)]).await.expect("reads"), [Some(6), Some(110)]);
     assert!(sink.knows_topic("movements").await.expect("reads"));
     let rows = place.rows("SELECT * FROM rows_out ORDER BY id DESC").await;
@@ -87,7 +87,7 @@ async fn many_rows_are_cut_into_statements(place: &Place) {
     // Statements go across record batches: 1000, 1000, 500.
     let parts = vec![batch(&ids[..700]), batch(&[]), batch(&ids[700..1900]), batch(&ids[1900..])];
     let committed = sink.commit(&commit(&claim, vec![parts])).await.expect("commits");
-    assert_eq!(committed, Committed { statements: 3 + 3, rows: 2500 });
+    assert_eq!(committed, Committed { statements: 3 + 3, rows: 2500, expired: 0 });
     let sum = place.rows("SELECT COUNT(DISTINCT id), MIN(id), MAX(id) FROM rows_out").await;
     assert_eq!(sum, [["2500", "0", "2499"]]);
 }
@@ -175,7 +175,7 @@ async fn nothing_is_written_without_rows(place: &Place) {
     let mut sink = place.sink(&[target(&people_schema(), upsert(&["id"]))]).await.expect("connects");
     let claim = claim_one(&mut sink).await;
     let committed = sink.commit(&commit(&claim, vec![vec![people(&[])]])).await.expect("commits");
-    assert_eq!(committed, Committed { statements: 3, rows: 0 });
+    assert_eq!(committed, Committed { statements: 3, rows: 0, expired: 0 });
     assert_eq!(sink.stored(&[partition(0)]).await.expect("reads"), [Some(110)]);
 }
 

@@ -1,0 +1,121 @@
+//! Housekeeping of state tables with a `ttl`: rows that were not written for so long, in message time, are deleted once
+//! all partitions of the job are past it.
+//!
+//! The deletion is part of a batch's transaction, behind its fence, and bounded; what is left goes with the next ones.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::EngineError;
+use super::writer::Writer;
+use crate::batch::{Claim, TopicPartition};
+use crate::source::{Bounds, Source};
+
+/// The least time between two looks at how far the partitions are.
+const LOOK_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What may be deleted, and when to look again.
+#[derive(Debug)]
+pub(super) struct Expiry {
+    /// Of each state table.
+    ttls: Vec<Option<Duration>>,
+    /// Rows written last before this message time may be deleted; none: nothing is to be deleted now.
+    before_ms: Vec<Option<i64>>,
+    look_at: Option<Instant>,
+}
+
+impl Expiry {
+    pub fn new(ttls: Vec<Option<Duration>>) -> Self {
+        Self { ttls, before_ms: Vec::new(), look_at: None }
+    }
+
+    /// For each state table the message time before which rows go with the next commit.
+    ///
+    /// # Errors
+    /// The database's, as [`Writer::progress`]. A broker that does not answer only puts it off.
+    pub async fn due<S: Source>(
+        &mut self,
+        writer: &mut Writer,
+        source: &mut S,
+    ) -> Result<Vec<Option<i64>>, EngineError> {
+        let Some(shortest) = self.ttls.iter().flatten().min().copied() else { return Ok(Vec::new()) };
+        if self.look_at.is_none_or(|at| at <= Instant::now()) {
+            self.look_at = Some(Instant::now() + LOOK_INTERVAL);
+            let progress = writer.progress().await?;
+            let behind = behind(&progress, shortest);
+            let bounds = match behind.is_empty() {
+                true => Vec::new(),
+                false => source.bounds(&behind).await.unwrap_or_else(|error| {
+                    tracing::debug!("no rows of state expire for now: {error}");
+                    Vec::new()
+                }),
+            };
+            let passed = passed(&progress, &behind, &bounds);
+            let before = |ttl: &Option<Duration>| Some(passed? - i64::try_from((*ttl)?.as_millis()).ok()?);
+            self.before_ms = self.ttls.iter().map(before).collect();
+        }
+        Ok(self.before_ms.clone())
+    }
+
+    /// A commit has deleted rows; `is_all`: no more than those were there.
+    pub fn deleted(&mut self, is_all: bool) {
+        if is_all {
+            self.before_ms.clear();
+        }
+    }
+}
+
+/// Partitions that hold the others back: a question to the broker tells whether they only have nothing to read.
+fn behind(progress: &[Claim], ttl: Duration) -> Vec<TopicPartition> {
+    let newest = progress.iter().filter_map(|claim| claim.message_time_ms).max();
+    let is_behind = |claim: &&Claim| match (claim.message_time_ms, newest) {
+        (Some(time), Some(newest)) => u128::from((newest - time).unsigned_abs()) > ttl.as_millis(),
+        _ => true,
+    };
+    progress.iter().filter(is_behind).map(|claim| claim.partition.clone()).collect()
+}
+
+/// The message time that all partitions are past; those at their end do not count. `None` where one has not begun.
+fn passed(progress: &[Claim], behind: &[TopicPartition], bounds: &[Bounds]) -> Option<i64> {
+    let is_at_end = |claim: &Claim| {
+        let of_claim = |bounds: &&Bounds| bounds.partition == claim.partition;
+        behind.contains(&claim.partition)
+            && bounds.iter().find(of_claim).is_some_and(|bounds| claim.next_offset >= bounds.high)
+    };
+    let mut passed = None;
+    for claim in progress.iter().filter(|claim| !is_at_end(claim)) {
+        let time = claim.message_time_ms?;
+        passed = Some(passed.map_or(time, |passed: i64| passed.min(time)));
+    }
+    // Where all are at their end, the newest message is what everything is past.
+    passed.or_else(|| progress.iter().filter_map(|claim| claim.message_time_ms).max())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(partition: i32, next_offset: i64, message_time_ms: Option<i64>) -> Claim {
+        let partition = TopicPartition { topic: "t".into(), partition };
+        Claim { partition, epoch: 1, next_offset, message_time_ms, tally: crate::batch::Tally::default() }
+    }
+
+    /// What all are past, where the partitions end at offset 10.
+    fn passed_of(progress: &[Claim]) -> Option<i64> {
+        let behind = behind(progress, Duration::from_secs(5));
+        let bounds = |partition: &TopicPartition| Bounds { partition: partition.clone(), low: 0, high: 10 };
+        let bounds: Vec<Bounds> = behind.iter().map(bounds).collect();
+        passed(progress, &behind, &bounds)
+    }
+
+    #[test]
+    fn the_partition_that_is_furthest_behind_counts_unless_it_is_at_its_end() {
+        assert_eq!(passed_of(&[claim(0, 10, Some(90_000)), claim(1, 4, Some(88_000))]), Some(88_000));
+        assert_eq!(passed_of(&[claim(0, 10, Some(90_000)), claim(1, 4, Some(20_000))]), Some(20_000));
+        assert_eq!(passed_of(&[claim(0, 10, Some(90_000)), claim(1, 10, Some(20_000))]), Some(90_000));
+        assert_eq!(passed_of(&[claim(0, 5, Some(90_000)), claim(1, 4, None)]), None);
+        assert_eq!(passed_of(&[claim(0, 5, Some(90_000)), claim(1, 10, None)]), Some(90_000));
+        assert_eq!(passed_of(&[claim(0, 10, Some(20_000)), claim(1, 10, Some(90_000))]), Some(90_000));
+    }
+}
