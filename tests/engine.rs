@@ -369,3 +369,26 @@ async fn a_topic_that_was_made_anew_is_noticed_by_the_time_of_the_last_message()
     project.run(longer, 100).await.expect("the same topic");
     assert_eq!(project.ids().await.len(), 40 + 80);
 }
+
+#[tokio::test]
+async fn where_only_the_batch_as_a_whole_fails_batches_are_smaller_from_then_on() {
+    // Every pair of messages is held: 2,000 messages need far more than the pool has.
+    let view = "SELECT kafka_partition, kafka_offset, id, \
+        (SELECT count(*) FROM pairs p WHERE p.id = batch.id) AS share, amount FROM batch";
+    let mut project = Project::new(view);
+    std::fs::write(
+        project.folder.path().join("sql/pairs.sql"),
+        "SELECT a.id, b.id AS other FROM batch a CROSS JOIN batch b",
+    )
+    .expect("written");
+    project.config.memory_max = 32 << 20;
+    let all = messages(&project.schema(), 6_000, |_| Kind::Good);
+    let reports = project.run(all, 3_000).await.expect("done");
+    assert_eq!(project.ids().await.len(), 6_000);
+    assert!(project.dead().await.is_empty(), "no message is to blame");
+    let sizes: Vec<usize> = reports.iter().map(|report| report.messages).collect();
+    let largest = sizes.iter().max().copied().unwrap_or_default();
+    assert!(largest < 3_000 && sizes.len() < 40, "{sizes:?}");
+    // What was left of the first batch fails no more, and neither do the batches after it.
+    assert!(sizes.windows(2).all(|pair| pair[1] <= 2 * pair[0].max(1)), "{sizes:?}");
+}

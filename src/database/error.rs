@@ -32,6 +32,12 @@ impl DatabaseError {
         matches!(self.code, Some(1062 | 1586 | 1555 | 2067))
     }
 
+    /// True where the transaction is larger than the server takes.
+    pub fn is_of_size(&self) -> bool {
+        // ER_TRANS_CACHE_FULL: above the binary log's cache.
+        self.code == Some(1197)
+    }
+
     /// True where the connection cannot be used any more.
     pub fn is_connection_lost(&self) -> bool {
         self.is_connection_lost

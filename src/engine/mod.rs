@@ -10,6 +10,7 @@ mod claim;
 mod error;
 mod expiry;
 mod lost;
+mod batch_size;
 mod plan;
 mod report;
 mod retry;
@@ -32,6 +33,7 @@ use crate::sink::{EXPIRED_ROWS_MAX, Sink};
 use crate::source::{Event, Fill, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
+use batch_size::BatchSize;
 use breaker::Breaker;
 use expiry::Expiry;
 use stages::Stages;
@@ -100,6 +102,7 @@ pub struct Engine<S> {
     options: Options,
     breaker: Breaker,
     expiry: Expiry,
+    batch_size: BatchSize,
     stop: Stop,
     /// Whether revoked partitions wait for the backlog.
     is_release_due: bool,
@@ -149,6 +152,7 @@ impl<S: Source> Engine<S> {
         Self {
             source,
             expiry: Expiry::new(states.ttls()),
+            batch_size: BatchSize::default(),
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
             writer: Some(Writer::new(sink, stop.clone())),
@@ -283,7 +287,8 @@ impl<S: Source> Engine<S> {
             }
             Some(Err(error)) => match Reason::of(&error) {
                 Some(reason) => {
-                    self.redo(work.narrow(reason));
+                    let parts = self.narrow(work, reason);
+                    self.redo(parts);
                     Ok(())
                 }
                 None => Err(error),
@@ -333,6 +338,15 @@ impl<S: Source> Engine<S> {
             writer.store_tallies(&commit.advances, &commit.tallies).await?;
         }
         judged.map(|()| commit)
+    }
+
+    /// Finds the messages to blame; where the size may be, the batches to come are smaller for a while.
+    fn narrow(&mut self, work: Work, reason: Reason) -> Vec<Work> {
+        let rows = work.polled.messages.len();
+        if reason.is_of_size && rows > 1 {
+            self.source.limit(self.batch_size.failed(rows));
+        }
+        work.narrow(reason)
     }
 
     /// Puts parts of a batch before everything else.
@@ -393,6 +407,9 @@ impl<S: Source> Engine<S> {
                 if expired > 0 {
                     states.forget_held();
                 }
+                if let Some(rows_max) = self.batch_size.passed() {
+                    self.source.limit(rows_max);
+                }
                 self.expiry.deleted(expired < EXPIRED_ROWS_MAX);
                 self.breaker.committed(&work.polled, &facts.tallies);
                 self.source.stored(&work.polled.advances);
@@ -403,7 +420,7 @@ impl<S: Source> Engine<S> {
             }
             Ended::Refused(reason) => {
                 states.forget_staged();
-                Settled::Redo(work.narrow(reason))
+                Settled::Redo(self.narrow(work, reason))
             }
             Ended::Conflict(table) => {
                 tracing::debug!("another instance has written `{table}`, computing again");

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::error::EngineError;
 use crate::batch::{Commit, Fault, Polled, Stage, Tally, ViewTiming};
 use crate::sink::SinkError;
+use crate::sql::SqlErrorKind;
 
 /// Messages on their way to a commit.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(super) struct Reason {
     /// A file, a table, or `table.column`.
     pub place: String,
     pub text: String,
+    /// Whether the batch may be to blame as a whole, so that a smaller one passes.
+    pub is_of_size: bool,
 }
 
 /// What is known of a batch before it is committed.
@@ -78,11 +81,13 @@ impl Reason {
         match error {
             EngineError::Sql(error) if error.fault() == Fault::Data => {
                 let (place, text) = (error.file().to_owned(), error.message().to_owned());
-                Some(Self { stage: Stage::Sql, place, text })
+                let is_of_size = error.kind() == SqlErrorKind::MemoryExhausted;
+                Some(Self { stage: Stage::Sql, place, text, is_of_size })
             }
+            // A table says so only where the keys of one batch are too many.
             EngineError::Tables(error) if error.fault() == Fault::Data => {
                 let (place, text) = (error.table().to_owned(), error.message().to_owned());
-                Some(Self { stage: Stage::Sql, place, text })
+                Some(Self { stage: Stage::Sql, place, text, is_of_size: true })
             }
             EngineError::Sink(error) if error.fault() == Fault::Data => Some(Self::refused(error)),
             _ => None,
@@ -91,7 +96,8 @@ impl Reason {
 
     /// What the sink cannot write.
     pub fn refused(error: &SinkError) -> Self {
-        Self { stage: Stage::Write, place: error.place(), text: error.reason() }
+        let is_of_size = error.is_of_size();
+        Self { stage: Stage::Write, place: error.place(), text: error.reason(), is_of_size }
     }
 }
 

@@ -51,6 +51,11 @@ impl SinkError {
         }
     }
 
+    /// True where the transaction may be to blame as a whole, so that a smaller one passes.
+    pub fn is_of_size(&self) -> bool {
+        matches!(self, Self::Refused { error, .. } | Self::Database(error) if error.is_of_size())
+    }
+
     /// True where the configuration or the tables must be changed (exit 78); false where the server is away.
     /// For the errors of [`super::Sink::connect`] and [`super::Sink::check`].
     pub fn is_configuration(&self) -> bool {

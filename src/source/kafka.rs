@@ -77,6 +77,8 @@ struct State {
     events: VecDeque<Result<Event, SourceError>>,
     batch: MessagesBuilder,
     is_full: bool,
+    /// Messages of one batch, at most, where that is fewer than configured.
+    rows_limit: Option<usize>,
     /// Every partition the group gave to this instance; `None` until the engine has claimed it.
     slots: BTreeMap<TopicPartition, Option<Slot>>,
     /// Whether the group has said what this instance gets.
@@ -273,6 +275,10 @@ impl Source for KafkaSource {
     fn release(&mut self) {
         self.shared.lock().is_releasing = false;
         self.shared.released.notify_one();
+    }
+
+    fn limit(&mut self, rows_max: usize) {
+        self.shared.lock().rows_limit = Some(rows_max.max(1));
     }
 
     fn take(&mut self) -> Polled {

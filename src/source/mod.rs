@@ -96,6 +96,9 @@ pub trait Source {
     /// Nothing of the revoked partitions is in hand any more: another instance may have them.
     fn release(&mut self);
 
+    /// Lets batches have at most so many messages from now on; the configured number at most, one at least.
+    fn limit(&mut self, rows_max: usize);
+
     /// Takes all that has been collected.
     fn take(&mut self) -> Polled;
 

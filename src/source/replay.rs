@@ -21,6 +21,7 @@ pub struct ReplaySource {
     position: usize,
     slots: BTreeMap<TopicPartition, Slot>,
     made_anew: Vec<Claim>,
+    limit: usize,
     is_assigned: bool,
     has_joined: bool,
 }
@@ -49,6 +50,7 @@ impl ReplaySource {
             position: 0,
             slots: BTreeMap::new(),
             made_anew: Vec::new(),
+            limit: usize::MAX,
             is_assigned: false,
             has_joined: false,
         }
@@ -78,7 +80,7 @@ impl ReplaySource {
 
     fn rows_max(&self) -> usize {
         let size = self.sizes.get(self.taken).or(self.sizes.last());
-        size.copied().unwrap_or(1).max(1)
+        size.copied().unwrap_or(1).min(self.limit).max(1)
     }
 
     fn skip_what_is_stored(&mut self) {
@@ -130,6 +132,10 @@ impl Source for ReplaySource {
     }
 
     fn release(&mut self) {}
+
+    fn limit(&mut self, rows_max: usize) {
+        self.limit = rows_max;
+    }
 
     fn take(&mut self) -> Polled {
         let mut builder = MessagesBuilder::default();

@@ -329,8 +329,8 @@ impl Poller {
             payload: message.payload(),
             headers: &headers,
         });
-        state.is_full =
-            state.batch.len() >= self.limits.rows_max || state.batch.bytes() >= self.limits.bytes_max;
+        let rows_max = self.limits.rows_max.min(state.rows_limit.unwrap_or(usize::MAX));
+        state.is_full = state.batch.len() >= rows_max || state.batch.bytes() >= self.limits.bytes_max;
         let is_news = was_empty || state.is_full;
         drop(state);
         if is_news {
