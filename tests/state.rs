@@ -333,3 +333,38 @@ async fn rows_that_were_not_written_for_the_ttl_are_deleted() {
     run(&project, &records, 10).await.expect("done");
     assert_eq!(project.rows(totals).await, ["1,1", "2,80"]);
 }
+
+/// The indented block of the README that follows `mark`.
+fn readme_block(mark: &str) -> String {
+    let readme = std::fs::read_to_string("README.md").expect("the README");
+    let (_, rest) = readme.split_once(mark).unwrap_or_else(|| panic!("the README has `{mark}`"));
+    let lines = rest.lines().skip_while(|line| !line.starts_with("    "));
+    lines.take_while(|line| line.starts_with("    ")).map(|line| format!("{}\n", line.trim())).collect()
+}
+
+#[tokio::test]
+async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it() {
+    let state_tables = readme_block("in the configuration with the view that computes its new rows:")
+        .replace("account_state: {", "  account_state: {");
+    let config = format!("reference_tables: {{}}\n{state_tables}");
+    let (numbers, next) =
+        (readme_block("`sql/movement_numbers.sql`:"), readme_block("and `sql/next_account_state.sql`"));
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", config.as_str()),
+        ("sql/movement_numbers.sql", numbers.as_str()),
+        ("sql/next_account_state.sql", next.as_str()),
+        ("sql/numbered.sql", "SELECT * FROM movement_numbers"),
+    ];
+    let records: Vec<(i32, Value)> = (0..60).map(|n| (n % 3, record(Some(n % 3), 1))).collect();
+    for rows_max in [1, 7, 60] {
+        let project = Project::new(&files);
+        run(&project, &records, rows_max).await.expect("done");
+        let rows =
+            project.rows("SELECT customer, kafka_offset, movement_number FROM numbered ORDER BY 1, 2").await;
+        let expected: Vec<String> =
+            (0..3).flat_map(|c| (0..20).map(move |offset| format!("{c},{offset},{}", offset + 1))).collect();
+        assert_eq!(rows, expected, "rows_max {rows_max}");
+        assert_eq!(project.rows("SELECT * FROM account_state ORDER BY 1").await.len(), 3);
+    }
+}
