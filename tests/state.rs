@@ -11,7 +11,7 @@ use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::engine::{EngineError, Report};
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
-use support::Project;
+use support::{Project, Server, on_each_server};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": ["null", "int"]},
@@ -24,7 +24,7 @@ const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
 /// Per customer: how many messages, and the sum of the amounts.
 const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coalesce(t.total, 0) + sum(b.amount) AS total \
     FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n, t.total";
-const ROWS: &str = "SELECT kafka_partition, kafka_offset, customer, 100 / amount AS share FROM batch";
+const SHARES: &str = "SELECT kafka_partition, kafka_offset, customer, 100 / amount AS share FROM batch";
 const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer }\n";
 
 /// The fields of a message; those that are not said are the same in all.
@@ -73,19 +73,30 @@ async fn run(
     project.run(ReplaySource::arriving(messages, arrival, vec![rows_max])).await
 }
 
-fn totals_project(next_totals: &str) -> Project {
+async fn totals_project(server: Server, next_totals: &str) -> Project {
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", CONFIG),
-        ("sql/rows.sql", ROWS),
+        ("sql/shares.sql", SHARES),
         ("sql/next_totals.sql", next_totals),
     ];
-    Project::new(&files)
+    Project::on(server, &files).await
 }
 
-#[tokio::test]
-async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted() {
-    let project = totals_project(TOTALS);
+on_each_server! {
+    state_goes_on_over_batches_and_restarts_and_null_keys_are_counted,
+    keys_are_numbers_texts_dates_uuids_and_several_columns,
+    a_row_is_deleted_where_the_view_says_so_and_may_come_again,
+    messages_that_become_dead_letters_leave_no_trace_in_state,
+    faults_of_a_state_view_stop_the_job_and_say_what_is_wrong,
+    a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follows_partitions,
+    two_instances_write_one_state_without_losing_an_update,
+    rows_that_were_not_written_for_the_ttl_are_deleted,
+    the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it,
+}
+
+async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted(server: Server) {
+    let project = totals_project(server, TOTALS).await;
     let records: Vec<(i32, Value)> =
         (0..90).map(|n| (n % 3, record((n % 10 != 0).then_some(n % 7), n + 1))).collect();
     let reports = run(&project, &records[..50], 4).await.expect("done");
@@ -99,11 +110,10 @@ async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted() {
     }
     let expected: Vec<String> = expected.iter().map(|(k, (n, total))| format!("{k},{n},{total}")).collect();
     assert_eq!(project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await, expected);
-    assert_eq!(project.rows("SELECT count(*) FROM rows").await, ["90"]);
+    assert_eq!(project.rows("SELECT count(*) FROM shares").await, ["90"]);
 }
 
-#[tokio::test]
-async fn keys_are_numbers_texts_dates_uuids_and_several_columns() {
+async fn keys_are_numbers_texts_dates_uuids_and_several_columns(server: Server) {
     let count = |name: &str, columns: &[&str]| {
         let list =
             |alias: &str| columns.iter().map(|c| format!("{alias}.{c}")).collect::<Vec<_>>().join(", ");
@@ -124,14 +134,15 @@ async fn keys_are_numbers_texts_dates_uuids_and_several_columns() {
         ("by_all", &["branch", "day", "account", "card"]),
     ];
     let mut config = "reference_tables: {}\nstate_tables:\n".to_owned();
-    let mut files = vec![("schema.avsc".to_owned(), SCHEMA.to_owned()), ("sql/rows.sql".into(), ROWS.into())];
+    let mut files =
+        vec![("schema.avsc".to_owned(), SCHEMA.to_owned()), ("sql/shares.sql".into(), SHARES.into())];
     for (name, columns) in keys {
         config += &format!("  {name}: {{ view: next_{name}, key: [{}] }}\n", columns.join(", "));
         files.push((format!("sql/next_{name}.sql"), count(name, columns)));
     }
     files.push(("config.yaml".into(), config));
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let project = Project::new(&files);
+    let project = Project::on(server, &files).await;
 
     let card = |n: i32| format!("7d444840-9dc0-11d1-b245-5ffdce74fad{}", n % 4);
     let records: Vec<(i32, Value)> = (0..60)
@@ -165,8 +176,7 @@ async fn keys_are_numbers_texts_dates_uuids_and_several_columns() {
     assert_eq!(days, ["1969-12-31", "1970-01-01", "1970-01-02", "1970-01-03"]);
 }
 
-#[tokio::test]
-async fn a_row_is_deleted_where_the_view_says_so_and_may_come_again() {
+async fn a_row_is_deleted_where_the_view_says_so_and_may_come_again(server: Server) {
     // An amount of 9 closes the account.
     let view = "SELECT h.customer, h.n, h.closes AS _delete FROM ( \
           SELECT b.customer, b.amount = 9 AS closes, \
@@ -180,7 +190,7 @@ async fn a_row_is_deleted_where_the_view_says_so_and_may_come_again() {
             before AS (PARTITION BY b.customer ORDER BY b.kafka_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) \
         ) h WHERE h.from_the_end = 1";
     for rows_max in [1, 2] {
-        let project = totals_project(view);
+        let project = totals_project(server, view).await;
         let records: Vec<(i32, Value)> = [(1, 5), (2, 5), (1, 9), (2, 5), (1, 5), (1, 9), (3, 9), (1, 5)]
             .map(|(customer, amount)| (0, record(Some(customer), amount)))
             .into();
@@ -191,13 +201,12 @@ async fn a_row_is_deleted_where_the_view_says_so_and_may_come_again() {
     }
 }
 
-#[tokio::test]
-async fn messages_that_become_dead_letters_leave_no_trace_in_state() {
+async fn messages_that_become_dead_letters_leave_no_trace_in_state(server: Server) {
     for rows_max in [1, 3, 10, 40] {
-        let project = totals_project(TOTALS);
+        let project = totals_project(server, TOTALS).await;
         // The database refuses the rows of customer 6, SQL divides by zero for an amount of 0.
         project
-            .execute(&["CREATE TABLE rows (kafka_partition INTEGER, kafka_offset INTEGER, \
+            .execute(&["CREATE TABLE shares (kafka_partition INTEGER, kafka_offset INTEGER, \
                 customer INTEGER CHECK (customer <> 6), share INTEGER)"])
             .await;
         let records: Vec<(i32, Value)> =
@@ -214,8 +223,7 @@ async fn messages_that_become_dead_letters_leave_no_trace_in_state() {
     }
 }
 
-#[tokio::test]
-async fn faults_of_a_state_view_stop_the_job_and_say_what_is_wrong() {
+async fn faults_of_a_state_view_stop_the_job_and_say_what_is_wrong(server: Server) {
     let cases = [
         (
             "SELECT customer, 1 AS n, 1 AS total FROM batch",
@@ -228,27 +236,26 @@ async fn faults_of_a_state_view_stop_the_job_and_say_what_is_wrong() {
         ),
     ];
     for (view, expected) in cases {
-        let project = totals_project(view);
+        let project = totals_project(server, view).await;
         let records = vec![(0, record(Some(1), 1)), (0, record(Some(1), 1))];
         let error = run(&project, &records, 10).await.expect_err("a fault of the SQL").to_string();
         assert!(error.contains(expected), "{error}");
-        assert_eq!(project.rows("SELECT count(*) FROM rows").await, ["0"]);
+        assert_eq!(project.rows("SELECT count(*) FROM shares").await, ["0"]);
     }
 }
 
-#[tokio::test]
-async fn a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follows_partitions() {
+async fn a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follows_partitions(server: Server) {
     let files = [
         ("schema.avsc", SCHEMA),
         (
             "config.yaml",
             "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, follows_partition: true }\n",
         ),
-        ("sql/rows.sql", ROWS),
+        ("sql/shares.sql", SHARES),
         ("sql/next_totals.sql", TOTALS),
     ];
     for rows_max in [1, 10] {
-        let project = Project::new(&files);
+        let project = Project::on(server, &files).await;
         let keyed: Vec<(i32, Value)> = (0..20).map(|n| (n % 2, record(Some(n % 4), 1))).collect();
         run(&project, &keyed, rows_max).await.expect("keyed by customer");
         let by_partition = "SELECT customer, n, _kafka_topic, _kafka_partition FROM totals ORDER BY 1";
@@ -261,9 +268,8 @@ async fn a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follow
     }
 }
 
-#[tokio::test]
-async fn two_instances_write_one_state_without_losing_an_update() {
-    let project = totals_project(TOTALS);
+async fn two_instances_write_one_state_without_losing_an_update(server: Server) {
+    let project = totals_project(server, TOTALS).await;
     // The same four customers in both partitions; each instance has one of them.
     let partition = |partition: i32| -> Vec<(i32, Value)> {
         (0..300).map(|n| (partition, record(Some(n % 4), 1))).collect()
@@ -292,7 +298,7 @@ async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
     use realtime_processor::decode::Decoder;
     use realtime_processor::engine::Plan;
     use realtime_processor::sink::Sink;
-    let project = totals_project(TOTALS);
+    let project = totals_project(Server::Sqlite, TOTALS).await;
     project.execute(&["CREATE TABLE totals (customer INTEGER, n TEXT)"]).await;
     let decoder = Decoder::new(&project.config.avro).expect("a schema");
     let plan = Plan::prepare(&project.config, &decoder).await.expect("plans");
@@ -307,17 +313,16 @@ async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
     }
 }
 
-#[tokio::test]
-async fn rows_that_were_not_written_for_the_ttl_are_deleted() {
+async fn rows_that_were_not_written_for_the_ttl_are_deleted(server: Server) {
     let config =
         "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", config),
-        ("sql/rows.sql", ROWS),
+        ("sql/shares.sql", SHARES),
         ("sql/next_totals.sql", TOTALS),
     ];
-    let project = Project::new(&files);
+    let project = Project::on(server, &files).await;
     // One message a millisecond; customer 1 comes first and then no more, until message 100.
     let customer = |n: i32| if n < 20 || n == 100 { 1 } else { 2 };
     let records: Vec<(i32, Value)> = (0..101).map(|n| (0, record(Some(customer(n)), 1))).collect();
@@ -342,8 +347,7 @@ fn readme_block(mark: &str) -> String {
     lines.take_while(|line| line.starts_with("    ")).map(|line| format!("{}\n", line.trim())).collect()
 }
 
-#[tokio::test]
-async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it() {
+async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it(server: Server) {
     let state_tables = readme_block("in the configuration with the view that computes its new rows:")
         .replace("account_state: {", "  account_state: {");
     let config = format!("reference_tables: {{}}\n{state_tables}");
@@ -358,7 +362,7 @@ async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_befor
     ];
     let records: Vec<(i32, Value)> = (0..60).map(|n| (n % 3, record(Some(n % 3), 1))).collect();
     for rows_max in [1, 7, 60] {
-        let project = Project::new(&files);
+        let project = Project::on(server, &files).await;
         run(&project, &records, rows_max).await.expect("done");
         let rows =
             project.rows("SELECT customer, kafka_offset, movement_number FROM numbered ORDER BY 1, 2").await;

@@ -2,13 +2,42 @@
 #![allow(dead_code)] // Why: each test file uses its part.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use realtime_processor::config::Config;
-use realtime_processor::database::{Connection, Origin, Purpose, Reader};
+use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{Engine, EngineError, Options, Parts, Plan, PlanError, Report, Stop};
 use realtime_processor::sink::Sink;
 use realtime_processor::source::ReplaySource;
+
+/// Where rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    Sqlite,
+    /// The one of `MYSQL_ADMIN_URL`.
+    MySql,
+}
+
+/// Makes of each `async fn name(server: Server)` a test on SQLite, and one on MySQL for when it is asked for.
+#[allow(unused_macros)]
+macro_rules! on_each_server {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name(crate::support::Server::Sqlite).await;
+            }
+            #[tokio::test]
+            #[ignore = "needs MySQL: scripts/services up"]
+            async fn mysql() {
+                super::$name(crate::support::Server::MySql).await;
+            }
+        })*
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use on_each_server;
 
 /// A folder with a configuration, a schema and views, and a SQLite file for what comes out.
 pub struct Project {
@@ -35,10 +64,19 @@ impl Project {
         Self { folder, config }
     }
 
+    /// The same, writing to a database of its own on a server.
+    pub async fn on(server: Server, files: &[(&str, &str)]) -> Self {
+        let mut project = Self::new(files);
+        if server == Server::MySql {
+            project.config.database = new_mysql_database().await;
+        }
+        project
+    }
+
     /// The job of the repository, writing to SQLite.
     pub fn shipped(database: &Path) -> Config {
         let mut config = Config::load(Path::new("config.yaml")).expect("the configuration that ships");
-        config.database = realtime_processor::database::Address::Sqlite { path: database.to_owned() };
+        config.database = Address::Sqlite { path: database.to_owned() };
         config
     }
 
@@ -69,6 +107,23 @@ impl Project {
         let decoder = Decoder::new(&self.config.avro).expect("a schema");
         Plan::prepare(&self.config, &decoder).await.map(|_| ()).expect_err("something is wrong")
     }
+}
+
+/// An empty database; it stays until the server's data is wiped.
+async fn new_mysql_database() -> Address {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let url =
+        std::env::var("MYSQL_ADMIN_URL").expect("MYSQL_ADMIN_URL=mysql://user:password@host:port/database");
+    let Ok(Address::MySql(mut address)) = Address::parse(&url, Path::new(".")) else {
+        panic!("no address: {url}")
+    };
+    let name = format!("rt_engine_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let server = Address::MySql(address.clone());
+    let mut connection = Connection::open(&server, Purpose::Read).await.expect("a server");
+    connection.run(&format!("DROP DATABASE IF EXISTS {name}")).await.expect("dropped");
+    connection.run(&format!("CREATE DATABASE {name}")).await.expect("created");
+    address.database = name;
+    Address::MySql(address)
 }
 
 /// A job over a recording, ready to run.
