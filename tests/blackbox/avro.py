@@ -50,6 +50,20 @@ def movement(customer):
     return varint(customer) + _AGENCY + _TAIL
 
 
+def customer_movement(fields):
+    """A movement with these fields, a dict as in data/customers.json."""
+    return b"".join(
+        (
+            varint(fields["customer"]),
+            string(fields["agency"]),
+            double(fields["operation_value"]),
+            varint(fields["operation_type"]),
+            string(fields["date"]),
+            double(fields["account_balance"]),
+        )
+    )
+
+
 # The view of the tests that count: one row a message, with where it came from.
 COUNTING_VIEW = """
 SELECT customer AS n, operation_value, kafka_topic, kafka_partition AS p, kafka_offset AS o FROM batch
