@@ -79,6 +79,7 @@ pub struct Config {
     pub database: Address,
     /// False: tables are checked and never created.
     pub create_tables: bool,
+    pub bulk_load: BulkLoad,
     /// The folder of the views.
     pub sql: PathBuf,
     pub trigger: TriggerConfig,
@@ -154,6 +155,14 @@ pub struct TriggerConfig {
     pub interval: Duration,
     pub rows_max: usize,
     pub bytes_max: usize,
+}
+
+/// Whether rows are written by LOAD DATA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkLoad {
+    /// Where the server takes it.
+    Auto,
+    Off,
 }
 
 /// How many messages may become dead letters before the job stops.
@@ -247,7 +256,7 @@ const MEMORY_LEAST: usize = 32 * MIB;
 const JOB_LENGTH_MAX: usize = 190;
 
 /// Keys that later versions know.
-const LATER_KEYS: &[&str] = &["bulk_load", "reload", "write_connections"];
+const LATER_KEYS: &[&str] = &["reload", "write_connections"];
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -330,6 +339,8 @@ fn read_config(
     }
     let database = read_database(&mut section, base);
     let create_tables = section.boolean("create_tables", true);
+    let bulk_load =
+        section.choice("bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)], BulkLoad::Auto);
     let sql = section.path("sql", base).unwrap_or_else(|| base.join("sql"));
     let trigger = TriggerConfig {
         interval: section.duration("trigger_interval", Duration::ZERO),
@@ -358,6 +369,7 @@ fn read_config(
         job,
         database: database?,
         create_tables,
+        bulk_load,
         sql,
         trigger,
         dead_letters,

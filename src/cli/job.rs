@@ -40,7 +40,7 @@ pub(super) async fn open(
     let sink = Sink::connect(config.database.clone(), &config.job, targets, config.create_tables);
     let (sink, source) = tokio::join!(sink, kafka);
     // Why: a table that is wrong is the user's to mend, a server that is away may come back.
-    let sink = sink.map_err(|error| refused(config, &error))?;
+    let sink = sink.map_err(|error| refused(config, &error))?.with_bulk_load(config.bulk_load);
     let source = source
         .map_err(|error| Failure::failed(error.to_string()))?
         .map_err(|error| Failure::failed(error.to_string()))?;

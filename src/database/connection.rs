@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::column::{ColumnType, Dialect};
-use super::mysql::MySqlConnection;
+use super::mysql::{Loaded, MySqlConnection};
 use super::sqlite::SqliteDatabase;
 use super::{Address, DatabaseError, Value};
 
@@ -82,6 +82,26 @@ impl Connection {
         match self {
             Self::MySql(connection) => connection.execute(sql, parameters).await,
             Self::Sqlite(database) => database.execute(sql, parameters).await,
+        }
+    }
+
+    /// Whether rows can be sent by LOAD DATA LOCAL.
+    pub fn can_load(&self) -> bool {
+        match self {
+            Self::MySql(connection) => connection.can_load(),
+            Self::Sqlite(_) => false,
+        }
+    }
+
+    /// Runs a LOAD DATA LOCAL statement on the parts that `next_part` gives, until it gives none.
+    pub async fn load(
+        &mut self,
+        sql: &str,
+        next_part: &mut (dyn FnMut() -> Option<Vec<u8>> + Send),
+    ) -> Result<Loaded, DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.load(sql, next_part).await,
+            Self::Sqlite(_) => Err(DatabaseError::other("SQLite has no LOAD DATA")),
         }
     }
 

@@ -32,6 +32,12 @@ impl DatabaseError {
         matches!(self.code, Some(1062 | 1586 | 1555 | 2067))
     }
 
+    /// True where the server does not take files from clients, or from this one.
+    pub fn is_load_refused(&self) -> bool {
+        // ER_CLIENT_LOCAL_FILES_DISABLED, and ER_NOT_ALLOWED_COMMAND of older servers.
+        matches!(self.code, Some(3948 | 1148))
+    }
+
     /// True where the transaction is larger than the server takes.
     pub fn is_of_size(&self) -> bool {
         // ER_TRANS_CACHE_FULL: above the binary log's cache.
@@ -154,7 +160,7 @@ const MYSQL_DATA: &[u16] = &[
     1197, // the transaction is above the binary log's cache: halving makes it smaller
     1216, 1217, 1451, 1452, // foreign keys
     1264, 1265, 1292, 1366, 1406, // out of range, truncated, wrong value, too long
-    1300, 3854, // not text of the column's character set
+    1300, 3854, 3988, // not text of the column's character set
     1365, 1690, 1411, 1441, // division by zero, out of range in an expression (generated columns)
     1369, // a view's CHECK OPTION
     1526, 1748, // no partition takes the row

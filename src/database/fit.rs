@@ -65,6 +65,16 @@ const DAY_MAX: i64 = 2_932_896;
 const TIMESTAMP_RANGE: Range<i64> = MICROS_A_SECOND..2_147_483_648 * MICROS_A_SECOND;
 
 impl Fit {
+    /// Whether the column takes its values as text.
+    pub fn can_load(&self) -> bool {
+        !matches!(self.column, ColumnType::Bit { .. } | ColumnType::Other(_) | ColumnType::Any)
+    }
+
+    /// Whether the column holds bytes.
+    pub fn is_binary(&self) -> bool {
+        matches!(self.column, ColumnType::Binary { .. })
+    }
+
     /// The way from `arrow` into a column; `is_nullable` is the column's.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! MySQL and MariaDB through `mysql_async`: the session's settings, prepared statements that are kept within a
 //! budget, and values to and from the binary protocol. Every wait for an answer has a limit.
 
+mod load;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,11 +23,14 @@ use super::connection::{Limits, Purpose, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 
+pub use load::{LOAD_FORMAT, Loaded, write_row};
+
 /// An open connection to a MySQL or MariaDB server.
 pub struct MySqlConnection {
     connection: Conn,
     dialect: Dialect,
     packet_bytes_max: usize,
+    can_load: bool,
     answer_wait_max: Duration,
     held: HeldStatements,
 }
@@ -80,8 +85,14 @@ impl MySqlConnection {
             Purpose::Write { .. } => WRITE_ANSWER_WAIT_MAX,
         };
         let held = HeldStatements::default();
-        let mut open =
-            Self { connection, dialect: Dialect::MySql, packet_bytes_max: 0, answer_wait_max, held };
+        let mut open = Self {
+            connection,
+            dialect: Dialect::MySql,
+            packet_bytes_max: 0,
+            can_load: false,
+            answer_wait_max,
+            held,
+        };
         open.set_up(purpose)
             .await
             .map_err(|error| error.context(&format!("cannot set up a session on {place}")))?;
@@ -89,17 +100,18 @@ impl MySqlConnection {
     }
 
     async fn set_up(&mut self, purpose: Purpose) -> Result<(), DatabaseError> {
-        let row: Option<(String, u64)> = within(
+        let row: Option<(String, u64, bool)> = within(
             self.answer_wait_max,
             "its version",
-            self.connection.query_first("SELECT VERSION(), @@max_allowed_packet"),
+            self.connection.query_first("SELECT VERSION(), @@max_allowed_packet, @@local_infile"),
         )
         .await?;
-        let (version, packet_bytes_max) =
+        let (version, packet_bytes_max, can_load) =
             row.ok_or_else(|| DatabaseError::lost("no answer to SELECT VERSION()"))?;
         if version.contains("MariaDB") {
             self.dialect = Dialect::MariaDb;
         }
+        self.can_load = can_load;
         self.packet_bytes_max = usize::try_from(packet_bytes_max).unwrap_or(usize::MAX);
         let lists = if self.dialect == Dialect::MariaDb { MARIADB_KEY_LISTS } else { MYSQL_KEY_LISTS };
         let own = if purpose == Purpose::Read { READ_SESSION } else { WRITE_SESSION };

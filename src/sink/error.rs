@@ -33,6 +33,9 @@ pub enum SinkError {
     /// COMMIT was sent and its answer lost: [`super::Sink::outcome`] finds out.
     #[error("the answer to COMMIT was lost: {0}")]
     UnknownOutcome(DatabaseError),
+    /// LOAD DATA did not take every row as it is. Never leaves the sink: the batch is written by INSERT instead.
+    #[error("{0}")]
+    LoadInDoubt(String),
     /// The views gave rows that cannot be written, whatever the data: two rows for one key, another schema.
     #[error("{0}")]
     Sql(String),
@@ -42,7 +45,7 @@ impl SinkError {
     /// Whose fault it is. [`SinkError::UnknownOutcome`] is infrastructure, to be asked about before a retry.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Check(_) | Self::Sql(_) => Fault::Other,
+            Self::Check(_) | Self::Sql(_) | Self::LoadInDoubt(_) => Fault::Other,
             Self::Data { .. } => Fault::Data,
             Self::Refused { error, .. } | Self::Database(error) => error.fault(),
             Self::Fenced { .. } => Fault::Fenced,

@@ -11,6 +11,7 @@ mod error;
 mod ddl;
 mod check;
 mod output;
+mod load;
 mod statement;
 mod offsets;
 mod dead_letters;
@@ -20,7 +21,7 @@ mod transaction;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::config::Mode;
+use crate::config::{BulkLoad, Mode};
 use crate::database::{Address, Link};
 
 pub use ddl::ddl;
@@ -63,6 +64,7 @@ pub struct Sink {
     states: Vec<output::Output>,
     /// One for each of `states`.
     readers: Vec<state::StateReader>,
+    load: load::Load,
 }
 
 /// What a commit sent.
@@ -100,7 +102,14 @@ impl Sink {
         let (states, outputs) = written.into_iter().partition(|output| output.kind.is_state());
         let readers = targets.iter().filter(|target| target.kind.is_state());
         let readers = readers.map(state::StateReader::new).collect();
-        Ok(Self { link, job: job.to_string(), outputs, states, readers })
+        let load = load::Load::new(BulkLoad::Auto);
+        Ok(Self { link, job: job.to_string(), outputs, states, readers, load })
+    }
+
+    /// Whether rows may be written by LOAD DATA.
+    #[must_use]
+    pub fn with_bulk_load(self, wanted: BulkLoad) -> Self {
+        Self { load: load::Load::new(wanted), ..self }
     }
 
     /// Checks as [`Sink::connect`] does and changes nothing. Tables that are missing are faults only where

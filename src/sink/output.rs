@@ -304,6 +304,24 @@ impl Rows<'_> {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Whether rows are added, whatever is there.
+    pub fn is_append(&self) -> bool {
+        self.output.key.is_empty()
+    }
+
+    pub fn table(&self) -> &str {
+        &self.output.table
+    }
+
+    /// Names of the columns that are sent, and how their values are written.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &Fit)> {
+        self.sent.iter().map(|place| &self.output.columns[*place]).map(|c| (c.name.as_str(), &c.fit))
+    }
+
     /// The rows of each statement: full ones, and one with what is left.
     pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
         chunks(&self.sizes, self.sent.len(), limits)

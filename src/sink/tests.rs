@@ -13,6 +13,7 @@ use crate::database::{Connection, Purpose, Value};
 mod checks;
 mod commits;
 mod faults;
+mod loads;
 mod types;
 
 /// Runs a test on SQLite, and on MySQL when it is asked for.

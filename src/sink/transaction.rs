@@ -6,7 +6,7 @@ use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
 use super::output::{Output, Rows};
 use super::state::StateReader;
-use super::{Committed, Sink, SinkError, offsets};
+use super::{Committed, Sink, SinkError, load, offsets};
 use crate::batch::{Advance, Commit};
 use crate::database::{Connection, DatabaseError, Dialect, Limits};
 
@@ -22,7 +22,13 @@ impl Sink {
     /// ([`SinkError::Conflict`]); [`SinkError::UnknownOutcome`] where COMMIT was sent and not answered; or the
     /// database failed.
     pub async fn commit(&mut self, commit: &Commit) -> Result<Committed, SinkError> {
-        self.write(commit, Opening::Fence).await
+        match self.write(commit, Opening::Fence).await {
+            Err(SinkError::LoadInDoubt(why)) => {
+                self.load.pause(&why);
+                self.write(commit, Opening::Fence).await
+            }
+            written => written,
+        }
     }
 
     /// Begins the transaction of a batch that is not computed yet: this instance's partitions are moved, so nobody
@@ -74,14 +80,16 @@ impl Sink {
     }
 
     async fn write(&mut self, commit: &Commit, opening: Opening) -> Result<Committed, SinkError> {
-        let Self { link, job, outputs, states, readers } = self;
+        let Self { link, job, outputs, states, readers, load } = self;
         let connection = match opening {
             Opening::Fence => link.ready().await?,
             Opening::Open => link.in_use()?,
         };
         let limits = connection.limits();
+        // Why not in a transaction that is open: it cannot be tried again by INSERT.
+        let can_load = opening == Opening::Fence && load.is_open(connection);
         let written = match Batch::checked(job, commit, outputs, states, connection.dialect(), limits) {
-            Ok(batch) => write(connection, readers, &batch, opening).await,
+            Ok(batch) => write(connection, readers, &batch, opening, can_load).await,
             Err(error) => Err(error),
         };
         let written = match written {
@@ -166,6 +174,7 @@ async fn write(
     readers: &mut [StateReader],
     batch: &Batch<'_>,
     opening: Opening,
+    can_load: bool,
 ) -> Result<Committed, SinkError> {
     let mut sent = Committed::default();
     let Commit { advances, tallies, .. } = batch.commit;
@@ -183,6 +192,11 @@ async fn write(
         sent.statements += reader.verify(connection, change).await?;
     }
     for rows in batch.outputs.iter().chain(&batch.states) {
+        if can_load && load::fits(rows) {
+            sent.statements += load::load(connection, rows).await?;
+            sent.rows += rows.len();
+            continue;
+        }
         for chunk in rows.chunks(&batch.limits) {
             let parameters = rows.parameters(&chunk)?;
             let written = connection.execute(&rows.sql(chunk.len()), parameters).await;

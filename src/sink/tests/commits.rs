@@ -80,7 +80,8 @@ async fn the_outcome_of_a_lost_commit_is_read_from_the_offsets(place: &Place) {
 }
 
 async fn many_rows_are_cut_into_statements(place: &Place) {
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let mut sink = sink.with_bulk_load(BulkLoad::Off);
     let claim = claim_one(&mut sink).await;
     let ids: Vec<i32> = (0..2500).collect();
     let batch = |ids: &[i32]| people(&ids.iter().map(|id| (Some(*id), Some("x"))).collect::<Vec<_>>());

@@ -1,0 +1,161 @@
+//! LOAD DATA LOCAL: rows as text that the server asks for and this connection sends. It serves only what was made ready
+//! for the statement in hand; a server that asks for a file at any other time gets nothing.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::{SinkExt as _, StreamExt as _};
+use mysql_async::prelude::Queryable;
+
+use super::{MySqlConnection, within};
+use crate::database::value::{self, MICROS_A_SECOND};
+use crate::database::{DatabaseError, Value};
+
+/// Parts on their way from whoever encodes them to the server.
+const PARTS_AHEAD_MAX: usize = 2;
+
+/// How the text of [`write_row`] is to be read.
+pub const LOAD_FORMAT: &str =
+    "CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n'";
+
+/// What the server made of rows that were loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    pub rows: u64,
+    /// Any at all means that values were changed, or rows left out.
+    pub warnings: u16,
+}
+
+impl MySqlConnection {
+    /// Whether the server lets clients send files.
+    pub fn can_load(&self) -> bool {
+        self.can_load
+    }
+
+    /// Runs a LOAD DATA LOCAL statement on the parts that `next_part` gives, until it gives none.
+    ///
+    /// # Errors
+    /// The server's; the connection is of no more use where the statement was broken off.
+    pub async fn load(
+        &mut self,
+        sql: &str,
+        next_part: &mut (dyn FnMut() -> Option<Vec<u8>> + Send),
+    ) -> Result<Loaded, DatabaseError> {
+        let (mut sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(PARTS_AHEAD_MAX);
+        self.connection.set_infile_handler(async move { Ok(receiver.boxed()) });
+        let send = async {
+            while let Some(part) = next_part() {
+                // The server has given up where nobody receives any more; its answer says why.
+                if sender.send(Ok(Bytes::from(part))).await.is_err() {
+                    break;
+                }
+            }
+            drop(sender);
+        };
+        let load = within(self.answer_wait_max, "LOAD DATA", self.connection.query_drop(sql));
+        let (loaded, ()) = futures::future::join(load, send).await;
+        loaded?;
+        Ok(Loaded { rows: self.connection.affected_rows(), warnings: self.connection.get_warnings() })
+    }
+}
+
+/// Writes one row as a line, the values of `is_hex` as hexadecimal digits.
+pub fn write_row<'v, 'a: 'v>(out: &mut Vec<u8>, row: impl Iterator<Item = (&'v Value<'a>, bool)>) {
+    for (index, (value, is_hex)) in row.enumerate() {
+        if index > 0 {
+            out.push(b'\t');
+        }
+        write_value(out, value, is_hex);
+    }
+    out.push(b'\n');
+}
+
+fn write_value(out: &mut Vec<u8>, value: &Value<'_>, is_hex: bool) {
+    let written = match value {
+        Value::Null => out.write_all(b"\\N"),
+        Value::Int(value) => write!(out, "{value}"),
+        Value::UInt(value) => write!(out, "{value}"),
+        // The shortest digits that are read back as the same number.
+        Value::Float(value) => write!(out, "{value:e}"),
+        Value::Double(value) => write!(out, "{value:e}"),
+        Value::Text(text) if is_hex => {
+            write_hex(out, text.as_bytes());
+            Ok(())
+        }
+        Value::Bytes(bytes) if is_hex => {
+            write_hex(out, bytes);
+            Ok(())
+        }
+        Value::Text(text) => {
+            write_escaped(out, text.as_bytes());
+            Ok(())
+        }
+        Value::Bytes(bytes) => {
+            write_escaped(out, bytes);
+            Ok(())
+        }
+        Value::Date(days) => out.write_all(value::date_text(*days).unwrap_or_default().as_bytes()),
+        Value::DateTime(micros) => {
+            out.write_all(value::date_time_text(*micros).unwrap_or_default().as_bytes())
+        }
+        Value::Time(micros) => {
+            let (sign, micros) = (if *micros < 0 { "-" } else { "" }, micros.unsigned_abs());
+            let (seconds, fraction) = (micros / MICROS_A_SECOND as u64, micros % MICROS_A_SECOND as u64);
+            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+            write!(out, "{sign}{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}")
+        }
+    };
+    debug_assert!(written.is_ok(), "memory takes everything");
+}
+
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | 0)) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b'\\');
+        out.push(match rest[at] {
+            b'\t' => b't',
+            b'\n' => b'n',
+            0 => b'0',
+            other => other,
+        });
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_so_that_the_server_reads_the_same() {
+        let values = [
+            (Value::Null, false),
+            (Value::Int(-7), false),
+            (Value::Double(0.1), false),
+            (Value::Double(-1.5e300), false),
+            (Value::text("a\tb\\c\nd\0e'\"é"), false),
+            (Value::bytes(&[0_u8, 255, 9][..]), true),
+            (Value::Date(0), false),
+            (Value::DateTime(1_704_164_645_000_006), false),
+            (Value::Time(-90_000_000_001), false),
+            (Value::text(""), false),
+        ];
+        let mut out = Vec::new();
+        write_row(&mut out, values.iter().map(|(value, is_hex)| (value, *is_hex)));
+        let text = String::from_utf8(out).expect("UTF-8");
+        let expected = "\\N\t-7\t1e-1\t-1.5e300\ta\\tb\\\\c\\nd\\0e'\"é\t00FF09\t1970-01-01\t\
+            2024-01-02 03:04:05.000006\t-25:00:00.000001\t\n";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,109 @@
+//! LOAD DATA: what it would change, cut or leave out is written by INSERT, whose errors say what is wrong.
+
+use super::*;
+
+const ROWS: i64 = 500;
+
+/// `n` from 0, and a text.
+fn numbered(text: impl Fn(i64) -> String) -> (SchemaRef, RecordBatch) {
+    let fields = vec![Field::new("n", DataType::Int64, false), Field::new("text", DataType::Utf8, true)];
+    let schema = Arc::new(Schema::new(fields));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..ROWS).map(text)));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers, texts]).expect("columns fit");
+    (schema, batch)
+}
+
+/// Commits the rows into a table that was made so; what was sent, or the fault.
+async fn committed(
+    place: &Place,
+    create: &str,
+    text: impl Fn(i64) -> String,
+) -> Result<Committed, SinkError> {
+    place.run(create).await;
+    let (schema, batch) = numbered(text);
+    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    sink.commit(&commit(&claim, vec![vec![batch]])).await
+}
+
+/// Statements of a batch that is loaded: BEGIN, the fence, the rows, COMMIT.
+const LOADED: usize = 4;
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn rows_are_loaded_and_read_back() {
+    let place = Place::mysql().await;
+    let create = "CREATE TABLE rows_out (n INT PRIMARY KEY, text VARCHAR(20))";
+    let sent = committed(&place, create, |n| format!("a\t{n}\n\\N")).await.expect("commits");
+    assert_eq!((sent.statements, sent.rows), (LOADED, ROWS as usize));
+    let found = place.rows("SELECT COUNT(*), COUNT(DISTINCT text), MAX(text) FROM rows_out").await;
+    assert_eq!(found, [["500", "500", "a\t99\n\\N"]]);
+    place.drop_database().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn what_would_be_left_out_is_refused_by_insert() {
+    for (create, text) in [
+        ("CREATE TABLE rows_out (n INT PRIMARY KEY, text VARCHAR(20) UNIQUE)", "Duplicate entry"),
+        ("CREATE TABLE rows_out (n INT PRIMARY KEY CHECK (n <> 77), text VARCHAR(20))", "Check constraint"),
+        (
+            "CREATE TABLE rows_out (n INT PRIMARY KEY, text VARCHAR(20) CHARACTER SET latin1)",
+            "Conversion from collation",
+        ),
+    ] {
+        let place = Place::mysql().await;
+        let twice = |n: i64| if n == 400 { "text 7 🦀".into() } else { format!("text {} 🦀", n) };
+        let error = committed(&place, create, twice).await.expect_err("a row is refused");
+        assert_eq!(error.fault(), Fault::Data, "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(place.count("rows_out").await, 0);
+        place.drop_database().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn after_a_doubt_batches_are_inserted_for_a_while() {
+    let place = Place::mysql().await;
+    place.run("CREATE TABLE rows_out (n INT CHECK (n <> 77), text VARCHAR(20))").await;
+    let (schema, batch) = numbered(|n| format!("text {n}"));
+    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
+    let mut claim = claim_one(&mut sink).await;
+    sink.commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect_err("row 77");
+    let good = batch.slice(100, 300);
+    let mut loaded = Vec::new();
+    for _ in 0..25 {
+        let sent = sink.commit(&commit(&claim, vec![vec![good.clone()]])).await.expect("commits");
+        claim.next_offset += 10;
+        loaded.push(sent.statements);
+    }
+    // 300 rows of two columns are one INSERT as well; the server knows which it was.
+    let loads = place
+        .rows(&format!(
+            "SELECT COALESCE(SUM(COUNT_STAR), 0) FROM performance_schema.events_statements_summary_by_digest \
+             WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'LOAD%'"
+        ))
+        .await;
+    let loads: usize = loads[0][0].parse().expect("a number");
+    assert!((6..=8).contains(&loads), "{loads} of 26 batches were loaded, {loaded:?}");
+    assert_eq!(place.count("rows_out").await, 25 * 300);
+    place.drop_database().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn with_bulk_load_off_rows_are_inserted() {
+    let place = Place::mysql().await;
+    let (schema, batch) = numbered(|n| format!("text {n}"));
+    let sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
+    let mut sink = sink.with_bulk_load(BulkLoad::Off);
+    let claim = claim_one(&mut sink).await;
+    sink.commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
+    let loads = "SELECT COUNT(*) FROM performance_schema.events_statements_summary_by_digest \
+                 WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'LOAD%'";
+    assert_eq!(place.rows(loads).await, [["0"]]);
+    assert_eq!(place.count("rows_out").await, ROWS);
+    place.drop_database().await;
+}
