@@ -81,10 +81,10 @@ async fn after_a_doubt_batches_are_inserted_for_a_while() {
     }
     // 300 rows of two columns are one INSERT as well; the server knows which it was.
     let loads = place
-        .rows(&format!(
+        .rows(
             "SELECT COALESCE(SUM(COUNT_STAR), 0) FROM performance_schema.events_statements_summary_by_digest \
-             WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'LOAD%'"
-        ))
+             WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'LOAD%'",
+        )
         .await;
     let loads: usize = loads[0][0].parse().expect("a number");
     assert!((6..=8).contains(&loads), "{loads} of 26 batches were loaded, {loaded:?}");
