@@ -23,6 +23,15 @@ impl fmt::Display for TopicPartition {
     }
 }
 
+/// The SQL of a job as it stands at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlVersion {
+    /// The same for the same texts, wherever and whenever.
+    pub id: String,
+    /// The text of each view by its name, as a JSON object.
+    pub files: String,
+}
+
 /// What kind of fault an error is, which alone decides what the engine does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

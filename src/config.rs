@@ -2,6 +2,7 @@
 //! from then on. All faults of a file are found in one reading, each with its line, what was found and what is
 //! allowed.
 
+mod changes;
 mod read;
 mod relations;
 mod yaml;
@@ -93,6 +94,7 @@ pub struct Config {
     /// In the order of the file. `None`: the key is absent, and every view that no other view reads is
     /// appended to the table of its name.
     pub outputs: Option<Vec<OutputConfig>>,
+    pub reload: ReloadOn,
 }
 
 #[derive(Clone, Debug)]
@@ -165,6 +167,15 @@ pub enum BulkLoad {
     Off,
 }
 
+/// When a running job reads its SQL again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOn {
+    /// At SIGHUP.
+    Signal,
+    /// When a file has changed, too.
+    Watch,
+}
+
 /// How many messages may become dead letters before the job stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DeadLettersConfig {
@@ -200,7 +211,7 @@ pub enum TableOrigin {
 }
 
 /// Rows the job reads and writes, one for each key. The table has the same name in SQL and in the database.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateTableConfig {
     pub name: String,
     /// The line of the configuration file, from 1, for messages; 0 for the one by default, which is used where its
@@ -227,7 +238,7 @@ pub struct KeyPlace {
 }
 
 /// A view whose rows are written to a table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputConfig {
     /// The view.
     pub view: String,
@@ -256,7 +267,7 @@ const MEMORY_LEAST: usize = 32 * MIB;
 const JOB_LENGTH_MAX: usize = 190;
 
 /// Keys that later versions know.
-const LATER_KEYS: &[&str] = &["reload", "write_connections"];
+const LATER_KEYS: &[&str] = &["write_connections"];
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -361,6 +372,11 @@ fn read_config(
         None => vec![account_state_by_default()],
     };
     let outputs = section.node("outputs").map(|node| read_outputs(node, faults));
+    let reload = section.choice(
+        "reload",
+        &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
+        ReloadOn::Signal,
+    );
     section.finish(faults, LATER_KEYS);
     Some(Config {
         file: file.to_owned(),
@@ -377,6 +393,7 @@ fn read_config(
         reference_tables,
         state_tables,
         outputs,
+        reload,
     })
 }
 

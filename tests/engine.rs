@@ -1,76 +1,47 @@
 //! The engine over a recording instead of Kafka and SQLite instead of a server: what must hold of triggers whatever
 //! the parts are. The same loop runs in the job.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
-use realtime_processor::config::{Config, LostData};
-use realtime_processor::database::{Connection, Origin, Purpose, Reader};
-use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, EngineError, Options, Parts, Plan, Report, Stop};
-use realtime_processor::sink::Sink;
+use realtime_processor::config::LostData;
+use realtime_processor::database::{Connection, Purpose};
+use realtime_processor::engine::{Engine, EngineError, Report};
 use realtime_processor::source::ReplaySource;
+
+use support::Project;
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "id", "type": "int"}, {"name": "divisor", "type": "int"}, {"name": "amount", "type": "double"}]}"#;
 const VIEW: &str = "SELECT kafka_partition, kafka_offset, id, 100 / divisor AS share, amount FROM batch";
 
-struct Project {
-    folder: tempfile::TempDir,
-    config: Config,
-}
+/// A job with one view, whose rows are the table `shares`.
+struct Shares(Project);
 
-impl Project {
+impl Shares {
     fn new(view: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |path: &str, text: &str| {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-            std::fs::write(path, text).expect("written");
-        };
-        write("schema.avsc", SCHEMA);
-        write("sql/shares.sql", view);
-        write(
-            "config.yaml",
-            "kafka_server: nowhere:1\nkafka_topic: t\navro_schema: schema.avsc\ndatabase: sqlite://out.db\n\
-             reference_tables: {}\n",
-        );
-        let config = Config::load(&folder.path().join("config.yaml")).expect("valid");
-        Self { folder, config }
+        Self(Project::new(&[
+            ("schema.avsc", SCHEMA),
+            ("sql/shares.sql", view),
+            ("config.yaml", "reference_tables: {}\n"),
+        ]))
     }
 
     async fn engine(&self, messages: Messages, rows_max: usize) -> Engine<ReplaySource> {
-        let config = &self.config;
-        let decoder = Decoder::new(&config.avro).expect("a schema");
-        let Plan { tables, states, pipeline, targets } =
-            Plan::prepare(config, &decoder).await.expect("plans");
-        let sink =
-            Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-        let options = Options::of(config, true);
-        let (_, stop) = Stop::new();
-        let source = ReplaySource::new(messages, rows_max);
-        Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop)
+        support::engine(&self.0.config, ReplaySource::new(messages, rows_max)).await
     }
 
     async fn run(&self, messages: Messages, rows_max: usize) -> Result<Vec<Report>, EngineError> {
-        let mut reports = Vec::new();
-        self.engine(messages, rows_max).await.run(&mut |report| reports.push(report.clone())).await?;
-        Ok(reports)
+        self.0.run(ReplaySource::new(messages, rows_max)).await
     }
 
-    /// The rows of a query as CSV.
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let mut reader = Reader::new(self.config.database.clone());
-        let relation = reader.open(Origin::Query(sql)).await.expect("a query");
-        let mut out = arrow::csv::WriterBuilder::new().with_header(false).build(Vec::new());
-        for batch in reader.fetch_all(&relation, 1 << 24).await.expect("rows") {
-            out.write(&batch).expect("CSV");
-        }
-        let text = String::from_utf8(out.into_inner()).expect("UTF-8");
-        text.lines().map(str::to_owned).collect()
+        self.0.rows(sql).await
     }
 
     async fn ids(&self) -> Vec<String> {
@@ -86,7 +57,7 @@ impl Project {
     }
 
     fn schema(&self) -> PathBuf {
-        self.folder.path().join("schema.avsc")
+        self.0.schema()
     }
 }
 
@@ -139,7 +110,7 @@ fn numbers(count: i32, without: &[i32]) -> Vec<String> {
 
 #[tokio::test]
 async fn every_message_counts_once_also_after_a_restart() {
-    let project = Project::new(VIEW);
+    let project = Shares::new(VIEW);
     let first = messages(&project.schema(), 100, |_| Kind::Good);
     project.run(first, 7).await.expect("done");
     assert_eq!(project.ids().await, numbers(100, &[]));
@@ -161,7 +132,7 @@ async fn only_the_messages_to_blame_become_dead_letters_wherever_batches_are_cut
         _ => Kind::Good,
     };
     for rows_max in [1, 2, 3, 10, 33, 1000] {
-        let project = Project::new(VIEW);
+        let project = Shares::new(VIEW);
         let messages = messages(&project.schema(), 100, kind);
         let reports = project.run(messages, rows_max).await.expect("done");
         let without = [3, 60, 10, 11, 77, 20, 44, 99];
@@ -184,8 +155,8 @@ async fn only_the_messages_to_blame_become_dead_letters_wherever_batches_are_cut
 
 #[tokio::test]
 async fn a_batch_that_the_database_refuses_leaves_nothing() {
-    let project = Project::new(VIEW);
-    let address = &project.config.database;
+    let project = Shares::new(VIEW);
+    let address = &project.0.config.database;
     let mut database = Connection::open(address, Purpose::Write { create: true }).await.expect("a database");
     let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id NOT IN (5, 60)), share INTEGER, \
                    amount REAL";
@@ -200,7 +171,7 @@ async fn a_batch_that_the_database_refuses_leaves_nothing() {
 
 #[tokio::test]
 async fn a_dead_letter_keeps_the_bytes_and_says_why() {
-    let project = Project::new(VIEW);
+    let project = Shares::new(VIEW);
     let messages = messages(&project.schema(), 2, |id| if id == 0 { Kind::Broken } else { Kind::Zero });
     project.run(messages.clone(), 10).await.expect("done");
     let payloads =
@@ -220,7 +191,7 @@ async fn a_dead_letter_keeps_the_bytes_and_says_why() {
 
 #[tokio::test]
 async fn an_instance_that_lost_its_partition_writes_nothing_and_asks_again() {
-    let project = Project::new(VIEW);
+    let project = Shares::new(VIEW);
     let messages = messages(&project.schema(), 400, |_| Kind::Good);
     // Both read the same partitions: each claim fences the other, as after a frozen process woke up.
     let one = project.engine(messages.clone(), 20).await;
@@ -236,7 +207,7 @@ async fn an_instance_that_lost_its_partition_writes_nothing_and_asks_again() {
 
 #[tokio::test]
 async fn messages_that_kafka_no_longer_has_stop_the_job_unless_it_may_go_on() {
-    let mut project = Project::new(VIEW);
+    let mut project = Shares::new(VIEW);
     let all = messages(&project.schema(), 60, |_| Kind::Good);
     project.run(all.slice(0..10), 100).await.expect("done");
     // What stood below offset 30 was deleted: offsets 20 to 29 of the first partition were not processed.
@@ -251,7 +222,7 @@ async fn messages_that_kafka_no_longer_has_stop_the_job_unless_it_may_go_on() {
     assert!(!text.contains("t[1]"), "the other was never read: {text}");
     assert_eq!(project.offsets().await, ["0,20"], "nothing was touched");
 
-    project.config.kafka.lost_data = LostData::Continue;
+    project.0.config.kafka.lost_data = LostData::Continue;
     project.run(kept(), 100).await.expect("done");
     let expected: Vec<String> = (0..20).step_by(2).chain(40..60).map(|id: i32| id.to_string()).collect();
     assert_eq!(project.ids().await, expected);
@@ -260,13 +231,13 @@ async fn messages_that_kafka_no_longer_has_stop_the_job_unless_it_may_go_on() {
 
 #[tokio::test]
 async fn a_topic_that_was_made_anew_stops_the_job_unless_it_may_go_on() {
-    let mut project = Project::new(VIEW);
+    let mut project = Shares::new(VIEW);
     project.run(messages(&project.schema(), 40, |_| Kind::Good), 100).await.expect("done");
     let anew = || messages(&project.schema(), 10, |_| Kind::Good);
     let error = project.run(anew(), 100).await.expect_err("the topic is not the same");
     assert!(matches!(&error, EngineError::LostData(text) if text.contains("ends at 15")), "{error}");
     let anew = anew();
-    project.config.kafka.lost_data = LostData::Continue;
+    project.0.config.kafka.lost_data = LostData::Continue;
     project.run(anew, 100).await.expect("done");
     assert_eq!(project.ids().await.len(), 50);
     assert_eq!(project.offsets().await, ["0,15", "1,15"]);
@@ -301,7 +272,7 @@ fn halves_move_every_partition_exactly_once() {
 
 #[tokio::test]
 async fn too_many_dead_letters_stop_the_job_and_a_restart_stops_at_the_same_place() {
-    let project = Project::new(VIEW);
+    let project = Shares::new(VIEW);
     // Three of ten cannot be decoded: of the first partition, which comes first, two of five.
     let all = messages(&project.schema(), 5_000, |id| if id % 10 < 3 { Kind::Broken } else { Kind::Good });
     let error = project.run(all.clone(), 100).await.expect_err("too many");
@@ -323,8 +294,8 @@ async fn too_many_dead_letters_stop_the_job_and_a_restart_stops_at_the_same_plac
 
 #[tokio::test]
 async fn with_the_ratio_at_one_nothing_stops_the_job() {
-    let mut project = Project::new(VIEW);
-    project.config.dead_letters.ratio_max = 1.0;
+    let mut project = Shares::new(VIEW);
+    project.0.config.dead_letters.ratio_max = 1.0;
     let all = messages(&project.schema(), 2_000, |id| if id % 10 < 9 { Kind::Broken } else { Kind::Good });
     project.run(all, 100).await.expect("done");
     assert_eq!(project.dead().await.len(), 1_800);
@@ -333,7 +304,7 @@ async fn with_the_ratio_at_one_nothing_stops_the_job() {
 
 #[tokio::test]
 async fn sql_that_fails_on_most_messages_stops_the_job_too() {
-    let project = Project::new(VIEW);
+    let project = Shares::new(VIEW);
     let all = messages(&project.schema(), 4_000, |id| if id % 2 == 0 { Kind::Zero } else { Kind::Good });
     let error = project.run(all.clone(), 500).await.expect_err("too many");
     assert!(error.to_string().contains("divide by zero"), "{error}");
@@ -345,7 +316,7 @@ async fn sql_that_fails_on_most_messages_stops_the_job_too() {
 
 #[tokio::test]
 async fn a_topic_that_was_made_anew_is_noticed_by_the_time_of_the_last_message() {
-    let mut project = Project::new(VIEW);
+    let mut project = Shares::new(VIEW);
     project.run(messages(&project.schema(), 40, |_| Kind::Good), 100).await.expect("done");
     // As long as before, with other messages: each an hour later.
     let later = |count| {
@@ -362,7 +333,7 @@ async fn a_topic_that_was_made_anew_is_noticed_by_the_time_of_the_last_message()
     assert!(matches!(&error, EngineError::LostData(text) if text.contains(expected)), "{error}");
     assert_eq!(project.offsets().await, ["0,30", "1,30"], "nothing was touched");
 
-    project.config.kafka.lost_data = LostData::Continue;
+    project.0.config.kafka.lost_data = LostData::Continue;
     project.run(anew, 100).await.expect("done");
     assert_eq!(project.ids().await.len(), 40 + 60);
     assert_eq!(project.offsets().await, ["0,40", "1,40"]);
@@ -375,13 +346,13 @@ async fn where_only_the_batch_as_a_whole_fails_batches_are_smaller_from_then_on(
     // Every pair of messages is held: 2,000 messages need far more than the pool has.
     let view = "SELECT kafka_partition, kafka_offset, id, \
         (SELECT count(*) FROM pairs p WHERE p.id = batch.id) AS share, amount FROM batch";
-    let mut project = Project::new(view);
+    let mut project = Shares::new(view);
     std::fs::write(
-        project.folder.path().join("sql/pairs.sql"),
+        project.0.folder.path().join("sql/pairs.sql"),
         "SELECT a.id, b.id AS other FROM batch a CROSS JOIN batch b",
     )
     .expect("written");
-    project.config.memory_max = 32 << 20;
+    project.0.config.memory_max = 32 << 20;
     let all = messages(&project.schema(), 6_000, |_| Kind::Good);
     let reports = project.run(all, 3_000).await.expect("done");
     assert_eq!(project.ids().await.len(), 6_000);

@@ -4,7 +4,7 @@
 use crate::batch::Fault;
 use crate::config::Config;
 use crate::decode::Decoder;
-use crate::engine::{Engine, Options, Parts, Plan, Stop};
+use crate::engine::{Engine, Options, Parts, Plan, ReloadSender, Reloads, Running, Stop};
 use crate::sink::{Sink, SinkError};
 use crate::source::{BatchLimits, KafkaSource};
 
@@ -14,21 +14,25 @@ use super::failure::Failure;
 /// Arrow, as rows of outputs and as statements, and one is being collected.
 const BATCH_SHARES: usize = 16;
 
+/// A job, and what gives it new SQL.
+pub(super) struct Job {
+    pub engine: Engine<KafkaSource>,
+    pub running: Running,
+    pub reload: ReloadSender,
+}
+
 /// Builds a job that reads Kafka.
 ///
 /// # Errors
 /// Everything that can be known before the first message is read.
-pub(super) async fn open(
-    config: &Config,
-    until_caught_up: bool,
-    stop: Stop,
-) -> Result<Engine<KafkaSource>, Failure> {
+pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> Result<Job, Failure> {
     let decoder = Decoder::new(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
-    let Plan { tables, states, pipeline, targets } =
-        Plan::prepare(config, &decoder).await.map_err(|error| match error.is_away() {
-            true => Failure::failed(error.to_string()),
-            false => Failure::bad_config(error.to_string()),
-        })?;
+    let plan = Plan::prepare(config, &decoder).await.map_err(|error| match error.is_away() {
+        true => Failure::failed(error.to_string()),
+        false => Failure::bad_config(error.to_string()),
+    })?;
+    let running = Running::new(config, &decoder, &plan);
+    let Plan { tables, states, pipeline, targets, sql } = plan;
     let kafka = tokio::task::spawn_blocking({
         let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
         let limits = BatchLimits {
@@ -40,12 +44,14 @@ pub(super) async fn open(
     let sink = Sink::connect(config.database.clone(), &config.job, targets, config.create_tables);
     let (sink, source) = tokio::join!(sink, kafka);
     // Why: a table that is wrong is the user's to mend, a server that is away may come back.
-    let sink = sink.map_err(|error| refused(config, &error))?.with_bulk_load(config.bulk_load);
+    let sink = sink.map_err(|error| refused(config, &error))?.with_bulk_load(config.bulk_load).with_sql(sql);
     let source = source
         .map_err(|error| Failure::failed(error.to_string()))?
         .map_err(|error| Failure::failed(error.to_string()))?;
     let options = Options::of(config, until_caught_up);
-    Ok(Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop))
+    let (reload, reloads) = Reloads::new();
+    let engine = Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop);
+    Ok(Job { engine: engine.with_reloads(reloads), running, reload })
 }
 
 fn refused(config: &Config, error: &SinkError) -> Failure {

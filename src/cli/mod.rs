@@ -9,11 +9,13 @@ mod job;
 mod offsets;
 mod produce;
 mod progress;
+mod reload;
 mod run;
 mod samples;
 mod sender;
 mod signals;
 mod terminal;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

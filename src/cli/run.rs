@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::failure::Failure;
+use super::job::Job;
 use super::progress::{Progress, Style};
-use super::{job, signals, terminal};
+use super::{job, reload, signals, terminal};
 use crate::config::Config;
 
 /// Run the job: Kafka -> SQL -> database, exactly once.
@@ -38,7 +39,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
     let (_asked, stop) = signals::stop_on_signals()?;
-    let engine = job::open(&config, arguments.until_caught_up, stop).await?;
+    let Job { engine, running, reload } = job::open(&config, arguments.until_caught_up, stop).await?;
+    reload::start(running, reload)?;
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
     let ended = engine.run(&mut |report| progress.show(report)).await;

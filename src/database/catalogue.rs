@@ -47,6 +47,12 @@ pub struct Key {
 }
 
 impl Table {
+    /// The table with columns more.
+    pub fn with(self, added: &[TableColumn]) -> Self {
+        let columns = self.columns.into_iter().chain(added.iter().cloned()).collect();
+        Self { columns, ..self }
+    }
+
     /// The column of this name; databases do not tell upper and lower case apart here.
     pub fn column(&self, name: &str) -> Option<&TableColumn> {
         let name = name.to_lowercase();

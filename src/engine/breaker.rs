@@ -38,6 +38,11 @@ impl Breaker {
         Self { config, tallies: BTreeMap::new(), reasons: BTreeMap::new() }
     }
 
+    /// Judges by other thresholds from now on.
+    pub fn change(&mut self, config: DeadLettersConfig) {
+        self.config = config;
+    }
+
     /// Goes on counting where the partitions were left.
     pub fn claimed(&mut self, claims: &[Claim]) {
         for claim in claims {

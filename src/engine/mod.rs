@@ -12,6 +12,7 @@ mod expiry;
 mod lost;
 mod batch_size;
 mod plan;
+mod reload;
 mod report;
 mod retry;
 mod stages;
@@ -43,6 +44,7 @@ use writer::{Ended, Writer};
 pub use error::EngineError;
 pub(crate) use plan::outputs;
 pub use plan::{Plan, PlanError};
+pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
 pub use report::{Durations, PartitionProgress, Report};
 pub use stop::{Stop, StopSender};
 
@@ -104,6 +106,10 @@ pub struct Engine<S> {
     expiry: Expiry,
     batch_size: BatchSize,
     stop: Stop,
+    /// New SQL, if somebody may give it.
+    reloads: Option<Reloads>,
+    /// New SQL that waits for the backlog to be done.
+    reload: Option<Box<Reload>>,
     /// Whether revoked partitions wait for the backlog.
     is_release_due: bool,
     batches: u64,
@@ -140,6 +146,7 @@ enum Turn {
     GoAnew(Claim),
     Release,
     Trigger(Work),
+    ChangeOver(Box<Reload>),
     Settle,
     Finish,
     Nothing,
@@ -147,7 +154,7 @@ enum Turn {
 
 impl<S: Source> Engine<S> {
     pub fn new(parts: Parts<S>, options: Options, stop: Stop) -> Self {
-        let outputs = parts.pipeline.outputs().iter().map(|(view, _)| Arc::from(view.as_str())).collect();
+        let outputs = names_of_outputs(&parts.pipeline);
         let Parts { source, decoder, tables, states, pipeline, sink } = parts;
         Self {
             source,
@@ -161,11 +168,19 @@ impl<S: Source> Engine<S> {
             breaker: Breaker::new(options.dead_letters),
             options,
             stop,
+            reloads: None,
+            reload: None,
             is_release_due: false,
             batches: 0,
             conflicts: 0,
             triggered_at: None,
         }
+    }
+
+    /// Takes new SQL over while it runs.
+    #[must_use]
+    pub fn with_reloads(self, reloads: Reloads) -> Self {
+        Self { reloads: Some(reloads), ..self }
     }
 
     /// Runs until it is asked to stop, or has caught up where that is wanted. `report` sees each committed
@@ -196,6 +211,9 @@ impl<S: Source> Engine<S> {
                 Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
                 Turn::Release => self.source.release(),
                 Turn::Trigger(work) => self.trigger(work, report).await?,
+                // Parts to be done again belong to the SQL in hand.
+                Turn::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
+                Turn::ChangeOver(reload) => self.change_over(*reload),
                 Turn::Settle => {
                     self.settle_and_redo(report).await?;
                 }
@@ -214,6 +232,9 @@ impl<S: Source> Engine<S> {
         if std::mem::take(&mut self.is_release_due) {
             return Ok(Turn::Release);
         }
+        if let Some(reload) = self.reload.take() {
+            return Ok(Turn::ChangeOver(reload));
+        }
         if self.stop.is_asked() {
             return Ok(Turn::Finish);
         }
@@ -227,6 +248,7 @@ impl<S: Source> Engine<S> {
             biased;
             () = self.stop.asked() => return Ok(Turn::Finish),
             () = finished(self.in_flight.as_mut()) => return Ok(Turn::Settle),
+            reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
             event = self.source.next(fill) => event?,
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
         };
@@ -356,6 +378,20 @@ impl<S: Source> Engine<S> {
         }
     }
 
+    /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
+    fn change_over(&mut self, reload: Reload) {
+        let Reload { plan: Plan { tables, states, pipeline, sql, .. }, written, dead_letters } = reload;
+        let Some(writer) = self.writer.as_mut() else { return };
+        tracing::info!(version = sql.id, "the SQL in use has changed");
+        self.outputs = names_of_outputs(&pipeline);
+        self.expiry = Expiry::new(states.ttls());
+        self.breaker.change(dead_letters);
+        self.stages.tables = tables;
+        self.stages.states = states;
+        self.stages.pipeline = pipeline;
+        writer.change(written, sql);
+    }
+
     /// Starts the commit of a batch. Nothing else is on its way.
     fn hand_over(&mut self, work: Work, facts: Facts, commit: Commit) {
         let Some(mut writer) = self.writer.take() else {
@@ -477,6 +513,18 @@ impl<S: Source> Engine<S> {
             conflicts: self.conflicts,
             views: facts.views,
         }
+    }
+}
+
+fn names_of_outputs(pipeline: &Pipeline) -> Vec<Arc<str>> {
+    pipeline.outputs().iter().map(|(view, _)| Arc::from(view.as_str())).collect()
+}
+
+/// The next change of the SQL; never, where there can be none.
+async fn next_reload(reloads: Option<&mut Reloads>) -> Reload {
+    match reloads {
+        Some(reloads) => reloads.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 
-use crate::batch::Fault;
+use crate::batch::{Fault, SqlVersion};
 use crate::config::{Config, Mode, OutputConfig, StateTableConfig};
 use crate::decode::Decoder;
 use crate::sink::{Target, TargetKind};
@@ -27,6 +27,7 @@ pub struct Plan {
     pub pipeline: Pipeline,
     /// Outputs, then state tables, each in the pipeline's order.
     pub targets: Vec<Target>,
+    pub sql: SqlVersion,
 }
 
 /// What is wrong with a configuration's SQL or tables: all that was found.
@@ -98,7 +99,8 @@ impl Plan {
         let states: Vec<StateTableSpec> = states.collect();
         let targets = targets(config, &pipeline, &states);
         let states = StateTables::new(states, &config.database, config.memory_max / STATE_SHARES);
-        Ok(Self { tables, states: states.map_err(PlanError::Tables)?, pipeline, targets })
+        let states = states.map_err(PlanError::Tables)?;
+        Ok(Self { tables, states, pipeline, targets, sql: views.version() })
     }
 }
 

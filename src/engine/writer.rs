@@ -9,8 +9,8 @@ use super::error::EngineError;
 use super::retry::{Retry, persist};
 use super::stop::{Patience, Stop};
 use super::work::Reason;
-use crate::batch::{Advance, Claim, Commit, Fault, Tally, TopicPartition};
-use crate::sink::{Committed, Outcome, Sink, SinkError};
+use crate::batch::{Advance, Claim, Commit, Fault, SqlVersion, Tally, TopicPartition};
+use crate::sink::{Committed, Outcome, Sink, SinkError, Tables};
 
 /// How a commit ended.
 #[derive(Debug)]
@@ -39,6 +39,11 @@ pub(super) struct Writer {
 impl Writer {
     pub fn new(sink: Sink, stop: Stop) -> Self {
         Self { sink, stop }
+    }
+
+    /// Writes the rows of another SQL from now on; no commit is on its way.
+    pub fn change(&mut self, tables: Tables, sql: SqlVersion) {
+        self.sink.change(tables, sql);
     }
 
     /// Commits once, however often that has to be tried.

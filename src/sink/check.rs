@@ -1,16 +1,22 @@
 //! The tables, before the first message is read: what is missing is created or refused, and what is there is
 //! compared column by column. All faults are found in one go.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+
+use super::ddl::is_delete;
 use super::ddl::{
-    DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, TALLY, create_table, dead_letters_table,
-    offsets_table,
+    DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE, TALLY,
+    create_table, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
 };
-use super::output::Output;
-use super::{SinkError, Target, dead_letters, offsets};
+use super::output::{Output, is_own};
+use super::{SinkError, Target, dead_letters, offsets, versions};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::Mode;
 use crate::database::{
-    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableKind, table,
+    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, TableKind,
+    quote, quote_table, table,
 };
 
 /// What is done about a table that is missing.
@@ -33,7 +39,7 @@ struct OwnTable {
     probes: fn(Dialect) -> Vec<String>,
 }
 
-const OWN_TABLES: [OwnTable; 2] = [
+const OWN_TABLES: [OwnTable; 4] = [
     OwnTable {
         name: OFFSETS_TABLE,
         columns: &[
@@ -72,6 +78,20 @@ const OWN_TABLES: [OwnTable; 2] = [
         added: &[],
         statement: dead_letters_table,
         probes: dead_letters::probes,
+    },
+    OwnTable {
+        name: SQL_VERSIONS_TABLE,
+        columns: &["version", "files", "first_used_at"],
+        added: &[],
+        statement: sql_versions_table,
+        probes: versions::version_probes,
+    },
+    OwnTable {
+        name: SQL_HISTORY_TABLE,
+        columns: &["job", "kafka_topic", "kafka_partition", "from_offset", "version"],
+        added: &[],
+        statement: sql_history_table,
+        probes: versions::history_probes,
     },
 ];
 
@@ -164,18 +184,32 @@ async fn inspect(
         let Some(found) = existing(connection, &target.table, &statement, missing, faults).await? else {
             continue;
         };
+        let added = new_columns(target, &found, dialect);
+        let found = match missing {
+            Missing::Refuse => found,
+            Missing::Create | Missing::Accept => found.with(&added),
+        };
         let known = table_faults(target, &found, dialect);
-        match Output::new(target, &found, dialect) {
-            Ok(output) => {
-                // With other faults the statements would only repeat them.
-                if known.is_empty() {
-                    probe(connection, &target.table, output.probes(), faults).await?;
-                }
-                outputs.push(output);
+        let output = match Output::new(target, &found, dialect) {
+            Ok(output) if known.is_empty() => output,
+            other => {
+                // With other faults the server would only repeat them.
+                faults.extend(other.err().into_iter().flatten().chain(known));
+                continue;
             }
-            Err(found) => faults.extend(found),
+        };
+        if missing == Missing::Create && !added.is_empty() {
+            match extend(connection, target, &added).await? {
+                Ok(output) => outputs.push(output),
+                Err(found) => faults.extend(found),
+            }
+        } else {
+            outputs.push(output);
         }
-        faults.extend(known);
+        // Columns that are not there yet are nothing to ask the server about.
+        if let Some(output) = outputs.last().filter(|_| missing == Missing::Create || added.is_empty()) {
+            probe(connection, &target.table, output.probes(), faults).await?;
+        }
     }
     Ok(outputs)
 }
@@ -231,6 +265,49 @@ async fn extended(
         tracing::info!(table = own.name, column, "added a column of this version");
     }
     Ok(table(connection, own.name).await?.unwrap_or(found))
+}
+
+/// The columns that the view of a state table has come to give: the rows that are there have no value in them.
+fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableColumn> {
+    if !target.kind.is_state() {
+        return Vec::new();
+    }
+    let is_key = |name: &String| matches!(&target.mode, Mode::Upsert { key } if key.contains(name));
+    let is_new = |field: &&Arc<Field>| {
+        let name = field.name();
+        found.column(name).is_none() && !is_own(target, name) && !is_delete(target, name) && !is_key(name)
+    };
+    let column = |field: &Arc<Field>| {
+        // A type that no column can have is a fault of the statement that creates the table, and was said.
+        let kind = ColumnType::for_arrow(field.data_type(), dialect, None).ok()?;
+        Some(TableColumn {
+            name: field.name().clone(),
+            declared: kind.ddl(dialect),
+            kind,
+            is_nullable: true,
+            has_default: true,
+            is_generated: false,
+            collation: None,
+        })
+    };
+    target.schema.fields().iter().filter(is_new).filter_map(column).collect()
+}
+
+/// Adds columns, and pairs the view with the table as it is then.
+async fn extend(
+    connection: &mut Connection,
+    target: &Target,
+    added: &[TableColumn],
+) -> Result<Result<Output, Vec<String>>, DatabaseError> {
+    let dialect = connection.dialect();
+    let quoted = quote_table(&target.table, dialect);
+    for TableColumn { name, declared, .. } in added {
+        connection.run(&add_column(&quoted, &quote(name, dialect), &format!("{declared} NULL"))).await?;
+        tracing::info!(table = target.table, column = name, "added a column that the view has come to give");
+    }
+    let gone = || vec![format!("{}: the table is gone", target.table)];
+    let found = table(connection, &target.table).await?;
+    Ok(found.ok_or_else(gone).and_then(|found| Output::new(target, &found, dialect)))
 }
 
 fn add_column(table: &str, column: &str, kind: &str) -> String {

@@ -11,6 +11,8 @@ use crate::database::{ColumnType, Dialect, KeyShape, quote, quote_table};
 
 pub(super) const OFFSETS_TABLE: &str = "realtime_offsets";
 pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
+pub(super) const SQL_VERSIONS_TABLE: &str = "realtime_sql_versions";
+pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -19,7 +21,12 @@ const NAME_CHARACTERS_MAX: usize = 64;
 /// # Errors
 /// All columns that have no place in the database.
 pub fn ddl(targets: &[Target], dialect: Dialect) -> Result<Vec<String>, Vec<String>> {
-    let mut statements = vec![offsets_table(dialect), dead_letters_table(dialect)];
+    let mut statements = vec![
+        offsets_table(dialect),
+        dead_letters_table(dialect),
+        sql_versions_table(dialect),
+        sql_history_table(dialect),
+    ];
     let mut faults = Vec::new();
     for target in targets {
         match create_table(target, dialect) {
@@ -135,6 +142,32 @@ pub(super) fn dead_letters_table(dialect: Dialect) -> String {
     }
     statement(DEAD_LETTERS_TABLE, &lines, dialect)
 }
+
+pub(super) fn sql_versions_table(dialect: Dialect) -> String {
+    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let lines = [
+        format!("version {} NOT NULL PRIMARY KEY", named(dialect, VERSION_CHARACTERS_MAX)),
+        format!("files {long_text} NOT NULL"),
+        "first_used_at DATETIME(6) NOT NULL".into(),
+    ];
+    statement(SQL_VERSIONS_TABLE, &lines, dialect)
+}
+
+pub(super) fn sql_history_table(dialect: Dialect) -> String {
+    let text = |characters| named(dialect, characters);
+    let lines = [
+        format!("job {} NOT NULL", text(JOB_CHARACTERS_MAX)),
+        format!("kafka_topic {} NOT NULL", text(TOPIC_CHARACTERS_MAX)),
+        "kafka_partition INT NOT NULL".into(),
+        "from_offset BIGINT NOT NULL".into(),
+        format!("version {} NOT NULL", text(VERSION_CHARACTERS_MAX)),
+        "PRIMARY KEY (job, kafka_topic, kafka_partition, from_offset)".into(),
+    ];
+    statement(SQL_HISTORY_TABLE, &lines, dialect)
+}
+
+/// Room for the name of a version.
+const VERSION_CHARACTERS_MAX: usize = 64;
 
 /// The type of a column that counts messages.
 pub(super) const TALLY: &str = "BIGINT NOT NULL DEFAULT 0";

@@ -16,11 +16,13 @@ mod statement;
 mod offsets;
 mod dead_letters;
 mod state;
+mod versions;
 mod stored;
 mod transaction;
 
 use arrow::datatypes::SchemaRef;
 
+use crate::batch::SqlVersion;
 use crate::config::{BulkLoad, Mode};
 use crate::database::{Address, Link};
 
@@ -28,6 +30,7 @@ pub use ddl::ddl;
 pub use error::SinkError;
 pub use state::EXPIRED_ROWS_MAX;
 pub use stored::{StoredOffset, StoredOffsets};
+use versions::Versions;
 
 /// A view whose rows are written, and the table they are written to. Outputs and state tables each keep their order.
 #[derive(Clone, Debug)]
@@ -39,6 +42,12 @@ pub struct Target {
     /// Of the view's rows; of a state table, of [`crate::batch::StateChange::rows`].
     pub schema: SchemaRef,
     pub kind: TargetKind,
+}
+
+impl Target {
+    pub fn is_state(&self) -> bool {
+        self.kind.is_state()
+    }
 }
 
 /// What a table is to the job.
@@ -65,6 +74,38 @@ pub struct Sink {
     /// One for each of `states`.
     readers: Vec<state::StateReader>,
     load: load::Load,
+    versions: versions::Versions,
+}
+
+/// The tables of a job, checked, and how they are written: for [`Sink::change`].
+pub struct Tables {
+    outputs: Vec<output::Output>,
+    states: Vec<output::Output>,
+    readers: Vec<state::StateReader>,
+}
+
+impl Tables {
+    /// Checks as [`Sink::connect`] does, beside a job that runs. Nothing is created before everything else is found to
+    /// be right.
+    ///
+    /// # Errors
+    /// As [`Sink::connect`].
+    pub async fn prepare(
+        address: Address,
+        job: &str,
+        targets: &[Target],
+        create_tables: bool,
+    ) -> Result<Self, SinkError> {
+        check::check(address.clone(), job, targets, create_tables).await?;
+        let (_, written) = check::connect(address, job, targets, create_tables).await?;
+        Ok(Self::new(targets, written))
+    }
+
+    fn new(targets: &[Target], written: Vec<output::Output>) -> Self {
+        let (states, outputs) = written.into_iter().partition(|output| output.kind.is_state());
+        let readers = targets.iter().filter(|target| target.kind.is_state());
+        Self { outputs, states, readers: readers.map(state::StateReader::new).collect() }
+    }
 }
 
 /// What a commit sent.
@@ -99,11 +140,22 @@ impl Sink {
         create_tables: bool,
     ) -> Result<Self, SinkError> {
         let (link, written) = check::connect(address, job, &targets, create_tables).await?;
-        let (states, outputs) = written.into_iter().partition(|output| output.kind.is_state());
-        let readers = targets.iter().filter(|target| target.kind.is_state());
-        let readers = readers.map(state::StateReader::new).collect();
+        let Tables { outputs, states, readers } = Tables::new(&targets, written);
         let load = load::Load::new(BulkLoad::Auto);
-        Ok(Self { link, job: job.to_string(), outputs, states, readers, load })
+        Ok(Self { link, job: job.to_string(), outputs, states, readers, load, versions: Versions::default() })
+    }
+
+    /// The SQL that computes the rows, which is recorded with them; nothing is where this was never said.
+    #[must_use]
+    pub fn with_sql(self, sql: SqlVersion) -> Self {
+        Self { versions: Versions::of(sql), ..self }
+    }
+
+    /// Writes to other tables from the next transaction on, whose rows another SQL computes.
+    pub fn change(&mut self, tables: Tables, sql: SqlVersion) {
+        let Tables { outputs, states, readers } = tables;
+        (self.outputs, self.states, self.readers) = (outputs, states, readers);
+        self.versions = Versions::of(sql);
     }
 
     /// Whether rows may be written by LOAD DATA.

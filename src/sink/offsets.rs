@@ -9,7 +9,7 @@ use crate::database::{Connection, DatabaseError, Dialect, Value};
 const CLAIMS_MAX: usize = 1000;
 /// What [`claim_of`] reads.
 const CLAIM_COLUMNS: &str = "next_offset, epoch, recent_messages, recent_dead_letters, message_time";
-const WHERE_PARTITION: &str = "job = ? AND kafka_topic = ? AND kafka_partition = ?";
+pub(super) const WHERE_PARTITION: &str = "job = ? AND kafka_topic = ? AND kafka_partition = ?";
 
 impl Sink {
     /// The stored offset of each partition; `None` where the job never had it.
@@ -57,6 +57,7 @@ impl Sink {
         starts.sort();
         starts.dedup_by(|a, b| a.0 == b.0);
         let connection = self.link.ready().await?;
+        self.versions.forget();
         let claimed = match claim(connection, &self.job, &starts).await {
             Ok(claims) => connection.commit().await.map(|()| claims),
             Err(error) => Err(error),
@@ -299,7 +300,7 @@ fn claim_of(row: &[Value<'_>], partition: TopicPartition) -> Option<Claim> {
     })
 }
 
-fn partition(job: &str, partition: &TopicPartition) -> Vec<Value<'static>> {
+pub(super) fn partition(job: &str, partition: &TopicPartition) -> Vec<Value<'static>> {
     vec![
         Value::text(job.to_string()),
         Value::text(partition.topic.to_string()),

@@ -358,7 +358,7 @@ impl Rows<'_> {
 }
 
 /// True for the columns of state tables that the program fills.
-fn is_own(target: &Target, column: &str) -> bool {
+pub(super) fn is_own(target: &Target, column: &str) -> bool {
     let is_own_name =
         [VERSION_COLUMN, MESSAGE_TIME_COLUMN].contains(&column) || PARTITION_COLUMNS.contains(&column);
     target.kind.is_state() && is_own_name

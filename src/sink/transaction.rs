@@ -6,6 +6,7 @@ use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
 use super::output::{Output, Rows};
 use super::state::StateReader;
+use super::versions::Versions;
 use super::{Committed, Sink, SinkError, load, offsets};
 use crate::batch::{Advance, Commit};
 use crate::database::{Connection, DatabaseError, Dialect, Limits};
@@ -80,7 +81,7 @@ impl Sink {
     }
 
     async fn write(&mut self, commit: &Commit, opening: Opening) -> Result<Committed, SinkError> {
-        let Self { link, job, outputs, states, readers, load } = self;
+        let Self { link, job, outputs, states, readers, load, versions } = self;
         let connection = match opening {
             Opening::Fence => link.ready().await?,
             Opening::Open => link.in_use()?,
@@ -89,7 +90,7 @@ impl Sink {
         // Why not in a transaction that is open: it cannot be tried again by INSERT.
         let can_load = opening == Opening::Fence && load.is_open(connection);
         let written = match Batch::checked(job, commit, outputs, states, connection.dialect(), limits) {
-            Ok(batch) => write(connection, readers, &batch, opening, can_load).await,
+            Ok(batch) => write(connection, readers, versions, &batch, opening, can_load).await,
             Err(error) => Err(error),
         };
         let written = match written {
@@ -104,7 +105,10 @@ impl Sink {
             }
         };
         match connection.commit().await {
-            Ok(()) => link.done(Ok(written)).map_err(SinkError::from),
+            Ok(()) => {
+                versions.committed(&commit.advances);
+                link.done(Ok(written)).map_err(SinkError::from)
+            }
             Err(error) => {
                 link.close();
                 Err(SinkError::UnknownOutcome(error))
@@ -172,6 +176,7 @@ impl<'a> Batch<'a> {
 async fn write(
     connection: &mut Connection,
     readers: &mut [StateReader],
+    versions: &Versions,
     batch: &Batch<'_>,
     opening: Opening,
     can_load: bool,
@@ -187,6 +192,7 @@ async fn write(
         // The fence did not know them yet.
         Opening::Open => offsets::store_tallies(connection, batch.job, advances, tallies).await?,
     }
+    sent.statements += versions.record(connection, batch.job, advances).await?;
     // Why before the rows: a conflict is found before anything was sent for nothing.
     for (reader, change) in readers.iter_mut().zip(&batch.commit.states) {
         sent.statements += reader.verify(connection, change).await?;

@@ -13,11 +13,16 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
+use sha2::{Digest, Sha256};
+
 use super::error::{Place, SqlError};
 use super::locate;
+use crate::batch::SqlVersion;
 
 /// The longest file that is read as a view, in bytes.
 const VIEW_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of the digest that name a version.
+const VERSION_BYTES: usize = 8;
 /// How deep expressions and queries may be nested.
 pub(super) const NESTING_MAX: usize = 100;
 
@@ -103,6 +108,16 @@ impl ViewFiles {
     /// The text of a view, as it stands in its file.
     pub fn text(&self, view: &str) -> Option<&str> {
         self.views.get(view).map(|view| view.text.as_str())
+    }
+
+    /// The version that these texts are: the first 16 hexadecimal digits of their SHA-256.
+    pub fn version(&self) -> SqlVersion {
+        let texts: serde_json::Map<String, serde_json::Value> =
+            self.views.values().map(|view| (view.name.clone(), view.text.clone().into())).collect();
+        let files = serde_json::Value::Object(texts).to_string();
+        let digest = Sha256::digest(files.as_bytes());
+        let id = digest.iter().take(VERSION_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        SqlVersion { id, files }
     }
 
     /// What a view reads: `batch`, tables and other views; empty where there is no such view.

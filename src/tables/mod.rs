@@ -74,7 +74,7 @@ impl ReferenceTables {
     /// The faults of all tables.
     pub async fn open(
         configs: &[ReferenceTableConfig],
-        used: &dyn Fn(&str) -> bool,
+        used: &(dyn Fn(&str) -> bool + Sync),
         database: &Address,
         memory_max: usize,
     ) -> Result<Self, Vec<TableError>> {

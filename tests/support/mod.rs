@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, EngineError, Options, Parts, Plan, PlanError, Report, Stop};
+use realtime_processor::engine::{
+    Engine, EngineError, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Report, Running, Stop,
+};
 use realtime_processor::sink::Sink;
 use realtime_processor::source::ReplaySource;
 
@@ -128,12 +130,27 @@ async fn new_mysql_database() -> Address {
 
 /// A job over a recording, ready to run.
 pub async fn engine(config: &Config, source: ReplaySource) -> Engine<ReplaySource> {
+    reloadable(config, source).await.0
+}
+
+/// A job over a recording, and what a change of its SQL needs.
+pub async fn reloadable(
+    config: &Config,
+    source: ReplaySource,
+) -> (Engine<ReplaySource>, Running, ReloadSender) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
-    let Plan { tables, states, pipeline, targets } = Plan::prepare(config, &decoder).await.expect("plans");
-    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
+    let plan = Plan::prepare(config, &decoder).await.expect("plans");
+    let running = Running::new(config, &decoder, &plan);
+    let Plan { tables, states, pipeline, targets, sql } = plan;
+    let sink = Sink::connect(config.database.clone(), &config.job, targets, true)
+        .await
+        .expect("a database")
+        .with_sql(sql);
     let options = Options::of(config, true);
     let (_, stop) = Stop::new();
-    Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop)
+    let (sender, reloads) = Reloads::new();
+    let engine = Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop);
+    (engine.with_reloads(reloads), running, sender)
 }
 
 /// Runs a job over a recording to its end.

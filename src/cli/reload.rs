@@ -1,0 +1,53 @@
+//! New SQL for the running job: at SIGHUP, or when a file has changed where that is wanted.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::Failure;
+use super::watch::Watched;
+use crate::config::ReloadOn;
+use crate::engine::{ReloadError, ReloadSender, Running};
+
+/// Reads the SQL again whenever it is asked to, as long as the program runs.
+pub(super) fn start(running: Running, sender: ReloadSender) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+    let config = running.config();
+    let mut watched = match config.reload {
+        ReloadOn::Watch => Some(Watched::new(&[&config.file], &[(&config.sql, "sql")])),
+        ReloadOn::Signal => None,
+    };
+    tokio::spawn(async move {
+        let mut running = running;
+        loop {
+            tokio::select! {
+                asked = hangup.recv() => if asked.is_none() { return },
+                () = changed(watched.as_mut()) => {}
+            }
+            if let Err(ReloadError::Ended) = reload(&mut running, &sender).await {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn reload(running: &mut Running, sender: &ReloadSender) -> Result<(), ReloadError> {
+    let before = running.version().to_owned();
+    let reloaded = running.reload(sender).await.map(str::to_owned);
+    match reloaded {
+        Ok(version) if version == before => tracing::info!(version, "read again: the SQL is the same"),
+        Ok(version) => tracing::info!(version, before, "read again: new SQL"),
+        Err(error) => {
+            tracing::error!("the job goes on with the SQL of version {before}:\n{error}");
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn changed(watched: Option<&mut Watched>) {
+    match watched {
+        Some(watched) => watched.changed().await,
+        None => std::future::pending().await,
+    }
+}

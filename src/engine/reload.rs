@@ -1,0 +1,178 @@
+//! New SQL for a job that runs: planned and checked beside it, taken over between two batches.
+
+use std::fmt;
+
+use arrow::datatypes::SchemaRef;
+use tokio::sync::mpsc;
+
+use super::plan::{Plan, PlanError};
+use crate::avro::SchemaError;
+use crate::batch::{DELETE_COLUMN, SqlVersion};
+use crate::config::{Config, ConfigError, DeadLettersConfig};
+use crate::decode::Decoder;
+use crate::sink::{SinkError, Tables, Target};
+
+/// What a running job takes over.
+pub struct Reload {
+    pub(super) plan: Plan,
+    pub(super) written: Tables,
+    pub(super) dead_letters: DeadLettersConfig,
+}
+
+/// What is known of the job that runs, to compare new files with.
+pub struct Running {
+    config: Config,
+    batch: SchemaRef,
+    /// Its state tables.
+    states: Vec<Target>,
+    sql: SqlVersion,
+}
+
+/// Why the job goes on as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// A change that a running job cannot take over.
+    #[error("{0}")]
+    NeedsRestart(String),
+    /// State has other columns.
+    #[error("{0}")]
+    State(String),
+    /// The job has ended.
+    #[error("the job has ended")]
+    Ended,
+}
+
+/// Hands new SQL to a job.
+#[derive(Clone)]
+pub struct ReloadSender(mpsc::Sender<Reload>);
+
+/// Where a job gets new SQL from.
+pub struct Reloads(mpsc::Receiver<Reload>);
+
+impl Reloads {
+    /// A way to give a job new SQL. One change waits at most, for the batch in hand.
+    pub fn new() -> (ReloadSender, Self) {
+        let (sender, receiver) = mpsc::channel(1);
+        (ReloadSender(sender), Self(receiver))
+    }
+
+    /// The next change; never, where nobody can give one any more.
+    pub(super) async fn next(&mut self) -> Reload {
+        match self.0.recv().await {
+            Some(reload) => reload,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Running {
+    pub fn new(config: &Config, decoder: &Decoder, plan: &Plan) -> Self {
+        let states = plan.targets.iter().filter(|target| target.is_state());
+        Self {
+            config: config.clone(),
+            batch: decoder.schema(),
+            states: states.cloned().collect(),
+            sql: plan.sql.clone(),
+        }
+    }
+
+    /// The version of the SQL.
+    pub fn version(&self) -> &str {
+        &self.sql.id
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Reads the configuration and the SQL again, plans and checks all of it, and hands it to the job. Gives the version
+    /// that the job takes over before its next batch.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the new files; the job is as it was.
+    pub async fn reload(&mut self, sender: &ReloadSender) -> Result<&str, ReloadError> {
+        let config = Config::load(&self.config.file)?;
+        let needs_restart = self.config.needs_restart(&config);
+        if !needs_restart.is_empty() {
+            return Err(self.refuse(&needs_restart));
+        }
+        let decoder = Decoder::new(&config.avro)?;
+        if decoder.schema() != self.batch {
+            return Err(self.refuse(&["the columns of avro_schema"]));
+        }
+        let plan = Plan::prepare(&config, &decoder).await?;
+        self.check_state(&plan)?;
+        let written =
+            Tables::prepare(config.database.clone(), &config.job, &plan.targets, config.create_tables)
+                .await?;
+        let running = Self::new(&config, &decoder, &plan);
+        let reload = Reload { plan, written, dead_letters: config.dead_letters };
+        sender.0.send(reload).await.map_err(|_| ReloadError::Ended)?;
+        *self = running;
+        Ok(&self.sql.id)
+    }
+
+    fn refuse(&self, keys: &[&str]) -> ReloadError {
+        ReloadError::NeedsRestart(format!(
+            "{}: error: changed, and needs a restart: {}\nhint: restart the job, or take the change back",
+            self.config.file.display(),
+            keys.join(", ")
+        ))
+    }
+
+    /// State keeps its columns; new ones may come, which no row has a value for.
+    fn check_state(&self, plan: &Plan) -> Result<(), ReloadError> {
+        let mut faults = Vec::new();
+        for old in &self.states {
+            let Some(new) = plan.targets.iter().find(|new| new.is_state() && new.table == old.table) else {
+                continue;
+            };
+            // How rows are deleted is no column of the table.
+            for field in old.schema.fields().iter().filter(|field| field.name() != DELETE_COLUMN) {
+                let found = new.schema.field_with_name(field.name()).ok();
+                if found.is_none_or(|found| found.data_type() != field.data_type()) {
+                    faults.push(StateFault { table: &old.table, view: &new.name, field, found });
+                }
+            }
+        }
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        if faults.is_empty() { Ok(()) } else { Err(ReloadError::State(faults.join("\n"))) }
+    }
+}
+
+/// A column of a state table that new SQL gives otherwise, or no more.
+struct StateFault<'a> {
+    table: &'a str,
+    view: &'a str,
+    field: &'a arrow::datatypes::Field,
+    found: Option<&'a arrow::datatypes::Field>,
+}
+
+impl fmt::Display for StateFault<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, view, field, found } = self;
+        let (column, had) = (field.name(), field.data_type());
+        match found {
+            Some(found) => write!(
+                f,
+                "{table}.{column}: view `{view}` gives {} now, the state has {had}\n\
+                 hint: cast it back, or give the new column another name: it is added, NULL for the rows that are there",
+                found.data_type()
+            ),
+            None => write!(
+                f,
+                "{table}.{column}: view `{view}` no longer gives the column, which the state has\n\
+                 hint: go on giving it (`{column}` as it was, or CAST(NULL AS ...)), or stop the job, drop the column, and \
+                 start it again"
+            ),
+        }
+    }
+}

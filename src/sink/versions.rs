@@ -1,0 +1,126 @@
+//! Which SQL computed the rows: the text of each version once, and for each partition the offset from which on a version
+//! was used. Both are written in the transaction of the first batch that a version computes, so for every row that says
+//! its partition and offset the database knows the rule that made it.
+
+use std::collections::HashSet;
+
+use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
+use super::offsets::{WHERE_PARTITION, now, partition};
+use crate::batch::{Advance, SqlVersion, TopicPartition};
+use crate::database::{Connection, DatabaseError, Dialect, Value};
+
+/// The version in use, and where that is stored already.
+#[derive(Default)]
+pub(super) struct Versions {
+    /// `None`: nothing is recorded.
+    sql: Option<SqlVersion>,
+    /// The partitions whose history ends with this version.
+    recorded: HashSet<TopicPartition>,
+}
+
+impl Versions {
+    pub fn of(sql: SqlVersion) -> Self {
+        Self { sql: Some(sql), recorded: HashSet::new() }
+    }
+
+    /// Others may have written the history.
+    pub fn forget(&mut self) {
+        self.recorded.clear();
+    }
+
+    /// The transaction is committed: what [`Versions::record`] wrote is stored.
+    pub fn committed(&mut self, advances: &[Advance]) {
+        if self.sql.is_some() && !advances.iter().all(|advance| self.recorded.contains(&advance.partition)) {
+            self.recorded.extend(advances.iter().map(|advance| advance.partition.clone()));
+        }
+    }
+
+    /// Writes, in the transaction that is open, that these partitions are computed by this version from here on. Gives
+    /// the number of statements: none, where that is stored.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn record(
+        &self,
+        connection: &mut Connection,
+        job: &str,
+        advances: &[Advance],
+    ) -> Result<usize, DatabaseError> {
+        let Some(sql) = &self.sql else { return Ok(0) };
+        let mut statements = 0;
+        for advance in advances.iter().filter(|advance| !self.recorded.contains(&advance.partition)) {
+            statements += 1;
+            let mut last = last(connection, job, &advance.partition).await?;
+            if last.as_ref().is_some_and(|(from, _)| *from >= advance.from) {
+                // The offsets were reset: what is computed anew has its version now.
+                connection.execute(&delete_sql(), history_key(job, advance)).await?;
+                last = self::last(connection, job, &advance.partition).await?;
+                statements += 2;
+            }
+            if last.is_none_or(|(_, version)| version != sql.id) {
+                let dialect = connection.dialect();
+                let text = vec![Value::text(sql.id.clone()), Value::text(sql.files.clone())];
+                connection.execute(&version_sql(dialect), text).await?;
+                let mut row = history_key(job, advance);
+                row.push(Value::text(sql.id.clone()));
+                connection.execute(&history_sql(), row).await?;
+                statements += 2;
+            }
+        }
+        Ok(statements)
+    }
+}
+
+/// The offset and the version of a partition's last row.
+async fn last(
+    connection: &mut Connection,
+    job: &str,
+    wanted: &TopicPartition,
+) -> Result<Option<(i64, String)>, DatabaseError> {
+    let rows = connection.query(&last_sql(), partition(job, wanted)).await?;
+    let read = |row: &Vec<Value<'static>>| Some((row.first()?.as_i64()?, row.get(1)?.as_text()?.to_owned()));
+    Ok(rows.first().and_then(read))
+}
+
+fn history_key(job: &str, advance: &Advance) -> Vec<Value<'static>> {
+    let mut key = partition(job, &advance.partition);
+    key.push(Value::Int(advance.from));
+    key
+}
+
+fn last_sql() -> String {
+    format!(
+        "SELECT from_offset, version FROM {SQL_HISTORY_TABLE} WHERE {WHERE_PARTITION} ORDER BY from_offset DESC LIMIT 1"
+    )
+}
+
+fn delete_sql() -> String {
+    format!("DELETE FROM {SQL_HISTORY_TABLE} WHERE {WHERE_PARTITION} AND from_offset >= ?")
+}
+
+fn version_sql(dialect: Dialect) -> String {
+    let on_present = match dialect {
+        Dialect::Sqlite => "ON CONFLICT (version) DO NOTHING",
+        Dialect::MySql | Dialect::MariaDb => "ON DUPLICATE KEY UPDATE version = version",
+    };
+    format!(
+        "INSERT INTO {SQL_VERSIONS_TABLE} (version, files, first_used_at) VALUES (?, ?, {}) {on_present}",
+        now(dialect)
+    )
+}
+
+fn history_sql() -> String {
+    format!(
+        "INSERT INTO {SQL_HISTORY_TABLE} (job, kafka_topic, kafka_partition, from_offset, version) VALUES (?, ?, ?, ?, ?)"
+    )
+}
+
+/// A statement of each kind on the table of versions, for the server to check the user's rights.
+pub(super) fn version_probes(dialect: Dialect) -> Vec<String> {
+    vec![version_sql(dialect)]
+}
+
+/// The same for the table of history.
+pub(super) fn history_probes(_: Dialect) -> Vec<String> {
+    vec![last_sql(), delete_sql(), history_sql()]
+}

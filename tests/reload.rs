@@ -1,0 +1,220 @@
+//! New SQL for a job: between two runs, and while it runs. The database says which version made which row.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::engine::{ReloadError, Report};
+use realtime_processor::source::ReplaySource;
+use support::{Project, reloadable};
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "id", "type": "int"}]}"#;
+const TOTALS: &str = "SELECT b.id, coalesce(t.n, 0) + count(*) AS n FROM batch b LEFT JOIN totals t ON t.id = b.id \
+    GROUP BY b.id, t.n";
+const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: id }\n";
+
+/// A view whose rows say which text of it made them.
+fn rule(rule: u32) -> String {
+    format!("SELECT kafka_partition, kafka_offset, id, {rule} AS rule FROM batch")
+}
+
+fn project() -> Project {
+    Project::new(&[
+        ("schema.avsc", SCHEMA),
+        ("sql/ruled.sql", &rule(1)),
+        ("sql/next_totals.sql", TOTALS),
+        ("config.yaml", CONFIG),
+    ])
+}
+
+fn write(project: &Project, path: &str, text: &str) {
+    std::fs::write(project.folder.path().join(path), text).expect("written");
+}
+
+/// Messages of two partitions, with ids from 0 to 9.
+fn messages(schema: &Path, count: i64) -> Messages {
+    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let mut builder = MessagesBuilder::default();
+    for partition in 0..2 {
+        for offset in 0..count / 2 {
+            let mut payload = Vec::new();
+            encoder.encode(&serde_json::json!({"id": offset % 10}), &mut payload).expect("it fits");
+            builder.push(Message {
+                topic: &topic,
+                partition,
+                offset,
+                timestamp_ms: Some(1_700_000_000_000),
+                key: None,
+                payload: Some(&payload),
+                headers: &[],
+            });
+        }
+    }
+    builder.finish()
+}
+
+/// Messages of the recording, of which those that were committed before are not read again.
+fn source(project: &Project, count: i64, rows_max: usize) -> ReplaySource {
+    ReplaySource::new(messages(&project.schema(), count), rows_max)
+}
+
+/// The version that the history has for each row, beside the row's own word.
+const BY_HISTORY: &str = "SELECT r.rule, (SELECT h.version FROM realtime_sql_history h \
+    WHERE h.kafka_partition = r.kafka_partition AND h.from_offset <= r.kafka_offset \
+    ORDER BY h.from_offset DESC LIMIT 1) AS version, count(*) AS n FROM ruled r GROUP BY 1, 2 ORDER BY 1";
+
+/// Each version has made the rows of its own rule, and its text says so.
+async fn assert_rules_are_known(project: &Project, rows: i64) -> usize {
+    let made = project.rows(BY_HISTORY).await;
+    let mut total = 0;
+    for line in &made {
+        let [rule, version, n] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let texts = project
+            .rows(&format!(
+                "SELECT count(*) FROM realtime_sql_versions WHERE version = '{version}' AND files LIKE '%id, {rule} AS rule %'"
+            ))
+            .await;
+        assert_eq!(texts, ["1"], "the rows of rule {rule} are said to be of version {version}");
+        total += n.parse::<i64>().expect("a number");
+    }
+    assert_eq!(total, rows, "{made:?}");
+    made.len()
+}
+
+#[tokio::test]
+async fn the_version_of_the_sql_is_kept_where_it_changes() {
+    let project = project();
+    project.run(source(&project, 20, 3)).await.expect("runs");
+    project.run(source(&project, 40, 3)).await.expect("runs");
+    let history = "SELECT kafka_partition, from_offset FROM realtime_sql_history ORDER BY 1, 2";
+    assert_eq!(project.rows(history).await, ["0,0", "1,0"], "the same SQL leaves no second row");
+    write(&project, "sql/ruled.sql", &rule(2));
+    project.run(source(&project, 60, 3)).await.expect("runs");
+    assert_eq!(project.rows(history).await, ["0,0", "0,20", "1,0", "1,20"]);
+    assert_eq!(assert_rules_are_known(&project, 60).await, 2);
+    assert_eq!(project.rows("SELECT count(*) FROM realtime_sql_versions").await, ["2"]);
+}
+
+#[tokio::test]
+async fn offsets_that_were_reset_have_the_version_that_computed_them_last() {
+    let project = project();
+    project.run(source(&project, 40, 5)).await.expect("runs");
+    write(&project, "sql/ruled.sql", &rule(2));
+    project.run(source(&project, 60, 5)).await.expect("runs");
+    project
+        .execute(&["UPDATE realtime_offsets SET next_offset = 0, epoch = epoch + 1", "DELETE FROM ruled"])
+        .await;
+    write(&project, "sql/ruled.sql", &rule(3));
+    project.run(source(&project, 60, 5)).await.expect("runs");
+    assert_eq!(
+        project.rows("SELECT kafka_partition, from_offset FROM realtime_sql_history ORDER BY 1, 2").await,
+        ["0,0", "1,0"]
+    );
+    assert_eq!(assert_rules_are_known(&project, 60).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_has_the_value_of_its_recorded_version_while_sql_changes() {
+    const MESSAGES: i64 = 4_000;
+    let project = project();
+    let view = project.folder.path().join("sql/ruled.sql");
+    let (engine, mut running, sender) = reloadable(&project.config, source(&project, MESSAGES, 4)).await;
+    let (batches, mut seen) = tokio::sync::watch::channel(0);
+    let changes = tokio::spawn(async move {
+        let mut refused = 0;
+        for turn in 2_u32.. {
+            // A few batches later, for the change to have rows of its own.
+            let next = *seen.borrow() + 20;
+            if seen.wait_for(|batches| *batches >= next).await.is_err() {
+                break;
+            }
+            let is_right = turn.is_multiple_of(2);
+            let text = if is_right { rule(turn) } else { format!("{} WHERE nothing", rule(turn)) };
+            std::fs::write(&view, text).expect("written");
+            match running.reload(&sender).await {
+                Ok(_) | Err(ReloadError::Ended) => {}
+                Err(error) => {
+                    assert!(error.to_string().contains("no column `nothing`"), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        refused
+    });
+    engine.run(&mut |report| _ = batches.send(report.batch_id + 1)).await.expect("the job ends well");
+    drop(batches);
+    let refused = changes.await.expect("they ended");
+    let versions = assert_rules_are_known(&project, MESSAGES).await;
+    assert!(versions >= 4 && refused >= 3, "{versions} versions in use, {refused} refused");
+    assert_eq!(project.rows("SELECT sum(n) FROM totals").await, [MESSAGES.to_string()], "state goes on");
+}
+
+/// Changes files while the job runs, and reads them again before its fourth batch; gives what came of it.
+async fn reloaded(project: &Project, files: &[(&str, &str)]) -> Result<(), String> {
+    let (engine, mut running, sender) = reloadable(&project.config, source(project, 400, 4)).await;
+    let (third, is_third) = tokio::sync::oneshot::channel();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let folder = project.folder.path().to_owned();
+    let files: Vec<_> = files.iter().map(|(path, text)| (folder.join(path), (*text).to_owned())).collect();
+    let change = tokio::spawn(async move {
+        is_third.await.expect("three batches");
+        files.iter().for_each(|(path, text)| std::fs::write(path, text).expect("written"));
+        let answer = running.reload(&sender).await.map(drop).map_err(|error| error.to_string());
+        done.send(()).expect("the job waits");
+        answer
+    });
+    let mut third = Some(third);
+    let mut report = |report: &Report| {
+        if let Some(third) = third.take_if(|_| report.batch_id == 2) {
+            third.send(()).expect("somebody waits");
+            is_done.recv().expect("an answer");
+        }
+    };
+    engine.run(&mut report).await.expect("the job ends well");
+    change.await.expect("it ended")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_takes_new_columns_and_keeps_its_rows() {
+    let project = project();
+    let more = TOTALS.replace(" FROM batch", ", max(b.kafka_offset) AS last FROM batch");
+    reloaded(&project, &[("sql/next_totals.sql", &more)]).await.expect("taken over");
+    assert_eq!(project.rows("SELECT sum(n), count(*), max(last) FROM totals").await, ["400,10,199"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_that_would_lose_a_column_is_kept() {
+    let project = project();
+    let other = TOTALS.replace(" AS n ", " AS m ").replace("t.n", "t.m");
+    let error = reloaded(&project, &[("sql/next_totals.sql", &other)]).await.expect_err("refused");
+    assert!(error.contains("totals.n: view `next_totals` no longer gives the column"), "{error}");
+    assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["400"]);
+    let project = self::project();
+    let text = TOTALS.replace("coalesce(t.n, 0) + count(*) AS n", "CAST(coalesce(t.n, '0') AS VARCHAR) AS n");
+    let error = reloaded(&project, &[("sql/next_totals.sql", &text)]).await.expect_err("refused");
+    assert!(error.contains("totals.n: view `next_totals` gives Utf8 now, the state has Int64"), "{error}");
+    assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["400"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_running_job_cannot_take_over_is_named() {
+    let project = project();
+    let config = std::fs::read_to_string(project.folder.path().join("config.yaml")).expect("read");
+    let changed =
+        format!("# a line more\n{config}memory_max: 64MiB\nbatch_rows_max: 7\ndead_letters_window: 5000\n");
+    let error = reloaded(&project, &[("config.yaml", &changed)]).await.expect_err("refused");
+    assert!(error.contains("needs a restart: batch_rows_max, memory_max\n"), "{error}");
+    let project = self::project();
+    let thresholds =
+        format!("# a line more\n{config}dead_letters_max_ratio: 0.5\ndead_letters_window: 5000\n");
+    reloaded(&project, &[("config.yaml", &thresholds)]).await.expect("thresholds are taken over");
+    let project = self::project();
+    let schema = SCHEMA.replace("\"int\"", "\"long\"");
+    let error =
+        reloaded(&project, &[("config.yaml", &config), ("schema.avsc", &schema)]).await.expect_err("refused");
+    assert!(error.contains("needs a restart: the columns of avro_schema"), "{error}");
+}
