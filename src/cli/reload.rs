@@ -1,16 +1,20 @@
 //! New SQL for the running job: at SIGHUP, or when a file has changed where that is wanted.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
 use super::watch::Watched;
 use crate::config::ReloadOn;
 use crate::engine::{ReloadError, ReloadSender, Running};
 
+/// Receives SIGHUP from now on, so that it does not end the program.
+pub(super) fn hangup() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup())
+        .map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))
+}
+
 /// Reads the SQL again whenever it is asked to, as long as the program runs.
-pub(super) fn start(running: Running, sender: ReloadSender) -> Result<(), Failure> {
-    let mut hangup = signal(SignalKind::hangup())
-        .map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) {
     let config = running.config();
     let mut watched = match config.reload {
         ReloadOn::Watch => Some(Watched::new(&[&config.file], &[(&config.sql, "sql")])),
@@ -28,7 +32,6 @@ pub(super) fn start(running: Running, sender: ReloadSender) -> Result<(), Failur
             }
         }
     });
-    Ok(())
 }
 
 async fn reload(running: &mut Running, sender: &ReloadSender) -> Result<(), ReloadError> {

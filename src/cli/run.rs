@@ -14,6 +14,9 @@ use crate::config::Config;
 /// Then the job runs until it is told to stop. It may be ended in any way and started again: it goes on where
 /// its last commit was. Started several times with the same `job`, the instances share the partitions.
 ///
+/// SIGHUP: SQL, reference tables and thresholds are read again and taken over before the next batch; what is wrong
+/// with them is said, and the job goes on as it was. With `reload: watch` it notices changed files by itself.
+///
 /// Ctrl-C or SIGTERM: the batch in hand is finished and committed, then the job leaves; a second one leaves at
 /// once, and nothing is lost either. A database or broker that goes away is waited for.
 #[derive(Debug, clap::Args)]
@@ -39,8 +42,9 @@ pub(super) struct Arguments {
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
     let (_asked, stop) = signals::stop_on_signals()?;
-    let Job { engine, running, reload } = job::open(&config, arguments.until_caught_up, stop).await?;
-    reload::start(running, reload)?;
+    let hangup = reload::hangup()?;
+    let Job { engine, running, reload: sender } = job::open(&config, arguments.until_caught_up, stop).await?;
+    reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
     let ended = engine.run(&mut |report| progress.show(report)).await;
