@@ -345,6 +345,11 @@ impl Stage {
             Self::Write => "write",
         }
     }
+
+    /// The stage of a stored word.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Decode, Self::Sql, Self::Write].into_iter().find(|stage| stage.name() == name)
+    }
 }
 
 /// A message that could not be processed, with everything needed to replay it.
@@ -375,6 +380,19 @@ impl DeadLetter {
             stage,
             place,
             reason,
+        }
+    }
+
+    /// The message that is kept.
+    pub fn message(&self) -> Message<'_> {
+        Message {
+            topic: &self.partition.topic,
+            partition: self.partition.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            payload: self.payload.as_deref(),
+            headers: &self.headers,
         }
     }
 }
@@ -443,4 +461,22 @@ pub struct Commit {
     /// deleted; none at all where nothing expires.
     pub expire_before_ms: Vec<Option<i64>>,
     pub dead_letters: Vec<DeadLetter>,
+    /// Of a replay: what becomes of the dead letters that are there.
+    pub replayed: Replayed,
+}
+
+/// What a replay does to the dead letters that its messages come from.
+#[derive(Clone, Debug, Default)]
+pub struct Replayed {
+    /// Ids of those whose messages are processed with this commit.
+    pub ids: Vec<i64>,
+    pub failed: Vec<FailedAgain>,
+}
+
+/// A message that failed again: its dead letters stay, with the new stage, place and reason.
+#[derive(Clone, Debug)]
+pub struct FailedAgain {
+    /// One, or several where the message had become a dead letter more than once.
+    pub ids: Vec<i64>,
+    pub letter: DeadLetter,
 }

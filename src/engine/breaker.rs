@@ -7,15 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::error::EngineError;
+use super::reasons::Reasons;
 use crate::batch::{Advance, Claim, Commit, DeadLetter, Polled, Tally, TopicPartition};
 use crate::config::DeadLettersConfig;
 
 /// Before so many messages are counted there is no verdict.
 const MESSAGES_MIN: i64 = 1_000;
-/// Different reasons that are kept to be told.
-const REASONS_MAX: usize = 100;
-/// Reasons that are told.
-const REASONS_TOLD: usize = 3;
 
 /// Counts dead letters and says when there are too many.
 #[derive(Debug)]
@@ -23,19 +20,12 @@ pub(super) struct Breaker {
     config: DeadLettersConfig,
     /// Of the partitions of this instance, as they are committed.
     tallies: BTreeMap<TopicPartition, Tally>,
-    reasons: BTreeMap<String, Reason>,
-}
-
-/// What several dead letters have in common.
-#[derive(Debug)]
-struct Reason {
-    count: u64,
-    example: String,
+    reasons: Reasons,
 }
 
 impl Breaker {
     pub fn new(config: DeadLettersConfig) -> Self {
-        Self { config, tallies: BTreeMap::new(), reasons: BTreeMap::new() }
+        Self { config, tallies: BTreeMap::new(), reasons: Reasons::default() }
     }
 
     /// Judges by other thresholds from now on.
@@ -92,7 +82,7 @@ impl Breaker {
             messages: a.messages + b.messages,
             dead_letters: a.dead_letters + b.dead_letters,
         });
-        self.remember(&commit.dead_letters);
+        self.reasons.count(&commit.dead_letters);
         let is_early = all.messages < MESSAGES_MIN.min(self.config.window as i64);
         if is_early || all.ratio() <= self.config.ratio_max {
             return Ok(());
@@ -123,33 +113,10 @@ impl Breaker {
         if counted as f64 <= room { 1.0 } else { room / counted as f64 }
     }
 
-    fn remember(&mut self, dead_letters: &[DeadLetter]) {
-        for letter in dead_letters {
-            let text =
-                format!("{}: {}", letter.stage.name(), letter.reason.lines().next().unwrap_or_default());
-            // Texts that differ in their numbers only are one reason.
-            let reason = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-            if self.reasons.len() >= REASONS_MAX && !self.reasons.contains_key(&reason) {
-                continue;
-            }
-            let example = || {
-                let place =
-                    if letter.place.is_empty() { String::new() } else { format!(", {}", letter.place) };
-                format!("{text} ({} at offset {}{place})", letter.partition, letter.offset)
-            };
-            self.reasons.entry(reason).or_insert_with(|| Reason { count: 0, example: example() }).count += 1;
-        }
-    }
-
     fn verdict(&self, all: Tally) -> String {
         let Tally { messages, dead_letters } = all;
         let (found, allowed) = (100.0 * all.ratio(), 100.0 * self.config.ratio_max);
-        let mut reasons: Vec<&Reason> = self.reasons.values().collect();
-        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
-        let told = reasons.iter().take(REASONS_TOLD);
-        let told: String = told
-            .map(|reason| format!("\n  {} times, for example {}", reason.count, reason.example))
-            .collect();
+        let told: String = self.reasons.told().iter().map(|reason| format!("\n  {reason}")).collect();
         format!(
             "{dead_letters} of the last {messages} messages ({found:.1} %) became dead letters, more than \
              dead_letters_max_ratio allows ({allowed:.1} %); the batch that went over is not committed\n\

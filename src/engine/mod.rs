@@ -12,7 +12,9 @@ mod expiry;
 mod lost;
 mod batch_size;
 mod plan;
+mod reasons;
 mod reload;
+mod replay;
 mod report;
 mod retry;
 mod stages;
@@ -45,6 +47,7 @@ pub use error::EngineError;
 pub(crate) use plan::outputs;
 pub use plan::{Plan, PlanError};
 pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
+pub use replay::{Replay, ReplayParts, ReplayReport};
 pub use report::{Durations, PartitionProgress, Report};
 pub use stop::{Stop, StopSender};
 
@@ -274,6 +277,7 @@ impl<S: Source> Engine<S> {
             condemned: None,
             is_again: false,
             conflicts: 0,
+            reached_ms: None,
             taken_at,
             started_at: SystemTime::now(),
             poll: taken_at - waited_since,
@@ -332,7 +336,7 @@ impl<S: Source> Engine<S> {
         let started = Instant::now();
         let (ended, facts) = match writer.open(&work.polled.advances).await? {
             Some(ended) => (ended, None),
-            None => match self.stages.compute(&work, Some(writer)).await {
+            None => match self.stages.compute(&work, Some(writer.sink())).await {
                 Ok((mut commit, facts)) => {
                     commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
                     if let Err(error) = self.breaker.judge(&work.polled, &commit) {

@@ -8,9 +8,9 @@ use super::error::EngineError;
 use super::retry::persist;
 use super::stop::Stop;
 use super::work::{Facts, Work};
-use super::writer::Writer;
 use crate::batch::{Commit, DeadLetter, ViewResults};
 use crate::decode::Decoder;
+use crate::sink::Sink;
 use crate::sql::{Pipeline, Step};
 use crate::tables::{ReferenceTables, StateTables};
 
@@ -26,14 +26,14 @@ pub(super) struct Stages {
 impl Stages {
     /// Decodes the messages, runs the views over them, and stages their new state above what is staged.
     ///
-    /// `locked`: the writer whose transaction is open; state is read in it, with the rows locked.
+    /// `locked`: the sink whose transaction is open; state is read in it, with the rows locked.
     ///
     /// # Errors
     /// The stages'. Nothing is staged then.
     pub async fn compute(
         &mut self,
         work: &Work,
-        locked: Option<&mut Writer>,
+        locked: Option<&mut Sink>,
     ) -> Result<(Commit, Facts), EngineError> {
         let advances = work.polled.advances.clone();
         if let Some(reason) = &work.condemned {
@@ -62,7 +62,7 @@ impl Stages {
         &mut self,
         batch: RecordBatch,
         is_again: bool,
-        mut locked: Option<&mut Writer>,
+        mut locked: Option<&mut Sink>,
     ) -> Result<ViewResults, EngineError> {
         if !is_again {
             let Self { tables, stop, .. } = self;
@@ -100,12 +100,12 @@ impl Stages {
         &mut self,
         table: usize,
         keys: &[RecordBatch],
-        locked: Option<&mut Writer>,
+        locked: Option<&mut Sink>,
     ) -> Result<Vec<RecordBatch>, EngineError> {
         let Self { states, stop, .. } = self;
         if let Some(missing) = states.missing(table, keys)? {
             let fetched = match locked {
-                Some(writer) => writer.locked_rows(table, &missing).await?,
+                Some(sink) => sink.locked_rows(table, &missing).await?,
                 None => persist("state table", stop, async || states.fetch(table, &missing).await).await?,
             };
             states.hold(table, &missing, &fetched)?;

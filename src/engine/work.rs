@@ -20,6 +20,8 @@ pub(super) struct Work {
     pub is_again: bool,
     /// How often in a row another instance wrote the state it was computed from.
     pub conflicts: u32,
+    /// The message time that the job has reached, where the messages are from before it.
+    pub reached_ms: Option<i64>,
     pub taken_at: Instant,
     pub started_at: SystemTime,
     pub poll: Duration,
@@ -54,7 +56,8 @@ pub(super) struct Facts {
 impl Work {
     /// The time of the newest message, milliseconds since the epoch.
     pub fn message_time_ms(&self) -> Option<i64> {
-        self.polled.advances.iter().filter_map(|advance| advance.message_time_ms).max()
+        let newest = self.polled.advances.iter().filter_map(|advance| advance.message_time_ms).max();
+        newest.max(self.reached_ms)
     }
 
     /// The same work, to be done again.

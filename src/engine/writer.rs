@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
-
 use super::error::EngineError;
 use super::retry::{Retry, persist};
 use super::stop::{Patience, Stop};
@@ -75,12 +73,9 @@ impl Writer {
         }
     }
 
-    /// The rows of a state table, locked in the transaction that is open.
-    ///
-    /// # Errors
-    /// The database's; the transaction is over.
-    pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
-        self.sink.locked_rows(table, keys).await
+    /// The sink, for reading in the transaction that is open.
+    pub fn sink(&mut self) -> &mut Sink {
+        &mut self.sink
     }
 
     /// Writes the batch of the transaction that is open, and commits.

@@ -5,6 +5,10 @@
 
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value as Json;
+
 use super::SinkError;
 use super::ddl::DEAD_LETTERS_TABLE;
 use super::offsets::{message_time, now};
@@ -76,10 +80,7 @@ fn shape(dialect: Dialect) -> Shape {
 
 fn row<'a>(job: &'a str, letter: &'a DeadLetter) -> [Value<'a>; WIDTH] {
     let time = message_time(letter.timestamp_ms);
-    let mut reason = first_characters(&letter.reason, REASON_CHARACTERS_MAX).to_string();
-    if let (Value::Null, Some(millis)) = (&time, letter.timestamp_ms) {
-        reason.push_str(&format!(" (the message's timestamp, {millis} ms, is beyond the year 9999)"));
-    }
+    let [stage, place, reason] = verdict(letter);
     let bytes = |bytes: &'a Option<Vec<u8>>| bytes.as_deref().map_or(Value::Null, Value::bytes);
     [
         Value::text(job),
@@ -90,6 +91,19 @@ fn row<'a>(job: &'a str, letter: &'a DeadLetter) -> [Value<'a>; WIDTH] {
         bytes(&letter.key),
         Value::text(headers_json(&letter.headers)),
         bytes(&letter.payload),
+        stage,
+        place,
+        reason,
+    ]
+}
+
+/// Stage, place and reason as they are stored.
+pub(super) fn verdict(letter: &DeadLetter) -> [Value<'_>; 3] {
+    let mut reason = first_characters(&letter.reason, REASON_CHARACTERS_MAX).to_string();
+    if let (Value::Null, Some(millis)) = (message_time(letter.timestamp_ms), letter.timestamp_ms) {
+        reason.push_str(&format!(" (the message's timestamp, {millis} ms, is beyond the year 9999)"));
+    }
+    [
         Value::text(letter.stage.name()),
         Value::text(first_characters(&letter.place, PLACE_CHARACTERS_MAX)),
         Value::text(reason),
@@ -125,6 +139,22 @@ fn headers_json(headers: &Headers) -> String {
     out
 }
 
+/// Reads what [`headers_json`] writes; `None` where it is something else.
+pub(super) fn parse_headers(json: &str) -> Option<Headers> {
+    let headers: Vec<serde_json::Map<String, Json>> = serde_json::from_str(json).ok()?;
+    headers.iter().map(header).collect()
+}
+
+fn header(header: &serde_json::Map<String, Json>) -> Option<(String, Option<Vec<u8>>)> {
+    let value = match (header.get("value"), header.get("base64")) {
+        (Some(Json::Null), None) => None,
+        (Some(Json::String(text)), None) => Some(text.clone().into_bytes()),
+        (None, Some(Json::String(text))) => Some(BASE64.decode(text).ok()?),
+        _ => return None,
+    };
+    Some((header.get("key")?.as_str()?.to_owned(), value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +169,8 @@ mod tests {
         let json =
             r#"[{"key":"a\"","value":"text"},{"key":"a\"","base64":"/wA="},{"key":"none","value":null}]"#;
         assert_eq!(headers_json(&headers), json);
+        assert_eq!(parse_headers(json), Some(headers));
+        assert_eq!(parse_headers(r#"[{"key":"a","value":1}]"#), None);
         assert_eq!(headers_json(&Vec::new()), "[]");
     }
 }

@@ -18,6 +18,8 @@ mod dead_letters;
 mod state;
 mod versions;
 mod stored;
+mod letters;
+mod replay;
 mod transaction;
 
 use arrow::datatypes::SchemaRef;
@@ -28,6 +30,8 @@ use crate::database::{Address, Link};
 
 pub use ddl::ddl;
 pub use error::SinkError;
+pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
+pub use replay::Waiting;
 pub use state::EXPIRED_ROWS_MAX;
 pub use stored::{StoredOffset, StoredOffsets};
 use versions::Versions;

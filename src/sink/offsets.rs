@@ -234,6 +234,17 @@ async fn claim(
     Ok(claims)
 }
 
+/// Raises the epoch of a partition in the transaction that is open: nobody else writes for it then. False where
+/// nothing is stored of it.
+pub(super) async fn raise_epoch(
+    connection: &mut Connection,
+    job: &str,
+    raised: &TopicPartition,
+) -> Result<bool, DatabaseError> {
+    let sql = format!("UPDATE {OFFSETS_TABLE} SET epoch = epoch + 1 WHERE {WHERE_PARTITION}");
+    Ok(connection.execute(&sql, partition(job, raised)).await? == 1)
+}
+
 /// Claims partitions and moves them, whatever is stored of them; the transaction stays open.
 pub(super) async fn overwrite(
     connection: &mut Connection,

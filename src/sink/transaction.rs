@@ -7,7 +7,7 @@ use super::dead_letters::Letters;
 use super::output::{Output, Rows};
 use super::state::StateReader;
 use super::versions::Versions;
-use super::{Committed, Sink, SinkError, load, offsets};
+use super::{Committed, Sink, SinkError, load, offsets, replay};
 use crate::batch::{Advance, Commit};
 use crate::database::{Connection, DatabaseError, Dialect, Limits};
 
@@ -223,12 +223,13 @@ async fn write(
         sent.statements += 1;
         sent.rows += chunk.len();
     }
+    sent.statements += replay::mark(connection, batch.job, &batch.commit.replayed).await?;
     // BEGIN and COMMIT.
     Ok(Committed { statements: sent.statements + 2, ..sent })
 }
 
 /// A dead letter that is refused cannot become a dead letter: halving the batch would never end.
-fn letter_refused(error: DatabaseError) -> SinkError {
+pub(super) fn letter_refused(error: DatabaseError) -> SinkError {
     match error.fault() {
         crate::batch::Fault::Data => SinkError::Sql(format!("{DEAD_LETTERS_TABLE}: {error}")),
         _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },

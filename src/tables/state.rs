@@ -149,6 +149,11 @@ impl StateTables {
         self.tables.iter().map(|table| table.spec.ttl).collect()
     }
 
+    /// Whether any of them is kept from other writers by the epochs of partitions alone.
+    pub fn follow_partitions(&self) -> bool {
+        self.tables.iter().any(|table| table.spec.follows_partition)
+    }
+
     /// Begins a batch, or a part of one, or the same one again.
     pub fn begin_batch(&mut self) {
         for table in &mut self.tables {

@@ -8,9 +8,10 @@ use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
-    Engine, EngineError, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Report, Running, Stop,
+    Engine, EngineError, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
+    ReplayReport, Report, Running, Stop,
 };
-use realtime_processor::sink::Sink;
+use realtime_processor::sink::{PageLimits, Sink, StoredLetters};
 use realtime_processor::source::ReplaySource;
 
 /// Where rows are written.
@@ -158,6 +159,24 @@ pub async fn run(config: &Config, source: ReplaySource) -> Result<Vec<Report>, E
     let mut reports = Vec::new();
     engine(config, source).await.run(&mut |report| reports.push(report.clone())).await?;
     Ok(reports)
+}
+
+/// A replay of dead letters, in batches of `rows_max`, ready to run.
+pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
+    let decoder = Decoder::new(&config.avro).expect("a schema");
+    let Plan { tables, states, pipeline, targets, .. } =
+        Plan::prepare(config, &decoder).await.expect("plans");
+    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
+    let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
+    let letters = letters.expect("a job has run");
+    let (_, stop) = Stop::new();
+    let limits = PageLimits { rows_max, bytes_max: 1 << 20 };
+    Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop)
+}
+
+/// Replays these dead letters, or all that wait where none is named.
+pub async fn replay(config: &Config, ids: &[i64], rows_max: usize) -> Result<ReplayReport, EngineError> {
+    replayer(config, rows_max).await.run(ids, &mut |_| {}).await
 }
 
 /// The rows of a query as CSV.

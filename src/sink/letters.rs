@@ -1,0 +1,336 @@
+//! The stored dead letters of a job as people see them: listed, read, counted and deleted, beside the job itself.
+//!
+//! They are read in pages that are bounded in rows and in bytes, so that a table of any size can be walked through.
+
+use std::sync::Arc;
+
+use super::SinkError;
+use super::ddl::DEAD_LETTERS_TABLE;
+use super::dead_letters::parse_headers;
+use super::offsets::now;
+use crate::batch::{DeadLetter, Stage, TopicPartition};
+use crate::database::{Address, DatabaseError, Link, Purpose, Value, table};
+
+/// Rows that one statement fetches or deletes, at most.
+const STATEMENT_ROWS_MAX: usize = 1_000;
+/// What [`stored_letter`] reads, but for the two times.
+const COLUMNS: &str = "id, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers, \
+                       payload, stage, place, reason";
+/// What a row takes in memory besides its payload and its kin.
+const ROW_OVERHEAD_BYTES: usize = 256;
+
+/// A dead letter as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLetter {
+    pub id: i64,
+    pub letter: DeadLetter,
+    /// By the database's clock in UTC, as text.
+    pub created_at: String,
+    /// `None`: it waits.
+    pub replayed_at: Option<String>,
+}
+
+/// Which dead letters of the job are meant; by default all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub is_replayed: Option<bool>,
+    pub stage: Option<Stage>,
+    /// Only these, where there are any; at most some thousand.
+    pub ids: Vec<i64>,
+    pub partition: Option<TopicPartition>,
+    pub id_max: Option<i64>,
+    /// Microseconds since the epoch.
+    pub created_before_micros: Option<i64>,
+}
+
+/// The order in which they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterOrder {
+    Newest,
+    Oldest,
+    /// Of the offsets in their partition, which [`Selection::partition`] names.
+    Offset,
+}
+
+/// Where a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterCursor {
+    pub offset: i64,
+    pub id: i64,
+}
+
+/// What one page may hold; one dead letter in any case.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimits {
+    pub rows_max: usize,
+    pub bytes_max: usize,
+}
+
+/// A connection to the dead letters of one job, opened again where it was lost.
+pub struct StoredLetters {
+    link: Link,
+    job: String,
+}
+
+impl StoredLetter {
+    pub fn cursor(&self) -> LetterCursor {
+        LetterCursor { offset: self.letter.offset, id: self.id }
+    }
+}
+
+impl StoredLetters {
+    /// Connects; `None` where no job has stored anything in this database. Nothing is created.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
+        let mut link = Link::new(address.clone(), Purpose::Write { create: false });
+        let found = table(link.ready().await?, DEAD_LETTERS_TABLE).await;
+        let found = link.done(found)?;
+        Ok(found.map(|_| Self { link, job: job.to_owned() }))
+    }
+
+    /// The database's clock, microseconds since the epoch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn now_micros(&mut self) -> Result<i64, SinkError> {
+        let connection = self.link.ready().await?;
+        let sql = format!("SELECT {}", now(connection.dialect()));
+        let rows = connection.query(&sql, Vec::new()).await;
+        let micros = self.link.done(rows)?.first().and_then(|row| row.first()).and_then(Value::as_micros);
+        micros.ok_or_else(|| SinkError::Sql("the database does not say what time it is".into()))
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count(&mut self, selection: &Selection) -> Result<i64, SinkError> {
+        Ok(self.number("COUNT(*)", selection).await?.unwrap_or(0))
+    }
+
+    /// The highest id; `None` where there are none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_id(&mut self, selection: &Selection) -> Result<Option<i64>, SinkError> {
+        self.number("MAX(id)", selection).await
+    }
+
+    async fn number(&mut self, what: &str, selection: &Selection) -> Result<Option<i64>, SinkError> {
+        let (conditions, parameters) = self.conditions(selection);
+        let sql = format!("SELECT {what} FROM {DEAD_LETTERS_TABLE} WHERE {conditions}");
+        let rows = self.query(&sql, parameters).await?;
+        Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64))
+    }
+
+    /// The partitions they come from, in topic, partition order.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn partitions(&mut self, selection: &Selection) -> Result<Vec<TopicPartition>, SinkError> {
+        let (conditions, parameters) = self.conditions(selection);
+        let sql = format!(
+            "SELECT DISTINCT kafka_topic, kafka_partition FROM {DEAD_LETTERS_TABLE} WHERE {conditions}"
+        );
+        let partition = |row: &Vec<Value<'_>>| {
+            let topic: Arc<str> = row.first()?.as_text()?.into();
+            Some(TopicPartition { topic, partition: i32::try_from(row.get(1)?.as_i64()?).ok()? })
+        };
+        let rows = self.query(&sql, parameters).await?;
+        let partitions: Option<Vec<TopicPartition>> = rows.iter().map(partition).collect();
+        let mut partitions = partitions.ok_or_else(unreadable)?;
+        partitions.sort();
+        Ok(partitions)
+    }
+
+    /// The next ones behind `after`, as many as a page holds; none where all were read.
+    ///
+    /// # Errors
+    /// The database's; or a row that this program has not written.
+    pub async fn page(
+        &mut self,
+        selection: &Selection,
+        order: LetterOrder,
+        after: Option<LetterCursor>,
+        limits: PageLimits,
+    ) -> Result<Vec<StoredLetter>, SinkError> {
+        let mut after = after;
+        loop {
+            let mut bytes = 0;
+            let mut ids = Vec::new();
+            for (place, size) in self.sizes(selection, order, after, limits.rows_max).await? {
+                bytes += size + ROW_OVERHEAD_BYTES;
+                if bytes > limits.bytes_max && !ids.is_empty() {
+                    break;
+                }
+                ids.push(place.id);
+                after = Some(place);
+            }
+            let letters = self.by_ids(&ids).await?;
+            // Those that were there may have been deleted in between.
+            if !letters.is_empty() || ids.is_empty() {
+                return Ok(letters);
+            }
+        }
+    }
+
+    /// Those of these ids, in their order; ids that are not there are left out.
+    ///
+    /// # Errors
+    /// As [`StoredLetters::page`].
+    pub async fn by_ids(&mut self, ids: &[i64]) -> Result<Vec<StoredLetter>, SinkError> {
+        let mut letters = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(STATEMENT_ROWS_MAX) {
+            let selection = Selection { ids: ids.to_vec(), ..Selection::default() };
+            let (conditions, parameters) = self.conditions(&selection);
+            let times = ["created_at", "replayed_at"].map(|column| self.time_text(column)).join(", ");
+            let sql = format!("SELECT {COLUMNS}, {times} FROM {DEAD_LETTERS_TABLE} WHERE {conditions}");
+            let rows = self.query(&sql, parameters).await?;
+            let found: Option<Vec<StoredLetter>> = rows.into_iter().map(stored_letter).collect();
+            let mut found = found.ok_or_else(unreadable)?;
+            let place = |letter: &StoredLetter| ids.iter().position(|id| *id == letter.id);
+            found.sort_by_cached_key(place);
+            letters.append(&mut found);
+        }
+        Ok(letters)
+    }
+
+    /// Deletes some, the oldest first, behind the id `after`. Gives how many, and the id to go on behind; `None` where
+    /// all were deleted.
+    ///
+    /// # Errors
+    /// The database's; those deleted before stay deleted.
+    pub async fn delete_some(
+        &mut self,
+        selection: &Selection,
+        after: i64,
+    ) -> Result<Option<(u64, i64)>, SinkError> {
+        let cursor = Some(LetterCursor { offset: 0, id: after });
+        let found = self.sizes(selection, LetterOrder::Oldest, cursor, STATEMENT_ROWS_MAX).await?;
+        let Some(last) = found.last().map(|(place, _)| place.id) else { return Ok(None) };
+        let (conditions, mut parameters) = self.conditions(selection);
+        parameters.extend([Value::Int(after), Value::Int(last)]);
+        let sql = format!("DELETE FROM {DEAD_LETTERS_TABLE} WHERE {conditions} AND id > ? AND id <= ?");
+        let connection = self.link.ready().await?;
+        let deleted = connection.execute(&sql, parameters).await;
+        Ok(Some((self.link.done(deleted)?, last)))
+    }
+
+    /// Where they stand, in order, each with the bytes that its row takes.
+    async fn sizes(
+        &mut self,
+        selection: &Selection,
+        order: LetterOrder,
+        after: Option<LetterCursor>,
+        rows_max: usize,
+    ) -> Result<Vec<(LetterCursor, usize)>, SinkError> {
+        let (mut conditions, mut parameters) = self.conditions(selection);
+        if let Some(LetterCursor { offset, id }) = after {
+            let (behind, values) = match order {
+                LetterOrder::Newest => ("id < ?", vec![id]),
+                LetterOrder::Oldest => ("id > ?", vec![id]),
+                LetterOrder::Offset => {
+                    ("(kafka_offset > ? OR (kafka_offset = ? AND id > ?))", vec![offset, offset, id])
+                }
+            };
+            conditions += &format!(" AND {behind}");
+            parameters.extend(values.into_iter().map(Value::Int));
+        }
+        let order = match order {
+            LetterOrder::Newest => "id DESC",
+            LetterOrder::Oldest => "id",
+            LetterOrder::Offset => "kafka_offset, id",
+        };
+        let sql = format!(
+            "SELECT id, kafka_offset, COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(kafka_key), 0) + LENGTH(kafka_headers) \
+             + LENGTH(reason) FROM {DEAD_LETTERS_TABLE} WHERE {conditions} ORDER BY {order} LIMIT {rows_max}"
+        );
+        let size = |row: &Vec<Value<'_>>| {
+            let place = LetterCursor { id: row.first()?.as_i64()?, offset: row.get(1)?.as_i64()? };
+            Some((place, usize::try_from(row.get(2)?.as_i64()?).ok()?))
+        };
+        let rows = self.query(&sql, parameters).await?;
+        rows.iter().map(|row| size(row).ok_or_else(unreadable)).collect()
+    }
+
+    /// What stands behind WHERE, and its parameters.
+    fn conditions(&self, selection: &Selection) -> (String, Vec<Value<'static>>) {
+        let mut conditions = String::from("job = ?");
+        let mut parameters = vec![Value::text(self.job.clone())];
+        match selection.is_replayed {
+            Some(true) => conditions += " AND replayed_at IS NOT NULL",
+            Some(false) => conditions += " AND replayed_at IS NULL",
+            None => {}
+        }
+        let mut and = |condition: &str, values: Vec<Value<'static>>| {
+            conditions += " AND ";
+            conditions += condition;
+            parameters.extend(values);
+        };
+        if let Some(stage) = selection.stage {
+            and("stage = ?", vec![Value::text(stage.name())]);
+        }
+        if let Some(TopicPartition { topic, partition }) = &selection.partition {
+            let place = vec![Value::text(topic.to_string()), Value::Int(i64::from(*partition))];
+            and("kafka_topic = ? AND kafka_partition = ?", place);
+        }
+        if let Some(id) = selection.id_max {
+            and("id <= ?", vec![Value::Int(id)]);
+        }
+        if let Some(micros) = selection.created_before_micros {
+            and("created_at < ?", vec![Value::DateTime(micros)]);
+        }
+        if !selection.ids.is_empty() {
+            let places = vec!["?"; selection.ids.len()].join(",");
+            and(&format!("id IN ({places})"), selection.ids.iter().copied().map(Value::Int).collect());
+        }
+        (conditions, parameters)
+    }
+
+    fn time_text(&self, column: &str) -> String {
+        match self.link.address() {
+            Address::Sqlite { .. } => column.to_owned(),
+            Address::MySql(_) => format!("CAST({column} AS CHAR)"),
+        }
+    }
+
+    async fn query(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value<'_>>,
+    ) -> Result<Vec<Vec<Value<'static>>>, DatabaseError> {
+        let connection = self.link.ready().await?;
+        let rows = connection.query(sql, parameters).await;
+        self.link.done(rows)
+    }
+}
+
+fn unreadable() -> SinkError {
+    SinkError::Sql(format!("{DEAD_LETTERS_TABLE} has a row that this program has not written"))
+}
+
+/// A row of [`COLUMNS`] and the two times.
+fn stored_letter(row: Vec<Value<'static>>) -> Option<StoredLetter> {
+    let text = |index: usize| row.get(index).and_then(Value::as_text).map(str::to_owned);
+    let number = |index: usize| row.get(index).and_then(Value::as_i64);
+    let bytes = |index: usize| match row.get(index) {
+        Some(Value::Bytes(bytes)) => Some(bytes.to_vec()),
+        Some(Value::Text(text)) => Some(text.as_bytes().to_vec()),
+        _ => None,
+    };
+    let partition = TopicPartition { topic: text(1)?.into(), partition: i32::try_from(number(2)?).ok()? };
+    let letter = DeadLetter {
+        partition,
+        offset: number(3)?,
+        timestamp_ms: row.get(4).and_then(Value::as_micros).map(|micros| micros.div_euclid(1000)),
+        key: bytes(5),
+        headers: parse_headers(&text(6)?)?,
+        payload: bytes(7),
+        stage: Stage::of_name(&text(8)?)?,
+        place: text(9)?,
+        reason: text(10)?,
+    };
+    Some(StoredLetter { id: number(0)?, letter, created_at: text(11)?, replayed_at: text(12) })
+}

@@ -1,0 +1,405 @@
+//! Dead letters from the fault to the replay: what becomes one, what a replay brings in, and that it does so once,
+//! whoever else writes.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::database::Address;
+use realtime_processor::engine::{EngineError, ReplayReport, Report};
+use realtime_processor::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
+use realtime_processor::source::ReplaySource;
+use serde_json::{Value, json};
+use support::{Project, Server, on_each_server, replay, replayer};
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
+    {"name": "id", "type": "int"},
+    {"name": "customer", "type": "int"},
+    {"name": "branch", "type": "string"},
+    {"name": "divisor", "type": "int"},
+    {"name": "code", "type": "string"},
+    {"name": "amount", "type": "int"}]}"#;
+
+const ENTRIES: &str = "SELECT kafka_partition, kafka_offset, id, customer, branch, amount, \
+    100 / divisor AS share, CAST(code AS INT) AS code FROM batch";
+/// Without the faults of [`ENTRIES`].
+const ENTRIES_MENDED: &str = "SELECT kafka_partition, kafka_offset, id, customer, branch, amount, \
+    100 / nullif(divisor, 0) AS share, TRY_CAST(code AS INT) AS code FROM batch";
+/// Per customer: how many messages, and the sum of the amounts.
+const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coalesce(t.total, 0) + sum(b.amount) AS total \
+    FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n, t.total";
+
+/// A state that each instance checks by its versions, and one that the partitions' epochs alone keep.
+const STATES: [&str; 2] = ["", ", follows_partition: true"];
+
+async fn project(server: Server, state: &str) -> Project {
+    let config = format!(
+        "reference_tables: {{}}\nstate_tables:\n  totals: {{ view: next_totals, key: customer{state} }}\n"
+    );
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", config.as_str()),
+        ("sql/entries.sql", ENTRIES),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    Project::on(server, &files).await
+}
+
+fn mend_the_view(project: &Project) {
+    std::fs::write(project.folder.path().join("sql/entries.sql"), ENTRIES_MENDED).expect("written");
+}
+
+fn record(id: i32, customer: i32) -> Value {
+    json!({"id": id, "customer": customer, "branch": "0001", "divisor": 4, "code": "7", "amount": 1})
+}
+
+/// One message a record, with its partition; offsets count from 0.
+fn recording(project: &Project, records: &[(i32, Value)]) -> Messages {
+    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
+    let payload = |record: &Value| {
+        let mut payload = Vec::new();
+        encoder.encode(record, &mut payload).expect("it fits");
+        payload
+    };
+    let records: Vec<(i32, Vec<u8>)> = records.iter().map(|(p, record)| (*p, payload(record))).collect();
+    messages(&records)
+}
+
+fn messages(payloads: &[(i32, Vec<u8>)]) -> Messages {
+    let topic: Arc<str> = "t".into();
+    let mut builder = MessagesBuilder::default();
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for (partition, payload) in payloads {
+        let offset = next.entry(*partition).or_default();
+        builder.push(Message {
+            topic: &topic,
+            partition: *partition,
+            offset: *offset,
+            timestamp_ms: Some(1_700_000_000_000 + *offset),
+            key: None,
+            payload: Some(payload),
+            headers: &[("trace".to_owned(), Some(vec![0xff]))],
+        });
+        *offset += 1;
+    }
+    builder.finish()
+}
+
+async fn run(
+    project: &Project,
+    records: &[(i32, Value)],
+    rows_max: usize,
+) -> Result<Vec<Report>, EngineError> {
+    project.run(ReplaySource::new(recording(project, records), rows_max)).await
+}
+
+fn counts(report: &ReplayReport) -> (usize, usize) {
+    (report.replayed, report.failed)
+}
+
+/// What the state must be after these messages.
+fn totals_of<'r>(records: impl Iterator<Item = &'r Value>) -> Vec<String> {
+    let mut totals: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    for record in records {
+        let (n, total) = totals.entry(record["customer"].as_i64().expect("a number")).or_default();
+        *n += 1;
+        *total += record["amount"].as_i64().expect("a number");
+    }
+    totals.iter().map(|(customer, (n, total))| format!("{customer},{n},{total}")).collect()
+}
+
+async fn totals(project: &Project) -> Vec<String> {
+    project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await
+}
+
+async fn ids(project: &Project) -> Vec<String> {
+    project.rows("SELECT id FROM entries ORDER BY id").await
+}
+
+fn numbers(ids: impl Iterator<Item = i32>) -> Vec<String> {
+    ids.map(|id| id.to_string()).collect()
+}
+
+const WAITING: &str = "SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL";
+
+on_each_server! {
+    each_fault_of_data_makes_dead_letters_which_a_replay_brings_in_once,
+    what_fails_again_stays_with_the_new_reason,
+    a_replay_beside_a_running_job_loses_no_update_of_state,
+    replays_at_the_same_time_bring_a_message_in_once,
+    a_message_that_is_kept_twice_is_brought_in_once_and_another_at_its_place_too,
+    a_replay_does_not_make_state_look_old,
+    dead_letters_are_read_in_pages_and_deleted_in_parts,
+}
+
+/// A table that refuses what the messages of [`faulty_records`] bring, and how it is mended.
+fn entries_tables(server: Server) -> (Vec<&'static str>, Vec<&'static str>) {
+    const ADD_CUSTOMER: &str = "INSERT INTO customers VALUES (9)";
+    match server {
+        Server::Sqlite => (
+            vec![
+                "CREATE TABLE customers (id INTEGER PRIMARY KEY)",
+                "INSERT INTO customers VALUES (0), (1), (2), (3), (4)",
+                "CREATE TABLE entries (kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER, \
+                    customer INTEGER REFERENCES customers (id), branch TEXT CHECK (length(branch) <= 4), \
+                    amount INTEGER CHECK (amount <= 32767), share INTEGER, code INTEGER)",
+            ],
+            vec![
+                ADD_CUSTOMER,
+                "ALTER TABLE entries RENAME TO narrow",
+                "CREATE TABLE entries (kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER, \
+                    customer INTEGER REFERENCES customers (id), branch TEXT, amount INTEGER, share INTEGER, code INTEGER)",
+                "INSERT INTO entries SELECT * FROM narrow",
+            ],
+        ),
+        Server::MySql => (
+            vec![
+                "CREATE TABLE customers (id INT PRIMARY KEY)",
+                "INSERT INTO customers VALUES (0), (1), (2), (3), (4)",
+                "CREATE TABLE entries (number INT AUTO_INCREMENT PRIMARY KEY, kafka_partition INT, kafka_offset BIGINT, \
+                    id INT, customer INT, branch VARCHAR(4), amount SMALLINT, share BIGINT, code INT, \
+                    FOREIGN KEY (customer) REFERENCES customers (id))",
+            ],
+            vec![ADD_CUSTOMER, "ALTER TABLE entries MODIFY branch VARCHAR(40), MODIFY amount INT"],
+        ),
+    }
+}
+
+/// The fault of the message with this id, as the column that refuses it.
+fn fault_of(id: i32) -> Option<&'static str> {
+    match id % 12 {
+        3 => Some("divisor"),
+        5 => Some("branch"),
+        7 => Some("amount"),
+        9 => Some("customer"),
+        11 => Some("code"),
+        _ => None,
+    }
+}
+
+fn faulty_records(count: i32) -> Vec<(i32, Value)> {
+    let faulty = |id: i32| {
+        let mut record = record(id, id % 5);
+        match fault_of(id) {
+            Some("divisor") => record["divisor"] = json!(0),
+            Some("branch") => record["branch"] = json!("00001"),
+            Some("amount") => record["amount"] = json!(40_000),
+            Some("customer") => record["customer"] = json!(9),
+            Some(_) => record["code"] = json!("x"),
+            None => {}
+        }
+        (0, record)
+    };
+    (0..count).map(faulty).collect()
+}
+
+async fn each_fault_of_data_makes_dead_letters_which_a_replay_brings_in_once(server: Server) {
+    for (rows_max, state) in [(1, STATES[0]), (7, STATES[1]), (100, STATES[0])] {
+        let project = project(server, state).await;
+        let (tables, mended) = entries_tables(server);
+        project.execute(&tables).await;
+        let records = faulty_records(60);
+        run(&project, &records, rows_max).await.expect("done");
+        let is_good = |id: &i32| fault_of(*id).is_none();
+        assert_eq!(ids(&project).await, numbers((0..60).filter(is_good)));
+        let good = records.iter().enumerate().filter(|(id, _)| is_good(&(*id as i32)));
+        assert_eq!(totals(&project).await, totals_of(good.map(|(_, (_, record))| record)));
+        let stages = "SELECT kafka_offset % 12, stage, count(*) FROM dead_letters GROUP BY 1, 2 ORDER BY 1";
+        let expected = ["3,sql,5", "5,write,5", "7,write,5", "9,write,5", "11,sql,5"];
+        assert_eq!(project.rows(stages).await, expected);
+
+        project.execute(&mended).await;
+        mend_the_view(&project);
+        let report = replay(&project.config, &[], rows_max).await.expect("done");
+        assert_eq!(counts(&report), (25, 0), "{:?}", report.reasons);
+        assert_eq!(ids(&project).await, numbers(0..60), "each message once");
+        assert_eq!(totals(&project).await, totals_of(records.iter().map(|(_, record)| record)));
+        assert_eq!(project.rows(WAITING).await, ["0"]);
+        let again = replay(&project.config, &[], rows_max).await.expect("done");
+        assert_eq!(counts(&again), (0, 0), "a second replay does nothing");
+        assert_eq!(ids(&project).await.len(), 60);
+        // The job goes on with what the replay has left.
+        let more = faulty_records(72);
+        run(&project, &more, rows_max).await.expect("done");
+        assert_eq!(totals(&project).await, totals_of(more.iter().map(|(_, record)| record)));
+    }
+}
+
+async fn what_fails_again_stays_with_the_new_reason(server: Server) {
+    let project = project(server, STATES[0]).await;
+    let mut records: Vec<(i32, Value)> = (0..20).map(|id| (id % 2, record(id, id % 3))).collect();
+    for id in [3, 4, 10, 11] {
+        records[id].1["divisor"] = json!(0);
+    }
+    records[10].1["code"] = json!("x");
+    records[11].1["code"] = json!("y");
+    run(&project, &records, 5).await.expect("done");
+    let all = "SELECT kafka_partition, kafka_offset, stage FROM dead_letters WHERE replayed_at IS NULL ORDER BY 1, 2";
+    assert_eq!(project.rows(all).await.len(), 4);
+    let view = ENTRIES_MENDED.replace("TRY_CAST", "CAST");
+    std::fs::write(project.folder.path().join("sql/entries.sql"), view).expect("written");
+    let report = replay(&project.config, &[], 100).await.expect("done");
+    assert_eq!(counts(&report), (2, 2));
+    assert!(
+        report.reasons[0].contains("sql: ") && report.reasons[0].contains("cast"),
+        "{:?}",
+        report.reasons
+    );
+    assert_eq!(project.rows(all).await, ["0,5,sql", "1,5,sql"]);
+    let reasons =
+        "SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL AND lower(reason) LIKE '%cast%'";
+    assert_eq!(project.rows(reasons).await, ["2"], "the new reasons");
+    assert_eq!(ids(&project).await, numbers((0..20).filter(|id| ![10, 11].contains(id))));
+    let good =
+        records.iter().filter(|(_, record)| ![10, 11].contains(&record["id"].as_i64().expect("a number")));
+    assert_eq!(totals(&project).await, totals_of(good.map(|(_, record)| record)));
+
+    // A message that cannot be decoded fails in another stage by now.
+    mend_the_view(&project);
+    let schema = SCHEMA.replace("]}", r#", {"name": "more", "type": "int"}]}"#);
+    std::fs::write(project.schema(), schema).expect("written");
+    let report = replay(&project.config, &[], 100).await.expect("done");
+    assert_eq!(counts(&report), (0, 2));
+    let stages = "SELECT stage, count(*) FROM dead_letters WHERE replayed_at IS NULL GROUP BY stage";
+    assert_eq!(project.rows(stages).await, ["decode,2"]);
+    std::fs::write(project.schema(), SCHEMA).expect("written");
+    assert_eq!(counts(&replay(&project.config, &[], 1).await.expect("done")), (2, 0));
+    assert_eq!(ids(&project).await, numbers(0..20));
+}
+
+async fn a_replay_beside_a_running_job_loses_no_update_of_state(server: Server) {
+    for state in STATES {
+        let project = project(server, state).await;
+        let mut records: Vec<(i32, Value)> = (0..400).map(|id| (0, record(id, id % 4))).collect();
+        (0..40).for_each(|id| records[id].1["divisor"] = json!(0));
+        run(&project, &records[..40], 40).await.expect("done");
+        assert_eq!(project.rows(WAITING).await, ["40"]);
+        mend_the_view(&project);
+        // The job holds the rows of all customers when the replay begins, and goes on meanwhile and afterwards.
+        let source = ReplaySource::new(recording(&project, &records), 1);
+        let job = support::engine(&project.config, source).await;
+        let (begun, mut is_begun) = tokio::sync::mpsc::unbounded_channel();
+        let mut count = 0;
+        let mut report = |_: &Report| {
+            count += 1;
+            if count == 20 {
+                begun.send(()).expect("the replay waits");
+            }
+        };
+        let replaying = async {
+            is_begun.recv().await;
+            replay(&project.config, &[], 3).await
+        };
+        let (ran, replayed) = tokio::join!(job.run(&mut report), replaying);
+        ran.expect("done");
+        assert_eq!(counts(&replayed.expect("done")), (40, 0));
+        assert_eq!(ids(&project).await, numbers(0..400), "{state}");
+        let expected = totals_of(records.iter().map(|(_, record)| record));
+        assert_eq!(totals(&project).await, expected, "no update was lost{state}");
+    }
+}
+
+async fn replays_at_the_same_time_bring_a_message_in_once(server: Server) {
+    let project = project(server, STATES[0]).await;
+    let mut records: Vec<(i32, Value)> = (0..60).map(|id| (id % 3, record(id, id % 4))).collect();
+    records.iter_mut().for_each(|(_, record)| record["divisor"] = json!(0));
+    run(&project, &records, 60).await.expect("done");
+    mend_the_view(&project);
+    let (one, other) = (replayer(&project.config, 2).await, replayer(&project.config, 3).await);
+    let (mut quiet, mut other_quiet) = (|_: &ReplayReport| {}, |_: &ReplayReport| {});
+    let (one, other) = tokio::join!(one.run(&[], &mut quiet), other.run(&[], &mut other_quiet));
+    let (one, other) = (one.expect("done"), other.expect("done"));
+    assert_eq!(one.replayed + other.replayed, 60, "{one:?} {other:?}");
+    assert_eq!((one.failed, other.failed), (0, 0));
+    assert_eq!(ids(&project).await, numbers(0..60));
+    assert_eq!(totals(&project).await, totals_of(records.iter().map(|(_, record)| record)));
+}
+
+async fn a_message_that_is_kept_twice_is_brought_in_once_and_another_at_its_place_too(server: Server) {
+    let project = project(server, STATES[1]).await;
+    let bad = |id: i32| {
+        let mut record = record(id, 1);
+        record["divisor"] = json!(0);
+        (0, record)
+    };
+    let records = [bad(0), bad(1)];
+    run(&project, &records, 10).await.expect("done");
+    // The offsets were reset, and the messages failed again; then the topic was made anew.
+    let again = ["DELETE FROM realtime_offsets"];
+    project.execute(&again).await;
+    run(&project, &records, 10).await.expect("done");
+    project.execute(&again).await;
+    run(&project, &[bad(2), bad(3), bad(4)], 10).await.expect("done");
+    assert_eq!(project.rows(WAITING).await, ["7"]);
+    mend_the_view(&project);
+    let first = project.rows("SELECT min(id) FROM dead_letters WHERE kafka_offset = 1").await;
+    let first: i64 = first[0].parse().expect("an id");
+    // Also where one of them is named.
+    assert_eq!(counts(&replay(&project.config, &[first], 10).await.expect("done")), (1, 0));
+    assert_eq!(project.rows(WAITING).await, ["5"]);
+    let report = replay(&project.config, &[], 10).await.expect("done");
+    assert_eq!(counts(&report), (4, 0), "{report:?}");
+    assert_eq!(ids(&project).await, numbers(0..5));
+    assert_eq!(project.rows("SELECT n FROM totals").await, ["5"]);
+    assert_eq!(project.rows(WAITING).await, ["0"]);
+}
+
+async fn a_replay_does_not_make_state_look_old(server: Server) {
+    let project = project(server, ", ttl: 30ms").await;
+    let mut records: Vec<(i32, Value)> = (0..100).map(|id| (0, record(id, 1))).collect();
+    records[0].1["divisor"] = json!(0);
+    run(&project, &records, 100).await.expect("done");
+    mend_the_view(&project);
+    assert_eq!(counts(&replay(&project.config, &[], 10).await.expect("done")), (1, 0));
+    let times = "SELECT n FROM totals WHERE _message_time >= '2023-11-14 22:13:20.099'";
+    assert_eq!(project.rows(times).await, ["100"], "written now, in the time that the job has reached");
+}
+
+async fn stored(project: &Project) -> StoredLetters {
+    let opened = StoredLetters::open(&project.config.database, &project.config.job).await;
+    opened.expect("a database").expect("its table")
+}
+
+async fn dead_letters_are_read_in_pages_and_deleted_in_parts(server: Server) {
+    let project = project(server, STATES[0]).await;
+    let payloads: Vec<(i32, Vec<u8>)> = (0..25).map(|n| (n % 2, vec![0x80; 100 * n as usize + 1])).collect();
+    project.run(ReplaySource::new(messages(&payloads), 25)).await.expect("done");
+    let mut letters = stored(&project).await;
+    let all = Selection { is_replayed: Some(false), ..Selection::default() };
+    assert_eq!(letters.count(&all).await.expect("a number"), 25);
+    for (order, limits) in [
+        (LetterOrder::Oldest, PageLimits { rows_max: 4, bytes_max: 1 << 20 }),
+        (LetterOrder::Newest, PageLimits { rows_max: 100, bytes_max: 5_000 }),
+        (LetterOrder::Oldest, PageLimits { rows_max: 100, bytes_max: 1 }),
+    ] {
+        let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = letters.page(&all, order, after, limits).await.expect("a page");
+            let Some(last) = page.last() else { break };
+            let bytes = |page: &[realtime_processor::sink::StoredLetter]| {
+                page.iter().filter_map(|l| l.letter.payload.as_ref()).map(Vec::len).sum::<usize>()
+            };
+            assert!(page.len() <= limits.rows_max && (bytes(&page) <= limits.bytes_max || page.len() == 1));
+            after = Some(last.cursor());
+            ids.extend(page.iter().map(|letter| letter.id));
+            pages += 1;
+        }
+        assert!(pages > 5 && ids.len() == 25, "{pages} pages");
+        assert!(ids.is_sorted_by(|a, b| if order == LetterOrder::Oldest { a < b } else { a > b }));
+    }
+    let letter = letters.by_ids(&[1]).await.expect("a page").pop().expect("it is there");
+    assert_eq!(letter.letter.headers, [("trace".to_owned(), Some(vec![0xff]))]);
+    assert_eq!(letter.letter.timestamp_ms, Some(1_700_000_000_000));
+
+    project.execute(&["UPDATE dead_letters SET replayed_at = created_at WHERE id <= 10"]).await;
+    let replayed = Selection { is_replayed: Some(true), ..Selection::default() };
+    let (deleted, last) =
+        letters.delete_some(&replayed, i64::MIN).await.expect("done").expect("there are some");
+    assert_eq!((deleted, last), (10, 10));
+    assert_eq!(letters.delete_some(&replayed, last).await.expect("done"), None);
+    assert_eq!(project.rows(WAITING).await, ["15"]);
+}
