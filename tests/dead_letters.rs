@@ -403,3 +403,118 @@ async fn dead_letters_are_read_in_pages_and_deleted_in_parts(server: Server) {
     assert_eq!(letters.delete_some(&replayed, last).await.expect("done"), None);
     assert_eq!(project.rows(WAITING).await, ["15"]);
 }
+
+/// The program run on a project that writes to SQLite.
+fn program(project: &Project, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Address::Sqlite { .. } = project.config.database else { panic!("SQLite") };
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_realtime-processor"))
+        .args(["--config", "config.yaml"])
+        .args(arguments)
+        .current_dir(project.folder.path())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the program runs");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    (done.status.code(), text(&done.stdout), text(&done.stderr))
+}
+
+fn lines_of_json(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[tokio::test]
+async fn the_commands_show_replay_export_and_delete() {
+    let project = project(Server::Sqlite, STATES[1]).await;
+    let (code, out, err) = program(&project, &["dead-letters", "list"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(
+        err.contains("no such database file") && !Path::new(&project.folder.path().join("out.db")).exists()
+    );
+
+    let mut records: Vec<(i32, Value)> = (0..10).map(|id| (0, record(id, id % 3))).collect();
+    records[2].1["divisor"] = json!(0);
+    records[5].1["code"] = json!("x");
+    let mut payloads: Vec<(i32, Vec<u8>)> =
+        recording(&project, &records).iter().map(|m| (0, m.payload.expect("a payload").to_vec())).collect();
+    payloads[7].1.push(0);
+    project.run(ReplaySource::new(messages(&payloads), 10)).await.expect("done");
+
+    let (code, out, _) = program(&project, &["dead-letters", "list", "--format", "json"]);
+    assert_eq!(code, Some(0));
+    let offsets: Vec<i64> =
+        lines_of_json(&out).iter().filter_map(|line| line["kafka_offset"].as_i64()).collect();
+    assert_eq!(offsets.len(), 3);
+    let (_, out, err) = program(&project, &["dead-letters", "list", "--stage", "sql", "--limit", "1"]);
+    assert_eq!((out.lines().count(), out.split('\t').nth(3)), (1, Some("sql")));
+    assert!(err.contains("1 of 2 waiting dead letters shown"), "{err}");
+
+    let id = |offset: i64| {
+        let (_, out, _) = program(&project, &["dead-letters", "list", "--format", "json"]);
+        let found = lines_of_json(&out).into_iter().find(|line| line["kafka_offset"] == json!(offset));
+        found.expect("it waits")["id"].to_string()
+    };
+    let (code, out, _) = program(&project, &["dead-letters", "show", &id(2)]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "t[0] at offset 2",
+        r#"decoded     {"id":2,"#,
+        "sql/entries.sql; `dead-letters replay",
+        "header      trace: ff",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (_, out, _) = program(&project, &["dead-letters", "show", &id(7)]);
+    assert!(out.contains("undecodable byte 11: ") && out.contains("0  0e 02 08 30"), "{out}");
+    let (code, _, err) = program(&project, &["dead-letters", "show", "99"]);
+    assert!(code == Some(1) && err.contains("has no dead letter 99"), "{err}");
+
+    let (code, _, _) = program(&project, &["dead-letters", "export", "--out", "dead.jsonl"]);
+    assert_eq!(code, Some(0));
+    let exported = std::fs::read_to_string(project.folder.path().join("dead.jsonl")).expect("the file");
+    let exported = lines_of_json(&exported);
+    assert_eq!(exported.len(), 3);
+    for line in &exported {
+        let is_broken = line["kafka_offset"] == json!(7);
+        assert_eq!(line["undecodable"].is_null(), !is_broken, "{line}");
+        assert_eq!(
+            line["message"]["id"].as_i64(),
+            (!is_broken).then(|| line["kafka_offset"].as_i64()).flatten()
+        );
+        assert_eq!(line["kafka_headers"], json!([{"key": "trace", "base64": "/w=="}]));
+        assert!(line["payload"].is_string() && line["kafka_timestamp"].is_string());
+    }
+
+    mend_the_view(&project);
+    assert_eq!(program(&project, &["dead-letters", "replay"]).0, Some(2), "neither ids nor --all");
+    let (code, _, err) = program(&project, &["dead-letters", "replay", &id(2), "99"]);
+    assert!(
+        code == Some(1) && err.contains("has no dead letter 99 of") || err.contains("nothing was replayed"),
+        "{err}"
+    );
+    let second = id(2);
+    let (code, out, err) = program(&project, &["dead-letters", "replay", &second]);
+    assert_eq!((code, out.as_str()), (Some(0), "1 message replayed, 0 failed again\n"), "{err}");
+    assert!(err.contains("as it is now"), "{err}");
+    let (code, out, err) = program(&project, &["dead-letters", "replay", &second]);
+    assert!(code == Some(0) && out.is_empty() && err.contains("was replayed already"), "{err}");
+    let (code, out, err) = program(&project, &["dead-letters", "replay", "--all"]);
+    assert_eq!((code, out.as_str()), (Some(1), "1 message replayed, 1 failed again\n"));
+    assert!(err.contains("1 times, for example decode: "), "{err}");
+    assert_eq!(ids(&project).await, numbers((0..10).filter(|id| *id != 7)));
+
+    let (code, _, err) = program(&project, &["dead-letters", "purge", "--older-than", "0s"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(
+        err.contains("2 dead letters that were replayed are deleted") && err.contains("1 that were not"),
+        "{err}"
+    );
+    let (code, out, _) = program(&project, &["dead-letters", "purge", "--older-than", "1h", "--yes"]);
+    assert_eq!((code, out.as_str()), (Some(0), "0 dead letters deleted\n"));
+    let (_, out, _) = program(&project, &["dead-letters", "purge", "--older-than", "0s", "--yes"]);
+    assert_eq!(out, "2 dead letters deleted\n");
+    let (_, out, _) =
+        program(&project, &["dead-letters", "purge", "--older-than", "0s", "--yes", "--unreplayed"]);
+    assert_eq!(out, "1 dead letter deleted\n");
+    let (code, _, err) = program(&project, &["dead-letters", "list"]);
+    assert!(code == Some(0) && err.contains("there are no waiting dead letters"), "{err}");
+}

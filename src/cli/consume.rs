@@ -190,7 +190,7 @@ fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {
 }
 
 /// One row as a JSON object on a line. A value that JSON cannot carry (NaN, an infinity) is written as null.
-fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
+pub(super) fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
     out.push('{');
     for (index, (field, column)) in batch.schema_ref().fields().iter().zip(batch.columns()).enumerate() {
         if index > 0 {

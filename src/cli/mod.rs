@@ -1,7 +1,9 @@
 //! The command line: what was typed becomes one command, and what became of it an exit code. Each command is a
 //! file here, and thin: it builds the parts from the configuration and lets them work.
 
+mod confirm;
 mod consume;
+mod dead_letters;
 mod demo;
 mod failure;
 mod generate;
@@ -10,6 +12,7 @@ mod offsets;
 mod produce;
 mod progress;
 mod reload;
+mod results;
 mod run;
 mod samples;
 mod sender;
@@ -79,6 +82,7 @@ enum Command {
     Consume(consume::Arguments),
     Generate(generate::Arguments),
     Offsets(offsets::Arguments),
+    DeadLetters(dead_letters::Arguments),
 }
 
 /// Reads the command line, runs the command, and says with what code the process ends.
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Produce(arguments) => produce::run(config, &arguments),
         Command::Consume(arguments) => consume::run(config, &arguments),
         Command::Offsets(arguments) => block_on(offsets::run(config, &arguments)),
+        Command::DeadLetters(arguments) => block_on(dead_letters::run(config, &arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,13 @@
 //! `offsets`: where the job goes on, shown and changed.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate};
 use serde_json::json;
 
+use super::confirm::confirm;
 use super::failure::Failure;
+use super::results::Results;
 use super::terminal;
 use crate::batch::TopicPartition;
 use crate::config::{Config, Mode, OutputConfig};
@@ -139,12 +140,7 @@ async fn show(config: &Config, arguments: &ShowArguments) -> Result<(), Failure>
         Format::Json => stored.iter().map(|row| json_of(row, of(row))).collect(),
         Format::Table => table_of(&stored, of),
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
+    Results::to_stdout().write(&text).map(drop)
 }
 
 /// Messages that are left (gaps in the offsets count).
@@ -219,8 +215,8 @@ async fn reset(config: &Config, arguments: &ResetArguments) -> Result<(), Failur
     }
     let moves = moves(config, arguments, &stored).await?;
     terminal::say(&plan(config, &moves)?);
-    if !arguments.yes && !is_confirmed()? {
-        return Err(Failure::failed("nothing was changed"));
+    if !arguments.yes {
+        confirm()?;
     }
     let targets: Vec<(TopicPartition, i64)> =
         moves.iter().map(|moved| (moved.bounds.partition.clone(), moved.to)).collect();
@@ -311,19 +307,6 @@ fn plan(config: &Config, moves: &[Move]) -> Result<String, Failure> {
 
 fn read_views(config: &Config) -> Result<ViewFiles, Failure> {
     ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::sql::render(&errors)))
-}
-
-fn is_confirmed() -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::bad_command_line(
-            "this has to be confirmed, and nobody is there to be asked\nhint: say --yes",
-        ));
-    }
-    terminal::say("Do this? [y/N]");
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    read.map_err(|error| Failure::failed(format!("stdin: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,108 @@
+//! `dead-letters purge`: old ones deleted. Those that were never replayed go only where that is said.
+
+use std::time::Duration;
+
+use super::{counted, database_failed};
+use crate::cli::confirm::confirm;
+use crate::cli::failure::Failure;
+use crate::cli::results::Results;
+use crate::cli::terminal;
+use crate::config::{Config, read_duration};
+use crate::sink::{Selection, StoredLetters};
+
+/// Delete old dead letters.
+///
+/// What will be deleted is shown first, and asked about. A dead letter that was not replayed is all that is left of
+/// its message: such go only with `--unreplayed`. They are deleted some at a time, the oldest first.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = crate::cli::help_end(&[
+    "realtime-processor dead-letters purge --older-than 30d",
+    "realtime-processor dead-letters purge --older-than 365d --unreplayed --yes",
+]))]
+pub(super) struct Arguments {
+    /// Only those that were written longer ago: a time with its unit, such as 12h or 30d.
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    older_than: Duration,
+    /// Those that were not replayed too: their messages are lost.
+    #[arg(long)]
+    unreplayed: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    read_duration(text).ok_or_else(|| "expected a time with its unit, such as 12h or 30d".to_owned())
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let Some(mut letters) = super::open(config).await? else { return Ok(()) };
+    let now = letters.now_micros().await.map_err(database_failed)?;
+    let age = i64::try_from(arguments.older_than.as_micros()).unwrap_or(i64::MAX);
+    let old = Selection { created_before_micros: Some(now.saturating_sub(age)), ..Selection::default() };
+    let replayed = Selection { is_replayed: Some(true), ..old.clone() };
+    let waiting = Selection { is_replayed: Some(false), ..old.clone() };
+    let counts = (
+        letters.count(&replayed).await.map_err(database_failed)?,
+        letters.count(&waiting).await.map_err(database_failed)?,
+    );
+    terminal::say(&plan(counts, arguments.unreplayed));
+    let (doomed, count) = match arguments.unreplayed {
+        true => (&old, counts.0 + counts.1),
+        false => (&replayed, counts.0),
+    };
+    if count == 0 {
+        return Results::to_stdout().write("0 dead letters deleted\n").map(drop);
+    }
+    if !arguments.yes {
+        confirm()?;
+    }
+    let deleted = delete(&mut letters, doomed).await?;
+    Results::to_stdout().write(&format!("{} deleted\n", counted(deleted, "dead letter"))).map(drop)
+}
+
+/// What a purge will do, in words.
+fn plan((replayed, waiting): (i64, i64), unreplayed: bool) -> String {
+    let mut lines = vec![format!("{replayed} dead letters that were replayed are deleted")];
+    match (waiting, unreplayed) {
+        (0, _) => {}
+        (waiting, true) => lines.push(format!(
+            "{waiting} dead letters that were NOT replayed are deleted: their messages are lost for good"
+        )),
+        (waiting, false) => lines.push(format!(
+            "{waiting} that were not replayed, and are as old, stay (--unreplayed deletes them)"
+        )),
+    }
+    lines.join("\n")
+}
+
+async fn delete(letters: &mut StoredLetters, doomed: &Selection) -> Result<u64, Failure> {
+    let (mut all, mut after) = (0, i64::MIN);
+    loop {
+        let some = letters.delete_some(doomed, after).await;
+        let some = some.map_err(|error| {
+            Failure::failed(format!("the database: {error}\nhint: {all} dead letters are deleted already"))
+        })?;
+        let Some((deleted, last)) = some else { return Ok(all) };
+        all += deleted;
+        after = last;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_is_said() {
+        assert_eq!(plan((5, 0), false), "5 dead letters that were replayed are deleted");
+        assert!(
+            plan((5, 2), false)
+                .ends_with("2 that were not replayed, and are as old, stay (--unreplayed deletes them)")
+        );
+        assert!(plan((0, 2), true).ends_with(
+            "2 dead letters that were NOT replayed are deleted: their messages are lost for good"
+        ));
+        assert!(parse_duration("30").is_err());
+    }
+}

@@ -1,0 +1,57 @@
+//! Results on their way to stdout or a file. Whoever reads a pipe may have seen enough: that ends a command, and is no
+//! fault.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+
+/// Where results go.
+pub(super) struct Results {
+    out: Box<dyn Write>,
+    /// `None`: stdout.
+    file: Option<PathBuf>,
+}
+
+/// What became of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    All,
+    /// The pipe is closed: more is not worth computing.
+    NobodyReads,
+}
+
+impl Results {
+    pub fn to_stdout() -> Self {
+        Self { out: Box::new(io::stdout()), file: None }
+    }
+
+    /// A file that is made anew.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn to_file(path: &Path) -> Result<Self, Failure> {
+        let file = File::create(path).map_err(|error| failed(&path.display(), &error))?;
+        Ok(Self { out: Box::new(BufWriter::new(file)), file: Some(path.to_owned()) })
+    }
+
+    /// Writes text, and sends it off.
+    ///
+    /// # Errors
+    /// What cannot be written, but for a pipe that nobody reads.
+    pub fn write(&mut self, text: &str) -> Result<Written, Failure> {
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            Ok(()) => Ok(Written::All),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Written::NobodyReads),
+            Err(error) => Err(match &self.file {
+                Some(path) => failed(&path.display(), &error),
+                None => failed(&"stdout", &error),
+            }),
+        }
+    }
+}
+
+fn failed(place: &dyn std::fmt::Display, error: &io::Error) -> Failure {
+    Failure::failed(format!("{place}: {error}"))
+}
