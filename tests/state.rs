@@ -93,6 +93,7 @@ on_each_server! {
     two_instances_write_one_state_without_losing_an_update,
     rows_that_were_not_written_for_the_ttl_are_deleted,
     the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it,
+    state_is_cleared_with_a_reset_and_computed_anew,
 }
 
 async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted(server: Server) {
@@ -370,4 +371,56 @@ async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_befor
         assert_eq!(rows, expected, "rows_max {rows_max}");
         assert_eq!(project.rows("SELECT * FROM account_state ORDER BY 1").await.len(), 3);
     }
+}
+
+async fn state_is_cleared_with_a_reset_and_computed_anew(server: Server) {
+    use realtime_processor::batch::TopicPartition;
+    use realtime_processor::sink::{StateRows, StoredOffsets};
+    let follows = CONFIG.replace("customer }", "customer, follows_partition: true }");
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", follows.as_str()),
+        ("sql/shares.sql", SHARES),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    let project = Project::on(server, &files).await;
+    let partition = |partition: i32| TopicPartition { topic: "t".into(), partition };
+    let rows = |partitions| StateRows { table: "totals".into(), partitions };
+    let records: Vec<(i32, Value)> = (0..40).map(|n| (n % 2, record(Some(n % 4), 1))).collect();
+    run(&project, &records, 7).await.expect("done");
+    let totals = "SELECT customer, n FROM totals ORDER BY 1";
+    let before = project.rows(totals).await;
+    assert_eq!(before, ["0,10", "1,10", "2,10", "3,10"]);
+
+    let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
+    let mut offsets = opened.expect("a database").expect("its table");
+    let all = [rows(None)];
+    let of_one = [rows(Some(vec![partition(1)]))];
+    assert_eq!(offsets.count_state(&all[0]).await.expect("a number"), Some(4));
+    assert_eq!(offsets.count_state(&of_one[0]).await.expect("a number"), Some(2));
+    offsets.reset(&[(partition(1), 0)], &of_one).await.expect("done");
+    assert_eq!(project.rows(totals).await, ["0,10", "2,10"], "the rows of the other partition stay");
+    run(&project, &records, 7).await.expect("done");
+    assert_eq!(project.rows(totals).await, before);
+    assert_eq!(project.rows("SELECT count(*) FROM shares").await, ["60"]);
+
+    let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
+    let mut offsets = opened.expect("a database").expect("its table");
+    offsets.reset(&[(partition(0), 0), (partition(1), 0)], &all).await.expect("done");
+    assert!(project.rows(totals).await.is_empty());
+    run(&project, &records, 3).await.expect("done");
+    assert_eq!(project.rows(totals).await, before);
+
+    // What cannot be cleared changes nothing else either.
+    let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
+    let mut offsets = opened.expect("a database").expect("its table");
+    let missing = StateRows { table: "no_such_table".into(), partitions: None };
+    assert_eq!(offsets.count_state(&missing).await.expect("an answer"), None);
+    offsets
+        .reset(&[(partition(0), 0)], &[all[0].clone(), missing])
+        .await
+        .expect_err("there is no such table");
+    assert_eq!(project.rows(totals).await, before);
+    let stored = "SELECT next_offset FROM realtime_offsets ORDER BY kafka_partition";
+    assert_eq!(project.rows(stored).await, ["20", "20"]);
 }

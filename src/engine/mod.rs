@@ -44,8 +44,8 @@ use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
 
 pub use error::EngineError;
-pub(crate) use plan::outputs;
 pub use plan::{Plan, PlanError};
+pub(crate) use plan::{outputs, state_tables};
 pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
 pub use replay::{Replay, ReplayParts, ReplayReport};
 pub use report::{Durations, PartitionProgress, Report};

@@ -33,7 +33,7 @@ pub use error::SinkError;
 pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use replay::Waiting;
 pub use state::EXPIRED_ROWS_MAX;
-pub use stored::{StoredOffset, StoredOffsets};
+pub use stored::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
 use versions::Versions;
 
 /// A view whose rows are written, and the table they are written to. Outputs and state tables each keep their order.

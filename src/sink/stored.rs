@@ -3,8 +3,8 @@
 use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
 use super::offsets;
-use crate::batch::TopicPartition;
-use crate::database::{Address, Connection, Dialect, Purpose, Value, table};
+use crate::batch::{PARTITION_COLUMNS, TopicPartition};
+use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table, table};
 
 /// One row of the table of offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,19 @@ pub struct StoredOffset {
     /// When the row was written last, by the database's clock in UTC, as text.
     pub updated_at: String,
 }
+
+/// Rows of a state table that a reset deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRows {
+    pub table: String,
+    /// Those whose messages come by these partitions, in a table that follows them; `None`: all.
+    pub partitions: Option<Vec<TopicPartition>>,
+}
+
+/// Rows of state that one reset deletes, at most: they are one transaction.
+pub const CLEARED_ROWS_MAX: i64 = 1_000_000;
+/// Rows that one statement deletes, so that its answer comes in time.
+const DELETED_ROWS_MAX: u64 = 100_000;
 
 /// A connection to the offsets of one job.
 pub struct StoredOffsets {
@@ -69,21 +82,72 @@ impl StoredOffsets {
         rows.into_iter().map(|row| read(row).ok_or_else(broken)).collect()
     }
 
+    /// How many rows of state there are; `None` where there is no such table.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_state(&mut self, rows: &StateRows) -> Result<Option<i64>, SinkError> {
+        if table(&mut self.connection, &rows.table).await?.is_none() {
+            return Ok(None);
+        }
+        let (from, parameters) = rows.from(self.connection.dialect());
+        let found = self.connection.query(&format!("SELECT COUNT(*) {from}"), parameters).await?;
+        Ok(found.first().and_then(|row| row.first()).and_then(Value::as_i64))
+    }
+
     /// Stores where each partition goes on, in one transaction, and raises the epochs: an instance that runs is
     /// fenced, and reads from there when it has claimed the partitions again. Partitions the job never had are
-    /// added.
+    /// added. The rows of state in `cleared` are deleted in the same transaction.
     ///
     /// # Errors
     /// The database's; then nothing has changed.
-    pub async fn reset(&mut self, targets: &[(TopicPartition, i64)]) -> Result<(), SinkError> {
+    pub async fn reset(
+        &mut self,
+        targets: &[(TopicPartition, i64)],
+        cleared: &[StateRows],
+    ) -> Result<(), SinkError> {
         // Invariant: rows are locked in topic, partition order everywhere.
         let mut targets = targets.to_vec();
         targets.sort();
-        if let Err(error) = offsets::overwrite(&mut self.connection, &self.job, &targets).await {
+        let changed = match offsets::overwrite(&mut self.connection, &self.job, &targets).await {
+            Ok(()) => clear(&mut self.connection, cleared).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = changed {
             // Why: what is left of the transaction ends with the connection.
             let _ = self.connection.rollback().await;
             return Err(error.into());
         }
         Ok(self.connection.commit().await?)
     }
+}
+
+impl StateRows {
+    /// What stands behind SELECT or DELETE, and its parameters.
+    fn from(&self, dialect: Dialect) -> (String, Vec<Value<'static>>) {
+        let mut from = format!("FROM {}", quote_table(&self.table, dialect));
+        let mut parameters = Vec::new();
+        if let Some(partitions) = &self.partitions {
+            let [topic, number] = PARTITION_COLUMNS;
+            let of_one = format!("({topic} = ? AND {number} = ?)");
+            let any = vec![of_one; partitions.len()].join(" OR ");
+            from += &format!(" WHERE {}", if any.is_empty() { "1 = 0" } else { &any });
+            for TopicPartition { topic, partition } in partitions {
+                parameters.extend([Value::text(topic.to_string()), Value::Int(i64::from(*partition))]);
+            }
+        }
+        (from, parameters)
+    }
+}
+
+async fn clear(connection: &mut Connection, cleared: &[StateRows]) -> Result<(), DatabaseError> {
+    let dialect = connection.dialect();
+    for rows in cleared {
+        let (from, parameters) = rows.from(dialect);
+        // SQLite is built without LIMIT in DELETE, and waits for no server's answer.
+        let limit = if dialect.is_mysql() { format!(" LIMIT {DELETED_ROWS_MAX}") } else { String::new() };
+        let sql = format!("DELETE {from}{limit}");
+        while connection.execute(&sql, parameters.clone()).await? >= DELETED_ROWS_MAX && dialect.is_mysql() {}
+    }
+    Ok(())
 }

@@ -1,0 +1,350 @@
+//! `offsets reset`: another place to go on from, and what becomes of rows and of state then.
+
+use chrono::{DateTime, NaiveDate};
+
+use super::{database_failed, stored};
+use crate::batch::TopicPartition;
+use crate::cli::confirm::confirm;
+use crate::cli::failure::Failure;
+use crate::cli::terminal;
+use crate::config::{Config, Mode, OutputConfig, StateTableConfig};
+use crate::engine;
+use crate::sink::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
+use crate::source::{Bounds, TopicLookup};
+use crate::sql::ViewFiles;
+
+/// Store another offset to go on with.
+///
+/// What will happen is shown first, and asked about: which messages are processed again or skipped, and what becomes of
+/// the rows they have given already. An instance of the job that is running is fenced and goes on from there. Nothing is
+/// deleted, but for state where `--state clear` says so.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// `earliest`, `latest`, an offset, or a moment: the first message at or after it (a date, or RFC 3339).
+    #[arg(long, value_name = "WHERE", value_parser = parse_target)]
+    to: Target,
+    /// The partition, if not all of them.
+    #[arg(long, value_name = "P")]
+    partition: Option<i32>,
+    /// The topic, if not all of the configuration.
+    #[arg(long, value_name = "T")]
+    topic: Option<String>,
+    /// What becomes of state; has to be said where the job has some.
+    ///
+    /// `keep`: rows stay as they are, and messages that are processed again count in them once more. `clear`: rows are
+    /// deleted in the same transaction, and state is computed anew from the messages that come.
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum State {
+    Keep,
+    Clear,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Earliest,
+    Latest,
+    Offset(i64),
+    /// Milliseconds since the epoch.
+    Moment(i64),
+}
+
+/// Where one partition is moved.
+#[derive(Debug)]
+struct Move {
+    bounds: Bounds,
+    /// `None`: the job never had it.
+    from: Option<i64>,
+    to: i64,
+}
+
+fn parse_target(text: &str) -> Result<Target, String> {
+    let moment = |text: &str| {
+        let exact = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.timestamp_millis());
+        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+        exact.or_else(|| day().map(|midnight| midnight.and_utc().timestamp_millis()))
+    };
+    match text {
+        "earliest" => Ok(Target::Earliest),
+        "latest" => Ok(Target::Latest),
+        text => match text.parse::<i64>() {
+            Ok(offset) if offset >= 0 => Ok(Target::Offset(offset)),
+            Ok(_) => Err("expected an offset of 0 or more".into()),
+            Err(_) => moment(text).map(Target::Moment).ok_or_else(|| {
+                "expected `earliest`, `latest`, an offset, a date (2026-03-01) or a moment (2026-03-01T06:00:00Z)"
+                    .to_owned()
+            }),
+        },
+    }
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let views = read_views(config)?;
+    let tables = engine::state_tables(config, &views);
+    let fate = fate(&tables, arguments.state)?;
+    let stored = stored(config).await?;
+    if stored.is_empty() {
+        return Err(Failure::failed(
+            "there is nothing to reset\nhint: `starting_offsets` says where the first run begins",
+        ));
+    }
+    let moves = moves(config, arguments, &stored).await?;
+    let cleared = match fate {
+        State::Keep => Vec::new(),
+        State::Clear => cleared(&tables, &stored, &moves)?,
+    };
+    let mut lines = ranges(&moves);
+    lines.extend(rows_again(&engine::outputs(config, &views), &moves));
+    let mut offsets = open(config).await?;
+    match fate {
+        State::Keep => lines.extend(state_kept(&tables, &moves)),
+        State::Clear => lines.extend(state_cleared(&mut offsets, &cleared).await?),
+    }
+    terminal::say(&lines.join("\n"));
+    if !arguments.yes {
+        confirm()?;
+        // Why opened anew: the server closes what was idle while somebody thought about the answer.
+        offsets = open(config).await?;
+    }
+    let targets: Vec<(TopicPartition, i64)> =
+        moves.iter().map(|moved| (moved.bounds.partition.clone(), moved.to)).collect();
+    offsets.reset(&targets, &cleared).await.map_err(database_failed)?;
+    tracing::info!("{} partitions reset", targets.len());
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<StoredOffsets, Failure> {
+    let offsets = StoredOffsets::open(&config.database, &config.job).await.map_err(database_failed)?;
+    offsets.ok_or_else(|| Failure::failed("the table of offsets is gone; nothing was changed"))
+}
+
+/// What becomes of state, which has to be said where there is some.
+fn fate(tables: &[&StateTableConfig], said: Option<State>) -> Result<State, Failure> {
+    if let (None, false) = (said, tables.is_empty()) {
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        return Err(Failure::bad_command_line(format!(
+            "the job has state ({}): what is to become of it?\n\
+             hint: `--state keep`: rows stay as they are, and messages that are processed again count in them once more\n\
+             hint: `--state clear`: rows are deleted, and state is computed anew from the messages that come now",
+            names.join(", ")
+        )));
+    }
+    Ok(said.unwrap_or(State::Keep))
+}
+
+/// The rows of state that belong to the partitions that are moved.
+fn cleared(
+    tables: &[&StateTableConfig],
+    stored: &[StoredOffset],
+    moves: &[Move],
+) -> Result<Vec<StateRows>, Failure> {
+    let is_moved = |row: &&StoredOffset| moves.iter().any(|moved| moved.bounds.partition == row.partition);
+    let stays = stored.iter().find(|row| !is_moved(row));
+    let rows = |table: &&StateTableConfig| {
+        let table_name = table.name.clone();
+        match stays {
+            None => Ok(StateRows { table: table_name, partitions: None }),
+            Some(_) if table.follows_partition => {
+                let moved = moves.iter().map(|moved| moved.bounds.partition.clone()).collect();
+                Ok(StateRows { table: table_name, partitions: Some(moved) })
+            }
+            Some(stays) => Err(Failure::bad_command_line(format!(
+                "{} stays where it is, and nobody knows which rows of {table_name} its messages have changed\n\
+                 hint: reset all partitions, or say --state keep; rows say their partition where a state table has \
+                 `follows_partition: true`",
+                stays.partition
+            ))),
+        }
+    };
+    tables.iter().map(rows).collect()
+}
+
+async fn moves(
+    config: &Config,
+    arguments: &Arguments,
+    stored: &[StoredOffset],
+) -> Result<Vec<Move>, Failure> {
+    let kafka = config.kafka.clone();
+    let topics = match &arguments.topic {
+        Some(topic) if !kafka.topics.contains(topic) => {
+            let known = kafka.topics.join(", ");
+            return Err(Failure::failed(format!("--topic {topic}: the configuration has {known}")));
+        }
+        Some(topic) => vec![topic.clone()],
+        None => kafka.topics.clone(),
+    };
+    let (to, partition) = (arguments.to, arguments.partition);
+    let asked = tokio::task::spawn_blocking(move || {
+        let lookup = TopicLookup::new(&kafka)?;
+        let mut found = Vec::new();
+        for topic in &topics {
+            let mut bounds = lookup.bounds(topic)?;
+            bounds.retain(|bounds| partition.is_none_or(|wanted| bounds.partition.partition == wanted));
+            let targets = match to {
+                Target::Earliest => bounds.iter().map(|bounds| bounds.low).collect(),
+                Target::Latest => bounds.iter().map(|bounds| bounds.high).collect(),
+                Target::Offset(offset) => vec![offset; bounds.len()],
+                Target::Moment(moment) => lookup.offsets_at(&bounds, moment)?,
+            };
+            found.extend(bounds.into_iter().zip(targets));
+        }
+        Ok::<_, crate::source::SourceError>(found)
+    });
+    let found = asked.await.map_err(|error| Failure::failed(error.to_string()))?;
+    let found = found.map_err(|error| Failure::failed(error.to_string()))?;
+    if let (Some(partition), true) = (arguments.partition, found.is_empty()) {
+        return Err(Failure::failed(format!("--partition {partition}: no topic has this partition")));
+    }
+    let outside = found.iter().find(|(bounds, to)| !(bounds.low..=bounds.high).contains(to));
+    if let Some((Bounds { partition, low, high }, to)) = outside {
+        return Err(Failure::failed(format!(
+            "{partition}: offset {to} is not there, Kafka has {low} to {high}\n\
+             hint: name one of these, or the partition with --partition"
+        )));
+    }
+    let from = |bounds: &Bounds| stored.iter().find(|row| row.partition == bounds.partition);
+    let moved = |(bounds, to)| Move { from: from(&bounds).map(|row| row.next_offset), bounds, to };
+    Ok(found.into_iter().map(moved).collect())
+}
+
+/// Which messages come again, and which never.
+fn ranges(moves: &[Move]) -> Vec<String> {
+    let line = |Move { bounds, from, to }: &Move| {
+        let partition = &bounds.partition;
+        match *from {
+            None => format!("{partition}: starts at {to}; it was never read"),
+            Some(from) if from == *to => format!("{partition}: stays at {to}"),
+            Some(from) if from > *to => {
+                format!("{partition}: {from} -> {to}: up to {} messages are processed again", from - to)
+            }
+            Some(from) => format!("{partition}: {from} -> {to}: up to {} messages are skipped", to - from),
+        }
+    };
+    moves.iter().map(line).collect()
+}
+
+fn are_again(moves: &[Move]) -> bool {
+    moves.iter().any(|moved| moved.from.is_some_and(|from| from > moved.to))
+}
+
+/// What becomes of rows and dead letters that messages have given before.
+fn rows_again(outputs: &[OutputConfig], moves: &[Move]) -> Vec<String> {
+    if !are_again(moves) {
+        return Vec::new();
+    }
+    let line = |OutputConfig { view, table, mode, .. }: &OutputConfig| match mode {
+        Mode::Append => format!("{view}: rows that stand in {table} already are appended once more"),
+        Mode::Upsert { .. } => format!("{view}: rows that stand in {table} already are overwritten"),
+    };
+    let mut lines: Vec<String> = outputs.iter().map(line).collect();
+    lines.push("dead letters of these messages are kept, and may be written once more".to_owned());
+    lines
+}
+
+fn state_kept(tables: &[&StateTableConfig], moves: &[Move]) -> Vec<String> {
+    let again =
+        if are_again(moves) { "; messages that are processed again count in it once more" } else { "" };
+    tables.iter().map(|table| format!("{}: state is kept{again}", table.name)).collect()
+}
+
+async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for rows in cleared {
+        let table = &rows.table;
+        let count = offsets.count_state(rows).await.map_err(database_failed)?;
+        let Some(count) = count else {
+            return Err(Failure::failed(format!("{table}: there is no such table; nothing was changed")));
+        };
+        if count > CLEARED_ROWS_MAX {
+            return Err(Failure::failed(format!(
+                "{table}: {count} rows are to be deleted, expected at most {CLEARED_ROWS_MAX} in one transaction\n\
+                 hint: stop the job, `TRUNCATE TABLE {table}`, and say --state keep"
+            )));
+        }
+        let which = if rows.partitions.is_some() { ", those of these partitions," } else { "" };
+        lines.push(format!("{table}: {count} rows{which} are deleted; state is computed anew"));
+    }
+    Ok(lines)
+}
+
+fn read_views(config: &Config) -> Result<ViewFiles, Failure> {
+    ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::sql::render(&errors)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_words_offsets_and_moments() {
+        assert_eq!(parse_target("earliest"), Ok(Target::Earliest));
+        assert_eq!(parse_target("latest"), Ok(Target::Latest));
+        assert_eq!(parse_target("1200"), Ok(Target::Offset(1200)));
+        assert_eq!(parse_target("1970-01-02"), Ok(Target::Moment(86_400_000)));
+        assert_eq!(parse_target("1970-01-01T01:00:00.5+01:00"), Ok(Target::Moment(500)));
+        assert!(parse_target("-1").is_err());
+        assert!(parse_target("yesterday").is_err());
+    }
+
+    fn partition(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn stored_at(number: i32) -> StoredOffset {
+        let updated_at = String::new();
+        StoredOffset {
+            partition: partition(number),
+            next_offset: 10,
+            epoch: 1,
+            message_time: None,
+            updated_at,
+        }
+    }
+
+    fn moved(number: i32) -> Move {
+        let bounds = Bounds { partition: partition(number), low: 0, high: 20 };
+        Move { bounds, from: Some(10), to: 4 }
+    }
+
+    fn state_table(follows_partition: bool) -> StateTableConfig {
+        StateTableConfig {
+            name: "totals".into(),
+            line: 1,
+            view: "next_totals".into(),
+            key: vec!["customer".into()],
+            matches: Vec::new(),
+            follows_partition,
+            ttl: None,
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_state_has_to_be_said() {
+        let table = state_table(false);
+        assert_eq!(fate(&[], None).expect("there is no state"), State::Keep);
+        assert_eq!(fate(&[&table], Some(State::Clear)).expect("it is said"), State::Clear);
+        assert!(
+            format!("{:?}", fate(&[&table], None).expect_err("it is not said"))
+                .contains("has state (totals)")
+        );
+    }
+
+    #[test]
+    fn only_rows_of_the_partitions_that_are_moved_are_cleared() {
+        let (checked, following) = (state_table(false), state_table(true));
+        let stored = [stored_at(0), stored_at(1)];
+        let all = cleared(&[&checked, &following], &stored, &[moved(0), moved(1)]).expect("all are moved");
+        assert!(all.iter().all(|rows| rows.partitions.is_none()));
+        let one = cleared(&[&following], &stored, &[moved(1)]).expect("its rows say their partition");
+        assert_eq!(one, [StateRows { table: "totals".into(), partitions: Some(vec![partition(1)]) }]);
+        let unknown =
+            cleared(&[&checked], &stored, &[moved(1)]).expect_err("rows do not say their partition");
+        assert!(format!("{unknown:?}").contains("t[0] stays where it is"));
+    }
+}

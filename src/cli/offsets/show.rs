@@ -1,0 +1,99 @@
+//! `offsets show`: what is stored, beside what Kafka has.
+
+use serde_json::json;
+
+use super::stored;
+use crate::cli::failure::Failure;
+use crate::cli::results::Results;
+use crate::config::Config;
+use crate::sink::StoredOffset;
+use crate::source::{Bounds, TopicLookup};
+
+/// Show what is stored of each partition, and what Kafka has of it.
+///
+/// One line a partition: the offset of the message to read next, the first and the last offset of Kafka, how many
+/// messages are left, the epoch (how often the partition was claimed), the time of the last message, and when that was
+/// stored. Where no broker answers, what Kafka has is left out.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A table for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let stored = stored(config).await?;
+    let mut topics: Vec<String> = stored.iter().map(|row| row.partition.topic.to_string()).collect();
+    topics.dedup();
+    let kafka = config.kafka.clone();
+    let bounds = tokio::task::spawn_blocking(move || {
+        let lookup = TopicLookup::new(&kafka)?;
+        topics.iter().map(|topic| lookup.bounds(topic)).collect::<Result<Vec<_>, _>>()
+    });
+    let bounds = match bounds.await.map_err(|error| Failure::failed(error.to_string()))? {
+        Ok(bounds) => bounds.concat(),
+        Err(error) => {
+            tracing::warn!("{error}");
+            Vec::new()
+        }
+    };
+    let of = |row: &StoredOffset| bounds.iter().find(|bounds| bounds.partition == row.partition);
+    let text = match arguments.format {
+        Format::Json => stored.iter().map(|row| json_of(row, of(row))).collect(),
+        Format::Table => table_of(&stored, of),
+    };
+    Results::to_stdout().write(&text).map(drop)
+}
+
+/// Messages that are left (gaps in the offsets count).
+fn lag(row: &StoredOffset, bounds: &Bounds) -> i64 {
+    (bounds.high - row.next_offset).max(0)
+}
+
+fn json_of(row: &StoredOffset, bounds: Option<&Bounds>) -> String {
+    let line = json!({
+        "kafka_topic": &*row.partition.topic,
+        "kafka_partition": row.partition.partition,
+        "next_offset": row.next_offset,
+        "first_offset": bounds.map(|bounds| bounds.low),
+        "end_offset": bounds.map(|bounds| bounds.high),
+        "lag": bounds.map(|bounds| lag(row, bounds)),
+        "epoch": row.epoch,
+        "message_time": row.message_time,
+        "updated_at": row.updated_at,
+    });
+    format!("{line}\n")
+}
+
+fn table_of<'b>(stored: &[StoredOffset], of: impl Fn(&StoredOffset) -> Option<&'b Bounds>) -> String {
+    if stored.is_empty() {
+        return String::new();
+    }
+    let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let line = |[partition, next, first, end, lag, epoch, message_time, stored_at]: [&str; 8]| {
+        format!(
+            "{partition:<40} {next:>14} {first:>14} {end:>14} {lag:>12} {epoch:>6}  {message_time:<23}  {stored_at}\n"
+        )
+    };
+    let mut lines = line(["partition", "next", "first", "end", "lag", "epoch", "message time", "stored at"]);
+    for row in stored {
+        let bounds = of(row);
+        lines += &line([
+            &row.partition.to_string(),
+            &row.next_offset.to_string(),
+            &number(bounds.map(|bounds| bounds.low)),
+            &number(bounds.map(|bounds| bounds.high)),
+            &number(bounds.map(|bounds| lag(row, bounds))),
+            &row.epoch.to_string(),
+            row.message_time.as_deref().unwrap_or("-"),
+            &row.updated_at,
+        ]);
+    }
+    lines
+}
