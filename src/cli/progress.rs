@@ -170,6 +170,8 @@ fn json_of(report: &Report) -> Value {
         "sources": sources(report),
         "outputs": outputs,
         "deadLetters": report.dead_letters,
+        "nullKeys": report.null_keys,
+        "conflicts": report.conflicts,
     })
 }
 

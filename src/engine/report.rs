@@ -14,7 +14,6 @@ pub struct Report {
     pub started_at: SystemTime,
     /// Messages taken.
     pub messages: usize,
-    /// Bytes of payloads, keys and their bookkeeping.
     pub durations: Durations,
     /// Time from the start of the trigger before to the start of this one.
     pub interval: Duration,

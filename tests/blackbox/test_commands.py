@@ -130,7 +130,7 @@ def test_progress_as_json(job):
     assert sum(b["numInputRows"] for b in batches) == 2500
     for batch in batches:
         assert set(batch) >= {"batchId", "timestamp", "numInputRows", "inputRowsPerSecond", "processedRowsPerSecond",
-                              "durationMs", "sources", "outputs", "deadLetters"}  # fmt: skip
+                              "durationMs", "sources", "outputs", "deadLetters", "nullKeys", "conflicts"}  # fmt: skip
         assert set(batch["durationMs"]) >= {"poll", "decode", "sql", "commit", "total"}
     assert job.topic.name in json.dumps(batches[-1]["sources"])
 
