@@ -62,6 +62,16 @@ def database():
 
 
 @pytest.fixture
+def admin(database):
+    """The test's database as the server's administrator sees it."""
+    if "MYSQL_ADMIN_URL" not in os.environ:
+        pytest.skip("needs MYSQL_ADMIN_URL")
+    admin = Database(os.environ["MYSQL_ADMIN_URL"], database.name)
+    yield admin
+    admin.close()
+
+
+@pytest.fixture
 def new_topic(kafka_server):
     """Makes topics; they are deleted after the test."""
     made = []

@@ -140,12 +140,14 @@ class Topic:
         self.partitions = partitions
         self.next_offsets = [0] * partitions
         self.failed = []
-        self.admin = AdminClient({"bootstrap.servers": server})
+        # Tests take servers away: what librdkafka says about that is not worth reading.
+        quiet = {"bootstrap.servers": server, "log_level": 2}
+        self.admin = AdminClient(quiet)
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
         self.admin.create_topics([topic])[name].result(timeout=30)
         self.producer = Producer(
             {
-                "bootstrap.servers": server,
+                **quiet,
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
@@ -174,6 +176,16 @@ class Topic:
         if offset % 1000 == 0:
             self.producer.poll(0)
         return partition, offset
+
+    def grown(self, partitions):
+        """The topic has more partitions now: waits until the producer knows them."""
+
+        def is_known():
+            return len(self.producer.list_topics(self.name, timeout=30).topics[self.name].partitions) >= partitions
+
+        wait_until(is_known, 30, f"the producer sees {partitions} partitions")
+        self.next_offsets += [0] * (partitions - self.partitions)
+        self.partitions = partitions
 
     def flush(self):
         assert self.producer.flush(300) == 0, "not every message was acknowledged"
@@ -262,8 +274,9 @@ class Job:
     def start(self, *arguments, config="config.yaml"):
         """Starts `run` and leaves it running. Its stderr is `process.stderr_text()`."""
         log = self.folder / f"stderr-{len(self.processes)}.log"
+        progress = () if "--progress" in arguments else ("--progress", "none")
         process = subprocess.Popen(
-            [self.binary, "--config", config, "run", "--progress", "none", *arguments],
+            [self.binary, "--config", config, "run", *progress, *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=(self.folder / f"stdout-{len(self.processes)}.log").open("w"),
@@ -301,6 +314,30 @@ def terminate(process, seconds=30):
     """SIGTERM, and the exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(timeout=seconds)
+
+
+def local_ports(pid):
+    """The local ports of a process's TCP connections over IPv4."""
+    try:
+        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return set()
+    inodes = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)\]", link))}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(fields[1].rpartition(":")[2], 16) for fields in lines if fields[9] in inodes}
+
+
+def ports_in_transaction(connection, database):
+    """The client ports of sessions of a database whose transaction waits for a lock at this moment."""
+    # InnoDB shows what it showed last where that was read less than 0.1 s ago.
+    time.sleep(0.15)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.HOST FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p"
+            " ON p.ID = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.DB = %s",
+            (database,),
+        )
+        return [int(host.rpartition(":")[2]) for (host,) in cursor.fetchall()]
 
 
 class Services:

@@ -1,25 +1,10 @@
 """What ships: the sample movements go in, and the rows of an independent calculation stand in MySQL."""
 
 import json
-import re
-import shutil
 
 import rules
 from harness import ROOT
-
-
-def shipped_job(new_job, topic):
-    """The shipped configuration, views, schema and data, with nothing changed but where the servers are."""
-    job = new_job(topic)
-    for part in ("sql", "schemas", "data"):
-        shutil.copytree(ROOT / part, job.folder / part, dirs_exist_ok=True)
-    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    for key in ("kafka_server", "kafka_topic", "job", "database"):
-        text, count = re.subn(rf"(?m)^{key}:.*$", f"{key}: {json.dumps(job.config[key])}", text)
-        if not count:
-            text += f"{key}: {json.dumps(job.config[key])}\n"
-    job.write("config.yaml", text)
-    return job
+from shipped import shipped_job
 
 
 def expected(movements):

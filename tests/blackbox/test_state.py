@@ -8,7 +8,7 @@ import time
 from avro import customer_movement
 from harness import Resident, terminate, wait_until
 from rules import Accounts
-from test_shipped_rule import shipped_job
+from shipped import shipped_config, shipped_job
 
 PARTITIONS = 4
 STATE = (
@@ -95,8 +95,7 @@ def filled(job, rows):
 def test_a_trigger_costs_by_its_batch_not_by_the_table(new_job, new_topic, database, full, figure):
     """Batches of 1,000 messages of customers that are not held, over a small state table and over a large one."""
     topic = new_topic(partitions=1, word="customer_movements")
-    job = shipped_job(new_job, topic)
-    job.write("config.yaml", (job.folder / "config.yaml").read_text() + "batch_rows_max: 1000\n")
+    job = shipped_job(new_job, topic, batch_rows_max=1000)
     job.catch_up()
     medians, peaks = {}, {}
     for rows in (1_000, 10_000_000 if full else 200_000):
@@ -137,16 +136,16 @@ def selects(database):
     )
 
 
-def test_a_producer_faster_than_the_database(new_job, new_topic, database, full, figure):
+def test_a_producer_faster_than_the_database(new_job, new_topic, database, admin, full, figure):
     """Memory stays bounded, the lag is shown, and everything arrives."""
     seconds = 300 if full else 15
     topic = new_topic(partitions=PARTITIONS, word="customer_movements")
     job = shipped_job(new_job, topic)
     job.catch_up()
     # A database that takes about 3,000 rows a second.
-    database.execute("CREATE TRIGGER slow BEFORE INSERT ON classified_movements FOR EACH ROW DO SLEEP(0.0002)")
+    admin.execute("CREATE TRIGGER slow BEFORE INSERT ON classified_movements FOR EACH ROW DO SLEEP(0.0002)")
     accounts = Accounts()
-    job.write("config.yaml", (job.folder / "config.yaml").read_text() + "batch_rows_max: 5000\n")
+    job.write("config.yaml", shipped_config(job, batch_rows_max=5000))
     process = job.start("--progress", "json")
     resident = Resident(process)
     movements = random_movements(10_000_000, 500, 1)
@@ -176,5 +175,3 @@ def test_a_producer_faster_than_the_database(new_job, new_topic, database, full,
     assert job.database.rows(STATE) == accounts.state()
     assert database.value("SELECT COUNT(*) FROM classified_movements") == topic.sent
     assert resident.peak_mib < 256 + OVER_MEMORY_MAX_MIB
-
-

@@ -1,0 +1,214 @@
+"""What the shipped job must have written: calculated from what stands in the topic, one message after the other.
+
+A customer's movements that come by several partitions may be taken in any order that keeps each partition's. Which it
+was, the rows themselves say (`movements_before`): it is checked to be such an order, and the calculation follows it.
+"""
+
+import math
+from collections import Counter, defaultdict
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+import rules
+from avro import Broken, read_strictly
+from harness import ROOT, unique
+from shipped import shipped_config, shipped_job
+
+FIELDS = {
+    "customer": "long",
+    "agency": "string",
+    "operation_value": "double",
+    "operation_type": "long",
+    "date": "string",
+    "account_balance": "double",
+}
+# What the table takes of an agency: the first is found before a statement is sent, the second by the server.
+AGENCY_CHARACTERS_MAX = 8
+REFUSED_AGENCY = "refused"
+
+# An output that is written by key, beside those that ship.
+LATEST_VIEW = """
+SELECT customer, kafka_partition, kafka_offset, movements
+FROM (
+  SELECT a.*, row_number() OVER (
+    PARTITION BY a.customer ORDER BY a.kafka_topic DESC, a.kafka_partition DESC, a.kafka_offset DESC) AS place
+  FROM account_history a
+)
+WHERE place = 1
+"""
+LATEST_OUTPUT = "  latest_movements: { table: latest_movements, mode: upsert, key: customer }\n"
+
+CLASSIFIED = (
+    "SELECT kafka_partition, kafka_offset, customer, movements_before, refused_in_a_row_before, previous_movement,"
+    " previous_balance, name, agency, operation_type, operation_value, account_balance, date, movement, reaction"
+    " FROM classified_movements"
+)
+REACTIONS = "SELECT kafka_partition, kafka_offset, customer, date, movement, reaction FROM reactions"
+STATE = (
+    "SELECT customer, movements, deposits, deposited, withdrawals, withdrawn, refused, refused_in_a_row,"
+    " last_movement, last_balance FROM account_state"
+)
+LATEST = "SELECT customer, kafka_partition, kafka_offset, movements FROM latest_movements"
+
+EXAMPLES_MAX = 10
+READ_SECONDS_MAX = 60
+
+
+def audited_config(job, **changes):
+    """The text of a configuration of the job that can be audited."""
+    return shipped_config(job, **changes) + LATEST_OUTPUT
+
+
+def audited_job(new_job, topic, **changes):
+    """The shipped job with an output by key, its tables made, and limits on one as an administrator may have set them."""
+    job = shipped_job(new_job, topic)
+    job.view("latest_movements", LATEST_VIEW)
+    job.write("config.yaml", audited_config(job, **changes))
+    job.catch_up()
+    job.database.execute(
+        f"ALTER TABLE classified_movements MODIFY agency VARCHAR({AGENCY_CHARACTERS_MAX}), "
+        f"ADD CONSTRAINT served CHECK (agency <> '{REFUSED_AGENCY}')"
+    )
+    job.database.close()
+    return job
+
+
+def audit(job):
+    """What differs between the job's tables and a calculation over its topic, as lines of text."""
+    return Ledger(*read_topic(job.topic.server, job.topic.name)).compare(job.database, job.name)
+
+
+def read_topic(server, name):
+    """All messages: (partition, offset) -> payload. And the end of each partition."""
+    consumer = Consumer({"bootstrap.servers": server, "group.id": unique("ledger"), "enable.partition.eof": True})
+    try:
+        partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions}
+        consumer.assign([TopicPartition(name, p, 0) for p in partitions])
+        messages, left = {}, {p for p, end in ends.items() if end > 0}
+        while left:
+            message = consumer.poll(READ_SECONDS_MAX)
+            if message is None:
+                raise AssertionError(f"the topic could not be read to its end: {sorted(left)} are left")
+            if message.error():
+                if message.error().code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                continue
+            messages[message.partition(), message.offset()] = message.value()
+        return messages, ends
+    finally:
+        consumer.close()
+
+
+def judged(payload):
+    """The movement that a message is, or the stage at which it becomes a dead letter."""
+    try:
+        movement = dict(zip(FIELDS, read_strictly(FIELDS.values(), payload or b""), strict=True))
+    except Broken:
+        return None, "decode"
+    if not math.isfinite(movement["operation_value"]):
+        return None, "sql"
+    if movement["agency"] == REFUSED_AGENCY or len(movement["agency"]) > AGENCY_CHARACTERS_MAX:
+        return None, "write"
+    return movement, None
+
+
+class Ledger:
+    """Compares everything that a job has written with the messages of its topic."""
+
+    def __init__(self, messages, ends):
+        self.messages, self.ends = messages, ends
+        self.movements, self.dead = {}, {}
+        for place, payload in messages.items():
+            movement, stage = judged(payload)
+            if movement is None:
+                self.dead[place] = (stage, payload)
+            else:
+                self.movements[place] = movement
+        self.known = rules.accounts(ROOT / "data" / "accounts.csv")
+        self.differences = []
+
+    def compare(self, database, job):
+        """What differs, as lines of text; none where all is as it must be."""
+        self.differences = []
+        self._same("offsets", self.ends.items(), self._offsets(database, job))
+        dead = "SELECT kafka_partition, kafka_offset, stage, payload FROM dead_letters WHERE job = %s"
+        self._same("dead letters", [(*place, *letter) for place, letter in self.dead.items()], database.rows(dead, job))
+        classified = database.rows(CLASSIFIED)
+        accounts = self._accounts(classified)
+        self._same("classified_movements", self._expected_rows(accounts), classified)
+        self._same("reactions", self._expected_reactions(), database.rows(REACTIONS))
+        self._same("account_state", accounts.state(), database.rows(STATE))
+        self._same("latest_movements", self._expected_latest(accounts), database.rows(LATEST))
+        return self.differences
+
+    def _same(self, what, expected, found):
+        expected, found = Counter(map(tuple, expected)), Counter(map(tuple, found))
+        for word, rows in (("missing", expected - found), ("too much", found - expected)):
+            if rows:
+                self.differences.append(f"{what}: {rows.total()} rows {word} of {expected.total()} expected")
+                shown = sorted(rows.items(), key=repr)[:EXAMPLES_MAX]
+                self.differences += [f"  {row} {f'{n} times' if n > 1 else ''}".rstrip() for row, n in shown]
+
+    @staticmethod
+    def _offsets(database, job):
+        rows = "SELECT kafka_partition, next_offset FROM realtime_offsets WHERE job = %s"
+        return database.rows(rows, job)
+
+    def _accounts(self, classified):
+        """Every customer's movements, in the order in which the job has taken them."""
+        order = defaultdict(list)
+        for partition, offset, customer, movements_before, *_ in classified:
+            order[customer].append((movements_before, partition, offset))
+        accounts = rules.Accounts()
+        for customer, taken in sorted(order.items()):
+            taken.sort()
+            if [number for number, _, _ in taken] != list(range(len(taken))):
+                twice = [n for n, count in Counter(n for n, _, _ in taken).items() if count > 1]
+                self.differences.append(
+                    f"customer {customer}: its {len(taken)} movements are not numbered one after the other; "
+                    f"numbers that occur twice: {twice[:EXAMPLES_MAX]}"
+                )
+            last = {}
+            for number, partition, offset in taken:
+                if last.get(partition, -1) > offset:
+                    self.differences.append(
+                        f"customer {customer}: movement {number}, at {partition}/{offset}, was taken after "
+                        f"{partition}/{last[partition]}"
+                    )
+                last[partition] = offset
+                if (partition, offset) in self.movements:
+                    accounts.add((partition, offset), self.movements[partition, offset])
+        return accounts
+
+    def _expected_rows(self, accounts):
+        for place, movement in self.movements.items():
+            before = accounts.before.get(place, (movement["customer"], None, None, None, None))
+            account = self.known.get(movement["customer"])
+            found = rules.reactions(movement, account)
+            yield (
+                *place,
+                *before,
+                account["name"] if account else None,
+                movement["agency"],
+                movement["operation_type"],
+                movement["operation_value"],
+                movement["account_balance"],
+                movement["date"],
+                "/".join(rules.MOVEMENT_OF[reaction] for reaction in found) or None,
+                "/".join(found) or None,
+            )
+
+    def _expected_reactions(self):
+        for place, movement in self.movements.items():
+            for reaction in rules.reactions(movement, self.known.get(movement["customer"])):
+                yield *place, movement["customer"], movement["date"], rules.MOVEMENT_OF[reaction], reaction
+
+    @staticmethod
+    def _expected_latest(accounts):
+        last = {}
+        for place, (customer, movements_before, *_) in accounts.before.items():
+            if movements_before >= last.get(customer, (-1,))[0]:
+                last[customer] = (movements_before, place)
+        for customer, (movements_before, place) in last.items():
+            yield customer, *place, movements_before + 1
