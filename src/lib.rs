@@ -5,6 +5,7 @@
 //! `decode`, `tables`, `sql`, `sink`) do not know each other: `engine` ties them.
 #![forbid(unsafe_code)]
 
+pub mod fault_point;
 pub mod batch;
 pub mod database;
 pub mod config;

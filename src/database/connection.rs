@@ -1,12 +1,14 @@
 //! One connection to either database, and a [`Link`] that opens it again when it is broken or was idle too long.
 //! Nothing here tries a statement twice: whether that is right only the caller knows.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::column::{ColumnType, Dialect};
 use super::mysql::{Loaded, MySqlConnection};
 use super::sqlite::SqliteDatabase;
 use super::{Address, DatabaseError, Value};
+use crate::fault_point::{self, Injected};
 
 /// What a connection is for, which decides its session's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +46,12 @@ impl Connection {
     /// # Errors
     /// Infrastructure where the server is away; other where it refuses the user or the settings.
     pub async fn open(address: &Address, purpose: Purpose) -> Result<Self, DatabaseError> {
-        match address {
-            Address::MySql(address) => {
-                MySqlConnection::open(address, purpose).await.map(|open| Self::MySql(Box::new(open)))
-            }
-            Address::Sqlite { path } => {
-                SqliteDatabase::open(path, purpose).await.map(|open| Self::Sqlite(Box::new(open)))
-            }
-        }
+        let open = match address {
+            Address::MySql(address) => Self::MySql(Box::new(MySqlConnection::open(address, purpose).await?)),
+            Address::Sqlite { path } => Self::Sqlite(Box::new(SqliteDatabase::open(path, purpose).await?)),
+        };
+        fault_point::connected();
+        Ok(open)
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -70,19 +70,25 @@ impl Connection {
 
     /// Runs a statement without parameters or rows: `BEGIN`, `COMMIT`, DDL.
     pub async fn run(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        match self {
-            Self::MySql(connection) => connection.run(sql).await,
-            Self::Sqlite(database) => database.run(sql).await,
-        }
+        sent(sql, async {
+            match self {
+                Self::MySql(connection) => connection.run(sql).await,
+                Self::Sqlite(database) => database.run(sql).await,
+            }
+        })
+        .await
     }
 
     /// Runs a statement that changes rows, prepared once and kept while there is room. Gives the number of rows
     /// that it matched.
     pub async fn execute(&mut self, sql: &str, parameters: Vec<Value<'_>>) -> Result<u64, DatabaseError> {
-        match self {
-            Self::MySql(connection) => connection.execute(sql, parameters).await,
-            Self::Sqlite(database) => database.execute(sql, parameters).await,
-        }
+        sent(sql, async {
+            match self {
+                Self::MySql(connection) => connection.execute(sql, parameters).await,
+                Self::Sqlite(database) => database.execute(sql, parameters).await,
+            }
+        })
+        .await
     }
 
     /// Whether rows can be sent by LOAD DATA LOCAL.
@@ -99,10 +105,13 @@ impl Connection {
         sql: &str,
         next_part: &mut (dyn FnMut() -> Option<Vec<u8>> + Send),
     ) -> Result<Loaded, DatabaseError> {
-        match self {
-            Self::MySql(connection) => connection.load(sql, next_part).await,
-            Self::Sqlite(_) => Err(DatabaseError::other("SQLite has no LOAD DATA")),
-        }
+        sent(sql, async {
+            match self {
+                Self::MySql(connection) => connection.load(sql, next_part).await,
+                Self::Sqlite(_) => Err(DatabaseError::other("SQLite has no LOAD DATA")),
+            }
+        })
+        .await
     }
 
     /// Runs a query and gives `take` each row as it comes.
@@ -112,10 +121,13 @@ impl Connection {
         parameters: Vec<Value<'_>>,
         take: &mut TakeRow<'_>,
     ) -> Result<(), DatabaseError> {
-        match self {
-            Self::MySql(connection) => connection.query_each(sql, parameters, take).await,
-            Self::Sqlite(database) => database.query_each(sql, parameters, take).await,
-        }
+        sent(sql, async {
+            match self {
+                Self::MySql(connection) => connection.query_each(sql, parameters, take).await,
+                Self::Sqlite(database) => database.query_each(sql, parameters, take).await,
+            }
+        })
+        .await
     }
 
     /// Runs a query with few rows.
@@ -151,11 +163,12 @@ impl Connection {
 
     /// Starts a transaction that will write.
     pub async fn begin(&mut self) -> Result<(), DatabaseError> {
-        match self {
-            Self::MySql(connection) => connection.run("START TRANSACTION").await,
+        self.run(match self {
+            Self::MySql(_) => "START TRANSACTION",
             // Why: a transaction that starts as a reader can fail to become the writer half-way.
-            Self::Sqlite(database) => database.run("BEGIN IMMEDIATE").await,
-        }
+            Self::Sqlite(_) => "BEGIN IMMEDIATE",
+        })
+        .await
     }
 
     pub async fn commit(&mut self) -> Result<(), DatabaseError> {
@@ -163,16 +176,40 @@ impl Connection {
     }
 
     pub async fn rollback(&mut self) -> Result<(), DatabaseError> {
-        match self {
-            Self::MySql(connection) => connection.run("ROLLBACK").await,
-            Self::Sqlite(database) => database.rollback().await,
-        }
+        sent("ROLLBACK", async {
+            match self {
+                Self::MySql(connection) => connection.run("ROLLBACK").await,
+                Self::Sqlite(database) => database.rollback().await,
+            }
+        })
+        .await
     }
 
     async fn is_alive(&mut self) -> bool {
         match self {
             Self::MySql(connection) => connection.ping().await.is_ok(),
             Self::Sqlite(_) => true,
+        }
+    }
+}
+
+/// A statement on its way, with the places at which tests make it fail.
+async fn sent<T>(
+    sql: &str,
+    statement: impl Future<Output = Result<T, DatabaseError>>,
+) -> Result<T, DatabaseError> {
+    passed("before", sql).await?;
+    let answer = statement.await?;
+    passed("after", sql).await?;
+    Ok(answer)
+}
+
+async fn passed(when: &str, sql: &str) -> Result<(), DatabaseError> {
+    match fault_point::reach(when, sql).await {
+        None => Ok(()),
+        Some(Injected::Lost) => Err(DatabaseError::lost(format!("a test cut the connection {when} {sql}"))),
+        Some(Injected::Busy) => {
+            Err(DatabaseError::busy(format!("a test makes the server busy {when} {sql}")))
         }
     }
 }

@@ -76,6 +76,11 @@ impl DatabaseError {
         Self { fault: Fault::Infrastructure, is_connection_lost: true, ..Self::other(message) }
     }
 
+    /// The server cannot for now, and the connection stays.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self { fault: Fault::Infrastructure, ..Self::other(message) }
+    }
+
     /// The connection must not be used again.
     #[must_use]
     pub(crate) fn closing(mut self) -> Self {

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use crate::batch::{Claim, Commit, TopicPartition};
 use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
+use crate::fault_point;
 use crate::sink::{EXPIRED_ROWS_MAX, Sink};
 use crate::source::{Event, Fill, Source};
 use crate::sql::Pipeline;
@@ -287,6 +288,7 @@ impl<S: Source> Engine<S> {
 
     /// One trigger: decode, compute, wait for the batch before, hand the commit over.
     async fn trigger(&mut self, work: Work, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
+        fault_point::reach("taken", "").await;
         let is_locked = work.conflicts >= CONFLICTS_MAX;
         let computed = if is_locked { None } else { Some(self.stages.compute(&work, None).await) };
         // Invariant: what came of a batch, a fault too, counts only if the batch before it is committed: it was computed

@@ -10,6 +10,7 @@ use super::stop::Stop;
 use super::work::{Facts, Work};
 use crate::batch::{Commit, DeadLetter, ViewResults};
 use crate::decode::Decoder;
+use crate::fault_point;
 use crate::sink::Sink;
 use crate::sql::{Pipeline, Step};
 use crate::tables::{ReferenceTables, StateTables};
@@ -48,6 +49,7 @@ impl Stages {
         let started = Instant::now();
         let decoded = self.decoder.decode(&work.polled.messages)?;
         let decode = started.elapsed();
+        fault_point::reach("decoded", "").await;
         let started = Instant::now();
         let results = self.run_views(decoded.batch, work.is_again, locked).await?;
         let staged = self.states.stage(&results.states, work.message_time_ms())?;
@@ -55,6 +57,7 @@ impl Stages {
         let commit = Commit { advances, outputs, states, dead_letters, ..Commit::default() };
         let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());
         let facts = Facts { views, null_keys, decode, sql, ..Facts::of(&commit) };
+        fault_point::reach("computed", "").await;
         Ok((commit, facts))
     }
 

@@ -23,7 +23,7 @@ DECK = {
     "kafka-stop": (1, (0.0, 4.0)),
     "add-partition": (1, (0.0, 0.0)),
 }
-MEAN_GAP_SECONDS = 1.0
+MEAN_GAP_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
