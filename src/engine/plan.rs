@@ -1,6 +1,7 @@
 //! From a configuration and its SQL to planned views, opened tables, and the tables that are written: everything a job
 //! knows before it meets Kafka.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,11 +15,11 @@ use crate::sql::{Pipeline, SqlError, StateView, TableSpec, ViewFiles};
 use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
 
 /// The part of the memory that reference tables may hold.
-const TABLES_SHARES: usize = 4;
+pub(super) const TABLES_SHARES: usize = 4;
 /// The part of the memory that rows of state tables may be held in.
-const STATE_SHARES: usize = 8;
+pub(super) const STATE_SHARES: usize = 8;
 /// The part of the memory that the plans of the views may use.
-const SQL_SHARES: usize = 2;
+pub(super) const SQL_SHARES: usize = 2;
 
 /// The views, planned, and the tables they read and write.
 pub struct Plan {
@@ -87,16 +88,7 @@ impl Plan {
                 config.sql.display()
             )));
         }
-        let states = pipeline.states().iter().zip(state_configs).map(|(planned, table)| StateTableSpec {
-            name: table.name.clone(),
-            view: table.view.clone(),
-            schema: planned.schema.clone(),
-            key: table.key.clone(),
-            deletes: planned.deletes,
-            follows_partition: table.follows_partition,
-            ttl: table.ttl,
-        });
-        let states: Vec<StateTableSpec> = states.collect();
+        let states = state_specs(&pipeline, &state_configs);
         let targets = targets(config, &pipeline, &states);
         let states = StateTables::new(states, &config.database, config.memory_max / STATE_SHARES);
         let states = states.map_err(PlanError::Tables)?;
@@ -131,15 +123,35 @@ fn output_of(config: &Config, view: &str) -> OutputConfig {
     })
 }
 
+/// What views read, and what the keys of state tables are compared with.
+pub(super) fn read_by<'a>(views: &'a ViewFiles, states: &[&'a StateTableConfig]) -> BTreeSet<&'a str> {
+    let mut read = views.read_by_any();
+    let places = states.iter().flat_map(|table| table.matches.iter().flatten());
+    read.extend(places.map(|place| place.relation.as_str()));
+    read
+}
+
+/// The state tables with the columns that their views compute.
+pub(super) fn state_specs(pipeline: &Pipeline, states: &[&StateTableConfig]) -> Vec<StateTableSpec> {
+    let specs = pipeline.states().iter().zip(states).map(|(planned, table)| StateTableSpec {
+        name: table.name.clone(),
+        view: table.view.clone(),
+        schema: planned.schema.clone(),
+        key: table.key.clone(),
+        deletes: planned.deletes,
+        follows_partition: table.follows_partition,
+        ttl: table.ttl,
+    });
+    specs.collect()
+}
+
 /// Opens the reference tables that views read, or that the keys of state tables are compared with.
 async fn open_references(
     config: &Config,
     views: &ViewFiles,
     states: &[&StateTableConfig],
 ) -> Result<ReferenceTables, PlanError> {
-    let mut read = views.read_by_any();
-    let places = states.iter().flat_map(|table| table.matches.iter().flatten());
-    read.extend(places.map(|place| place.relation.as_str()));
+    let read = read_by(views, states);
     let is_read = |name: &str| read.contains(name);
     let held_max = config.memory_max / TABLES_SHARES;
     let opened = ReferenceTables::open(&config.reference_tables, &is_read, &config.database, held_max);
@@ -147,7 +159,11 @@ async fn open_references(
 }
 
 /// All tables as SQL knows them: reference tables, then state tables.
-fn table_specs(config: &Config, tables: &ReferenceTables, states: &[&StateTableConfig]) -> Vec<TableSpec> {
+pub(super) fn table_specs(
+    config: &Config,
+    tables: &ReferenceTables,
+    states: &[&StateTableConfig],
+) -> Vec<TableSpec> {
     let file = config.file.display();
     let place = |line: usize| if line == 0 { file.to_string() } else { format!("{file}:{line}") };
     let references = tables.specs().iter().map(|spec| TableSpec {
@@ -170,7 +186,7 @@ fn table_specs(config: &Config, tables: &ReferenceTables, states: &[&StateTableC
 }
 
 /// Where the rows of each output and of each state table go.
-fn targets(config: &Config, pipeline: &Pipeline, states: &[StateTableSpec]) -> Vec<Target> {
+pub(super) fn targets(config: &Config, pipeline: &Pipeline, states: &[StateTableSpec]) -> Vec<Target> {
     let outputs = pipeline.outputs().iter().map(|(view, schema)| {
         let OutputConfig { view, table, mode, .. } = output_of(config, view);
         Target { name: view, table, mode, schema: schema.clone(), kind: TargetKind::Output }

@@ -80,7 +80,7 @@ pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, 
     }
 }
 
-fn column_type(
+pub(super) fn column_type(
     target: &Target,
     field: &Field,
     dialect: Dialect,

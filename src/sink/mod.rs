@@ -10,6 +10,7 @@
 mod error;
 mod ddl;
 mod check;
+mod expected;
 mod output;
 mod load;
 mod statement;
@@ -30,6 +31,7 @@ use crate::database::{Address, Link};
 
 pub use ddl::ddl;
 pub use error::SinkError;
+pub use expected::ExpectedTables;
 pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use replay::Waiting;
 pub use state::EXPIRED_ROWS_MAX;

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -47,6 +48,8 @@ pub struct Pipeline {
     unused: Vec<String>,
     tables_read: Vec<usize>,
     held: HeldRows,
+    /// What `now()` gives; the time of each batch's start where `None`.
+    clock: Option<DateTime<Utc>>,
     run: Run,
 }
 
@@ -163,6 +166,7 @@ impl Pipeline {
             unused: graph.unused,
             tables_read,
             held: HeldRows { reservation, counter: RecordBatchMemoryCounter::new() },
+            clock: None,
             run: Run { is_empty: true, ..Run::default() },
         }
     }
@@ -195,6 +199,11 @@ impl Pipeline {
         })
     }
 
+    /// Lets the clock stand: `now()`, and what else follows from it, tells this moment in all batches to come.
+    pub fn stop_clock(&mut self, at: DateTime<Utc>) {
+        self.clock = Some(at);
+    }
+
     /// Takes a batch, and drops whatever was left of the one before. It may be a batch that was started before,
     /// or a part of one.
     ///
@@ -210,6 +219,9 @@ impl Pipeline {
         {
             // One moment for all views of the batch.
             self.state.mark_start_execution();
+            if self.clock.is_some() {
+                self.state.execution_props_mut().query_execution_start_time = self.clock;
+            }
         }
         self.held.counter.count_batch(&batch);
         if let Err(difference) = self.batch.fill(vec![batch]) {

@@ -12,6 +12,7 @@ mod database_table;
 mod error;
 mod file;
 mod file_table;
+mod given;
 mod held;
 mod index;
 mod key;
@@ -30,6 +31,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use self::database_table::DatabaseTable;
 use self::file::TableFile;
 use self::file_table::FileTable;
+use self::given::GivenRows;
 use crate::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use crate::database::{Address, Reader};
 
@@ -43,8 +45,13 @@ const HELD_BYTES_MIN: usize = 1 << 20;
 pub struct ReferenceTables {
     specs: Vec<ReferenceTableSpec>,
     tables: Vec<Option<Table>>,
+    /// For each table the rows that stand in place of its own.
+    given: Vec<Option<GivenRows>>,
     reader: Reader,
 }
+
+/// What the columns of a table are, by its name; `None` where nothing is known of it.
+pub type ColumnsOf<'f> = dyn Fn(&str) -> Option<SchemaRef> + Sync + 'f;
 
 /// What SQL has to know of a reference table.
 #[derive(Clone, Debug)]
@@ -62,6 +69,8 @@ pub struct ReferenceTableSpec {
 enum Table {
     File(Box<FileTable>),
     Database(Box<DatabaseTable>),
+    /// A table of a database that is never met: its columns, and no rows but those given.
+    Unmet(SchemaRef),
 }
 
 impl ReferenceTables {
@@ -78,12 +87,26 @@ impl ReferenceTables {
         database: &Address,
         memory_max: usize,
     ) -> Result<Self, Vec<TableError>> {
+        Self::open_with(configs, used, None, database, memory_max).await
+    }
+
+    /// `columns`: of the tables of the database, which then is not met.
+    async fn open_with(
+        configs: &[ReferenceTableConfig],
+        used: &(dyn Fn(&str) -> bool + Sync),
+        columns: Option<&ColumnsOf<'_>>,
+        database: &Address,
+        memory_max: usize,
+    ) -> Result<Self, Vec<TableError>> {
         let mut reader = Reader::new(database.clone());
         let used = used_tables(configs, used);
         let (mut tables, mut errors, mut left) = (Vec::new(), Vec::new(), memory_max);
         for (config, is_used) in configs.iter().zip(used) {
-            let opened =
-                if is_used { Table::open(config, left, &mut reader).await.map(Some) } else { Ok(None) };
+            let opened = match columns.filter(|_| !matches!(config.origin, TableOrigin::File { .. })) {
+                _ if !is_used => Ok(None),
+                Some(columns) => given::unmet(&config.name, columns(&config.name)).map(Some),
+                None => Table::open(config, left, &mut reader).await.map(Some),
+            };
             match opened {
                 Ok(table) => {
                     left = left.saturating_sub(table.as_ref().map_or(0, Table::bytes));
@@ -109,7 +132,8 @@ impl ReferenceTables {
             matches: config.matches.clone(),
             line: config.line,
         });
-        Ok(Self { specs: specs.collect(), tables, reader })
+        let given = configs.iter().map(|_| None).collect();
+        Ok(Self { specs: specs.collect(), tables, given, reader })
     }
 
     /// All configured tables, in the order of the configuration.
@@ -132,6 +156,7 @@ impl ReferenceTables {
             match table {
                 Table::File(table) => table.begin_batch(now).await,
                 Table::Database(table) => table.begin_batch(now, &mut self.reader).await?,
+                Table::Unmet(_) => {}
             }
         }
         Ok(())
@@ -150,7 +175,12 @@ impl ReferenceTables {
         table: usize,
         keys: &[RecordBatch],
     ) -> Result<Vec<RecordBatch>, TableError> {
+        if let Some(Some(given)) = self.given.get_mut(table) {
+            let rows = given.gather(keys);
+            return rows.map_err(|error| TableError::other(&self.specs[table].name, error.to_string()));
+        }
         match self.tables.get_mut(table) {
+            Some(Some(Table::Unmet(schema))) => Ok(vec![RecordBatch::new_empty(Arc::clone(schema))]),
             Some(Some(Table::File(file))) => match file.gather(keys) {
                 Ok(rows) => Ok(vec![rows]),
                 Err(error) => Err(TableError::other(&self.specs[table].name, error.to_string())),
@@ -192,6 +222,7 @@ impl Table {
         match self {
             Self::File(table) => table.schema(),
             Self::Database(table) => table.schema(),
+            Self::Unmet(schema) => schema,
         }
     }
 
@@ -199,6 +230,7 @@ impl Table {
         match self {
             Self::File(table) => table.bytes(),
             Self::Database(table) => table.bytes(),
+            Self::Unmet(_) => 0,
         }
     }
 
@@ -206,6 +238,7 @@ impl Table {
         match self {
             Self::File(table) => table.set_bytes_max(bytes_max),
             Self::Database(table) => table.set_bytes_max(bytes_max),
+            Self::Unmet(_) => {}
         }
     }
 }

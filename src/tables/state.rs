@@ -5,6 +5,8 @@
 //! Invariant: a layer is merged into what is held when its batch is committed, in the order of the batches. Whatever
 //! else becomes of a batch, all layers are dropped, since those above were computed from it.
 
+mod memory;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +27,7 @@ use crate::batch::{
     DELETE_COLUMN, Fault, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
 };
 use crate::database::{Address, DatabaseError, Origin, Reader, Relation};
+use memory::Memory;
 
 /// What a state table is, once its view is planned.
 #[derive(Clone, Debug)]
@@ -45,9 +48,15 @@ pub struct StateTableSpec {
 /// The state tables of a job, in the order of its configuration.
 pub struct StateTables {
     tables: Vec<StateTable>,
-    reader: Reader,
+    store: Store,
     /// One layer for each batch that is computed and not committed, the oldest first: for each table its new rows.
     staged: VecDeque<Vec<Layer>>,
+}
+
+/// Where committed rows stand.
+enum Store {
+    Database(Reader),
+    Memory(Memory),
 }
 
 /// New rows by key; `None` where the row is deleted.
@@ -126,6 +135,14 @@ impl StateTables {
         database: &Address,
         memory_max: usize,
     ) -> Result<Self, Vec<TableError>> {
+        Self::with_store(specs, Store::Database(Reader::new(database.clone())), memory_max)
+    }
+
+    fn with_store(
+        specs: Vec<StateTableSpec>,
+        store: Store,
+        memory_max: usize,
+    ) -> Result<Self, Vec<TableError>> {
         let share = memory_max / specs.len().max(1);
         let (mut tables, mut errors) = (Vec::new(), Vec::new());
         for spec in specs {
@@ -137,7 +154,7 @@ impl StateTables {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { tables, reader: Reader::new(database.clone()), staged: VecDeque::new() })
+        Ok(Self { tables, store, staged: VecDeque::new() })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -183,6 +200,10 @@ impl StateTables {
     /// # Errors
     /// The database's.
     pub async fn fetch(&mut self, table: usize, missing: &RecordBatch) -> Result<RecordBatch, TableError> {
+        let reader = match &mut self.store {
+            Store::Memory(memory) => return memory.rows(table, &self.tables[table]),
+            Store::Database(reader) => reader,
+        };
         let StateTable { spec, relation, held_schema, .. } = &mut self.tables[table];
         let failed = |error| database_error(spec, &error);
         let relation = match relation {
@@ -191,10 +212,10 @@ impl StateTables {
                 let columns: Vec<&str> =
                     held_schema.fields().iter().map(|field| field.name().as_str()).collect();
                 let origin = Origin::Columns { table: &spec.name, columns: &columns };
-                relation.insert(self.reader.open(origin).await.map_err(failed)?)
+                relation.insert(reader.open(origin).await.map_err(failed)?)
             }
         };
-        self.reader.fetch_by_keys(relation, &spec.key, missing).await.map_err(failed)
+        reader.fetch_by_keys(relation, &spec.key, missing).await.map_err(failed)
     }
 
     /// Holds what was fetched for `missing`.
@@ -219,9 +240,7 @@ impl StateTables {
         })?;
         held.hold(missing, &[fetched], Instant::now()).map_err(|fault| match fault {
             HeldFault::Arrow(error) => arrow_error(spec, &error),
-            HeldFault::Duplicate(key) => {
-                TableError::state(&spec.name, format!("two rows with the key {key}, but a key has one row"))
-            }
+            HeldFault::Duplicate(key) => twins_given(spec, &key),
             HeldFault::TooMuch(bytes) => TableError::too_much_state(&spec.name, bytes),
         })
     }
@@ -266,6 +285,9 @@ impl StateTables {
     /// The oldest batch is committed: its rows are what the database has.
     pub fn committed(&mut self) {
         let Some(layers) = self.staged.pop_front() else { return };
+        if let Store::Memory(memory) = &mut self.store {
+            memory.write(&layers);
+        }
         for (table, layer) in self.tables.iter_mut().zip(layers) {
             for (key, row) in layer {
                 table.held.put(&key, row);
@@ -527,6 +549,10 @@ fn not_given(spec: &StateTableSpec, key: &str) -> TableError {
     );
     TableError::state(&spec.name, message)
         .with_hint("a state view has one row for each key that `matches` finds in the batch, and no others")
+}
+
+fn twins_given(spec: &StateTableSpec, key: &str) -> TableError {
+    TableError::state(&spec.name, format!("two rows with the key {key}, but a key has one row"))
 }
 
 fn twins(spec: &StateTableSpec, key: &str) -> TableError {

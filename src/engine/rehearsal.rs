@@ -1,0 +1,242 @@
+//! A job without servers: messages from memory, reference rows and state that are given, and rows that are handed back
+//! in place of being written. Between them stand the stages of the job, and faults of data are narrowed to single
+//! messages as the job does it, so what SQL does here it does there.
+//!
+//! What is left out: what a database refuses beyond the types of its columns (foreign keys, CHECK, lengths of tables
+//! that somebody else made), and everything about offsets.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::error::EngineError;
+use super::plan::{self, PlanError};
+use super::stages::Stages;
+use super::stop::Stop;
+use super::work::{Reason, Work};
+use crate::batch::{Advance, Commit, DeadLetter, Messages, Polled, TopicPartition};
+use crate::config::{Config, Mode};
+use crate::database::{Address, Dialect};
+use crate::decode::Decoder;
+use crate::sink::{ExpectedTables, Target};
+use crate::sql::{Pipeline, ViewFiles};
+use crate::tables::{ColumnsOf, ReferenceTables, StateTables, TableError};
+
+/// The views of a job, planned once and run as often as wanted. One run at a time.
+pub struct Rehearsal {
+    stages: Stages,
+    written: ExpectedTables,
+    views: Vec<RehearsedView>,
+    states: Vec<RehearsedState>,
+}
+
+/// A view whose rows a run hands back.
+#[derive(Clone, Debug)]
+pub struct RehearsedView {
+    pub name: String,
+    pub schema: SchemaRef,
+    /// How its rows would be written; `None` where it is no output.
+    pub mode: Option<Mode>,
+}
+
+/// A state table whose rows a run begins with and hands back.
+#[derive(Clone, Debug)]
+pub struct RehearsedState {
+    pub name: String,
+    pub schema: SchemaRef,
+    pub key: Vec<String>,
+}
+
+/// What a run leaves.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// For each of [`Rehearsal::views`], the rows of its batches one after the other.
+    pub views: Vec<Vec<RecordBatch>>,
+    /// For each of [`Rehearsal::states`], its rows after the last batch, in the order of their keys.
+    pub states: Vec<RecordBatch>,
+    /// In the order in which messages failed.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+impl Rehearsal {
+    /// Plans the views that a job of this configuration computes, and those of `also`.
+    ///
+    /// Reference tables in files are read. Those in the database have the columns that `columns` says and no rows.
+    ///
+    /// # Errors
+    /// As [`super::Plan::prepare`].
+    pub async fn prepare(
+        config: &Config,
+        decoder: Decoder,
+        also: &[String],
+        columns: &ColumnsOf<'_>,
+    ) -> Result<Self, PlanError> {
+        let files = ViewFiles::read(&config.sql).map_err(PlanError::Sql)?;
+        let outputs = plan::outputs(config, &files);
+        let mut views: Vec<String> = outputs.iter().map(|output| output.view.clone()).collect();
+        views.extend(also.iter().filter(|view| !views.contains(view)).cloned().collect::<Vec<_>>());
+        let state_configs = plan::state_tables(config, &files);
+        let read = plan::read_by(&files, &state_configs);
+        let is_read = |name: &str| read.contains(name);
+        let tables = ReferenceTables::open_without_database(
+            &config.reference_tables,
+            &is_read,
+            columns,
+            config.memory_max / plan::TABLES_SHARES,
+        );
+        let tables = tables.await.map_err(PlanError::Tables)?;
+        let specs = plan::table_specs(config, &tables, &state_configs);
+        let memory = config.memory_max / plan::SQL_SHARES;
+        let pipeline = Pipeline::prepare(&files, decoder.schema(), specs, Some(&views), memory);
+        let pipeline = pipeline.await.map_err(PlanError::Sql)?;
+
+        let states = plan::state_specs(&pipeline, &state_configs);
+        let mut targets = plan::targets(config, &pipeline, &states);
+        targets.retain(|target| target.is_state() || outputs.iter().any(|o| o.view == target.name));
+        let written = ExpectedTables::new(&targets, dialect(&config.database))
+            .map_err(|faults| PlanError::NothingWritten(refused(&faults)))?;
+        let mode = |view: &str| {
+            let is_it = |target: &&Target| !target.is_state() && target.name == view;
+            targets.iter().find(is_it).map(|target| target.mode.clone())
+        };
+        let views = pipeline.outputs().iter().map(|(name, schema)| RehearsedView {
+            name: name.clone(),
+            schema: schema.clone(),
+            mode: mode(name),
+        });
+        let views = views.collect();
+        let rehearsed = states.iter().map(|state| RehearsedState {
+            name: state.name.clone(),
+            schema: state.schema.clone(),
+            key: state.key.clone(),
+        });
+        let rehearsed = rehearsed.collect();
+        let states = StateTables::in_memory(states, config.memory_max / plan::STATE_SHARES);
+        let states = states.map_err(PlanError::Tables)?;
+        // Nothing is waited for here, so nobody has to ask for an end.
+        let (_, stop) = Stop::new();
+        let stages = Stages { decoder, tables, states, pipeline, stop };
+        Ok(Self { stages, written, views, states: rehearsed })
+    }
+
+    /// Outputs first, in the order of the configuration.
+    pub fn views(&self) -> &[RehearsedView] {
+        &self.views
+    }
+
+    /// In the order of the configuration.
+    pub fn states(&self) -> &[RehearsedState] {
+        &self.states
+    }
+
+    /// The reference tables.
+    pub fn tables(&self) -> &ReferenceTables {
+        &self.stages.tables
+    }
+
+    /// What `now()` gives in all runs to come.
+    pub fn stop_clock(&mut self, at: DateTime<Utc>) {
+        self.stages.pipeline.stop_clock(at);
+    }
+
+    /// Puts rows in place of those of a reference table (by its place); with `None` its own are back.
+    ///
+    /// # Errors
+    /// Two rows with one key.
+    pub fn give(&mut self, table: usize, rows: Option<RecordBatch>) -> Result<(), TableError> {
+        self.stages.tables.give(table, rows)
+    }
+
+    /// Says what state a run begins with: one batch of rows for each of [`Rehearsal::states`].
+    ///
+    /// # Errors
+    /// Two rows with one key, or a key of NULL.
+    pub fn begin_with(&mut self, states: &[RecordBatch]) -> Result<(), TableError> {
+        states.iter().enumerate().try_for_each(|(index, rows)| self.stages.states.replace(index, rows))
+    }
+
+    /// Runs batches, one after the other, on the state that is there.
+    ///
+    /// # Errors
+    /// What would stop the job.
+    pub async fn run(&mut self, batches: Vec<Messages>) -> Result<Outcome, EngineError> {
+        let mut outcome = Outcome { views: vec![Vec::new(); self.views.len()], ..Outcome::default() };
+        let mut backlog: VecDeque<Work> = batches.into_iter().map(work_of).collect();
+        while let Some(work) = backlog.pop_front() {
+            match self.compute(&work).await {
+                Ok(commit) => {
+                    self.stages.states.committed();
+                    for (rows, view) in commit.outputs.into_iter().zip(&mut outcome.views) {
+                        view.extend(rows);
+                    }
+                    outcome.dead_letters.extend(commit.dead_letters);
+                }
+                Err(error) => match Reason::of(&error) {
+                    Some(reason) => {
+                        self.stages.states.forget_staged();
+                        work.narrow(reason).into_iter().rev().for_each(|part| backlog.push_front(part));
+                    }
+                    None => return Err(error),
+                },
+            }
+        }
+        let rows = (0..self.states.len()).map(|index| self.stages.states.all_rows(index));
+        outcome.states = rows.collect::<Result<_, _>>()?;
+        Ok(outcome)
+    }
+
+    async fn compute(&mut self, work: &Work) -> Result<Commit, EngineError> {
+        let (commit, _) = self.stages.compute(work, None).await?;
+        self.written.check(&commit)?;
+        Ok(commit)
+    }
+}
+
+impl fmt::Debug for Rehearsal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { views, states, .. } = self;
+        f.debug_struct("Rehearsal").field("views", views).field("states", states).finish_non_exhaustive()
+    }
+}
+
+/// Messages as if they had been polled.
+fn work_of(messages: Messages) -> Work {
+    let mut advances: Vec<Advance> = Vec::new();
+    for message in messages.iter() {
+        let partition = TopicPartition { topic: message.topic.clone(), partition: message.partition };
+        let (to, message_time_ms) = (message.offset + 1, message.timestamp_ms);
+        match advances.last_mut().filter(|advance| advance.partition == partition) {
+            Some(advance) => (advance.to, advance.message_time_ms) = (to, message_time_ms),
+            None => {
+                advances.push(Advance { partition, epoch: 1, from: message.offset, to, message_time_ms });
+            }
+        }
+    }
+    Work {
+        polled: Polled { messages, advances },
+        condemned: None,
+        // Files are not read again in a run.
+        is_again: true,
+        conflicts: 0,
+        taken_at: Instant::now(),
+        started_at: SystemTime::now(),
+        poll: Duration::ZERO,
+        interval: Duration::ZERO,
+    }
+}
+
+fn dialect(address: &Address) -> Dialect {
+    match address {
+        Address::MySql(_) => Dialect::MySql,
+        Address::Sqlite { .. } => Dialect::Sqlite,
+    }
+}
+
+fn refused(faults: &[String]) -> String {
+    faults.iter().map(|fault| format!("error: {fault}")).collect::<Vec<_>>().join("\n")
+}

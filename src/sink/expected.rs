@@ -1,0 +1,79 @@
+//! What can be known of a commit without a database: whether the tables that the program would create take its rows.
+//! For rehearsals; a table that somebody else made may be stricter.
+
+use super::ddl::{column_type, is_delete};
+use super::output::Output;
+use super::{SinkError, Target};
+use crate::batch::Commit;
+use crate::config::Mode;
+use crate::database::{Dialect, KeyShape, Limits, Table, TableColumn, TableKind};
+
+/// The tables of a job as the program would create them.
+pub struct ExpectedTables {
+    outputs: Vec<Output>,
+    states: Vec<Output>,
+}
+
+/// No server is there to have limits.
+const UNLIMITED: Limits =
+    Limits { placeholders_max: usize::MAX, statement_bytes_max: usize::MAX, row_bytes_max: usize::MAX };
+
+impl ExpectedTables {
+    /// # Errors
+    /// All columns that have no place in a database of this dialect.
+    pub fn new(targets: &[Target], dialect: Dialect) -> Result<Self, Vec<String>> {
+        let (mut outputs, mut states, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        for target in targets {
+            let output = table(target, dialect).and_then(|table| Output::new(target, &table, dialect));
+            match output {
+                Ok(output) if target.is_state() => states.push(output),
+                Ok(output) => outputs.push(output),
+                Err(found) => faults.extend(found),
+            }
+        }
+        if faults.is_empty() { Ok(Self { outputs, states }) } else { Err(faults) }
+    }
+
+    /// Checks every value, as [`super::Sink::commit`] does before its first statement.
+    ///
+    /// # Errors
+    /// The first value that does not fit ([`SinkError::Data`]); two rows for one key.
+    pub fn check(&self, commit: &Commit) -> Result<(), SinkError> {
+        for (output, rows) in self.outputs.iter().zip(&commit.outputs) {
+            output.rows(rows, &UNLIMITED)?;
+        }
+        for (state, change) in self.states.iter().zip(&commit.states) {
+            state.state_rows(change, &UNLIMITED)?;
+        }
+        Ok(())
+    }
+}
+
+fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<String>> {
+    let key: &[String] = match &target.mode {
+        Mode::Append => &[],
+        Mode::Upsert { key } => key,
+    };
+    let key_types = key.iter().filter_map(|name| target.schema.field_with_name(name).ok());
+    let shape = KeyShape::of(key_types.map(|field| field.data_type()));
+    let (mut columns, mut faults) = (Vec::new(), Vec::new());
+    for field in target.schema.fields().iter().filter(|field| !is_delete(target, field.name())) {
+        let is_key = key.contains(field.name());
+        match column_type(target, field, dialect, is_key.then_some(shape)) {
+            Ok(kind) => columns.push(TableColumn {
+                name: field.name().clone(),
+                declared: kind.ddl(dialect),
+                kind,
+                is_nullable: !is_key,
+                has_default: false,
+                is_generated: false,
+                collation: None,
+            }),
+            Err(reason) => faults.push(format!("{}.{}: {reason}", target.table, field.name())),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(Table { kind: TableKind::Table, engine: None, columns, keys: Vec::new() }),
+        false => Err(faults),
+    }
+}
