@@ -16,4 +16,5 @@ pub mod tables;
 pub mod sql;
 pub mod sink;
 pub mod engine;
+pub mod testing;
 pub mod cli;

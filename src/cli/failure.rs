@@ -38,9 +38,15 @@ impl Failure {
         Self { code: Code::BadCommandLine, message: message.into() }
     }
 
+    /// The work failed, and its results say so already.
+    pub fn said() -> Self {
+        Self { code: Code::Failed, message: String::new() }
+    }
+
     /// Says it on stderr.
     pub fn report(self) -> ExitCode {
         match self.code {
+            _ if self.message.is_empty() => {}
             // Places of faults start their lines, so that editors find them.
             Code::BadConfig => super::terminal::say(&self.message),
             Code::Failed | Code::BadCommandLine => super::terminal::say(&format!("error: {}", self.message)),

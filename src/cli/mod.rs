@@ -18,6 +18,7 @@ mod samples;
 mod sender;
 mod signals;
 mod terminal;
+mod test;
 mod watch;
 
 use std::path::PathBuf;
@@ -56,9 +57,9 @@ const GLOBAL: &str = "Options of every command";
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   the job or a command failed, or a server could not be reached
+  1   the job, a test or a command failed, or a server could not be reached
   2   bad command line
-  78  bad configuration, schema or SQL, found before the first message";
+  78  bad configuration, schema, SQL or test file, found before the first message";
 
 const STREAMS: &str = "Results go to stdout, everything else to stderr.";
 
@@ -81,6 +82,7 @@ enum Command {
     Produce(produce::Arguments),
     Consume(consume::Arguments),
     Generate(generate::Arguments),
+    Test(test::Arguments),
     Offsets(offsets::Arguments),
     DeadLetters(dead_letters::Arguments),
 }
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => block_on(demo::run(&arguments)),
         Command::Produce(arguments) => produce::run(config, &arguments),
         Command::Consume(arguments) => consume::run(config, &arguments),
+        Command::Test(arguments) => block_on(test::run(config, &arguments)),
         Command::Offsets(arguments) => block_on(offsets::run(config, &arguments)),
         Command::DeadLetters(arguments) => block_on(dead_letters::run(config, &arguments)),
     };

@@ -22,6 +22,11 @@ pub(super) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether a stream takes colours: a terminal, unless NO_COLOR is set.
+pub(super) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Writes a line to stderr.
 pub(super) fn say(line: &str) {
     LIVE.suspend(|| {

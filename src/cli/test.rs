@@ -1,0 +1,105 @@
+//! `test`: the unit tests of the views.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Instant;
+
+use super::failure::Failure;
+use super::terminal;
+use crate::config::Config;
+use crate::testing::{Tests, TestsError, Update, junit};
+
+/// Run the unit tests of the views.
+///
+/// Tests stand in sql/tests/*.yaml. Each gives messages as JSON would have them, perhaps rows of reference tables and state
+/// before, and says which rows are expected; only the columns that it names are compared. No server is needed.
+///
+/// Each test is run again with its messages one at a time, and cut in two at each place. Where that changes the rows of
+/// outputs or the state that is left, the SQL depends on where batches happen to be cut, and the smallest cut that
+/// shows it is printed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = format!("{FILE}\n\n{}", super::help_end(&[
+    "realtime-processor test",
+    "realtime-processor test reactions 'large withdrawal'",
+    "realtime-processor test --format junit > report.xml",
+])))]
+pub(super) struct Arguments {
+    /// Test files (`reactions`, `sql/tests/reactions.yaml`), or parts of the names of tests; without any, all are run.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Write what came out as the expectation, after showing how it differs. Rows that are right, comments and the rest
+    /// of the files stay as they are.
+    #[arg(long)]
+    update: bool,
+}
+
+const FILE: &str = "\
+A test file:
+  message_defaults: { agency: '0001', operation_value: 100, operation_type: 1 }
+  tests:
+    - name: a withdrawal larger than the balance
+      messages:
+        - { customer: 7, account_balance: 99.99, date: '2024-05-31 10:00:00' }
+      tables:
+        accounts: [{ customer_id: 7, age: 29, account_type: basic, credit_score: 500 }]
+      expect:
+        reactions: [{ customer: 7, reaction: unavailable balance }]";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Junit,
+}
+
+pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let started = Instant::now();
+    let mut tests = Tests::prepare(&config, &arguments.names).await.map_err(refused)?;
+    let mut report = tests.run().await;
+    if arguments.update {
+        let updates = tests.updates(&report);
+        if !updates.is_empty() {
+            terminal::say(report.render(terminal::is_coloured(&io::stderr())).trim_end());
+            updates.iter().try_for_each(write)?;
+            report = Tests::prepare(&config, &arguments.names).await.map_err(refused)?.run().await;
+        }
+    }
+    let elapsed = started.elapsed();
+    let text = match arguments.format {
+        Format::Text => report.render(terminal::is_coloured(&io::stdout())) + &report.summary(elapsed),
+        Format::Junit => junit(&report, elapsed).map_err(Failure::failed)?,
+    };
+    print(&text)?;
+    match report.failed() {
+        0 => Ok(()),
+        _ => Err(Failure::said()),
+    }
+}
+
+fn write(update: &Update) -> Result<(), Failure> {
+    let Update { file, text, expectations } = update;
+    std::fs::write(file, text)
+        .map_err(|error| Failure::failed(format!("{file} cannot be written: {error}")))?;
+    let what = if *expectations == 1 { "expectation" } else { "expectations" };
+    terminal::say(&format!("{file}: {expectations} {what} written\n"));
+    Ok(())
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: TestsError) -> Failure {
+    match error {
+        TestsError::NoSuchTest(text) => Failure::bad_command_line(text),
+        error => Failure::bad_config(error.to_string()),
+    }
+}

@@ -1,0 +1,225 @@
+//! Tests against the planned SQL: the views, tables and columns that they name are found, their messages encoded and
+//! their rows turned into Arrow, once.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::fault::{Fault, FileFaults};
+use super::given;
+use super::messages::Recorder;
+use super::run::Case;
+use super::suite::{Expectation, GivenTable, Of, Row, Suite, Test};
+use super::table::Table;
+use super::{Bound, Tests, TestsError};
+use crate::avro::Encoder;
+use crate::batch::DELETE_COLUMN;
+use crate::config::{Config, Mode};
+use crate::decode::Decoder;
+use crate::engine::{PlanError, Rehearsal};
+use crate::sql::ViewFiles;
+
+/// Plans the views of a project and binds its tests to them.
+///
+/// # Errors
+/// Everything that is wrong with the SQL, the reference tables, or what the tests name.
+pub(super) async fn bind(
+    config: &Config,
+    suites: Vec<Suite>,
+    encoder: &Encoder,
+) -> Result<Tests, TestsError> {
+    let views = ViewFiles::read(&config.sql).map_err(|errors| TestsError::Plan(PlanError::Sql(errors)))?;
+    let also = named_views(config, &views, &suites)?;
+    let decoder = Decoder::new(&config.avro).map_err(TestsError::Schema)?;
+    let columns = |table: &str| seeming_columns(table, &suites);
+    let rehearsal = Rehearsal::prepare(config, decoder, &also, &columns).await.map_err(TestsError::Plan)?;
+    let topics: Vec<Arc<str>> = config.kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
+    let mut binder = Binder { rehearsal, recorder: Recorder { encoder, topics: &topics } };
+    let (mut bound, mut faulty) = (Vec::new(), Vec::new());
+    for suite in suites {
+        let (mut cases, mut faults) = (Vec::new(), Vec::new());
+        for test in &suite.tests {
+            match binder.case(test, &suite.text) {
+                Ok(case) => cases.push(case),
+                Err(found) => faults.extend(found),
+            }
+        }
+        if !faults.is_empty() {
+            faulty.push(FileFaults::new(&suite.file, faults));
+        }
+        bound.push(Bound { suite, cases });
+    }
+    match faulty.is_empty() {
+        true => Ok(Tests { suites: bound, rehearsal: binder.rehearsal }),
+        false => Err(TestsError::Files(faulty)),
+    }
+}
+
+/// The views that tests expect rows of.
+fn named_views(config: &Config, views: &ViewFiles, suites: &[Suite]) -> Result<Vec<String>, TestsError> {
+    let (mut named, mut faulty) = (Vec::new(), Vec::new());
+    for suite in suites {
+        let mut faults = Vec::new();
+        let expectations = suite.tests.iter().flat_map(|test| &test.expectations);
+        for expectation in expectations.filter(|expectation| expectation.of == Of::View) {
+            let name = &expectation.name;
+            if views.names().any(|view| view == name) {
+                named.push(name.clone());
+                continue;
+            }
+            let fault = Fault::new(expectation.line, format!("expect: there is no view `{name}`"));
+            let is_state = config.state_tables.iter().any(|table| table.name == *name);
+            faults.push(match is_state {
+                true => fault.hint("rows of a state table stand under `expect_state`"),
+                false => fault.or_one_of(name, views.names().collect::<Vec<_>>().into_iter()),
+            });
+        }
+        if !faults.is_empty() {
+            faulty.push(FileFaults::new(&suite.file, faults));
+        }
+    }
+    named.sort();
+    named.dedup();
+    if faulty.is_empty() { Ok(named) } else { Err(TestsError::Files(faulty)) }
+}
+
+/// What the rows that tests give of a table seem to have; `None` where they give none.
+fn seeming_columns(table: &str, suites: &[Suite]) -> Option<SchemaRef> {
+    let tests = suites.iter().flat_map(|suite| &suite.tests);
+    let given = tests.flat_map(|test| &test.tables).filter(|given| given.name == table);
+    let rows = given.flat_map(|given| &given.rows);
+    rows.clone().next()?;
+    Some(given::columns(rows))
+}
+
+struct Binder<'a> {
+    rehearsal: Rehearsal,
+    recorder: Recorder<'a>,
+}
+
+impl Binder<'_> {
+    fn case(&mut self, test: &Test, text: &str) -> Result<Case, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let recording = self.recorder.record(test, text).map_err(|found| faults.extend(found)).ok();
+        let tables = self.tables(test, &mut faults);
+        let states = self.states(test, &mut faults);
+        for expectation in &test.expectations {
+            self.check_expectation(expectation, &mut faults);
+        }
+        match recording.filter(|_| faults.is_empty()) {
+            Some(recording) => Ok(Case { test: test.clone(), recording, tables, states }),
+            None => Err(faults),
+        }
+    }
+
+    fn tables(&mut self, test: &Test, faults: &mut Vec<Fault>) -> Vec<Option<RecordBatch>> {
+        let specs = self.rehearsal.tables().specs().to_vec();
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        check_names("tables", "reference table", &test.tables, &names, faults);
+        let mut tables = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            let Some(given) = test.tables.iter().find(|given| given.name == spec.name) else {
+                tables.push(None);
+                continue;
+            };
+            if spec.schema.fields().is_empty() && !given.rows.is_empty() {
+                let message = format!("tables: no view reads `{}`", spec.name);
+                faults.push(Fault::new(given.line, message).hint("take it out"));
+            }
+            check_keys(given, &spec.key, faults);
+            match given::batch(&spec.name, &given.rows, &spec.schema) {
+                Ok(rows) => {
+                    if let Err(error) = self.rehearsal.give(index, Some(rows.clone())) {
+                        faults.push(Fault::new(given.line, format!("{}: {}", spec.name, error.message())));
+                    }
+                    tables.push(Some(rows));
+                }
+                Err(found) => faults.extend(found),
+            }
+        }
+        tables
+    }
+
+    fn states(&mut self, test: &Test, faults: &mut Vec<Fault>) -> Vec<RecordBatch> {
+        let specs = self.rehearsal.states().to_vec();
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        check_names("state", "state table", &test.state, &names, faults);
+        let before = faults.len();
+        let mut states = Vec::new();
+        for spec in &specs {
+            let given = test.state.iter().find(|given| given.name == spec.name);
+            let rows = given.map_or(&[][..], |given| &given.rows);
+            if let Some(given) = given {
+                check_keys(given, &spec.key, faults);
+            }
+            match given::batch(&spec.name, rows, &spec.schema) {
+                Ok(rows) => states.push(rows),
+                Err(found) => faults.extend(found),
+            }
+        }
+        if faults.len() == before
+            && let Err(error) = self.rehearsal.begin_with(&states)
+        {
+            let given = test.state.iter().find(|given| given.name == error.table());
+            let line = given.map_or(test.line, |given| given.line);
+            faults.push(Fault::new(line, format!("{}: {}", error.table(), error.message())));
+        }
+        states
+    }
+
+    fn check_expectation(&self, expectation: &Expectation, faults: &mut Vec<Fault>) {
+        let name = &expectation.name;
+        let columns: Vec<String> = match expectation.of {
+            Of::View => {
+                let view = self.rehearsal.views().iter().find(|view| view.name == *name);
+                let is_upsert = view.is_some_and(|view| matches!(view.mode, Some(Mode::Upsert { .. })));
+                let columns = view.map_or_else(Vec::new, |view| names_of(&view.schema));
+                columns.into_iter().filter(|column| !is_upsert || column != DELETE_COLUMN).collect()
+            }
+            Of::State => {
+                let states = self.rehearsal.states();
+                let Some(state) = states.iter().find(|state| state.name == *name) else {
+                    let message = format!("expect_state: there is no state table `{name}`");
+                    let names = states.iter().map(|state| state.name.as_str());
+                    faults.push(Fault::new(expectation.line, message).or_one_of(name, names));
+                    return;
+                };
+                names_of(&state.schema)
+            }
+            Of::DeadLetters => Table::dead_letter_columns().into_iter().map(|column| column.name).collect(),
+        };
+        for cell in expectation.rows.iter().flat_map(|row| &row.cells) {
+            if !columns.contains(&cell.column) {
+                let message = format!("`{name}` has no column `{}`", cell.column);
+                let known = columns.iter().map(String::as_str);
+                faults.push(Fault::new(cell.line, message).or_one_of(&cell.column, known));
+            }
+        }
+        let empty = expectation.rows.iter().filter(|row| row.cells.is_empty());
+        faults.extend(empty.map(|row| Fault::new(row.line, format!("{name}: a row that says nothing"))));
+    }
+}
+
+fn names_of(schema: &SchemaRef) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
+}
+
+fn check_names(key: &str, what: &str, given: &[GivenTable], names: &[&str], faults: &mut Vec<Fault>) {
+    for table in given.iter().filter(|table| !names.contains(&table.name.as_str())) {
+        let fault = Fault::new(table.line, format!("{key}: there is no {what} `{}`", table.name));
+        faults.push(fault.or_one_of(&table.name, names.iter().copied()));
+    }
+}
+
+/// A row without its key would never be found.
+fn check_keys(given: &GivenTable, key: &[String], faults: &mut Vec<Fault>) {
+    let says = |row: &Row, column: &String| {
+        row.cells.iter().any(|cell| cell.column == *column && !cell.value.is_null())
+    };
+    for row in &given.rows {
+        if let Some(missing) = key.iter().find(|column| !says(row, column)) {
+            faults.push(Fault::new(row.line, format!("{}: a row without its key, `{missing}`", given.name)));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Which test files there are, and which of their tests are wanted.
+
+use std::path::{Path, PathBuf};
+
+use super::suite::Suite;
+use super::{FileFaults, TestsError};
+use crate::config::{Config, nearest};
+
+/// The folder of test files, in that of the views.
+pub(super) fn folder(config: &Config) -> PathBuf {
+    config.sql.join("tests")
+}
+
+/// All test files of a project, in the order of their names.
+///
+/// # Errors
+/// The faults of all of them, or that there are none.
+pub(super) fn read(config: &Config) -> Result<Vec<Suite>, TestsError> {
+    let folder = folder(config);
+    let (mut suites, mut faults): (Vec<Suite>, Vec<FileFaults>) = (Vec::new(), Vec::new());
+    for path in files(&folder)? {
+        match Suite::read(&path) {
+            Ok(suite) => suites.push(suite),
+            Err(found) => faults.push(found),
+        }
+    }
+    match (faults.is_empty(), suites.is_empty()) {
+        (false, _) => Err(TestsError::Files(faults)),
+        (true, true) => Err(no_tests(&folder)),
+        (true, false) => Ok(suites),
+    }
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, TestsError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_tests(folder)),
+        Err(error) => {
+            let text = format!("{}: error: the folder cannot be read: {error}", folder.display());
+            return Err(TestsError::NoTests(text));
+        }
+    };
+    let is_test = |path: &PathBuf| {
+        let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        !is_hidden && matches!(extension, Some("yaml" | "yml")) && path.is_file()
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_test).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn no_tests(folder: &Path) -> TestsError {
+    TestsError::NoTests(format!(
+        "{0}: error: no tests\nhint: tests of the view `reactions` could stand in {0}/reactions.yaml; \
+         `realtime-processor test --help` shows one",
+        folder.display()
+    ))
+}
+
+/// The tests that the names choose: those of a file (its path or name), and those whose own name has it as a part.
+///
+/// # Errors
+/// A name that chooses nothing.
+pub(super) fn chosen(suites: Vec<Suite>, names: &[String]) -> Result<Vec<Suite>, TestsError> {
+    if names.is_empty() {
+        return Ok(suites);
+    }
+    for name in names {
+        let is_wanted = suites
+            .iter()
+            .any(|suite| is_file(suite, name) || suite.tests.iter().any(|test| is_named(&test.name, name)));
+        if !is_wanted {
+            let known = suites.iter().flat_map(|suite| {
+                [stem(suite)].into_iter().chain(suite.tests.iter().map(|test| test.name.as_str()))
+            });
+            let hint = match nearest(name, known) {
+                Some(right) => format!("did you mean `{right}`?"),
+                None => format!("files: {}", suites.iter().map(stem).collect::<Vec<_>>().join(", ")),
+            };
+            return Err(TestsError::NoSuchTest(format!("no test `{name}`\nhint: {hint}")));
+        }
+    }
+    let wanted = suites.into_iter().map(|mut suite| {
+        if !names.iter().any(|name| is_file(&suite, name)) {
+            suite.tests.retain(|test| names.iter().any(|name| is_named(&test.name, name)));
+        }
+        suite
+    });
+    Ok(wanted.filter(|suite| !suite.tests.is_empty()).collect())
+}
+
+fn stem(suite: &Suite) -> &str {
+    suite.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+}
+
+fn is_file(suite: &Suite, name: &str) -> bool {
+    stem(suite) == name || suite.path.ends_with(name)
+}
+
+fn is_named(test: &str, name: &str) -> bool {
+    test.to_lowercase().contains(&name.to_lowercase())
+}

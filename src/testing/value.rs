@@ -1,0 +1,157 @@
+//! One value: whether what came out is what a test says, and how what came out is written in a test.
+
+use arrow::datatypes::DataType;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::value::RawValue;
+
+use super::given::boolean;
+use super::messages::bytes_of;
+use super::number;
+use super::table::Kind;
+use super::time::{moment, time_of_day};
+use super::yaml::{Node, Value, is_number};
+
+/// Whether a value that came out (as JSON) is the one that is written in a test.
+pub(super) fn is_same(written: &Node, came: &str, kind: &Kind, tolerance: Option<f64>) -> bool {
+    let kind = match kind {
+        Kind::Part => {
+            let came: Option<String> = serde_json::from_str(came).ok();
+            return written.text().zip(came).is_some_and(|(written, came)| came.contains(written));
+        }
+        Kind::Arrow(kind) => kind,
+    };
+    if written.is_null() || came == "null" {
+        return written.is_null() && came == "null";
+    }
+    use DataType as A;
+    match (&written.value, kind) {
+        (_, A::Dictionary(_, value)) => is_same(written, came, &Kind::Arrow((**value).clone()), tolerance),
+        (_, A::Binary | A::LargeBinary | A::BinaryView | A::FixedSizeBinary(_)) => {
+            bytes_of(written).is_some_and(|bytes| Some(bytes) == binary(came))
+        }
+        (Value::Scalar { text, .. }, A::Boolean) => boolean(text).is_some_and(|b| came == b.to_string()),
+        (Value::Scalar { text, .. }, kind) if kind.is_floating() => are_near(text, came, tolerance),
+        (Value::Scalar { text, .. }, kind) if kind.is_numeric() => number::are_equal(text, came),
+        (Value::Scalar { text, .. }, A::Utf8 | A::LargeUtf8 | A::Utf8View) => {
+            unquoted(came).is_some_and(|came| came == *text)
+        }
+        (Value::Scalar { text, .. }, A::Date32 | A::Date64 | A::Timestamp(..)) => {
+            let came = unquoted(came);
+            moment(text).is_some_and(|written| came.and_then(|came| moment(&came)) == Some(written))
+        }
+        (Value::Scalar { text, .. }, A::Time32(_) | A::Time64(_)) => {
+            let came = unquoted(came);
+            time_of_day(text).is_some_and(|written| came.and_then(|came| time_of_day(&came)) == Some(written))
+        }
+        _ => is_same_json(written, came, tolerance),
+    }
+}
+
+/// The same without a type: inside of lists, maps and structs.
+fn is_same_json(written: &Node, came: &str, tolerance: Option<f64>) -> bool {
+    match &written.value {
+        Value::Null => came == "null",
+        Value::Scalar { text, .. } if came.starts_with('"') => {
+            unquoted(came).is_some_and(|came| came == *text)
+        }
+        Value::Scalar { text, .. } if came == "true" || came == "false" => {
+            boolean(text).is_some_and(|written| came == written.to_string())
+        }
+        Value::Scalar { text, .. } => number::are_equal(text, came) || are_near(text, came, tolerance),
+        Value::List(items) => {
+            let came: Option<Vec<&RawValue>> = serde_json::from_str(came).ok();
+            came.is_some_and(|came| {
+                came.len() == items.len()
+                    && items.iter().zip(came).all(|(item, came)| is_same_json(item, came.get(), tolerance))
+            })
+        }
+        Value::Map(entries) => {
+            let came: Option<std::collections::BTreeMap<String, &RawValue>> = serde_json::from_str(came).ok();
+            came.is_some_and(|came| {
+                came.len() == entries.len()
+                    && entries.iter().all(|(key, value)| {
+                        let came = key.text().and_then(|key| came.get(key));
+                        came.is_some_and(|came| is_same_json(value, came.get(), tolerance))
+                    })
+            })
+        }
+    }
+}
+
+fn are_near(written: &str, came: &str, tolerance: Option<f64>) -> bool {
+    let (Some(written), Some(came)) = (float(written), float(came)) else { return false };
+    written == came
+        || (written.is_nan() && came.is_nan())
+        || tolerance.is_some_and(|tolerance| (written - came).abs() <= tolerance)
+}
+
+/// Two values that came out, as floats, at most `tolerance` apart.
+pub(super) fn are_near_floats(a: &str, b: &str, tolerance: f64) -> bool {
+    float(a).zip(float(b)).is_some_and(|(a, b)| (a - b).abs() <= tolerance)
+}
+
+fn float(text: &str) -> Option<f64> {
+    match text {
+        ".nan" | ".NaN" | ".NAN" => Some(f64::NAN),
+        ".inf" | "+.inf" => Some(f64::INFINITY),
+        "-.inf" => Some(f64::NEG_INFINITY),
+        text => text.parse().ok(),
+    }
+}
+
+fn unquoted(json: &str) -> Option<String> {
+    serde_json::from_str(json).ok()
+}
+
+fn binary(json: &str) -> Option<Vec<u8>> {
+    BASE64.decode(unquoted(json)?).ok()
+}
+
+/// A value that came out as it is written in a test, so that it reads back as the same.
+pub(super) fn written(came: &str, kind: &Kind) -> String {
+    use DataType as A;
+    match kind {
+        Kind::Part => scalar(&unquoted(came).unwrap_or_default()),
+        _ if came == "null" => came.to_owned(),
+        Kind::Arrow(A::Dictionary(_, value)) => written(came, &Kind::Arrow((**value).clone())),
+        Kind::Arrow(A::Binary | A::LargeBinary | A::BinaryView | A::FixedSizeBinary(_)) => {
+            let text = binary(came).and_then(|bytes| String::from_utf8(bytes).ok());
+            match text.filter(|text| !text.chars().any(char::is_control)) {
+                Some(text) => scalar(&text),
+                None => format!("{{ base64: {came} }}"),
+            }
+        }
+        Kind::Arrow(kind) if kind.is_floating() => match came {
+            "NaN" => ".nan".into(),
+            "inf" => ".inf".into(),
+            "-inf" => "-.inf".into(),
+            number => number.to_owned(),
+        },
+        Kind::Arrow(A::Date32 | A::Date64) => unquoted(came).unwrap_or_default(),
+        Kind::Arrow(_) => match unquoted(came) {
+            Some(text) => scalar(&text),
+            // Numbers, and lists and objects of JSON, are YAML.
+            None => came.to_owned(),
+        },
+    }
+}
+
+/// A text as YAML takes it for the same text, also within braces.
+pub(super) fn scalar(text: &str) -> String {
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let is_harmless = |c: char| {
+        c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '(' | ')' | '+' | ';' | '=')
+    };
+    let is_plain = text.chars().all(is_harmless)
+        && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '('))
+        && !text.ends_with(' ')
+        && !text.starts_with(|c: char| c.is_ascii_digit() && is_number(&text.replace('_', "")))
+        && !WORDS.contains(&text.to_lowercase().as_str());
+    if is_plain {
+        return text.to_owned();
+    }
+    let mut quoted = String::new();
+    crate::database::json::string(&mut quoted, text);
+    quoted
+}

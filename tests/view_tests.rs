@@ -1,0 +1,452 @@
+//! Unit tests of views, as people write and read them: what is caught, what is printed, and what `--update` writes.
+
+mod support;
+
+use std::path::Path;
+
+use realtime_processor::config::Config;
+use realtime_processor::testing::{Report, Tests, junit};
+use support::Project;
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
+    {"name": "customer", "type": "int"},
+    {"name": "amount", "type": "double", "default": 1.0},
+    {"name": "note", "type": ["null", "string"], "default": null},
+    {"name": "id", "type": "string", "default": "x"}]}"#;
+
+/// A project with these views, state tables and outputs, and one file of tests.
+fn project(config: &str, views: &[(&str, &str)], tests: &str) -> Project {
+    let config = format!("reference_tables: {{}}\n{config}");
+    let views: Vec<(String, &str)> =
+        views.iter().map(|(name, sql)| (format!("sql/{name}.sql"), *sql)).collect();
+    let mut files =
+        vec![("schema.avsc", SCHEMA), ("config.yaml", config.as_str()), ("sql/tests/t.yaml", tests)];
+    files.extend(views.iter().map(|(path, sql)| (path.as_str(), *sql)));
+    Project::new(&files)
+}
+
+async fn run(project: &Project) -> Report {
+    Tests::prepare(&project.config, &[]).await.expect("prepared").run().await
+}
+
+/// What is printed, without the place of the project.
+async fn printed(project: &Project) -> String {
+    let folder = format!("{}/", project.folder.path().display());
+    run(project).await.render(false).replace(&folder, "")
+}
+
+/// What stands in the way of running anything.
+async fn refused(project: &Project) -> String {
+    let folder = format!("{}/", project.folder.path().display());
+    let refused = Tests::prepare(&project.config, &[]).await.map(|_| ()).expect_err("refused");
+    refused.to_string().replace(&folder, "")
+}
+
+const NO_STATE: &str = "state_tables: {}\n";
+
+#[tokio::test]
+async fn the_tests_that_ship_pass() {
+    let config = Config::load(Path::new("config.yaml")).expect("the configuration that ships");
+    let report = Tests::prepare(&config, &[]).await.expect("prepared").run().await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    assert!(report.tests() > 1);
+}
+
+#[tokio::test]
+async fn a_count_per_batch_that_is_appended_is_caught() {
+    let tests = "- name: two movements of one customer, one of another
+  messages: [{ customer: 7 }, { customer: 8 }, { customer: 7 }]
+  expect:
+    counts: [{ customer: 7, movements: 2 }, { customer: 8, movements: 1 }]
+";
+    let counts = ("counts", "SELECT customer, count(*) AS movements FROM batch GROUP BY customer");
+    insta::assert_snapshot!(printed(&project(NO_STATE, &[counts], tests)).await);
+}
+
+#[tokio::test]
+async fn a_running_total_that_forgets_the_old_state_is_caught() {
+    let config = "state_tables: { totals: { view: next_totals, key: customer } }\n";
+    let tests = "- name: a total
+  messages: [{ customer: 7, amount: 5 }, { customer: 7, amount: 2.5 }]
+  expect_state:
+    totals: [{ customer: 7, total: 7.5 }]
+";
+    let forgets =
+        "SELECT customer, sum(CAST(amount AS DECIMAL(20, 2))) AS total FROM batch GROUP BY customer";
+    insta::assert_snapshot!(printed(&project(config, &[("next_totals", forgets)], tests)).await);
+    let remembers = "SELECT b.customer, CAST(coalesce(t.total, 0) + sum(CAST(b.amount AS DECIMAL(20, 2))) \
+        AS DECIMAL(20, 2)) AS total FROM batch b LEFT JOIN totals t ON t.customer = b.customer \
+        GROUP BY b.customer, t.total";
+    let report = run(&project(config, &[("next_totals", remembers)], tests)).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+}
+
+#[tokio::test]
+async fn a_first_value_without_an_order_is_caught() {
+    let config = "state_tables: {}\noutputs: { firsts: { mode: upsert, key: customer } }\n";
+    let tests = "- name: the first note of a customer
+  messages: [{ customer: 7, note: a }, { customer: 8, note: b }, { customer: 7, note: c }, { customer: 7, note: d }]
+  expect:
+    firsts: [{ customer: 7, note: a }, { customer: 8, note: b }]
+";
+    let firsts = ("firsts", "SELECT customer, first_value(note) AS note FROM batch GROUP BY customer");
+    insta::assert_snapshot!(printed(&project(config, &[firsts], tests)).await);
+}
+
+#[tokio::test]
+async fn a_search_for_duplicates_within_the_batch_only_is_caught() {
+    let tests = "- name: the second message of an id is left out
+  messages:
+    - { customer: 1, id: a }
+    - { customer: 2, id: b }
+    - { customer: 3, id: a }
+  expect:
+    uniques: [{ id: a, customer: 1 }, { id: b, customer: 2 }]
+";
+    let uniques = "SELECT id, customer, kafka_partition, kafka_offset FROM (SELECT b.*, \
+        row_number() OVER (PARTITION BY id ORDER BY kafka_offset) AS number FROM batch b) WHERE number = 1";
+    insta::assert_snapshot!(printed(&project(NO_STATE, &[("uniques", uniques)], tests)).await);
+}
+
+#[tokio::test]
+async fn views_that_are_no_outputs_may_depend_on_cuts_and_a_reason_lets_others() {
+    let views = [
+        ("counts", "SELECT customer, count(*) AS movements FROM batch GROUP BY customer"),
+        ("plain", "SELECT kafka_offset, customer FROM batch"),
+    ];
+    let tests = "- name: two
+  messages: [{ customer: 7 }, { customer: 7 }]
+  expect: { counts: [{ movements: 2 }] }
+";
+    let inner = project("state_tables: {}\noutputs: { plain: {} }\n", &views, tests);
+    assert_eq!(printed(&inner).await, "ok   sql/tests/t.yaml (1 test)\n");
+    let excused = format!("{tests}  batch_cuts: {{ ignore: the report is per batch }}\n");
+    let output = project(NO_STATE, &views, &excused);
+    assert_eq!(printed(&output).await, "ok   sql/tests/t.yaml (1 test, 1 not cut)\n");
+    let without_reason = project(NO_STATE, &views, &format!("{tests}  batch_cuts: ignore\n"));
+    insta::assert_snapshot!(refused(&without_reason).await);
+}
+
+#[tokio::test]
+async fn values_that_are_other_ones_each_time_are_said_to_be_so() {
+    let tests =
+        "- name: two\n  messages: [{ customer: 7 }, { customer: 7 }]\n  expect: { numbers: [{}, {}] }\n"
+            .replace("[{}, {}]", "[{ customer: 7 }, { customer: 7 }]");
+    let numbers = ("numbers", "SELECT customer, random() AS number FROM batch");
+    let report = run(&project(NO_STATE, &[numbers], &tests)).await;
+    let text = report.render(false);
+    assert!(text.contains("`numbers`: other rows each time the same messages are run"), "{text}");
+}
+
+#[tokio::test]
+async fn rows_that_differ_are_shown_side_by_side() {
+    let tests = "- name: any order
+  messages: [{ customer: 1, note: é }, { customer: 2 }, { customer: 3, note: '007' }, { customer: 4, note: \"x\\ny\" }]
+  expect:
+    plain:
+      - { customer: 3, note: '7' }
+      - { note: é }
+      - { customer: 9, note: null }
+- name: in order
+  messages: [{ customer: 1 }, { customer: 2 }]
+  expect:
+    plain: { ordered: true, rows: [{ customer: 2 }, { customer: 1 }] }
+- name: floats
+  messages: [{ customer: 1, amount: 0.1 }]
+  expect:
+    sums: { tolerance: 1e-9, rows: [{ sum: 0.3 }] }
+- name: floats to the last digit
+  messages: [{ customer: 1, amount: 0.1 }]
+  expect:
+    sums: [{ sum: 0.3 }]
+";
+    let views = [
+        ("plain", "SELECT kafka_offset, customer, note FROM batch"),
+        ("sums", "SELECT kafka_offset, amount + 0.2 AS sum FROM batch"),
+    ];
+    insta::assert_snapshot!(printed(&project(NO_STATE, &views, tests)).await);
+}
+
+#[tokio::test]
+async fn dead_letters_are_expected_by_place_and_a_part_of_the_reason() {
+    let tests = "- name: what cannot be computed or decoded
+  messages:
+    - { customer: 5 }
+    - { customer: 0 }
+    - { kafka_payload: { hex: 0a } }
+    - { kafka_partition: 1, kafka_offset: 17, kafka_payload: null }
+  expect:
+    shares: [{ kafka_offset: 0, share: 20 }]
+  expect_dead_letters:
+    - { kafka_offset: 1, stage: sql, place: shares.sql, reason: ivide by zero }
+    - { kafka_offset: 2, stage: decode }
+    - { kafka_partition: 1, kafka_offset: 17, reason: tombstone }
+- name: nobody expects it
+  messages: [{ customer: 0 }]
+  expect: { shares: [] }
+";
+    let shares = ("shares", "SELECT kafka_offset, 100 / customer AS share FROM batch");
+    insta::assert_snapshot!(printed(&project(NO_STATE, &[shares], tests)).await);
+}
+
+#[tokio::test]
+async fn the_clock_keys_headers_and_places_are_those_of_the_test() {
+    let tests = "now: 2024-02-29T23:59:59Z
+tests:
+- name: all that a message is
+  messages:
+    - customer: 1
+      kafka_partition: 3
+      kafka_offset: 40
+      kafka_timestamp: 2024-01-01 10:00:00
+      kafka_key: schlüssel
+      kafka_headers: { trace: abc, raw: { base64: /w== } }
+    - { customer: 2, kafka_partition: 3 }
+  expect:
+    meta:
+      - { customer: 1, kafka_topic: t, kafka_partition: 3, kafka_offset: 40, kafka_timestamp: 2024-01-01T10:00:00Z,
+          kafka_key: schlüssel, kafka_headers: { trace: YWJj, raw: /w== }, at: 2024-02-29T23:59:59Z, day: 2024-02-29 }
+      - { customer: 2, kafka_offset: 41, kafka_timestamp: 2024-02-29 23:59:59, kafka_key: null }
+- name: a time of its own
+  now: 2030-01-01
+  messages: [{ customer: 1 }]
+  expect: { meta: [{ at: 2030-01-01, day: 2030-01-01, kafka_partition: 0, kafka_offset: 0 }] }
+";
+    let meta = ("meta", "SELECT b.*, now() AS at, current_date() AS day FROM batch b");
+    let report = run(&project(NO_STATE, &[meta], tests)).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+}
+
+#[tokio::test]
+async fn reference_rows_are_those_of_the_test_else_those_of_the_file() {
+    let files = [
+        ("schema.avsc", SCHEMA),
+        (
+            "config.yaml",
+            "reference_tables:
+  names: { file: names.csv, key: id, matches: customer }
+  limits: { table: bank.limits, key: customer, matches: customer }
+state_tables: {}
+",
+        ),
+        ("names.csv", "id,name,since\n1,Ana,2020-01-01\n2,Eva,2021-01-01\n"),
+        (
+            "sql/v.sql",
+            "SELECT b.customer, n.name, n.since, l.limit FROM batch b LEFT JOIN names n ON n.id = b.customer \
+             LEFT JOIN limits l ON l.customer = b.customer",
+        ),
+        (
+            "sql/tests/t.yaml",
+            "tables:
+  limits: [{ customer: 1, limit: 10.5 }, { customer: 3, limit: 20 }]
+tests:
+- name: those of the file
+  messages: [{ customer: 1 }, { customer: 3 }]
+  expect: { v: [{ name: Ana, since: 2020-01-01, limit: 10.5 }, { name: null, limit: 20 }] }
+- name: those of the test
+  messages: [{ customer: 1 }, { customer: 2 }]
+  tables:
+    names: [{ id: 2, name: Rui }]
+    limits: []
+  expect: { v: [{ customer: 1, name: null, limit: null }, { customer: 2, name: Rui, since: null }] }
+",
+        ),
+    ];
+    let project = Project::new(&files);
+    let report = run(&project).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    // Nothing says what a table of the database looks like.
+    std::fs::write(
+        project.folder.path().join("sql/tests/t.yaml"),
+        "- { name: a, messages: [{ customer: 1 }], expect: { v: [{ customer: 1 }] } }\n",
+    )
+    .expect("written");
+    insta::assert_snapshot!(refused(&project).await);
+}
+
+#[tokio::test]
+async fn state_begins_with_the_rows_of_the_test_and_upserts_and_deletes() {
+    let config = "state_tables: { totals: { view: next_totals, key: customer } }
+outputs: { latest: { mode: upsert, key: customer } }
+";
+    let views = [
+        (
+            "next_totals",
+            "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, max(b.note) = 'end' AS _delete FROM batch b \
+             LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n",
+        ),
+        (
+            "latest",
+            "SELECT customer, last_value(note ORDER BY kafka_offset) AS note, \
+             coalesce(last_value(note ORDER BY kafka_offset) = 'end', false) AS _delete FROM batch GROUP BY customer",
+        ),
+    ];
+    let tests = "- name: counted on
+  messages: [{ customer: 1, note: a }, { customer: 2, note: b }, { customer: 1, note: c }]
+  state: { totals: [{ customer: 1, n: 10 }, { customer: 5, n: 50 }] }
+  expect: { latest: [{ customer: 1, note: c }, { customer: 2, note: b }] }
+  expect_state: { totals: [{ customer: 1, n: 12 }, { customer: 2, n: 1 }, { customer: 5, n: 50 }] }
+- name: deleted
+  messages: [{ customer: 1, note: a }, { customer: 2, note: b }, { customer: 1, note: end }]
+  state: { totals: [{ customer: 1, n: 10 }] }
+  expect: { latest: [{ customer: 2, note: b }] }
+  expect_state: { totals: [{ customer: 2, n: 1 }] }
+";
+    let report = run(&project(config, &views, tests)).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+}
+
+#[tokio::test]
+async fn what_would_stop_the_job_fails_the_test() {
+    let config = "state_tables: { totals: { view: next_totals, key: customer } }\n";
+    let tests = "- name: two of one customer
+  messages: [{ customer: 7 }, { customer: 7 }]
+  expect_state: { totals: [] }
+";
+    let twins = ("next_totals", "SELECT customer, kafka_offset AS at FROM batch");
+    insta::assert_snapshot!(printed(&project(config, &[twins], tests)).await);
+}
+
+#[tokio::test]
+async fn faults_of_a_file_are_said_all_at_once_with_their_lines() {
+    let plain = ("plain", "SELECT kafka_offset, customer, note FROM batch");
+    let written = "now: yesterday
+tests:
+- name: a
+  mesages: []
+  expect: [1]
+- messages: 7
+  expect_dead_letter: []
+- name: a
+  expect: { plain: { ordered: maybe, row: [] } }
+";
+    insta::assert_snapshot!("as_written", refused(&project(NO_STATE, &[plain], written)).await);
+    let named = "message_defaults: { amont: 1 }
+tests:
+- name: views
+  expect: { plan: [], totals: [] }
+";
+    let config = "state_tables: { totals: { view: next_totals, key: customer } }\n";
+    let next = ("next_totals", "SELECT customer, CAST(count(*) AS INT) AS n FROM batch GROUP BY customer");
+    insta::assert_snapshot!("names_of_views", refused(&project(config, &[plain, next], named)).await);
+    let bound = "message_defaults: { amont: 1 }
+tests:
+- name: messages
+  messages:
+    - { custmer: 7 }
+    - { customer: seven }
+    - { customer: 7, kafka_offset: 5, kafka_topic: u }
+    - { customer: 7, kafka_offset: 5 }
+    - { customer: 7, kafka_offset: 4 }
+  tables: { acounts: [] }
+  state: { totals: [{ customer: 1, n: 1.5 }, { n: 2 }, { customer: 3, m: 3 }] }
+  expect: { plain: [{ costumer: 7 }] }
+  expect_state: { total: [] }
+  expect_dead_letters: [{ offset: 1 }]
+- name: twins
+  state: { totals: [{ customer: 1, n: 1 }, { customer: 1, n: 2 }] }
+  expect_state: { totals: [] }
+";
+    insta::assert_snapshot!("bound_to_the_sql", refused(&project(config, &[plain, next], bound)).await);
+    let broken = "- name: [\n";
+    insta::assert_snapshot!("broken_yaml", refused(&project(NO_STATE, &[plain], broken)).await);
+}
+
+#[tokio::test]
+async fn update_writes_the_rows_that_differ_and_leaves_the_rest() {
+    let tests = "# Tests of é.
+tests:
+  - name: block
+    messages: [{ customer: 1, note: a }, { customer: 2, note: '12' }, { customer: 3 }, { customer: 0, note: 'x: y' }]
+    expect:
+      plain:   # in blocks
+        # the first
+        - { customer: 1,   note: a }   # is right
+        - { customer: 2, note: b }     # is not
+        - { customer: 77 }
+        - customer: 3
+          note: z
+  - name: flow   # keeps its comment
+    messages: [{ customer: 1, note: a }]
+    expect:
+      plain: [ { customer: 4, note: b } ]   # one
+      counts: { tolerance: 0.1, rows: [] }
+  - name: emptied
+    messages: []
+    expect:
+      plain:
+        - { customer: 9 }
+      counts:
+  - { name: braces, messages: [{ customer: 1 }], expect: { plain: [{ customer: 2 }] } }
+  - name: dead letters
+    messages: [{ kafka_payload: null }]
+    expect: { plain: [] }
+  - { name: nothing yet, messages: [{ customer: 0, note: yes }] }
+  - name: nothing at all
+    messages: [{ customer: 5 }]";
+    let views = [
+        ("plain", "SELECT kafka_offset, customer, note FROM batch"),
+        ("counts", "SELECT kafka_offset, amount / 2 AS half FROM batch"),
+    ];
+    let project = project(NO_STATE, &views, tests);
+    let mut prepared = Tests::prepare(&project.config, &[]).await.expect("prepared");
+    let report = prepared.run().await;
+    let updates = prepared.updates(&report);
+    let [update] = updates.as_slice() else { panic!("{updates:?}") };
+    insta::assert_snapshot!(update.text);
+    std::fs::write(&update.file, &update.text).expect("written");
+    let mut prepared = Tests::prepare(&project.config, &[]).await.expect("prepared");
+    let report = prepared.run().await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    assert!(prepared.updates(&report).is_empty());
+}
+
+#[tokio::test]
+async fn names_choose_files_and_tests() {
+    let plain = ("plain", "SELECT customer FROM batch");
+    let test = |name: &str| {
+        format!(
+            "- {{ name: {name}, messages: [{{ customer: 1 }}], expect: {{ plain: [{{ customer: 1 }}] }} }}\n"
+        )
+    };
+    let project = project(NO_STATE, &[plain], &format!("{}{}", test("Deposits"), test("withdrawals")));
+    std::fs::write(project.folder.path().join("sql/tests/u.yml"), test("others")).expect("written");
+    let chosen = async |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut tests = Tests::prepare(&project.config, &names).await.map_err(|error| error.to_string())?;
+        let report = tests.run().await;
+        let names = report.files.iter().flat_map(|file| &file.tests).map(|test| test.name.clone());
+        Ok::<_, String>(names.collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(chosen(&[]).await, Ok("Deposits,withdrawals,others".into()));
+    assert_eq!(
+        chosen(&["t"]).await,
+        Ok("Deposits,withdrawals,others".into()),
+        "the file, and a part of a name"
+    );
+    assert_eq!(chosen(&["sql/tests/u.yml"]).await, Ok("others".into()));
+    assert_eq!(chosen(&["deposit", "u"]).await, Ok("Deposits,others".into()));
+    assert_eq!(
+        chosen(&["withdrawls"]).await,
+        Err("no test `withdrawls`\nhint: did you mean `withdrawals`?".into())
+    );
+}
+
+#[tokio::test]
+async fn junit_names_files_tests_and_failures() {
+    let tests = "- { name: <right>, messages: [{ customer: 1 }], expect: { plain: [{ customer: 1 }] } }
+- { name: wrong, messages: [{ customer: 1 }], expect: { plain: [{ customer: 2 }] } }
+";
+    let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], tests);
+    let folder = format!("{}/", project.folder.path().display());
+    let xml =
+        junit(&run(&project).await, std::time::Duration::from_millis(5)).expect("XML").replace(&folder, "");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    let mut timeless = String::new();
+    for (index, part) in xml.split(" time=\"").enumerate() {
+        let rest = if index == 0 { part } else { part.split_once('"').map_or("", |(_, rest)| rest) };
+        timeless.push_str(rest);
+    }
+    settings.bind(|| insta::assert_snapshot!(timeless));
+}
