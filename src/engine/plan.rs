@@ -102,13 +102,18 @@ pub(crate) fn state_tables<'c>(config: &'c Config, views: &ViewFiles) -> Vec<&'c
     config.state_tables.iter().filter(is_there).collect()
 }
 
-/// The outputs: those of the configuration, or every view that no other reads and that computes no state.
+/// The outputs: those of the configuration, or every view that no other reads and that computes neither state nor the
+/// keys of a table.
 pub(crate) fn outputs(config: &Config, views: &ViewFiles) -> Vec<OutputConfig> {
     if let Some(outputs) = &config.outputs {
         return outputs.clone();
     }
     let states = state_tables(config, views);
-    let is_output = |view: &String| states.iter().all(|state| state.view != *view);
+    let references = config.reference_tables.iter().flat_map(|table| &table.matches);
+    let keys = references.chain(states.iter().flat_map(|state| &state.matches)).flatten();
+    let is_key: BTreeSet<&str> = keys.map(|place| place.relation.as_str()).collect();
+    let is_output =
+        |view: &String| states.iter().all(|state| state.view != *view) && !is_key.contains(view.as_str());
     views.leaves().iter().filter(|view| is_output(view)).map(|view| output_of(config, view)).collect()
 }
 

@@ -223,6 +223,7 @@ fn work_of(messages: Messages) -> Work {
         // Files are not read again in a run.
         is_again: true,
         conflicts: 0,
+        reached_ms: None,
         taken_at: Instant::now(),
         started_at: SystemTime::now(),
         poll: Duration::ZERO,

@@ -30,7 +30,8 @@ pub(super) enum Node {
     View(String),
 }
 
-/// Finds the order in which `outputs` (where `None`, every leaf but the views of state tables) and state are computed.
+/// Finds the order in which `outputs` and state are computed. Where `outputs` is `None`, every leaf is one but those
+/// that compute state or the keys of a table.
 ///
 /// # Errors
 /// All faults of names: taken twice, unknown, or reading each other in a circle.
@@ -44,9 +45,13 @@ pub(super) fn resolve(
     relations.check_references(&mut errors);
     relations.check_states(&mut errors);
     let is_state = |view: &String| tables.iter().any(|table| table.state_view() == Some(view.as_str()));
+    let is_key = |view: &String| {
+        let mut places = tables.iter().flat_map(|table| table.matches.iter().flatten());
+        places.any(|place| place.relation == *view)
+    };
     let outputs = match outputs {
         Some(wanted) => relations.check_outputs(wanted, &mut errors),
-        None => files.leaves().into_iter().filter(|leaf| !is_state(leaf)).collect(),
+        None => files.leaves().into_iter().filter(|leaf| !is_state(leaf) && !is_key(leaf)).collect(),
     };
     let mut search = Search {
         relations: &relations,

@@ -1,0 +1,81 @@
+//! The examples of docs/sql.md, each a project of its own: those to copy pass their tests, however their messages are
+//! cut, and those not to copy are found.
+
+mod support;
+
+use realtime_processor::testing::{Report, Tests};
+use support::Project;
+
+/// A section with at least one example: its heading, and its files by their paths.
+struct Example {
+    heading: String,
+    files: Vec<(String, String)>,
+}
+
+/// The sections of the page; a file is a line with its path in backticks, then a fenced block.
+fn examples() -> Vec<Example> {
+    let page = std::fs::read_to_string("docs/sql.md").expect("the page");
+    let mut examples: Vec<Example> = Vec::new();
+    let mut lines = page.lines();
+    let mut path = None;
+    while let Some(line) = lines.next() {
+        if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")) {
+            examples.push(Example { heading: heading.to_owned(), files: Vec::new() });
+        } else if let Some(named) = line.strip_prefix('`').and_then(|line| line.strip_suffix("`:")) {
+            path = Some(named.to_owned());
+        } else if line.starts_with("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let path = path.take().unwrap_or_else(|| panic!("a block without a path: {text:?}"));
+            examples.last_mut().expect("a heading").files.push((path, text.join("\n") + "\n"));
+        }
+    }
+    examples.retain(|example| !example.files.is_empty());
+    examples
+}
+
+/// Runs the tests of an example. What its configuration does not say is nothing, not what ships.
+async fn run(example: &Example, schema: &str) -> Report {
+    let mut files = vec![("schema.avsc", schema.to_owned())];
+    let mut config = String::new();
+    for (path, text) in &example.files {
+        if path == "config.yaml" {
+            config.push_str(text);
+        } else {
+            files.push((path, text.clone()));
+        }
+    }
+    for key in ["reference_tables", "state_tables"] {
+        if !config.contains(key) {
+            config.push_str(&format!("{key}: {{}}\n"));
+        }
+    }
+    files.push(("config.yaml", config));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let project = Project::new(&files);
+    let tests = Tests::prepare(&project.config, &[]).await;
+    tests.unwrap_or_else(|error| panic!("{}: {error}", example.heading)).run().await
+}
+
+#[tokio::test]
+async fn the_examples_do_what_the_page_says() {
+    let examples = examples();
+    let (first, examples) = examples.split_first().expect("examples");
+    let [(path, schema)] = &first.files[..] else { panic!("the schema comes first") };
+    assert_eq!(path, "schema.avsc");
+    let (mut good, mut bad) = (0, 0);
+    for example in examples {
+        let report = run(example, schema).await;
+        let (heading, text) = (&example.heading, report.render(false));
+        assert!(report.tests() > 0, "{heading} has no test");
+        // Below `What not to do`, headings say what is wrong.
+        if example.heading.starts_with("A ") || example.heading.starts_with("Duplicates") {
+            assert_eq!(report.failed(), report.tests(), "{heading} is not found:\n{text}");
+            assert!(text.contains("depends on where batches are cut"), "{heading}: another fault:\n{text}");
+            bad += 1;
+        } else {
+            assert_eq!(report.failed(), 0, "{heading}:\n{text}");
+            good += 1;
+        }
+    }
+    assert!(good >= 8 && bad >= 4, "{good} patterns and {bad} mistakes were run");
+}
