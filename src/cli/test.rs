@@ -1,13 +1,17 @@
 //! `test`: the unit tests of the views.
 
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::failure::Failure;
+use super::results::Results;
 use super::terminal;
-use crate::config::Config;
-use crate::testing::{Tests, TestsError, Update, junit};
+use super::watch::Watched;
+use crate::config::{Config, Framing, TableOrigin};
+use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
 
 /// Run the unit tests of the views.
 ///
@@ -21,6 +25,7 @@ use crate::testing::{Tests, TestsError, Update, junit};
 #[command(after_long_help = format!("{FILE}\n\n{}", super::help_end(&[
     "realtime-processor test",
     "realtime-processor test reactions 'large withdrawal'",
+    "realtime-processor test --watch",
     "realtime-processor test --format junit > report.xml",
 ])))]
 pub(super) struct Arguments {
@@ -34,6 +39,9 @@ pub(super) struct Arguments {
     /// of the files stay as they are.
     #[arg(long)]
     update: bool,
+    /// Run again whenever a test, a view, a schema or a reference file has changed. Ctrl-C ends it.
+    #[arg(long)]
+    watch: bool,
 }
 
 const FILE: &str = "\
@@ -55,16 +63,69 @@ enum Format {
 }
 
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(config)?;
+    match arguments.watch {
+        true => watch(config, arguments).await,
+        false => once(&Config::load(config)?, arguments).await,
+    }
+}
+
+/// Runs the tests again and again; what is wrong is said, and ends nothing.
+async fn watch(file: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let refused = |error| Failure::failed(format!("signals cannot be received: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    loop {
+        let config = Config::load(file);
+        // Invariant: looked at before the run, so a change meanwhile is seen after it.
+        let mut watched = watched(file, config.as_ref().ok());
+        if io::stdout().is_terminal() {
+            Results::to_stdout().write(CLEAR)?;
+        }
+        let ran = match config {
+            Ok(config) => once(&config, arguments).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(failure) = ran {
+            failure.report();
+        }
+        tokio::select! {
+            () = watched.changed() => {}
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+        }
+    }
+}
+
+/// Clears a terminal.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// Everything that tests depend on.
+fn watched(file: &Path, config: Option<&Config>) -> Watched {
+    let Some(config) = config else { return Watched::new(&[file], &[]) };
+    let mut files: Vec<&Path> = vec![file, &config.avro.schema];
+    match &config.avro.framing {
+        Framing::Raw { writer_schema } => files.extend(writer_schema.as_deref()),
+        Framing::SingleObject { writer_schemas } => files.extend(writer_schemas.iter().map(PathBuf::as_path)),
+        Framing::Confluent { writer_schemas } => files.extend(writer_schemas.values().map(PathBuf::as_path)),
+    }
+    files.extend(config.reference_tables.iter().filter_map(|table| match &table.origin {
+        TableOrigin::File { path, .. } => Some(path.as_path()),
+        TableOrigin::Table(_) | TableOrigin::Query(_) => None,
+    }));
+    let tests = tests_folder(config);
+    Watched::new(&files, &[(&config.sql, "sql"), (&tests, "yaml"), (&tests, "yml")])
+}
+
+async fn once(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
-    let mut tests = Tests::prepare(&config, &arguments.names).await.map_err(refused)?;
+    let mut tests = Tests::prepare(config, &arguments.names).await.map_err(refused)?;
     let mut report = tests.run().await;
     if arguments.update {
         let updates = tests.updates(&report);
         if !updates.is_empty() {
             terminal::say(report.render(terminal::is_coloured(&io::stderr())).trim_end());
             updates.iter().try_for_each(write)?;
-            report = Tests::prepare(&config, &arguments.names).await.map_err(refused)?.run().await;
+            report = Tests::prepare(config, &arguments.names).await.map_err(refused)?.run().await;
         }
     }
     let elapsed = started.elapsed();
@@ -72,7 +133,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
         Format::Text => report.render(terminal::is_coloured(&io::stdout())) + &report.summary(elapsed),
         Format::Junit => junit(&report, elapsed).map_err(Failure::failed)?,
     };
-    print(&text)?;
+    Results::to_stdout().write(&text)?;
     match report.failed() {
         0 => Ok(()),
         _ => Err(Failure::said()),
@@ -86,15 +147,6 @@ fn write(update: &Update) -> Result<(), Failure> {
     let what = if *expectations == 1 { "expectation" } else { "expectations" };
     terminal::say(&format!("{file}: {expectations} {what} written\n"));
     Ok(())
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn refused(error: TestsError) -> Failure {

@@ -34,6 +34,7 @@ use suite::Suite;
 pub use fault::{Fault, FileFaults};
 pub use junit::junit;
 pub use report::{Failure, FileReport, Report, TestReport};
+pub use select::tests_folder;
 pub use update::Update;
 
 /// The tests of a project, ready to run: every file was read, every view planned, every name found.

@@ -7,7 +7,7 @@ use super::{FileFaults, TestsError};
 use crate::config::{Config, nearest};
 
 /// The folder of test files, in that of the views.
-pub(super) fn folder(config: &Config) -> PathBuf {
+pub fn tests_folder(config: &Config) -> PathBuf {
     config.sql.join("tests")
 }
 
@@ -16,7 +16,7 @@ pub(super) fn folder(config: &Config) -> PathBuf {
 /// # Errors
 /// The faults of all of them, or that there are none.
 pub(super) fn read(config: &Config) -> Result<Vec<Suite>, TestsError> {
-    let folder = folder(config);
+    let folder = tests_folder(config);
     let (mut suites, mut faults): (Vec<Suite>, Vec<FileFaults>) = (Vec::new(), Vec::new());
     for path in files(&folder)? {
         match Suite::read(&path) {

@@ -22,6 +22,9 @@ const FILES: &[(&str, &str)] = shipped![
     "sql/classified_movements.sql",
     "sql/next_account_state.sql",
     "sql/reactions.sql",
+    "sql/tests/account_state.yaml",
+    "sql/tests/classified_movements.yaml",
+    "sql/tests/reactions.yaml",
 ];
 
 /// Writes the files that are missing.
