@@ -271,6 +271,13 @@ class Job:
         """`run --until-caught-up`, which must end with exit code 0."""
         return self.run("run", "--until-caught-up", "--progress", "none", *arguments, **options)
 
+    def start_command(self, *arguments):
+        """Starts any command and leaves it running, unheard."""
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(self.command(*arguments), cwd=self.folder, **quiet)
+        self.processes.append(process)
+        return process
+
     def start(self, *arguments, config="config.yaml"):
         """Starts `run` and leaves it running. Its stderr is `process.stderr_text()`."""
         log = self.folder / f"stderr-{len(self.processes)}.log"
