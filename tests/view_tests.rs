@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use realtime_processor::config::Config;
 use realtime_processor::testing::{Report, Tests, junit};
@@ -402,6 +405,97 @@ tests:
 }
 
 #[tokio::test]
+async fn update_leaves_rows_alone_that_others_share_by_an_alias() {
+    let tests = "- name: a
+  messages: [{ customer: 1 }]
+  expect: { plain: &rows [{ customer: 1 }] }
+- name: b
+  messages: [{ customer: 2 }]
+  expect: { plain: *rows }
+";
+    let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], tests);
+    let mut prepared = Tests::prepare(&project.config, &[]).await.expect("prepared");
+    let report = prepared.run().await;
+    assert_eq!(report.failed(), 1, "{}", report.render(false));
+    assert!(prepared.updates(&report).is_empty());
+}
+
+/// The program itself, in a project's folder.
+fn program(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realtime-processor"));
+    command.current_dir(project.folder.path()).arg("test").args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn ended(project: &Project, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = program(project, arguments).output().expect("started");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const RIGHT: &str = "- { name: one, messages: [{ customer: 1 }], expect: { plain: [{ customer: 1 }] } }\n";
+
+#[test]
+fn the_exit_code_says_what_became_of_the_tests() {
+    let plain = ("plain", "SELECT customer FROM batch");
+    let project = project(NO_STATE, &[plain], RIGHT);
+    let tests = project.folder.path().join("sql/tests/t.yaml");
+    let (code, out, error) = ended(&project, &[]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(out.starts_with("ok   sql/tests/t.yaml (1 test)\n1 test passed, "), "{out}");
+
+    std::fs::write(&tests, RIGHT.replace("1 }] }", "2 }] }")).expect("written");
+    let (code, out, error) = ended(&project, &[]);
+    assert_eq!((code, error.as_str()), (Some(1), ""), "results say it");
+    assert!(out.contains("\nsql/tests/t.yaml:1: one\n") && out.contains("1 of 1 test failed"), "{out}");
+    let (code, out, _) = ended(&project, &["--format", "junit"]);
+    assert_eq!(code, Some(1));
+    assert!(out.starts_with("<?xml") && out.contains("failures=\"1\""), "{out}");
+
+    let (code, out, error) = ended(&project, &["--update"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(error.contains("-  2") || error.contains("- !2"), "it is shown first: {error}");
+    assert!(error.contains("sql/tests/t.yaml: 1 expectation written"), "{error}");
+    assert!(out.contains("1 test passed"), "{out}");
+    assert_eq!(std::fs::read_to_string(&tests).expect("there"), RIGHT);
+
+    assert_eq!(ended(&project, &["nonsense"]).0, Some(2));
+    assert_eq!(ended(&project, &["--nonsense"]).0, Some(2));
+    std::fs::write(&tests, "- { nam: one }\n").expect("written");
+    let (code, out, error) = ended(&project, &[]);
+    assert_eq!((code, out.as_str()), (Some(78), ""));
+    assert!(error.contains("sql/tests/t.yaml:1: error: unknown key `nam`"), "{error}");
+    std::fs::write(&tests, RIGHT).expect("written");
+    std::fs::write(project.folder.path().join("sql/plain.sql"), "SELECT custmer FROM batch")
+        .expect("written");
+    let (code, _, error) = ended(&project, &[]);
+    assert_eq!(code, Some(78));
+    assert!(error.contains("sql/plain.sql:1:8: error"), "{error}");
+    std::fs::remove_file(&tests).expect("removed");
+    assert_eq!(ended(&project, &[]).0, Some(78), "no tests");
+}
+
+#[test]
+fn watch_runs_again_when_a_file_has_changed_and_ends_by_a_signal() {
+    let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], RIGHT);
+    let mut child = program(&project, &["--watch"]).stdout(Stdio::piped()).spawn().expect("started");
+    let mut lines =
+        BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("UTF-8"));
+    let mut until = |part: &str| lines.find(|line| line.contains(part)).expect("it goes on");
+    until("1 test passed");
+    let view = project.folder.path().join("sql/plain.sql");
+    std::fs::write(&view, "SELECT customer + 1 AS customer FROM batch").expect("written");
+    until("1 of 1 test failed");
+    std::fs::write(&view, "SELECT FROM").expect("written");
+    std::thread::sleep(Duration::from_secs(1));
+    std::fs::write(&view, "SELECT customer FROM batch").expect("written");
+    until("1 test passed");
+    let ended = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(ended.success());
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+}
+
+#[tokio::test]
 async fn names_choose_files_and_tests() {
     let plain = ("plain", "SELECT customer FROM batch");
     let test = |name: &str| {
@@ -439,8 +533,7 @@ async fn junit_names_files_tests_and_failures() {
 ";
     let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], tests);
     let folder = format!("{}/", project.folder.path().display());
-    let xml =
-        junit(&run(&project).await, std::time::Duration::from_millis(5)).expect("XML").replace(&folder, "");
+    let xml = junit(&run(&project).await, Duration::from_millis(5)).expect("XML").replace(&folder, "");
     let mut settings = insta::Settings::clone_current();
     settings.set_omit_expression(true);
     let mut timeless = String::new();

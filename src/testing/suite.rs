@@ -160,6 +160,13 @@ impl Suite {
     }
 }
 
+impl Written {
+    /// Whether the key has an alias, and the rows stand where its anchor does: they may be those of others too.
+    pub fn is_elsewhere(&self) -> bool {
+        self.list.start < self.after_key
+    }
+}
+
 impl Expectation {
     /// No rows, as if it were written in `line`.
     pub fn none(of: Of, name: &str, line: usize) -> Self {
