@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use realtime_processor::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use realtime_processor::database::Address;
+use realtime_processor::diagnostic::Place;
 use realtime_processor::sql::{Pipeline, StateView, Step, TableSpec, ViewFiles};
 use realtime_processor::tables::ReferenceTables;
 
@@ -60,7 +61,7 @@ fn account_state() -> TableSpec {
         key: vec!["customer".to_owned()],
         matches: vec![vec![KeyPlace { relation: "batch".to_owned(), column: "customer".to_owned() }]],
         state: Some(StateView { view: "next_account_state".to_owned(), follows_partition: false }),
-        place: String::new(),
+        place: Place::default(),
     }
 }
 
@@ -84,7 +85,7 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
         key: spec.key.clone(),
         matches: spec.matches.clone(),
         state: None,
-        place: String::new(),
+        place: Place::default(),
     };
     let specs = vec![spec, account_state()];
     let pipeline = Pipeline::prepare(&files, schema(), specs, None, MEMORY_MAX).await.expect("plans");

@@ -3,16 +3,18 @@
 //! allowed.
 
 mod changes;
+mod file;
 mod read;
 mod relations;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::database::Address;
+use file::Fault;
+pub use file::{ConfigError, ConfigFile};
 use read::{Section, list_of_texts};
 pub(crate) use read::{nearest, read_duration};
 use relations::{
@@ -25,54 +27,11 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// One fault of a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// From 1; 0 where no line is to blame.
-    pub line: usize,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-impl Fault {
-    fn new(line: usize, message: impl Into<String>) -> Self {
-        Self { line, message: message.into(), hint: None }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-/// Everything that is wrong with a configuration file, in the order of its lines.
-#[derive(Clone, Debug, thiserror::Error)]
-pub struct ConfigError {
-    pub file: PathBuf,
-    pub faults: Vec<Fault>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        for (index, fault) in self.faults.iter().enumerate() {
-            let end = if index == 0 { "" } else { "\n" };
-            match fault.line {
-                0 => write!(f, "{end}{file}: error: {}", fault.message)?,
-                line => write!(f, "{end}{file}:{line}: error: {}", fault.message)?,
-            }
-            if let Some(hint) = &fault.hint {
-                write!(f, "\n  hint: {hint}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A checked configuration. Paths are absolute or relative to the working directory, never to the file.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file it was read from, for messages.
-    pub file: PathBuf,
+    pub file: ConfigFile,
     pub kafka: KafkaConfig,
     pub avro: AvroConfig,
     /// The name offsets are stored under, and the consumer group.
@@ -290,15 +249,16 @@ impl Config {
     /// # Errors
     /// All faults of the file at once; one fault where it cannot be read.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let nothing = || ConfigFile::new(file, "");
         let text = std::fs::read(file).map_err(|error| {
             let fault = Fault::new(0, format!("the configuration cannot be read: {error}"));
             let hint = "start in the folder of config.yaml, or name the file with --config";
-            ConfigError { file: file.to_owned(), faults: vec![fault.hint(hint)] }
+            nothing().error(vec![fault.hint(hint)], None)
         })?;
         let text = String::from_utf8(text).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-            let fault = Fault::new(line, "the configuration is not UTF-8");
-            ConfigError { file: file.to_owned(), faults: vec![fault] }
+            let valid = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+            let fault = Fault::new(0, format!("line {valid} of the configuration is not UTF-8"));
+            nothing().error(vec![fault.hint("save the file as UTF-8")], None)
         })?;
         Self::parse(file, &text, &environment)
     }
@@ -312,30 +272,27 @@ impl Config {
         text: &str,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let failed = |mut faults: Vec<Fault>| {
-            faults.sort_by_key(|fault| fault.line);
-            ConfigError { file: file.to_owned(), faults }
-        };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut unread = Vec::new();
-        let root = yaml::parse(text, variable, &mut unread).map_err(|fault| failed(vec![fault]))?;
-        let section = Section::new("", &root).map_err(|fault| failed(vec![fault]))?;
         let base = file.parent().unwrap_or(Path::new(""));
+        let file = ConfigFile::new(file, text);
+        let mut unread = Vec::new();
+        let root = yaml::parse(text, variable, &mut unread).map_err(|fault| file.error(vec![fault], None))?;
+        let section = Section::new("", &root).map_err(|fault| file.error(vec![fault], None))?;
         let mut faults = Vec::new();
-        let config = read_config(file, base, section, &mut faults);
+        let config = read_config(&file, base, section, &mut faults);
         // What stands in for a value that could not be read is not to blame for anything.
         faults.retain(|fault| unread.iter().all(|other| other.line != fault.line));
         faults.extend(unread);
         match config {
             Some(config) if faults.is_empty() => Ok(config),
-            _ => Err(failed(faults)),
+            config => Err(file.error(faults, config)),
         }
     }
 }
 
 /// `None` only together with a fault.
 fn read_config(
-    file: &Path,
+    file: &ConfigFile,
     base: &Path,
     mut section: Section<'_>,
     faults: &mut Vec<Fault>,
@@ -379,7 +336,7 @@ fn read_config(
     );
     section.finish(faults, LATER_KEYS);
     Some(Config {
-        file: file.to_owned(),
+        file: file.clone(),
         kafka: kafka?,
         avro: avro?,
         job,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fault_point;
+pub mod diagnostic;
 pub mod batch;
 pub mod database;
 pub mod config;
@@ -17,4 +18,5 @@ pub mod sql;
 pub mod sink;
 pub mod engine;
 pub mod testing;
+pub mod check;
 pub mod cli;

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use realtime_processor::batch::ViewResults;
 use realtime_processor::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use realtime_processor::database::Address;
+use realtime_processor::diagnostic::Place;
 use realtime_processor::sql::{Pipeline, StateView, Step, TableSpec, ViewFiles};
 use realtime_processor::tables::ReferenceTables;
 
@@ -98,7 +99,7 @@ fn account_state() -> TableSpec {
         key: vec!["customer".to_owned()],
         matches: vec![vec![KeyPlace { relation: "batch".to_owned(), column: "customer".to_owned() }]],
         state: Some(StateView { view: "next_account_state".to_owned(), follows_partition: false }),
-        place: String::new(),
+        place: Place::default(),
     }
 }
 
@@ -122,7 +123,7 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
         key: spec.key.clone(),
         matches: spec.matches.clone(),
         state: None,
-        place: format!("config.yaml:{}", spec.line),
+        place: Place::of_file(format!("config.yaml:{}", spec.line)),
     });
     let specs = specs.chain([account_state()]).collect();
     let pipeline = Pipeline::prepare(&files, schema(), specs, None, MEMORY_MAX).await.unwrap();

@@ -22,8 +22,9 @@ const DECIMAL_PRECISION_MAX: u64 = 76;
 
 pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
     let json: Value = serde_json::from_str(text).map_err(|error| {
-        let place = format!("{file}:{}:{}", error.line(), error.column());
-        SchemaError::new(&place, "", format!("not JSON: {}", without_position(&error.to_string())))
+        let message = format!("not JSON: {}", without_position(&error.to_string()));
+        let position = Some((error.line(), error.column()));
+        SchemaError { position, ..SchemaError::new(file, "", message) }
             .hint("an Avro schema is a JSON object, {\"type\": \"record\", \"name\": ..., \"fields\": [...]}")
     })?;
     let mut parser = Parser { file, types: Vec::new(), names: HashMap::new(), path: Vec::new() };

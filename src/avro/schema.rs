@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{canonical, parse};
 use crate::batch::Fault;
+use crate::diagnostic::{Code, Diagnostic, Place, shown};
 
 /// The place of a type in its [`Schema`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -293,6 +294,8 @@ impl Logical {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     pub file: String,
+    /// Line and column, from 1, where the file is no JSON.
+    pub position: Option<(usize, usize)>,
     /// The field, as `address.street`; empty for the schema as a whole.
     pub place: String,
     pub message: String,
@@ -301,7 +304,8 @@ pub struct SchemaError {
 
 impl SchemaError {
     pub(crate) fn new(file: &str, place: &str, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), place: place.to_owned(), message: message.into(), hint: None }
+        let (file, place, message) = (file.to_owned(), place.to_owned(), message.into());
+        Self { file, position: None, place, message, hint: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -317,7 +321,11 @@ impl SchemaError {
 
 impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file)?;
+        f.write_str(&self.file)?;
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        f.write_str(": ")?;
         if !self.place.is_empty() {
             write!(f, "field `{}`: ", self.place)?;
         }
@@ -326,6 +334,25 @@ impl fmt::Display for SchemaError {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+/// With its line, which is looked for in the file: the first with the field's name in quotes.
+impl From<SchemaError> for Diagnostic {
+    fn from(error: SchemaError) -> Self {
+        let SchemaError { file, position, place: field, message, hint } = error;
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let file = shown(Path::new(&file));
+        let name = field.rsplit('.').next().unwrap_or_default().trim_end_matches("[]");
+        let quoted = format!("\"{name}\"");
+        let line = text.lines().position(|line| !name.is_empty() && line.contains(&quoted));
+        let place = match (position, line) {
+            (Some((line, column)), _) => Place::at(&file, &text, line, column, 1),
+            (None, Some(line)) => Place::of_word(&file, &text, line + 1, &[&quoted]),
+            (None, None) => Place::of_file(file),
+        };
+        let message = if field.is_empty() { message } else { format!("field `{field}`: {message}") };
+        Self { hint, ..Self::error(Code::Schema, place, message) }
     }
 }
 

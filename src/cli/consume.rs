@@ -75,7 +75,7 @@ fn parse_from(text: &str) -> Result<Offset, String> {
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let mut decoder = Decoder::new(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let mut decoder = Decoder::new(&config.avro)?;
     let topics = match &arguments.topic {
         Some(topic) => std::slice::from_ref(topic),
         None => config.kafka.topics.as_slice(),

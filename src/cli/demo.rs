@@ -136,8 +136,7 @@ fn start_sender(
     counts: &Arc<Counts>,
     stop: crate::engine::Stop,
 ) -> Result<SenderThread, Failure> {
-    let encoder =
-        Encoder::for_config(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let encoder = Encoder::for_config(&config.avro)?;
     let mut sender = Sender::connect(&config.kafka, TOPIC, Some(arguments.rate)).map_err(Failure::failed)?;
     let (time, messages) = (arguments.time, arguments.messages.unwrap_or(u64::MAX));
     let counts = Arc::clone(counts);

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::avro::SchemaError;
 use crate::config::ConfigError;
+use crate::diagnostic::Diagnostic;
 use crate::engine::EngineError;
 
 /// A failed command.
@@ -43,6 +45,11 @@ impl Failure {
         Self { code: Code::Failed, message: String::new() }
     }
 
+    /// Configuration, schema or SQL is wrong, and that was said already.
+    pub fn said_bad_config() -> Self {
+        Self { code: Code::BadConfig, message: String::new() }
+    }
+
     /// Says it on stderr.
     pub fn report(self) -> ExitCode {
         match self.code {
@@ -58,6 +65,12 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::bad_config(error.to_string())
+    }
+}
+
+impl From<SchemaError> for Failure {
+    fn from(error: SchemaError) -> Self {
+        Self::bad_config(Diagnostic::from(error).to_string())
     }
 }
 

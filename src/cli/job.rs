@@ -4,8 +4,9 @@
 use crate::batch::Fault;
 use crate::config::Config;
 use crate::decode::Decoder;
+use crate::diagnostic::render;
 use crate::engine::{
-    Engine, Options, Parts, Plan, ReloadSender, Reloads, Replay, ReplayParts, Running, Stop,
+    Engine, Options, Parts, Plan, ReloadSender, Reloads, Replay, ReplayParts, Running, Stop, TargetPlaces,
 };
 use crate::sink::{PageLimits, Sink, SinkError, StoredLetters, Target};
 use crate::source::{BatchLimits, KafkaSource};
@@ -30,13 +31,13 @@ pub(super) struct Job {
 pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> Result<Job, Failure> {
     let (decoder, plan) = plan(config).await?;
     let running = Running::new(config, &decoder, &plan);
-    let Plan { tables, states, pipeline, targets, sql } = plan;
+    let Plan { tables, states, pipeline, targets, places, sql } = plan;
     let kafka = tokio::task::spawn_blocking({
         let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
         let limits = BatchLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config) };
         move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up)
     });
-    let (sink, source) = tokio::join!(connect(config, targets), kafka);
+    let (sink, source) = tokio::join!(connect(config, targets, &places), kafka);
     let sink = sink?.with_sql(sql);
     let source = source
         .map_err(|error| Failure::failed(error.to_string()))?
@@ -57,14 +58,14 @@ pub(super) async fn open_replay(
     stop: Stop,
 ) -> Result<Replay, Failure> {
     let (decoder, plan) = plan(config).await?;
-    let Plan { tables, states, pipeline, targets, .. } = plan;
-    let sink = connect(config, targets).await?;
+    let Plan { tables, states, pipeline, targets, places, .. } = plan;
+    let sink = connect(config, targets, &places).await?;
     let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config) };
     Ok(Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop))
 }
 
 async fn plan(config: &Config) -> Result<(Decoder, Plan), Failure> {
-    let decoder = Decoder::new(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let decoder = Decoder::new(&config.avro)?;
     let plan = Plan::prepare(config, &decoder).await.map_err(|error| match error.is_away() {
         true => Failure::failed(error.to_string()),
         false => Failure::bad_config(error.to_string()),
@@ -76,18 +77,21 @@ fn batch_bytes_max(config: &Config) -> usize {
     config.trigger.bytes_max.min(config.memory_max / BATCH_SHARES)
 }
 
-async fn connect(config: &Config, targets: Vec<Target>) -> Result<Sink, Failure> {
+async fn connect(config: &Config, targets: Vec<Target>, places: &TargetPlaces) -> Result<Sink, Failure> {
     let sink = Sink::connect(config.database.clone(), &config.job, targets, config.create_tables).await;
     // Why: a table that is wrong is the user's to mend, a server that is away may come back.
-    Ok(sink.map_err(|error| refused(config, &error))?.with_bulk_load(config.bulk_load))
+    Ok(sink.map_err(|error| refused(config, places, &error))?.with_bulk_load(config.bulk_load))
 }
 
-fn refused(config: &Config, error: &SinkError) -> Failure {
+fn refused(config: &Config, places: &TargetPlaces, error: &SinkError) -> Failure {
     match error.fault() {
         Fault::Infrastructure => {
             let address = config.database.redacted();
             Failure::failed(format!("the database {address} cannot be reached: {error}"))
         }
-        _ => Failure::bad_config(error.to_string()),
+        _ => match error {
+            SinkError::Check(faults) => Failure::bad_config(render(&places.diagnostics(faults))),
+            error => Failure::bad_config(error.to_string()),
+        },
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes one command, and what became of it an exit code. Each command is a
 //! file here, and thin: it builds the parts from the configuration and lets them work.
 
+mod check;
 mod confirm;
 mod consume;
 mod dead_letters;
@@ -78,6 +79,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Check(check::Arguments),
     Demo(demo::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
@@ -95,6 +97,7 @@ pub fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Run(arguments) => block_on(run::run(config, &arguments)),
+        Command::Check(arguments) => block_on(check::run(config, &arguments)),
         Command::Demo(arguments) => block_on(demo::run(&arguments)),
         Command::Produce(arguments) => produce::run(config, &arguments),
         Command::Consume(arguments) => consume::run(config, &arguments),

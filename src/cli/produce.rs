@@ -52,8 +52,7 @@ const FAULTS_SHOWN_MAX: usize = 10;
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let encoder =
-        Encoder::for_config(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    let encoder = Encoder::for_config(&config.avro)?;
     let key = key_field(&encoder, arguments.key.as_deref())?;
     let topic = arguments.topic.as_deref().or(config.kafka.topics.first().map(String::as_str));
     let topic = topic.unwrap_or_default();

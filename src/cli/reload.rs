@@ -17,7 +17,7 @@ pub(super) fn hangup() -> Result<Signal, Failure> {
 pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) {
     let config = running.config();
     let mut watched = match config.reload {
-        ReloadOn::Watch => Some(Watched::new(&[&config.file], &[(&config.sql, "sql")])),
+        ReloadOn::Watch => Some(Watched::new(&[&config.file.path], &[(&config.sql, "sql")])),
         ReloadOn::Signal => None,
     };
     tokio::spawn(async move {

@@ -39,10 +39,6 @@ impl<'a> Section<'a> {
         Ok(Self { path: path.to_owned(), line: node.line, entries, known: Vec::new(), faults })
     }
 
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
     /// The line of a key that was not read yet; the section's where it is absent.
     pub fn line_of(&self, key: &str) -> usize {
         self.entries.iter().find(|(name, _)| *name == key).map_or(self.line, |(_, node)| node.line)

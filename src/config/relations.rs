@@ -41,14 +41,14 @@ pub(super) fn read_reference_tables(
     faults: &mut Vec<Fault>,
 ) -> Vec<ReferenceTableConfig> {
     let mut tables = Vec::new();
-    for (name, node) in named(node, "reference_tables", faults) {
+    for (name, line, node) in named(node, "reference_tables", faults) {
         let path = format!("reference_tables.{name}");
         match Section::new(&path, node) {
             Ok(mut section) => {
                 if name == "batch" {
-                    section.fault(Fault::new(node.line, format!("{path}: `batch` names the messages")));
+                    section.fault(Fault::new(line, format!("{path}: `batch` names the messages")));
                 }
-                let table = read_reference_table(name, &mut section, base);
+                let table = read_reference_table(name, line, &mut section, base);
                 section.finish(faults, &[]);
                 tables.extend(table);
             }
@@ -58,8 +58,12 @@ pub(super) fn read_reference_tables(
     tables
 }
 
-fn read_reference_table(name: &str, section: &mut Section<'_>, base: &Path) -> Option<ReferenceTableConfig> {
-    let line = section.line();
+fn read_reference_table(
+    name: &str,
+    line: usize,
+    section: &mut Section<'_>,
+    base: &Path,
+) -> Option<ReferenceTableConfig> {
     let file = section.path("file", base);
     let table = section.text("table");
     let query = section.text("query");
@@ -102,7 +106,7 @@ pub(super) fn read_state_tables(
     faults: &mut Vec<Fault>,
 ) -> Vec<StateTableConfig> {
     let mut tables: Vec<StateTableConfig> = Vec::new();
-    for (name, node) in named(node, "state_tables", faults) {
+    for (name, line, node) in named(node, "state_tables", faults) {
         let path = format!("state_tables.{name}");
         let mut section = match Section::new(&path, node) {
             Ok(section) => section,
@@ -112,11 +116,11 @@ pub(super) fn read_state_tables(
             }
         };
         if name == "batch" {
-            section.fault(Fault::new(node.line, format!("{path}: `batch` names the messages")));
+            section.fault(Fault::new(line, format!("{path}: `batch` names the messages")));
         }
         // Why the line: the `accounts` that nobody configured gives way to a state table of its name.
         if reference_tables.iter().any(|table| table.name == name && table.line > 0) {
-            section.fault(Fault::new(node.line, format!("{path}: `{name}` is a reference table already")));
+            section.fault(Fault::new(line, format!("{path}: `{name}` is a reference table already")));
         }
         let view = section.required("view", "next_account_state");
         let key_line = section.line_of("key");
@@ -131,13 +135,11 @@ pub(super) fn read_state_tables(
         let follows_partition = section.boolean("follows_partition", false);
         let ttl = section.value("ttl", "a time with its unit, such as 12h or 90d", read_duration);
         if ttl.is_some_and(|ttl| ttl.is_zero()) {
-            section.fault(Fault::new(
-                node.line,
-                format!("{path}.ttl: found 0, expected a time, or null for no end"),
-            ));
+            section
+                .fault(Fault::new(line, format!("{path}.ttl: found 0, expected a time, or null for no end")));
         }
         if let Some(view) = view {
-            let (name, line) = (name.to_owned(), node.line);
+            let name = name.to_owned();
             if let Some(other) = tables.iter().find(|table| table.view == view) {
                 let message = format!("{path}.view: `{view}` computes state_tables.{} already", other.name);
                 section.fault(Fault::new(line, message));
@@ -196,7 +198,7 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
         Upsert,
     }
     let mut outputs: Vec<OutputConfig> = Vec::new();
-    for (view, node) in named(node, "outputs", faults) {
+    for (view, line, node) in named(node, "outputs", faults) {
         let path = format!("outputs.{view}");
         // An output of which nothing is said is appended to the table of its name.
         let empty = Node { line: node.line, value: Value::Map(Vec::new()) };
@@ -216,28 +218,28 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
             (Word::Append, None) => Mode::Append,
             (Word::Upsert, Some(key)) => Mode::Upsert { key },
             (Word::Append, Some(_)) => {
-                let fault = Fault::new(node.line, format!("{path}.key: rows that are appended have no key"));
+                let fault = Fault::new(line, format!("{path}.key: rows that are appended have no key"));
                 section.fault(fault.hint("write `mode: upsert`, or take the key out"));
                 Mode::Append
             }
             (Word::Upsert, None) => {
-                let fault = Fault::new(node.line, format!("{path}: `mode: upsert` needs a `key`"));
+                let fault = Fault::new(line, format!("{path}: `mode: upsert` needs a `key`"));
                 section.fault(fault.hint("for example `key: [customer]`"));
                 Mode::Append
             }
         };
         if let Some(other) = outputs.iter().find(|output| output.table == table) {
             let message = format!("{path}.table: `{table}` is the table of outputs.{} already", other.view);
-            section.fault(Fault::new(node.line, message));
+            section.fault(Fault::new(line, message));
         }
-        outputs.push(OutputConfig { view: view.to_owned(), line: node.line, table, mode });
+        outputs.push(OutputConfig { view: view.to_owned(), line, table, mode });
         section.finish(faults, &[]);
     }
     outputs
 }
 
-/// The entries of a mapping from names to anything.
-fn named<'a>(node: &'a Node, key: &str, faults: &mut Vec<Fault>) -> Vec<(&'a str, &'a Node)> {
+/// The entries of a mapping from names to anything, with the lines of the names.
+fn named<'a>(node: &'a Node, key: &str, faults: &mut Vec<Fault>) -> Vec<(&'a str, usize, &'a Node)> {
     let Value::Map(pairs) = &node.value else {
         let message = format!("{key}: found {}, expected a mapping from names", node.found());
         faults.push(Fault::new(node.line, message));
@@ -246,7 +248,7 @@ fn named<'a>(node: &'a Node, key: &str, faults: &mut Vec<Fault>) -> Vec<(&'a str
     let mut entries = Vec::new();
     for (name, node) in pairs {
         match name.text() {
-            Some(text) => entries.push((text, node)),
+            Some(text) => entries.push((text, name.line, node)),
             None => {
                 faults.push(Fault::new(name.line, format!("{key}: found {}, expected a name", name.found())))
             }

@@ -97,3 +97,14 @@ fn sizes_and_times_carry_their_unit() {
     assert_eq!(nearest("kafka_topik", ["kafka_topic", "job"].into_iter()), Some("kafka_topic"));
     assert_eq!(nearest("zzz", ["kafka_topic", "job"].into_iter()), None);
 }
+
+#[test]
+fn secrets_are_not_shown() {
+    let said =
+        faults("kafka_server: a\nkafka_topic: t\navro_schema: a\ndatabase: oracle://user:hidden@host/x\n");
+    assert!(said.contains("config.yaml:4:11: error: database: "), "{said}");
+    let text = format!("{SEED}kafka_properties:\n  sasl.password: [hidden]\n");
+    let said = format!("{said}\n{}", faults(&text));
+    assert!(said.contains("config.yaml:6:3: error: kafka_properties: "), "{said}");
+    assert!(!said.contains("hidden"), "{said}");
+}

@@ -16,7 +16,7 @@ mod shape;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -119,6 +119,26 @@ impl Decoder {
             }
         };
         Self::with_writers(&reader, writers, config.tombstones)
+    }
+
+    /// All that is wrong with the schemas, of which [`Decoder::new`] says the first.
+    pub fn faults(config: &AvroConfig) -> Vec<SchemaError> {
+        let writers: Vec<&Path> = match &config.framing {
+            Framing::Raw { writer_schema } => writer_schema.iter().map(PathBuf::as_path).collect(),
+            Framing::SingleObject { writer_schemas } => writer_schemas.iter().map(PathBuf::as_path).collect(),
+            Framing::Confluent { writer_schemas } => writer_schemas.values().map(PathBuf::as_path).collect(),
+        };
+        let reader = Schema::read(&config.schema);
+        let mut faults: Vec<SchemaError> = Self::new(config).err().into_iter().collect();
+        for writer in writers {
+            let found = match (Schema::read(writer), &reader) {
+                (Ok(writer), Ok(reader)) => plan::plan(&writer, reader).err(),
+                (Ok(_), Err(_)) => None,
+                (Err(error), _) => Some(error),
+            };
+            faults.extend(found.filter(|error| !faults.contains(error)));
+        }
+        faults
     }
 
     fn with_writers(reader: &Schema, writers: Writers, tombstones: Tombstones) -> Result<Self, SchemaError> {

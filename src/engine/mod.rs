@@ -11,6 +11,7 @@ mod error;
 mod expiry;
 mod lost;
 mod batch_size;
+mod draft;
 mod plan;
 mod reasons;
 mod rehearsal;
@@ -45,6 +46,7 @@ use stages::Stages;
 use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
 
+pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
 pub use plan::{Plan, PlanError};
 pub(crate) use plan::{outputs, state_tables};

@@ -1,17 +1,18 @@
 //! From a configuration and its SQL to planned views, opened tables, and the tables that are written: everything a job
-//! knows before it meets Kafka.
+//! knows before it meets Kafka. There is a plan only where nothing is wrong.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 
-use crate::batch::{Fault, SqlVersion};
+use super::draft::{Draft, Reach, TargetPlaces, table_diagnostic};
+use crate::batch::SqlVersion;
 use crate::config::{Config, Mode, OutputConfig, StateTableConfig};
 use crate::decode::Decoder;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::sink::{Target, TargetKind};
-use crate::sql::{Pipeline, SqlError, StateView, TableSpec, ViewFiles};
+use crate::sql::{Pipeline, SqlError, StateView, Survey, TableSpec, ViewFiles};
 use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
 
 /// The part of the memory that reference tables may hold.
@@ -28,38 +29,30 @@ pub struct Plan {
     pub pipeline: Pipeline,
     /// Outputs, then state tables, each in the pipeline's order.
     pub targets: Vec<Target>,
+    /// Where the targets are written, for what is wrong with their tables.
+    pub places: TargetPlaces,
     pub sql: SqlVersion,
 }
 
 /// What is wrong with a configuration's SQL or tables: all that was found.
 #[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    Sql(Vec<SqlError>),
-    Tables(Vec<TableError>),
-    /// Neither an output nor state.
-    NothingWritten(String),
-}
+#[error("{}", crate::diagnostic::render(.0))]
+pub struct PlanError(pub Vec<Diagnostic>);
 
 impl PlanError {
+    /// Faults of views.
+    pub(crate) fn of_sql(errors: Vec<SqlError>) -> Self {
+        Self(errors.into_iter().map(Diagnostic::from).collect())
+    }
+
+    /// Faults of reference and state tables.
+    pub(super) fn of_tables(config: &Config, errors: &[TableError]) -> Self {
+        Self(errors.iter().map(|error| table_diagnostic(config, error)).collect())
+    }
+
     /// True where a server is away and nothing else is wrong.
     pub fn is_away(&self) -> bool {
-        match self {
-            Self::Tables(errors) => errors.iter().all(|error| error.fault() == Fault::Infrastructure),
-            Self::Sql(_) | Self::NothingWritten(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sql(errors) => f.write_str(&crate::sql::render(errors)),
-            Self::NothingWritten(text) => f.write_str(text),
-            Self::Tables(errors) => {
-                let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                f.write_str(&text.join("\n"))
-            }
-        }
+        self.0.iter().all(|diagnostic| diagnostic.code == Code::Unreachable)
     }
 }
 
@@ -67,32 +60,11 @@ impl Plan {
     /// Reads and plans the views, and opens the tables they read.
     ///
     /// # Errors
-    /// All that is wrong with the views, or with the tables.
+    /// All that is wrong with the views and the tables.
     pub async fn prepare(config: &Config, decoder: &Decoder) -> Result<Self, PlanError> {
-        let views = ViewFiles::read(&config.sql).map_err(PlanError::Sql)?;
-        let outputs = config
-            .outputs
-            .as_ref()
-            .map(|outputs| outputs.iter().map(|output| output.view.clone()).collect::<Vec<_>>());
-        let state_configs = state_tables(config, &views);
-        let tables = open_references(config, &views, &state_configs).await?;
-        let specs = table_specs(config, &tables, &state_configs);
-        let memory = config.memory_max / SQL_SHARES;
-        let pipeline = Pipeline::prepare(&views, decoder.schema(), specs, outputs.as_deref(), memory)
-            .await
-            .map_err(PlanError::Sql)?;
-        if pipeline.outputs().is_empty() && state_configs.is_empty() {
-            return Err(PlanError::NothingWritten(format!(
-                "{}: error: nothing would be written: there are no outputs\nhint: write a view in {}",
-                config.file.display(),
-                config.sql.display()
-            )));
-        }
-        let states = state_specs(&pipeline, &state_configs);
-        let targets = targets(config, &pipeline, &states);
-        let states = StateTables::new(states, &config.database, config.memory_max / STATE_SHARES);
-        let states = states.map_err(PlanError::Tables)?;
-        Ok(Self { tables, states, pipeline, targets, sql: views.version() })
+        let reach = Reach { servers: true, warns: false };
+        let draft = Draft::of(config, Some(decoder), reach).await;
+        draft.plan.ok_or(PlanError(draft.diagnostics))
     }
 }
 
@@ -136,31 +108,26 @@ pub(super) fn read_by<'a>(views: &'a ViewFiles, states: &[&'a StateTableConfig])
     read
 }
 
-/// The state tables with the columns that their views compute.
-pub(super) fn state_specs(pipeline: &Pipeline, states: &[&StateTableConfig]) -> Vec<StateTableSpec> {
-    let specs = pipeline.states().iter().zip(states).map(|(planned, table)| StateTableSpec {
-        name: table.name.clone(),
-        view: table.view.clone(),
-        schema: planned.schema.clone(),
-        key: table.key.clone(),
-        deletes: planned.deletes,
-        follows_partition: table.follows_partition,
-        ttl: table.ttl,
+/// The state tables with the columns that their views compute, as far as these could be planned.
+pub(super) fn state_specs(
+    survey: &Survey<'_>,
+    states: &[&StateTableConfig],
+    config: &Config,
+) -> Vec<StateTableSpec> {
+    let first = config.reference_tables.len();
+    let specs = survey.states().filter_map(|(table, schema, deletes)| {
+        let table = states.get(table.checked_sub(first)?)?;
+        Some(StateTableSpec {
+            name: table.name.clone(),
+            view: table.view.clone(),
+            schema: schema.clone(),
+            key: table.key.clone(),
+            deletes,
+            follows_partition: table.follows_partition,
+            ttl: table.ttl,
+        })
     });
     specs.collect()
-}
-
-/// Opens the reference tables that views read, or that the keys of state tables are compared with.
-async fn open_references(
-    config: &Config,
-    views: &ViewFiles,
-    states: &[&StateTableConfig],
-) -> Result<ReferenceTables, PlanError> {
-    let read = read_by(views, states);
-    let is_read = |name: &str| read.contains(name);
-    let held_max = config.memory_max / TABLES_SHARES;
-    let opened = ReferenceTables::open(&config.reference_tables, &is_read, &config.database, held_max);
-    opened.await.map_err(PlanError::Tables)
 }
 
 /// All tables as SQL knows them: reference tables, then state tables.
@@ -169,15 +136,14 @@ pub(super) fn table_specs(
     tables: &ReferenceTables,
     states: &[&StateTableConfig],
 ) -> Vec<TableSpec> {
-    let file = config.file.display();
-    let place = |line: usize| if line == 0 { file.to_string() } else { format!("{file}:{line}") };
+    let place = |line: usize, name: &str| config.file.place(line, &[name]);
     let references = tables.specs().iter().map(|spec| TableSpec {
         name: spec.name.clone(),
         schema: spec.schema.clone(),
         key: spec.key.clone(),
         matches: spec.matches.clone(),
         state: None,
-        place: place(spec.line),
+        place: place(spec.line, &spec.name),
     });
     let states = states.iter().map(|table| TableSpec {
         name: table.name.clone(),
@@ -185,16 +151,17 @@ pub(super) fn table_specs(
         key: table.key.clone(),
         matches: table.matches.clone(),
         state: Some(StateView { view: table.view.clone(), follows_partition: table.follows_partition }),
-        place: place(table.line),
+        place: place(table.line, &table.name),
     });
     references.chain(states).collect()
 }
 
-/// Where the rows of each output and of each state table go.
-pub(super) fn targets(config: &Config, pipeline: &Pipeline, states: &[StateTableSpec]) -> Vec<Target> {
-    let outputs = pipeline.outputs().iter().map(|(view, schema)| {
+/// Where the rows of each output and of each state table go, as far as the views could be planned.
+pub(super) fn targets(config: &Config, survey: &Survey<'_>, states: &[StateTableSpec]) -> Vec<Target> {
+    let outputs = survey.outputs().iter().filter_map(|view| {
+        let schema = survey.columns(view)?.clone();
         let OutputConfig { view, table, mode, .. } = output_of(config, view);
-        Target { name: view, table, mode, schema: schema.clone(), kind: TargetKind::Output }
+        Some(Target { name: view, table, mode, schema, kind: TargetKind::Output })
     });
     let states = states.iter().map(|state| Target {
         name: state.view.clone(),

@@ -5,7 +5,7 @@
 //! What is left out: what a database refuses beyond the types of its columns (foreign keys, CHECK, lengths of tables
 //! that somebody else made), and everything about offsets.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,7 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::draft::TargetPlaces;
 use super::error::EngineError;
 use super::plan::{self, PlanError};
 use super::stages::Stages;
@@ -24,7 +25,7 @@ use crate::config::{Config, Mode};
 use crate::database::{Address, Dialect};
 use crate::decode::Decoder;
 use crate::sink::{ExpectedTables, Target};
-use crate::sql::{Pipeline, ViewFiles};
+use crate::sql::{Survey, ViewFiles};
 use crate::tables::{ColumnsOf, ReferenceTables, StateTables, TableError};
 
 /// The views of a job, planned once and run as often as wanted. One run at a time.
@@ -76,7 +77,7 @@ impl Rehearsal {
         also: &[String],
         columns: &ColumnsOf<'_>,
     ) -> Result<Self, PlanError> {
-        let files = ViewFiles::read(&config.sql).map_err(PlanError::Sql)?;
+        let files = ViewFiles::read(&config.sql).map_err(PlanError::of_sql)?;
         let outputs = plan::outputs(config, &files);
         let mut views: Vec<String> = outputs.iter().map(|output| output.view.clone()).collect();
         views.extend(also.iter().filter(|view| !views.contains(view)).cloned().collect::<Vec<_>>());
@@ -89,17 +90,17 @@ impl Rehearsal {
             columns,
             config.memory_max / plan::TABLES_SHARES,
         );
-        let tables = tables.await.map_err(PlanError::Tables)?;
+        let tables = tables.await.map_err(|errors| PlanError::of_tables(config, &errors))?;
         let specs = plan::table_specs(config, &tables, &state_configs);
         let memory = config.memory_max / plan::SQL_SHARES;
-        let pipeline = Pipeline::prepare(&files, decoder.schema(), specs, Some(&views), memory);
-        let pipeline = pipeline.await.map_err(PlanError::Sql)?;
-
-        let states = plan::state_specs(&pipeline, &state_configs);
-        let mut targets = plan::targets(config, &pipeline, &states);
+        let (batch, known) = (Some(decoder.schema()), BTreeSet::new());
+        let survey = Survey::of(&files, batch, specs, &known, Some(&views), memory).await;
+        let states = plan::state_specs(&survey, &state_configs, config);
+        let mut targets = plan::targets(config, &survey, &states);
+        let pipeline = survey.into_pipeline().map_err(PlanError::of_sql)?;
         targets.retain(|target| target.is_state() || outputs.iter().any(|o| o.view == target.name));
         let written = ExpectedTables::new(&targets, dialect(&config.database))
-            .map_err(|faults| PlanError::NothingWritten(refused(&faults)))?;
+            .map_err(|faults| PlanError(TargetPlaces::of(config, &files, &targets).diagnostics(&faults)))?;
         let mode = |view: &str| {
             let is_it = |target: &&Target| !target.is_state() && target.name == view;
             targets.iter().find(is_it).map(|target| target.mode.clone())
@@ -117,7 +118,7 @@ impl Rehearsal {
         });
         let rehearsed = rehearsed.collect();
         let states = StateTables::in_memory(states, config.memory_max / plan::STATE_SHARES);
-        let states = states.map_err(PlanError::Tables)?;
+        let states = states.map_err(|errors| PlanError::of_tables(config, &errors))?;
         // Nothing is waited for here, so nobody has to ask for an end.
         let (_, stop) = Stop::new();
         let stages = Stages { decoder, tables, states, pipeline, stop };
@@ -223,11 +224,11 @@ fn work_of(messages: Messages) -> Work {
         // Files are not read again in a run.
         is_again: true,
         conflicts: 0,
-        reached_ms: None,
         taken_at: Instant::now(),
         started_at: SystemTime::now(),
         poll: Duration::ZERO,
         interval: Duration::ZERO,
+        reached_ms: None,
     }
 }
 
@@ -236,8 +237,4 @@ fn dialect(address: &Address) -> Dialect {
         Address::MySql(_) => Dialect::MySql,
         Address::Sqlite { .. } => Dialect::Sqlite,
     }
-}
-
-fn refused(faults: &[String]) -> String {
-    faults.iter().map(|fault| format!("error: {fault}")).collect::<Vec<_>>().join("\n")
 }

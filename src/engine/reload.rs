@@ -1,15 +1,14 @@
 //! New SQL for a job that runs: planned and checked beside it, taken over between two batches.
 
-use std::fmt;
-
 use arrow::datatypes::SchemaRef;
 use tokio::sync::mpsc;
 
+use super::draft::TargetPlaces;
 use super::plan::{Plan, PlanError};
-use crate::avro::SchemaError;
 use crate::batch::{DELETE_COLUMN, SqlVersion};
 use crate::config::{Config, ConfigError, DeadLettersConfig};
 use crate::decode::Decoder;
+use crate::diagnostic::{Code, Diagnostic, render};
 use crate::sink::{SinkError, Tables, Target};
 
 /// What a running job takes over.
@@ -33,8 +32,7 @@ pub struct Running {
 pub enum ReloadError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
+    /// The schema, the views or the tables are wrong.
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -99,20 +97,23 @@ impl Running {
     /// # Errors
     /// Everything that is wrong with the new files; the job is as it was.
     pub async fn reload(&mut self, sender: &ReloadSender) -> Result<&str, ReloadError> {
-        let config = Config::load(&self.config.file)?;
+        let config = Config::load(&self.config.file.path)?;
         let needs_restart = self.config.needs_restart(&config);
         if !needs_restart.is_empty() {
             return Err(self.refuse(&needs_restart));
         }
-        let decoder = Decoder::new(&config.avro)?;
+        let decoder = Decoder::new(&config.avro).map_err(|error| PlanError(vec![error.into()]))?;
         if decoder.schema() != self.batch {
             return Err(self.refuse(&["the columns of avro_schema"]));
         }
         let plan = Plan::prepare(&config, &decoder).await?;
         self.check_state(&plan)?;
         let written =
-            Tables::prepare(config.database.clone(), &config.job, &plan.targets, config.create_tables)
-                .await?;
+            Tables::prepare(config.database.clone(), &config.job, &plan.targets, config.create_tables).await;
+        let written = written.map_err(|error| match error {
+            SinkError::Check(faults) => ReloadError::Plan(PlanError(plan.places.diagnostics(&faults))),
+            error => ReloadError::Sink(error),
+        })?;
         let running = Self::new(&config, &decoder, &plan);
         let reload = Reload { plan, written, dead_letters: config.dead_letters };
         sender.0.send(reload).await.map_err(|_| ReloadError::Ended)?;
@@ -121,11 +122,9 @@ impl Running {
     }
 
     fn refuse(&self, keys: &[&str]) -> ReloadError {
-        ReloadError::NeedsRestart(format!(
-            "{}: error: changed, and needs a restart: {}\nhint: restart the job, or take the change back",
-            self.config.file.display(),
-            keys.join(", ")
-        ))
+        let message = format!("changed, and needs a restart: {}", keys.join(", "));
+        let error = Diagnostic::error(Code::Config, self.config.file.place(0, &[]), message);
+        ReloadError::NeedsRestart(error.with_hint("restart the job, or take the change back").to_string())
     }
 
     /// State keeps its columns; new ones may come, which no row has a value for.
@@ -143,8 +142,8 @@ impl Running {
                 }
             }
         }
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        if faults.is_empty() { Ok(()) } else { Err(ReloadError::State(faults.join("\n"))) }
+        let faults: Vec<Diagnostic> = faults.iter().map(|fault| fault.diagnostic(&plan.places)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(ReloadError::State(render(&faults))) }
     }
 }
 
@@ -156,23 +155,25 @@ struct StateFault<'a> {
     found: Option<&'a arrow::datatypes::Field>,
 }
 
-impl fmt::Display for StateFault<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl StateFault<'_> {
+    fn diagnostic(&self, places: &TargetPlaces) -> Diagnostic {
         let Self { table, view, field, found } = self;
         let (column, had) = (field.name(), field.data_type());
-        match found {
-            Some(found) => write!(
-                f,
-                "{table}.{column}: view `{view}` gives {} now, the state has {had}\n\
-                 hint: cast it back, or give the new column another name: it is added, NULL for the rows that are there",
-                found.data_type()
+        let (message, hint) = match found {
+            Some(found) => (
+                format!("view `{view}` gives {} now, the state has {had}", found.data_type()),
+                "cast it back, or give the new column another name: it is added, NULL for the rows that are there"
+                    .to_owned(),
             ),
-            None => write!(
-                f,
-                "{table}.{column}: view `{view}` no longer gives the column, which the state has\n\
-                 hint: go on giving it (`{column}` as it was, or CAST(NULL AS ...)), or stop the job, drop the column, and \
-                 start it again"
+            None => (
+                format!("view `{view}` no longer gives the column, which the state has"),
+                format!(
+                    "go on giving it (`{column}` as it was, or CAST(NULL AS ...)), or stop the job, drop the column, and \
+                     start it again"
+                ),
             ),
-        }
+        };
+        let message = format!("table {table}.{column}: {message}");
+        Diagnostic::error(Code::State, places.place(table, Some(column)), message).with_hint(hint)
     }
 }

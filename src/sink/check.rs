@@ -8,10 +8,10 @@ use arrow::datatypes::Field;
 use super::ddl::is_delete;
 use super::ddl::{
     DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE, TALLY,
-    create_table, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
+    create_statement, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
 };
 use super::output::{Output, is_own};
-use super::{SinkError, Target, dead_letters, offsets, versions};
+use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::Mode;
 use crate::database::{
@@ -104,8 +104,11 @@ pub(super) async fn connect(
 ) -> Result<(Link, Vec<Output>), SinkError> {
     let missing = if create_tables { Missing::Create } else { Missing::Refuse };
     let mut link = Link::new(address, Purpose::Write { create: create_tables });
-    let outputs = through(&mut link, job, targets, missing).await?;
-    Ok((link, outputs))
+    let (inspection, outputs) = through(&mut link, job, targets, missing).await?;
+    match inspection.faults.is_empty() {
+        true => Ok((link, outputs)),
+        false => Err(SinkError::Check(inspection.faults)),
+    }
 }
 
 /// Checks everything and changes nothing.
@@ -114,17 +117,29 @@ pub(super) async fn check(
     job: &str,
     targets: &[Target],
     create_tables: bool,
-) -> Result<(), SinkError> {
+) -> Result<Inspection, DatabaseError> {
+    let missing = if create_tables { Missing::Accept } else { Missing::Refuse };
     if let Address::Sqlite { path } = &address
         && create_tables
         && !path.exists()
     {
         // A file that will be created has no tables yet: what remains to check are the columns' places.
-        return super::ddl(targets, Dialect::Sqlite).map(drop).map_err(SinkError::Check);
+        return Ok(without_database(targets, Dialect::Sqlite));
     }
-    let missing = if create_tables { Missing::Accept } else { Missing::Refuse };
     let mut link = Link::new(address, Purpose::Write { create: false });
-    through(&mut link, job, targets, missing).await.map(drop)
+    let (inspection, _) = through(&mut link, job, targets, missing).await?;
+    Ok(inspection)
+}
+
+/// What can be said of the tables where none is at hand.
+pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspection {
+    let mut faults = Vec::new();
+    for (index, target) in targets.iter().enumerate() {
+        faults.extend(same_table_fault(&targets[..index], target));
+        faults.extend(target_faults(target));
+        faults.extend(create_statement(target, dialect).err().into_iter().flatten());
+    }
+    Inspection { dialect, faults, additions: Vec::new(), tables: vec![None; targets.len()] }
 }
 
 async fn through(
@@ -132,12 +147,13 @@ async fn through(
     job: &str,
     targets: &[Target],
     missing: Missing,
-) -> Result<Vec<Output>, SinkError> {
+) -> Result<(Inspection, Vec<Output>), DatabaseError> {
     let connection = link.ready().await?;
-    let mut faults = Vec::new();
-    let inspected = inspect(connection, job, targets, missing, &mut faults).await;
-    let outputs = link.done(inspected)?;
-    if faults.is_empty() { Ok(outputs) } else { Err(SinkError::Check(faults)) }
+    let dialect = connection.dialect();
+    let mut inspection =
+        Inspection { dialect, faults: Vec::new(), additions: Vec::new(), tables: Vec::new() };
+    let inspected = inspect(connection, job, targets, missing, &mut inspection).await;
+    Ok((inspection, link.done(inspected)?))
 }
 
 async fn inspect(
@@ -145,11 +161,12 @@ async fn inspect(
     job: &str,
     targets: &[Target],
     missing: Missing,
-    faults: &mut Vec<String>,
+    inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
-    let dialect = connection.dialect();
+    let Inspection { dialect, faults, additions, tables } = inspection;
+    let dialect = *dialect;
     if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
-        faults.push(format!("job: a name has 1 to {JOB_CHARACTERS_MAX} characters"));
+        faults.push(TableFault::new("job", format!("a name has 1 to {JOB_CHARACTERS_MAX} characters")));
     }
     for own in &OWN_TABLES {
         let statement = (own.statement)(dialect);
@@ -166,15 +183,10 @@ async fn inspect(
     }
     let mut outputs = Vec::new();
     for (index, target) in targets.iter().enumerate() {
-        if let Some(other) = targets[..index].iter().find(|other| is_same_table(&other.table, &target.table))
-        {
-            let (table, first, second) = (&target.table, &other.name, &target.name);
-            faults.push(format!(
-                "{table}: views `{first}` and `{second}` are both written to it, expected one"
-            ));
-        }
+        tables.push(None);
+        faults.extend(same_table_fault(&targets[..index], target));
         faults.extend(target_faults(target));
-        let statement = match create_table(target, dialect) {
+        let statement = match create_statement(target, dialect) {
             Ok(statement) => statement,
             Err(found) => {
                 faults.extend(found);
@@ -184,11 +196,15 @@ async fn inspect(
         let Some(found) = existing(connection, &target.table, &statement, missing, faults).await? else {
             continue;
         };
+        tables[index] = Some(found.clone());
         let added = new_columns(target, &found, dialect);
         let found = match missing {
             Missing::Refuse => found,
             Missing::Create | Missing::Accept => found.with(&added),
         };
+        if missing == Missing::Accept {
+            additions.extend(added.iter().map(|column| addition(target, column)));
+        }
         let known = table_faults(target, &found, dialect);
         let output = match Output::new(target, &found, dialect) {
             Ok(output) if known.is_empty() => output,
@@ -220,7 +236,7 @@ async fn existing(
     name: &str,
     statement: &str,
     missing: Missing,
-    faults: &mut Vec<String>,
+    faults: &mut Vec<TableFault>,
 ) -> Result<Option<Table>, DatabaseError> {
     if let Some(found) = table(connection, name).await? {
         return Ok(Some(found));
@@ -228,9 +244,9 @@ async fn existing(
     match missing {
         Missing::Accept => Ok(None),
         Missing::Refuse => {
-            faults.push(format!(
-                "{name}: no such table, and create_tables is false\nhint: create it with\n{statement};"
-            ));
+            let message =
+                format!("no such table, and create_tables is false\nhint: create it with\n{statement};");
+            faults.push(TableFault::new(name, message));
             Ok(None)
         }
         Missing::Create => match connection.run(statement).await {
@@ -240,9 +256,8 @@ async fn existing(
             }
             Err(error) if error.fault() == Fault::Infrastructure => Err(error),
             Err(error) => {
-                faults.push(format!(
-                    "{name}: cannot be created: {error}\nhint: the statement was\n{statement};"
-                ));
+                let message = format!("cannot be created: {error}\nthe statement was\n{statement};");
+                faults.push(TableFault::new(name, message));
                 Ok(None)
             }
         },
@@ -293,19 +308,29 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
     target.schema.fields().iter().filter(is_new).filter_map(column).collect()
 }
 
+/// What is said of a column that a job will add.
+fn addition(target: &Target, column: &TableColumn) -> TableFault {
+    let message = format!(
+        "no such column, so a job adds it as {} NULL\n\
+         hint: with `create_tables: false` tables stay as they are, and this is an error",
+        column.declared
+    );
+    TableFault::of_column(&target.table, &column.name, message)
+}
+
 /// Adds columns, and pairs the view with the table as it is then.
 async fn extend(
     connection: &mut Connection,
     target: &Target,
     added: &[TableColumn],
-) -> Result<Result<Output, Vec<String>>, DatabaseError> {
+) -> Result<Result<Output, Vec<TableFault>>, DatabaseError> {
     let dialect = connection.dialect();
     let quoted = quote_table(&target.table, dialect);
     for TableColumn { name, declared, .. } in added {
         connection.run(&add_column(&quoted, &quote(name, dialect), &format!("{declared} NULL"))).await?;
         tracing::info!(table = target.table, column = name, "added a column that the view has come to give");
     }
-    let gone = || vec![format!("{}: the table is gone", target.table)];
+    let gone = || vec![TableFault::new(&target.table, "the table is gone")];
     let found = table(connection, &target.table).await?;
     Ok(found.ok_or_else(gone).and_then(|found| Output::new(target, &found, dialect)))
 }
@@ -314,8 +339,8 @@ fn add_column(table: &str, column: &str, kind: &str) -> String {
     format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")
 }
 
-fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Dialect) -> Vec<String> {
-    let mut faults: Vec<String> = kind_fault(own.name, found, dialect).into_iter().collect();
+fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Dialect) -> Vec<TableFault> {
+    let mut faults: Vec<TableFault> = kind_fault(own.name, found, dialect).into_iter().collect();
     let is_absent = |column: &&str| found.column(column).is_none();
     let is_added = |column: &&str| own.added.iter().any(|(added, _)| added == column);
     let absent: Vec<&str> =
@@ -323,14 +348,14 @@ fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Di
     if missing == Missing::Refuse {
         for (column, kind) in own.added.iter().filter(|(column, _)| is_absent(column)) {
             let statement = add_column(own.name, column, kind);
-            faults.push(format!("{}.{column}: this version needs the column\nhint: {statement};", own.name));
+            let message = format!("this version needs the column\nhint: {statement};");
+            faults.push(TableFault::of_column(own.name, column, message));
         }
     }
     if !absent.is_empty() {
-        let (name, list) = (own.name, absent.join(", "));
-        faults.push(format!(
-            "{name}: lacks {list}\nhint: it is not this program's table, or from another version"
-        ));
+        let list = absent.join(", ");
+        let message = format!("lacks {list}\nhint: it is not this program's table, or from another version");
+        faults.push(TableFault::new(own.name, message));
     } else if own.name == OFFSETS_TABLE {
         let key = ["job", "kafka_topic", "kafka_partition"].map(String::from);
         faults.extend(key_faults(own.name, &key, found, dialect));
@@ -338,26 +363,37 @@ fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Di
     faults
 }
 
+fn same_table_fault(before: &[Target], target: &Target) -> Option<TableFault> {
+    let other = before.iter().find(|other| is_same_table(&other.table, &target.table))?;
+    let (first, second) = (&other.name, &target.name);
+    let message = format!("views `{first}` and `{second}` are both written to it, expected one");
+    Some(TableFault::new(&target.table, message))
+}
+
 /// What is wrong with a target whatever its table is.
-fn target_faults(target: &Target) -> Vec<String> {
+fn target_faults(target: &Target) -> Vec<TableFault> {
     let mut faults = Vec::new();
     let (table, view) = (&target.table, &target.name);
     if OWN_TABLES.iter().any(|own| is_same_table(own.name, table)) {
-        faults
-            .push(format!("{table}: the name of a table of the program, expected another for view `{view}`"));
+        let message = format!("the name of a table of the program, expected another for view `{view}`");
+        faults.push(TableFault::new(table, message));
     }
     match &target.mode {
-        Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => faults.push(format!(
-            "{table}.{DELETE_COLUMN}: rows are deleted by key, and the output's mode is append\n\
-             hint: say `mode: upsert` and a key, or rename the column of view `{view}`"
-        )),
+        Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => {
+            let message = format!(
+                "rows are deleted by key, and the output's mode is append\n\
+                 hint: say `mode: upsert` and a key, or rename the column of view `{view}`"
+            );
+            faults.push(TableFault::of_column(table, DELETE_COLUMN, message));
+        }
         Mode::Append => {}
         Mode::Upsert { key } => {
             for name in key.iter().filter(|name| target.schema.field_with_name(name).is_err()) {
                 let names: Vec<&str> =
                     target.schema.fields().iter().map(|field| field.name().as_str()).collect();
                 let names = names.join(", ");
-                faults.push(format!("{table}: view `{view}` has no key column `{name}`, it has {names}"));
+                let message = format!("view `{view}` has no key column `{name}`, it has {names}");
+                faults.push(TableFault::new(table, message));
             }
         }
     }
@@ -365,17 +401,18 @@ fn target_faults(target: &Target) -> Vec<String> {
 }
 
 /// What is wrong with the table as a whole; columns are [`Output::new`]'s matter.
-fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> Vec<String> {
-    let mut faults: Vec<String> = kind_fault(&target.table, found, dialect).into_iter().collect();
+fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
+    let mut faults: Vec<TableFault> = kind_fault(&target.table, found, dialect).into_iter().collect();
     for column in &found.columns {
         let is_filled =
             target.schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(&column.name));
         if !is_filled && !column.has_default {
-            faults.push(format!(
-                "{}.{}: NOT NULL without a default, and view `{}` has no such column\n\
+            let message = format!(
+                "NOT NULL without a default, and view `{}` has no such column\n\
                  hint: add it to the view, or give it a default",
-                target.table, column.name, target.name
-            ));
+                target.name
+            );
+            faults.push(TableFault::of_column(&target.table, &column.name, message));
         }
     }
     if let Mode::Upsert { key } = &target.mode {
@@ -383,52 +420,52 @@ fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> Vec<String>
         let others: Vec<&str> =
             found.keys.iter().filter(|other| !is_key(other, key)).map(|other| other.name.as_str()).collect();
         if !others.is_empty() && found.keys.iter().any(|other| is_key(other, key)) {
-            faults.push(format!(
-                "{}: besides the key ({}) also unique by {}: an upsert could overwrite the row of another key\n\
-                 hint: drop that index, or say `mode: append`",
-                target.table,
-                key.join(", "),
-                others.join(", ")
-            ));
+            let (key, others) = (key.join(", "), others.join(", "));
+            let message = format!(
+                "besides the key ({key}) also unique by {others}: an upsert could overwrite the row of another key\n\
+                 hint: drop that index, or say `mode: append`"
+            );
+            faults.push(TableFault::new(&target.table, message));
         }
     }
     faults
 }
 
-fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<String> {
+fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<TableFault> {
     if found.kind == TableKind::View {
-        return Some(format!("{name}: is a view, expected a table"));
+        return Some(TableFault::new(name, "is a view, expected a table"));
     }
     let engine = found.engine.as_deref().unwrap_or("none");
     if dialect.is_mysql() && !engine.eq_ignore_ascii_case("InnoDB") {
-        return Some(format!(
-            "{name}: its engine is {engine}, expected InnoDB: others cannot roll back\n\
+        let message = format!(
+            "its engine is {engine}, expected InnoDB: others cannot roll back\n\
              hint: ALTER TABLE {name} ENGINE=InnoDB"
-        ));
+        );
+        return Some(TableFault::new(name, message));
     }
     None
 }
 
 /// A key needs an index that makes it unique, and text that is compared as Arrow compares it.
-fn key_faults(name: &str, key: &[String], found: &Table, dialect: Dialect) -> Vec<String> {
+fn key_faults(name: &str, key: &[String], found: &Table, dialect: Dialect) -> Vec<TableFault> {
     let mut faults = Vec::new();
     if !found.keys.iter().any(|other| is_key(other, key)) {
         let list = key.join(", ");
-        faults.push(format!(
-            "{name}: no primary or unique key over exactly ({list})\nhint: add PRIMARY KEY ({list})"
-        ));
+        let message =
+            format!("no primary or unique key over exactly ({list})\nhint: add PRIMARY KEY ({list})");
+        faults.push(TableFault::new(name, message));
     }
     for column in key.iter().filter_map(|column| found.column(column)) {
         let collation = column.collation.as_deref().unwrap_or(dialect.collation());
         let is_text =
             matches!(column.kind, ColumnType::Text { .. } | ColumnType::Char { .. } | ColumnType::Words);
         if is_text && !dialect.is_exact_collation(collation) {
-            faults.push(format!(
-                "{name}.{}: its collation {collation} takes texts for equal that are not ('José' and 'jose', or with \
+            let message = format!(
+                "its collation {collation} takes texts for equal that are not ('José' and 'jose', or with \
                  spaces at the end)\nhint: change the column to COLLATE {}, or to VARBINARY",
-                column.name,
                 dialect.collation()
-            ));
+            );
+            faults.push(TableFault::of_column(name, &column.name, message));
         }
     }
     faults
@@ -448,13 +485,13 @@ async fn probe(
     connection: &mut Connection,
     table: &str,
     statements: Vec<String>,
-    faults: &mut Vec<String>,
+    faults: &mut Vec<TableFault>,
 ) -> Result<(), DatabaseError> {
     for sql in statements {
         match connection.prepare(&sql).await {
             Ok(()) => {}
             Err(error) if error.fault() == Fault::Infrastructure => return Err(error),
-            Err(error) => faults.push(format!("{table}: {error}")),
+            Err(error) => faults.push(TableFault::new(table, error.to_string())),
         }
     }
     Ok(())

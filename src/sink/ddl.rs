@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::{Target, TargetKind};
+use super::{TableFault, Target, TargetKind};
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS};
 use crate::config::Mode;
 use crate::database::{ColumnType, Dialect, KeyShape, quote, quote_table};
@@ -16,29 +16,21 @@ pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// The statements that create all tables of a job: the program's own, then one for each output, in order.
+/// The program's own tables, and the statements that create them.
+pub fn own_tables(dialect: Dialect) -> [(&'static str, String); 4] {
+    [
+        (OFFSETS_TABLE, offsets_table(dialect)),
+        (DEAD_LETTERS_TABLE, dead_letters_table(dialect)),
+        (SQL_VERSIONS_TABLE, sql_versions_table(dialect)),
+        (SQL_HISTORY_TABLE, sql_history_table(dialect)),
+    ]
+}
+
+/// The statement that creates the table of an output or of state.
 ///
 /// # Errors
 /// All columns that have no place in the database.
-pub fn ddl(targets: &[Target], dialect: Dialect) -> Result<Vec<String>, Vec<String>> {
-    let mut statements = vec![
-        offsets_table(dialect),
-        dead_letters_table(dialect),
-        sql_versions_table(dialect),
-        sql_history_table(dialect),
-    ];
-    let mut faults = Vec::new();
-    for target in targets {
-        match create_table(target, dialect) {
-            Ok(statement) => statements.push(statement),
-            Err(found) => faults.extend(found),
-        }
-    }
-    if faults.is_empty() { Ok(statements) } else { Err(faults) }
-}
-
-/// A table for one output.
-pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, Vec<String>> {
+pub fn create_statement(target: &Target, dialect: Dialect) -> Result<String, Vec<TableFault>> {
     let key: &[String] = match &target.mode {
         Mode::Append => &[],
         Mode::Upsert { key } => key,
@@ -61,7 +53,7 @@ pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, 
                 let null = if is_key { " NOT NULL" } else { "" };
                 lines.push(format!("{} {}{null}", quote(field.name(), dialect), column.ddl(dialect)));
             }
-            Err(reason) => faults.push(format!("{}.{}: {reason}", target.table, field.name())),
+            Err(reason) => faults.push(TableFault::of_column(&target.table, field.name(), reason)),
         }
     }
     if !key.is_empty() {
@@ -72,7 +64,7 @@ pub(super) fn create_table(target: &Target, dialect: Dialect) -> Result<String, 
         lines.push(format!("KEY {MESSAGE_TIME_COLUMN} ({MESSAGE_TIME_COLUMN})"));
     }
     if lines.is_empty() {
-        faults.push(format!("{}: view `{}` has no column", target.table, target.name));
+        faults.push(TableFault::new(&target.table, format!("view `{}` has no column", target.name)));
     }
     match faults.is_empty() {
         true => Ok(statement(&target.table, &lines, dialect)),
@@ -204,25 +196,27 @@ fn arrow_type<'s>(schema: &'s Schema, name: &str) -> Option<&'s DataType> {
 }
 
 /// Names that the databases cannot tell apart, or not keep.
-fn name_faults(target: &Target, dialect: Dialect) -> Vec<String> {
+fn name_faults(target: &Target, dialect: Dialect) -> Vec<TableFault> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
     for field in target.schema.fields() {
         let (table, name) = (&target.table, field.name());
         if !seen.insert(name.to_lowercase()) {
-            faults.push(format!(
-                "{table}.{name}: view `{}` has two columns whose names differ in case only, a table cannot\n\
+            let message = format!(
+                "view `{}` has two columns whose names differ in case only, a table cannot\n\
                  hint: rename one with AS",
                 target.name
-            ));
+            );
+            faults.push(TableFault::of_column(table, name, message));
         }
         let is_long = dialect.is_mysql() && name.chars().count() > NAME_CHARACTERS_MAX;
         if is_long || name.is_empty() || name.ends_with(' ') || name.contains('\0') {
-            faults.push(format!(
-                "{table}.{name}: no name for a column (1 to {NAME_CHARACTERS_MAX} characters, no space at the end)\n\
+            let message = format!(
+                "no name for a column (1 to {NAME_CHARACTERS_MAX} characters, no space at the end)\n\
                  hint: name the column with AS in view `{}`",
                 target.name
-            ));
+            );
+            faults.push(TableFault::of_column(table, name, message));
         }
     }
     faults

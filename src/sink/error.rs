@@ -1,14 +1,63 @@
 //! What can go wrong in the sink, and whose fault it is.
 
+use std::fmt;
+
 use crate::batch::{Fault, TopicPartition};
 use crate::database::DatabaseError;
+use crate::diagnostic::split_hint;
+
+/// A table that is not as the output or state table needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFault {
+    pub table: String,
+    /// The column of the view or of the table that is to blame.
+    pub column: Option<String>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl TableFault {
+    /// `message` may end in a line `hint: ...`.
+    pub(super) fn new(table: &str, message: impl AsRef<str>) -> Self {
+        let (message, hint) = split_hint(message.as_ref());
+        Self { table: table.to_owned(), column: None, message, hint }
+    }
+
+    /// As [`TableFault::new`], of one column.
+    pub(super) fn of_column(table: &str, column: &str, message: impl AsRef<str>) -> Self {
+        Self { column: Some(column.to_owned()), ..Self::new(table, message) }
+    }
+
+    /// Where it is: `table.column` or `table`.
+    pub fn subject(&self) -> String {
+        match &self.column {
+            Some(column) => format!("{}.{column}", self.table),
+            None => self.table.clone(),
+        }
+    }
+}
+
+impl fmt::Display for TableFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject(), self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn lines(faults: &[TableFault]) -> String {
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    texts.join("\n")
+}
 
 /// A failure of the sink. The transaction it happened in was rolled back, but for [`SinkError::UnknownOutcome`].
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The tables are not as the outputs need them: all faults that were found. Configuration, exit 78.
-    #[error("{}", .0.join("\n"))]
-    Check(Vec<String>),
+    #[error("{}", lines(.0))]
+    Check(Vec<TableFault>),
     /// A value that a column cannot hold, found before any statement was sent.
     #[error("{place}: {reason}")]
     Data {

@@ -3,7 +3,7 @@
 
 use super::ddl::{column_type, is_delete};
 use super::output::Output;
-use super::{SinkError, Target};
+use super::{SinkError, TableFault, Target};
 use crate::batch::Commit;
 use crate::config::Mode;
 use crate::database::{Dialect, KeyShape, Limits, Table, TableColumn, TableKind};
@@ -21,7 +21,7 @@ const UNLIMITED: Limits =
 impl ExpectedTables {
     /// # Errors
     /// All columns that have no place in a database of this dialect.
-    pub fn new(targets: &[Target], dialect: Dialect) -> Result<Self, Vec<String>> {
+    pub fn new(targets: &[Target], dialect: Dialect) -> Result<Self, Vec<TableFault>> {
         let (mut outputs, mut states, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for target in targets {
             let output = table(target, dialect).and_then(|table| Output::new(target, &table, dialect));
@@ -49,7 +49,7 @@ impl ExpectedTables {
     }
 }
 
-fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<String>> {
+fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<TableFault>> {
     let key: &[String] = match &target.mode {
         Mode::Append => &[],
         Mode::Upsert { key } => key,
@@ -69,7 +69,7 @@ fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<String>> {
                 is_generated: false,
                 collation: None,
             }),
-            Err(reason) => faults.push(format!("{}.{}: {reason}", target.table, field.name())),
+            Err(reason) => faults.push(TableFault::of_column(&target.table, field.name(), reason)),
         }
     }
     match faults.is_empty() {

@@ -27,10 +27,10 @@ use arrow::datatypes::SchemaRef;
 
 use crate::batch::SqlVersion;
 use crate::config::{BulkLoad, Mode};
-use crate::database::{Address, Link};
+use crate::database::{Address, DatabaseError, Dialect, Link, Table};
 
-pub use ddl::ddl;
-pub use error::SinkError;
+pub use ddl::{create_statement, own_tables};
+pub use error::{SinkError, TableFault};
 pub use expected::ExpectedTables;
 pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use replay::Waiting;
@@ -102,7 +102,10 @@ impl Tables {
         targets: &[Target],
         create_tables: bool,
     ) -> Result<Self, SinkError> {
-        check::check(address.clone(), job, targets, create_tables).await?;
+        let Inspection { faults, .. } = check::check(address.clone(), job, targets, create_tables).await?;
+        if !faults.is_empty() {
+            return Err(SinkError::Check(faults));
+        }
         let (_, written) = check::connect(address, job, targets, create_tables).await?;
         Ok(Self::new(targets, written))
     }
@@ -174,14 +177,32 @@ impl Sink {
     /// `create_tables` is false.
     ///
     /// # Errors
-    /// As [`Sink::connect`].
+    /// The database could not be reached, or refuses the user.
     pub async fn check(
         address: Address,
         job: &str,
         targets: &[Target],
         create_tables: bool,
-    ) -> Result<(), SinkError> {
+    ) -> Result<Inspection, DatabaseError> {
         check::check(address, job, targets, create_tables).await
+    }
+}
+
+/// What a check of the tables has found.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    pub dialect: Dialect,
+    pub faults: Vec<TableFault>,
+    /// Columns that a job would add.
+    pub additions: Vec<TableFault>,
+    /// For each target the table as it is; `None` where it is missing.
+    pub tables: Vec<Option<Table>>,
+}
+
+impl Inspection {
+    /// What can be said where no database is at hand: whether the columns of the targets have a place in a table.
+    pub fn without_database(targets: &[Target], dialect: Dialect) -> Self {
+        check::without_database(targets, dialect)
     }
 }
 

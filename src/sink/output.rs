@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use super::ddl::is_delete;
 use super::statement::{Shape, chunks};
-use super::{SinkError, Target, TargetKind};
+use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::Mode;
 use crate::database::{ColumnType, DatabaseError, Dialect, Fit, Limits, Table, Value, quote, quote_table};
@@ -59,7 +59,7 @@ impl Output {
     ///
     /// # Errors
     /// All columns that do not fit.
-    pub fn new(target: &Target, table: &Table, dialect: Dialect) -> Result<Self, Vec<String>> {
+    pub fn new(target: &Target, table: &Table, dialect: Dialect) -> Result<Self, Vec<TableFault>> {
         let mut faults = Vec::new();
         let mut columns = Vec::new();
         let mut delete = None;
@@ -68,14 +68,12 @@ impl Output {
             Mode::Upsert { key } => key,
         };
         for (index, field) in target.schema.fields().iter().enumerate() {
-            let place = format!("{}.{}", target.table, field.name());
+            let fault = |message: String| TableFault::of_column(&target.table, field.name(), message);
             if is_delete(target, field.name()) {
                 delete = Some(index);
                 if *field.data_type() != DataType::Boolean {
-                    faults.push(format!(
-                        "{place}: found {}, `_delete` is expected to be boolean",
-                        field.data_type()
-                    ));
+                    let found = field.data_type();
+                    faults.push(fault(format!("found {found}, `_delete` is expected to be boolean")));
                 }
                 continue;
             }
@@ -94,21 +92,18 @@ impl Output {
                     ),
                     Err(_) => String::new(),
                 };
-                faults.push(format!(
-                    "{place}: no such column, {needs} ({}); the table has {}{hint}",
-                    field.data_type(),
-                    names.join(", ")
-                ));
+                let (found, names) = (field.data_type(), names.join(", "));
+                faults.push(fault(format!("no such column, {needs} ({found}); the table has {names}{hint}")));
                 continue;
             };
             if column.is_generated {
-                faults.push(format!("{place}: a generated column, nothing can be written to it"));
+                faults.push(fault("a generated column, nothing can be written to it".to_owned()));
                 continue;
             }
             let is_nullable = column.is_nullable && !key_names.contains(field.name());
             match Fit::new(field.data_type(), &column.kind, is_nullable, dialect) {
                 Ok(fit) => columns.push(Column { name: field.name().clone(), index, fit }),
-                Err(reason) => faults.push(format!("{place}: {} {reason}", column.declared)),
+                Err(reason) => faults.push(fault(format!("{} {reason}", column.declared))),
             }
         }
         let place_of = |name: &String| columns.iter().position(|column| column.name == *name);
@@ -117,7 +112,8 @@ impl Output {
             return Err(faults);
         }
         if key.len() < key_names.len() || columns.is_empty() {
-            return Err(vec![format!("{}: view `{}` lacks columns of the key", target.table, target.name)]);
+            let message = format!("view `{}` lacks columns of the key", target.name);
+            return Err(vec![TableFault::new(&target.table, message)]);
         }
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         Ok(Self {

@@ -22,7 +22,7 @@ use crate::config::KafkaConfig;
 use lookup::bounds_of;
 use poller::{Context, Poller};
 
-pub(crate) use lookup::{TopicLookup, partitions_of};
+pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);

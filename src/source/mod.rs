@@ -6,7 +6,7 @@ mod kafka;
 mod replay;
 
 pub use kafka::{BatchLimits, KafkaSource};
-pub(crate) use kafka::{TopicLookup, base_config, partitions_of, refused};
+pub(crate) use kafka::{TopicLookup, base_config, check_properties, partitions_of, refused};
 pub use replay::ReplaySource;
 
 use crate::batch::{Advance, Claim, Fault, Polled, TopicPartition};

@@ -6,9 +6,10 @@
 use datafusion::common::DFSchema;
 use datafusion::sql::sqlparser::ast::{Expr, Select, SelectItem, SetExpr, Spanned, Statement};
 
-use super::error::{Place, SqlError};
+use super::error::SqlError;
 use super::locate;
 use super::view_files::ViewFile;
+use crate::diagnostic::{Code, Place};
 
 /// The longest expression that is repeated in a message, in characters.
 const EXPRESSION_SHOWN_MAX: usize = 60;
@@ -42,13 +43,26 @@ pub(super) fn written(file: &ViewFile) -> Result<Vec<(String, Place)>, Vec<SqlEr
             (None, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)) => {
                 let message =
                     format!("`{item}` in the view of a state table, whose columns are named one by one");
-                errors
-                    .push(SqlError::wrong(place_of(file, item), message).with_hint("write the columns out"));
+                errors.push(
+                    SqlError::wrong(Code::Star, place_of(file, item), message)
+                        .with_hint("write the columns out"),
+                );
             }
             (None, _) => errors.push(nameless(place_of(file, item), item)),
         }
     }
     if errors.is_empty() { Ok(names) } else { Err(errors) }
+}
+
+/// Where a column of the view is written: its place in the SELECT list, else the `*` that brings it.
+pub(super) fn place(file: &ViewFile, name: &str) -> Option<Place> {
+    let named = items(file).iter().rev().find(|item| written_name(item) == Some(name));
+    let item = named.or_else(|| items(file).iter().rev().find(|item| is_wildcard(item)));
+    item.map(|item| place_of(file, item))
+}
+
+fn is_wildcard(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }
 
 /// Checks the columns that the planner has found.
@@ -76,7 +90,7 @@ pub(super) fn check_planned(file: &ViewFile, schema: &DFSchema) -> Result<(), Ve
     }
     let mut places: Vec<(Place, Vec<&str>)> = Vec::new();
     for name in twice {
-        let place = duplicate_place(file, name);
+        let place = place(file, name).unwrap_or_else(|| file.start());
         match places.iter_mut().find(|(other, _)| *other == place) {
             Some((_, names)) => names.push(name),
             None => places.push((place, vec![name])),
@@ -93,7 +107,8 @@ fn nameless(place: Place, item: &SelectItem) -> SqlError {
         ("this column".to_owned(), "expression")
     };
     let message = format!("{column} has no name");
-    SqlError::wrong(place, message).with_hint(format!("give it one: `{expression} AS name`"))
+    SqlError::wrong(Code::UnnamedColumn, place, message)
+        .with_hint(format!("give it one: `{expression} AS name`"))
 }
 
 fn called_the_same(place: Place, names: &[&str]) -> SqlError {
@@ -101,7 +116,8 @@ fn called_the_same(place: Place, names: &[&str]) -> SqlError {
         [name] => format!("two columns are called `{name}`"),
         _ => format!("there are two columns each of `{}`", names.join("`, `")),
     };
-    SqlError::wrong(place, message).with_hint("give one of them another name: `expression AS name`")
+    SqlError::wrong(Code::DuplicateColumn, place, message)
+        .with_hint("give one of them another name: `expression AS name`")
 }
 
 /// The SELECT list that names the view's columns: of a UNION, the first.
@@ -149,15 +165,6 @@ fn is_nameless(item: &SelectItem, names: &[&str]) -> bool {
         }
         _ => false,
     }
-}
-
-/// The last column of the SELECT list that has this name, else the `*` that brings it.
-fn duplicate_place(file: &ViewFile, name: &str) -> Place {
-    let named = items(file).iter().rev().find(|item| written_name(item) == Some(name));
-    let is_wildcard =
-        |item: &&SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
-    let item = named.or_else(|| items(file).iter().rev().find(is_wildcard));
-    item.map_or_else(|| file.start(), |item| place_of(file, item))
 }
 
 fn place_of(file: &ViewFile, item: &SelectItem) -> Place {

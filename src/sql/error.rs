@@ -1,9 +1,9 @@
-//! What can be wrong with the views: each fault names its place as `file:line:column`, shows the line with a
-//! caret under it, and says what to do about it where that is known.
+//! What can be wrong with the views: a [`Diagnostic`], and what kind of fault it is, which decides what the engine does.
 
 use std::fmt;
 
 use crate::batch::Fault;
+use crate::diagnostic::{Code, Diagnostic, Place};
 
 /// A fault of a view: found when it is read or planned, or met while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,9 +12,7 @@ pub struct SqlError(Box<Details>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Details {
     kind: SqlErrorKind,
-    place: Place,
-    message: String,
-    hint: Option<String>,
+    diagnostic: Diagnostic,
 }
 
 /// What kind of fault it is.
@@ -26,27 +24,6 @@ pub enum SqlErrorKind {
     Row,
     /// The batch needs more memory than the pool has; a smaller one may fit.
     MemoryExhausted,
-}
-
-/// Where in the files the fault is, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// As a person would open it: `sql/reactions.sql`, `config.yaml:31`; empty where there is none.
-    pub file: String,
-    pub span: Option<Span>,
-}
-
-/// A part of one line of a view.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// From 1.
-    pub line: usize,
-    /// In characters, from 1.
-    pub column: usize,
-    /// In characters, at least 1; what goes on in later lines is left out.
-    pub width: usize,
-    /// The whole line.
-    pub text: String,
 }
 
 impl SqlError {
@@ -65,43 +42,51 @@ impl SqlError {
 
     /// The file at fault, for a dead letter's `place`: `sql/reactions.sql`.
     pub fn file(&self) -> &str {
-        &self.0.place.file
+        &self.0.diagnostic.place.file
     }
 
     pub fn place(&self) -> &Place {
-        &self.0.place
+        &self.0.diagnostic.place
+    }
+
+    pub fn code(&self) -> Code {
+        self.0.diagnostic.code
     }
 
     /// What was found and what was expected, without place and hint.
     pub fn message(&self) -> &str {
-        &self.0.message
+        &self.0.diagnostic.message
     }
 
     pub fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+        self.0.diagnostic.hint.as_deref()
     }
 
-    pub(super) fn wrong(place: Place, message: impl Into<String>) -> Self {
-        Self::new(SqlErrorKind::Wrong, place, message.into())
+    pub(super) fn wrong(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self::new(SqlErrorKind::Wrong, code, place, message.into())
+    }
+
+    /// Nothing that a person has written is to blame.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::wrong(Code::Sql, Place::default(), message)
     }
 
     pub(super) fn of_kind(kind: SqlErrorKind, file: &str, message: impl Into<String>) -> Self {
-        let place = Place { file: file.to_owned(), span: None };
-        Self::new(kind, place, message.into())
+        Self::new(kind, Code::Sql, Place::of_file(file), message.into())
     }
 
-    fn new(kind: SqlErrorKind, place: Place, message: String) -> Self {
-        Self(Box::new(Details { kind, place, message, hint: None }))
+    fn new(kind: SqlErrorKind, code: Code, place: Place, message: String) -> Self {
+        Self(Box::new(Details { kind, diagnostic: Diagnostic::error(code, place, message) }))
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.diagnostic.hint = Some(hint.into());
         self
     }
 
     pub(super) fn with_hint_if_some(mut self, hint: Option<String>) -> Self {
         if hint.is_some() {
-            self.0.hint = hint;
+            self.0.diagnostic.hint = hint;
         }
         self
     }
@@ -109,35 +94,13 @@ impl SqlError {
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { file, span } = &self.0.place;
-        if !file.is_empty() {
-            write!(f, "{file}:")?;
-            if let Some(span) = span {
-                write!(f, "{}:{}:", span.line, span.column)?;
-            }
-            f.write_str(" ")?;
-        }
-        write!(f, "error: {}", self.0.message)?;
-        if let Some(span) = span {
-            span.write_source(f)?;
-        }
-        if let Some(hint) = &self.0.hint {
-            write!(f, "\nhint: {hint}")?;
-        }
-        Ok(())
+        self.0.diagnostic.fmt(f)
     }
 }
 
-impl Span {
-    /// The line with its number, and carets under the part that is meant.
-    fn write_source(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.line.to_string();
-        let margin = " ".repeat(number.len());
-        // Tabs stay tabs, so that the carets stand where the terminal puts the text.
-        let indent: String =
-            self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let carets = "^".repeat(self.width.max(1));
-        write!(f, "\n{margin} |\n{number} | {}\n{margin} | {indent}{carets}", self.text)
+impl From<SqlError> for Diagnostic {
+    fn from(error: SqlError) -> Self {
+        error.0.diagnostic
     }
 }
 

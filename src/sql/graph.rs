@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::{Place, SqlError};
+use super::error::SqlError;
 use super::names;
 use super::view_files::ViewFiles;
 use super::{BATCH, TableSpec};
+use crate::diagnostic::{Code, Place, shown};
 
 /// Views in a folder, at most; it bounds how deep the search for circles goes.
 const VIEWS_MAX: usize = 1000;
@@ -13,8 +14,10 @@ const VIEWS_MAX: usize = 1000;
 /// What is computed for a batch, and what is not.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// Each after what it reads.
+    /// All there is, each after what it reads; what outputs and state need stands first.
     pub(super) order: Vec<Node>,
+    /// How many of `order` they need.
+    pub(super) needed: usize,
     /// The outputs, in the order they were asked for.
     pub(super) outputs: Vec<String>,
     /// Views that neither an output nor state needs.
@@ -30,16 +33,14 @@ pub(super) enum Node {
     View(String),
 }
 
-/// Finds the order in which `outputs` and state are computed. Where `outputs` is `None`, every leaf is one but those
-/// that compute state or the keys of a table.
-///
-/// # Errors
-/// All faults of names: taken twice, unknown, or reading each other in a circle.
+/// Finds the order in which `outputs` and state are computed; beside it all faults of names: taken twice, unknown, or
+/// reading each other in a circle. Where `outputs` is `None`, every leaf is one but those that compute state or the keys
+/// of a table.
 pub(super) fn resolve(
     files: &ViewFiles,
     tables: &[TableSpec],
     outputs: Option<&[String]>,
-) -> Result<Graph, Vec<SqlError>> {
+) -> (Graph, Vec<SqlError>) {
     let mut errors = Vec::new();
     let relations = Relations::new(files, tables, &mut errors);
     relations.check_references(&mut errors);
@@ -67,27 +68,23 @@ pub(super) fn resolve(
         search.visit(&Node::Table(index));
         search.visit(&Node::View(view.to_owned()));
     }
-    let needed = search.order.clone();
-    // Why: circles among views that no output needs are faults too, and where every view is in a circle there
-    // is no leaf to start from.
+    let needed = search.order.len();
+    // Why: faults of views that no output needs are faults too, and where every view is in a circle there is no leaf
+    // to start from.
     for name in files.names() {
         search.visit(&Node::View(name.to_owned()));
     }
     errors.append(&mut search.errors);
-    if needed.is_empty() && errors.is_empty() {
-        let place = Place { file: files.folder().display().to_string(), span: None };
-        errors.push(SqlError::wrong(place, "no output: nothing would be written"));
+    let order = search.order;
+    if needed == 0 && errors.is_empty() && files.broken().next().is_none() {
+        let place = Place::of_file(shown(files.folder()));
+        let error = SqlError::wrong(Code::Output, place, "no output: nothing would be written");
+        errors.push(error.with_hint("name a view under `outputs` in the configuration"));
     }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let computed: BTreeSet<&Node> = needed.iter().collect();
-    let unused = files
-        .names()
-        .filter(|name| !computed.contains(&Node::View((*name).to_owned())))
-        .map(str::to_owned)
-        .collect();
-    Ok(Graph { order: needed, outputs, unused })
+    let computed: BTreeSet<&Node> = order[..needed].iter().collect();
+    let is_unused = |name: &&str| !computed.contains(&Node::View((*name).to_owned()));
+    let unused = files.names().filter(is_unused).map(str::to_owned).collect();
+    (Graph { order, needed, outputs, unused }, errors)
 }
 
 /// The names that SQL may use.
@@ -99,30 +96,34 @@ struct Relations<'a> {
 impl<'a> Relations<'a> {
     fn new(files: &'a ViewFiles, tables: &'a [TableSpec], errors: &mut Vec<SqlError>) -> Self {
         for view in files.iter() {
-            let place = Place { file: view.file.clone(), span: None };
+            let place = Place::of_file(view.file.clone());
             if view.name == BATCH {
                 let message =
                     format!("a view cannot be called `{BATCH}`: that is the messages of the trigger");
-                errors.push(SqlError::wrong(place, message).with_hint("rename the file"));
+                errors.push(SqlError::wrong(Code::Name, place, message).with_hint("rename the file"));
             } else if tables.iter().any(|table| table.name == view.name) {
                 let message = format!("`{}` is a table of the configuration and a view", view.name);
-                errors.push(SqlError::wrong(place, message).with_hint("rename one of them"));
+                errors.push(SqlError::wrong(Code::Name, place, message).with_hint("rename one of them"));
             }
         }
         for (index, table) in tables.iter().enumerate() {
-            let place = Place { file: table.place.clone(), span: None };
+            let place = table.place.clone();
             if table.name == BATCH {
                 let message =
                     format!("a table cannot be called `{BATCH}`: that is the messages of the trigger");
-                errors.push(SqlError::wrong(place, message).with_hint("rename the table"));
+                errors.push(SqlError::wrong(Code::Name, place, message).with_hint("rename the table"));
             } else if tables[..index].iter().any(|other| other.name == table.name) {
-                errors.push(SqlError::wrong(place, format!("two tables are called `{}`", table.name)));
+                errors.push(SqlError::wrong(
+                    Code::Name,
+                    place,
+                    format!("two tables are called `{}`", table.name),
+                ));
             }
         }
         if files.names().count() > VIEWS_MAX {
-            let place = Place { file: files.folder().display().to_string(), span: None };
+            let place = Place::of_file(shown(files.folder()));
             let message = format!("{} views, where at most {VIEWS_MAX} are allowed", files.names().count());
-            errors.push(SqlError::wrong(place, message));
+            errors.push(SqlError::wrong(Code::File, place, message));
         }
         Self { files, tables }
     }
@@ -141,11 +142,11 @@ impl<'a> Relations<'a> {
     }
 
     fn check_references(&self, errors: &mut Vec<SqlError>) {
-        let known: BTreeSet<&str> = self.names().collect();
+        let known: BTreeSet<&str> = self.names().chain(self.files.broken()).collect();
         for reference in self.files.iter().flat_map(|view| &view.reads) {
             if !known.contains(reference.relation.as_str()) {
                 let message = format!("no view or table `{}`", reference.relation);
-                let error = SqlError::wrong(reference.place.clone(), message);
+                let error = SqlError::wrong(Code::UnknownRelation, reference.place.clone(), message);
                 errors.push(error.with_hint_if_some(names::hint(&reference.relation, self.names())));
             }
         }
@@ -157,31 +158,31 @@ impl<'a> Relations<'a> {
                     "`{}` matches `{}.{}`, but there is no view or table `{}`",
                     table.name, place.relation, place.column, place.relation
                 );
-                let error = SqlError::wrong(Place { file: table.place.clone(), span: None }, message);
+                let error = SqlError::wrong(Code::UnknownRelation, table.place.clone(), message);
                 errors.push(error.with_hint_if_some(names::hint(&place.relation, self.names())));
             }
         }
     }
 
     fn check_outputs(&self, wanted: &[String], errors: &mut Vec<SqlError>) -> Vec<String> {
-        for name in wanted.iter().filter(|name| self.files.get(name).is_none()) {
-            let place = Place { file: self.files.folder().display().to_string(), span: None };
+        for name in wanted.iter().filter(|name| !self.files.has_file(name)) {
+            let place = Place::of_file(shown(self.files.folder()));
             let message = format!("no view for the output `{name}`: {name}.sql does not exist");
             let hint = names::hint(name, self.files.names());
-            errors.push(SqlError::wrong(place, message).with_hint_if_some(hint));
+            errors.push(SqlError::wrong(Code::Output, place, message).with_hint_if_some(hint));
         }
         wanted.iter().filter(|name| self.files.get(name).is_some()).cloned().collect()
     }
 
     fn check_states(&self, errors: &mut Vec<SqlError>) {
         for table in self.tables {
-            let Some(view) = table.state_view().filter(|view| self.files.get(view).is_none()) else {
+            let Some(view) = table.state_view().filter(|view| !self.files.has_file(view)) else {
                 continue;
             };
-            let place = Place { file: table.place.clone(), span: None };
+            let place = table.place.clone();
             let message = format!("no view for the state table `{}`: {view}.sql does not exist", table.name);
             let hint = names::hint(view, self.files.names());
-            errors.push(SqlError::wrong(place, message).with_hint_if_some(hint));
+            errors.push(SqlError::wrong(Code::State, place, message).with_hint_if_some(hint));
         }
     }
 
@@ -216,7 +217,7 @@ impl<'a> Relations<'a> {
     /// Where `from` says that it reads `to`.
     fn place_of_read(&self, from: &Node, to: &Node) -> Place {
         match from {
-            Node::Table(index) => Place { file: self.tables[*index].place.clone(), span: None },
+            Node::Table(index) => self.tables[*index].place.clone(),
             Node::View(name) => {
                 let to = self.name_of(to);
                 let view = self.files.get(name);
@@ -272,7 +273,9 @@ impl Search<'_> {
             1 => format!("{} reads itself", names[0]),
             _ => format!("these read each other in a circle: {}", names.join(" -> ")),
         };
-        self.errors
-            .push(SqlError::wrong(place, message).with_hint("what a view reads must be computed before it"));
+        self.errors.push(
+            SqlError::wrong(Code::Cycle, place, message)
+                .with_hint("what a view reads must be computed before it"),
+        );
     }
 }

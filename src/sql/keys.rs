@@ -7,9 +7,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::TableSpec;
-use super::error::{Place, SqlError};
+use super::error::SqlError;
 use super::names;
 use super::slot::Slot;
+use crate::diagnostic::{Code, Place};
 
 /// Where a message stood, which the keys of some state tables come with.
 const PARTITION: [&str; 2] = ["kafka_topic", "kafka_partition"];
@@ -32,7 +33,7 @@ pub(super) fn resolve(
     schema: &SchemaRef,
     slots: &BTreeMap<String, Slot>,
 ) -> Result<Vec<KeySource>, Vec<SqlError>> {
-    let place = Place { file: table.place.clone(), span: None };
+    let place = table.place.clone();
     let mut errors = Vec::new();
     let key_types = key_types(table, schema, &place, &mut errors);
     let mut sources = Vec::new();
@@ -44,7 +45,7 @@ pub(super) fn resolve(
                 table.key.len(),
                 alternative.len()
             );
-            errors.push(SqlError::wrong(place.clone(), message));
+            errors.push(SqlError::wrong(Code::Key, place.clone(), message));
             continue;
         }
         let Some(relation) = alternative.first().and_then(|first| slots.get(&first.relation)) else {
@@ -52,7 +53,7 @@ pub(super) fn resolve(
         };
         if alternative.iter().any(|part| part.relation != alternative[0].relation) {
             let message = format!("the parts of the key of `{}` come from different relations", table.name);
-            let error = SqlError::wrong(place.clone(), message);
+            let error = SqlError::wrong(Code::Key, place.clone(), message);
             errors.push(error.with_hint("bring them together in a view, and match `view.column`"));
             continue;
         }
@@ -65,7 +66,7 @@ pub(super) fn resolve(
                     table.name, part.relation, part.column, part.relation
                 );
                 let known = schema.fields().iter().map(|field| field.name().as_str());
-                let error = SqlError::wrong(place.clone(), message);
+                let error = SqlError::wrong(Code::Key, place.clone(), message);
                 errors.push(error.with_hint_if_some(names::hint(&part.column, known)));
                 continue;
             };
@@ -79,7 +80,7 @@ pub(super) fn resolve(
                 );
                 let hint =
                     format!("CAST one to the other's type in a view, and match `view.{}`", part.column);
-                errors.push(SqlError::wrong(place.clone(), message).with_hint(hint));
+                errors.push(SqlError::wrong(Code::Key, place.clone(), message).with_hint(hint));
             }
             columns.push(index);
         }
@@ -91,7 +92,7 @@ pub(super) fn resolve(
                         "`{}` follows the partitions of the messages, but `{}` has no `{}` and `{}`",
                         table.name, alternative[0].relation, PARTITION[0], PARTITION[1]
                     );
-                    let error = SqlError::wrong(place.clone(), message);
+                    let error = SqlError::wrong(Code::Key, place.clone(), message);
                     errors.push(error.with_hint("take these columns of `batch` over into the view"));
                 }
             }
@@ -107,7 +108,7 @@ pub(super) fn collect(sources: &[KeySource]) -> Result<Vec<RecordBatch>, SqlErro
     for source in sources {
         for rows in source.relation.rows() {
             let projected = rows.project(&source.columns);
-            keys.push(projected.map_err(|error| SqlError::wrong(Place::default(), error.to_string()))?);
+            keys.push(projected.map_err(|error| SqlError::internal(error.to_string()))?);
         }
     }
     Ok(keys)
@@ -125,7 +126,7 @@ fn key_types(
         if found.is_none() {
             let message = format!("the key of `{}` has no column `{column}`", table.name);
             let known = schema.fields().iter().map(|field| field.name().as_str());
-            let error = SqlError::wrong(place.clone(), message);
+            let error = SqlError::wrong(Code::Key, place.clone(), message);
             errors.push(error.with_hint_if_some(names::hint(column, known)));
         }
         types.push(found);

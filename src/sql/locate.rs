@@ -5,19 +5,15 @@ use datafusion::common::{Column, SchemaError, Span as PlannerSpan};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithSpan};
 
-use super::error::{Place, Span, SqlError};
+use super::error::SqlError;
 use super::names;
 use super::view_files::ViewFile;
+use crate::diagnostic::{Code, Place};
 
-/// A place in `text`; `line` and `column` count from 1, and what lies outside is moved inside.
+/// A place in `text`, where the parser and the planner count with 64 bits.
 pub(super) fn place(file: &str, text: &str, line: u64, column: u64, width: usize) -> Place {
-    let line = usize::try_from(line).unwrap_or(usize::MAX).max(1);
-    let column = usize::try_from(column).unwrap_or(usize::MAX).max(1);
-    let content = text.lines().nth(line - 1).unwrap_or_default().to_owned();
-    let length = content.chars().count();
-    let column = column.min(length + 1);
-    let width = width.clamp(1, (length + 1 - column).max(1));
-    Place { file: file.to_owned(), span: Some(Span { line, column, width, text: content }) }
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Place::at(file, text, number(line), number(column), width)
 }
 
 /// The characters of a span, as far as its first line goes.
@@ -51,8 +47,20 @@ pub(super) fn syntax_error(
         }
     };
     let message = lower_first(message);
+    let is_word = position.is_some_and(|position| is_word_at(tokens, position));
+    let hint = match message.split_once("expected: end of statement, found: ") {
+        Some((_, found)) if is_word => Some(format!("is a comma missing before `{found}`?")),
+        _ => None,
+    };
     // Why: the parser's "found: EOF" says little to a person whose last line ends with a comma.
-    SqlError::wrong(place, message.replace("found: EOF", "found the end of the file"))
+    let message = message.replace("found: EOF", "found the end of the file");
+    SqlError::wrong(Code::Syntax, place, message).with_hint_if_some(hint)
+}
+
+/// Whether a name stands here, rather than a sign.
+fn is_word_at(tokens: &[TokenWithSpan], (line, column): (u64, u64)) -> bool {
+    let here = tokens.iter().find(|token| (token.span.start.line, token.span.start.column) == (line, column));
+    here.is_some_and(|token| matches!(token.token, Token::Word(_)))
 }
 
 fn line_and_column(position: &str) -> Option<(u64, u64)> {
@@ -72,16 +80,19 @@ fn plan_error(view: &ViewFile, error: &DataFusionError) -> SqlError {
     if let DataFusionError::SchemaError(fault, _) = root {
         return schema_error(view, fault, span);
     }
-    let (message, hint) = match error.diagnostic() {
+    let told = match error.diagnostic() {
+        Some(diagnostic) if diagnostic.message.contains("GROUP BY clause") => {
+            not_grouped(&diagnostic.message)
+        }
         // Where the planner gives advice, its diagnostic is the better text.
         Some(diagnostic) if !diagnostic.helps.is_empty() => {
             let advice: Vec<&str> = diagnostic.helps.iter().map(|help| help.message.as_str()).collect();
-            (lower_first(&diagnostic.message), Some(lower_first(&advice.join("; "))))
+            Told::new(Code::Sql, lower_first(&diagnostic.message)).hint(lower_first(&advice.join("; ")))
         }
         _ => readable(&root.message()),
     };
-    let place = span.or_else(|| place_of_named(view, &message)).unwrap_or_else(|| view.start());
-    SqlError::wrong(place, message).with_hint_if_some(hint)
+    let place = span.or_else(|| place_of_named(view, &told.message)).unwrap_or_else(|| view.start());
+    SqlError::wrong(told.code, place, told.message).with_hint_if_some(told.hint)
 }
 
 fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
@@ -111,13 +122,14 @@ fn schema_error(view: &ViewFile, fault: &SchemaError, span: Option<Place>) -> Sq
         SchemaError::AmbiguousReference { field } => {
             let message =
                 format!("`{}` is ambiguous: more than one relation has a column of that name", field.name);
-            SqlError::wrong(at(&field.name), message).with_hint("write `relation.column`")
+            SqlError::wrong(Code::AmbiguousColumn, at(&field.name), message)
+                .with_hint("write `relation.column`")
         }
         SchemaError::DuplicateQualifiedField { name, .. }
         | SchemaError::DuplicateUnqualifiedField { name } => {
             let place = last_word(view, name).map(|token| view.place_of(token));
             let message = format!("two columns are called `{name}`");
-            SqlError::wrong(place.or(span).unwrap_or_else(|| view.start()), message)
+            SqlError::wrong(Code::DuplicateColumn, place.or(span).unwrap_or_else(|| view.start()), message)
                 .with_hint("give one of them another name: `expression AS name`")
         }
     }
@@ -135,7 +147,8 @@ fn field_not_found(field: &Column, valid: &[Column], place: Place) -> SqlError {
                 let relations: Vec<&str> =
                     valid.iter().filter_map(|column| column.relation.as_ref()).map(|r| r.table()).collect();
                 let message = format!("no relation `{relation}` here, for its column `{}`", field.name);
-                return SqlError::wrong(place, message).with_hint_if_some(names::hint(relation, relations));
+                return SqlError::wrong(Code::UnknownRelation, place, message)
+                    .with_hint_if_some(names::hint(relation, relations));
             }
             (format!("`{relation}` has no column `{}`", field.name), names)
         }
@@ -144,9 +157,9 @@ fn field_not_found(field: &Column, valid: &[Column], place: Place) -> SqlError {
     // In MySQL and Spark double quotes are for text.
     if is_double_quoted(&place) && names::near(&field.name, &names).is_none() {
         let hint = format!("text is written in single quotes: '{}'", field.name);
-        return SqlError::wrong(place, message).with_hint(hint);
+        return SqlError::wrong(Code::UnknownColumn, place, message).with_hint(hint);
     }
-    SqlError::wrong(place, message).with_hint_if_some(names::hint(&field.name, names))
+    SqlError::wrong(Code::UnknownColumn, place, message).with_hint_if_some(names::hint(&field.name, names))
 }
 
 fn is_double_quoted(place: &Place) -> bool {
@@ -154,15 +167,42 @@ fn is_double_quoted(place: &Place) -> bool {
 }
 
 /// The planner's text as a sentence of ours, and what of it is advice.
-fn readable(message: &str) -> (String, Option<String>) {
+struct Told {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Told {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// "'batch.agency' must appear in GROUP BY clause because it's not an aggregate expression".
+fn not_grouped(message: &str) -> Told {
+    let expression = message.split('\'').nth(1).unwrap_or("this column");
+    let column = expression.rsplit('.').next().unwrap_or(expression);
+    let message = format!("`{expression}` is neither in GROUP BY nor inside an aggregate function");
+    Told::new(Code::Grouping, message).hint(format!(
+        "add it to GROUP BY, or say which of the group's values is meant: `max({expression}) AS {column}`"
+    ))
+}
+
+fn readable(message: &str) -> Told {
     if let Some((message, suggestion)) = message.split_once("\nDid you mean ") {
         let called = message.split('\'').nth(1).unwrap_or_default();
+        let told = Told::new(Code::UnknownFunction, lower_first(message.trim_end_matches('.')));
         if let Some(instead) = names::function_elsewhere(called) {
-            return (lower_first(message.trim_end_matches('.')), Some(format!("write {instead}")));
+            return told.hint(format!("write {instead}"));
         }
         let name = suggestion.trim_end_matches('?').trim_matches('\'');
         // Why: the planner suggests its nearest function however far that is.
-        return (lower_first(message.trim_end_matches('.')), names::near(called, &[name]));
+        return Told { hint: names::near(called, &[name]), ..told };
     }
     let message = message.trim_start_matches("Error during planning: ");
     let duplicate = message.strip_prefix("Projections require unique expression names but the expression \"");
@@ -170,8 +210,8 @@ fn readable(message: &str) -> (String, Option<String>) {
         let name = rest.split('"').next().unwrap_or_default();
         let name = name.rsplit(" AS ").next().unwrap_or(name);
         let name = name.rsplit('.').next().unwrap_or(name);
-        let hint = "give one of them another name: `expression AS name`";
-        return (format!("two columns are called `{name}`"), Some(hint.to_owned()));
+        return Told::new(Code::DuplicateColumn, format!("two columns are called `{name}`"))
+            .hint("give one of them another name: `expression AS name`");
     }
     const NO_MATCH: &str = "No function matches the given name and argument types '";
     if let Some((_, rest)) = message.split_once(NO_MATCH) {
@@ -180,10 +220,13 @@ fn readable(message: &str) -> (String, Option<String>) {
         let candidates: Vec<&str> =
             candidates.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let hint = (!candidates.is_empty()).then(|| format!("it is called as {}", candidates.join(" or ")));
-        return (format!("no function `{call}`: it takes other arguments"), hint);
+        let told = Told::new(Code::Type, format!("no function `{call}`: it takes other arguments"));
+        return Told { hint, ..told };
     }
     let message = message.split("\nThis issue was likely caused by a bug").next().unwrap_or(message);
-    (lower_first(message.trim().trim_end_matches('.')), None)
+    let is_of_types = message.contains("coerce") || message.contains("boolean type");
+    let code = if is_of_types { Code::Type } else { Code::Sql };
+    Told::new(code, lower_first(message.trim().trim_end_matches('.')))
 }
 
 /// The place of the first name in quotes that the view's text has too: a function or a column.

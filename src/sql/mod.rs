@@ -14,6 +14,7 @@ mod pipeline;
 mod session;
 mod slot;
 mod state;
+mod survey;
 mod view;
 mod view_files;
 
@@ -23,9 +24,12 @@ mod tests;
 use arrow::datatypes::SchemaRef;
 
 use crate::config::KeyPlace;
+use crate::diagnostic::Place;
 
-pub use error::{Place, Span, SqlError, SqlErrorKind, render};
+pub use error::{SqlError, SqlErrorKind, render};
+pub(crate) use names::hint as name_hint;
 pub use pipeline::{Pipeline, PlannedState, Step};
+pub use survey::Survey;
 pub use view_files::ViewFiles;
 
 /// What SQL calls the messages of a trigger.
@@ -43,8 +47,8 @@ pub struct TableSpec {
     pub matches: Vec<Vec<KeyPlace>>,
     /// What makes it a state table.
     pub state: Option<StateView>,
-    /// Where it is configured, for messages: `config.yaml:31`.
-    pub place: String,
+    /// Where it is configured, for messages.
+    pub place: Place,
 }
 
 /// The view that computes the new rows of a state table.

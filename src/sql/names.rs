@@ -7,7 +7,7 @@ const DISTANCE_DIVISOR: usize = 3;
 const NAMES_LISTED_MAX: usize = 12;
 
 /// A hint for `wrong` out of `right` names: the same name in other letters, the nearest, or a list of all.
-pub(super) fn hint<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn hint<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut right: Vec<&str> = right.into_iter().collect();
     right.sort_unstable();
     right.dedup();

@@ -4,36 +4,29 @@
 //! that may first have to be computed: [`Pipeline::start`], then [`Pipeline::next`] until it is done; where it
 //! asks for the rows of a table, [`Pipeline::provide`] gives them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::session_state::SessionState;
 
-use super::error::{Place, SqlError};
-use super::graph::{self, Graph, Node};
+use super::TableSpec;
+use super::error::SqlError;
+use super::graph::Graph;
 use super::keys::{self, KeySource};
-use super::session;
 use super::slot::Slot;
-use super::state::{self, StateColumns};
+use super::state::StateColumns;
+use super::survey::{Planned, Survey};
 use super::view::{HeldRows, View};
 use super::view_files::ViewFiles;
-use super::{BATCH, TableSpec};
 use crate::batch::{ViewResults, ViewTiming};
-use crate::database::ColumnType;
-
-/// What the planner is told of the rows in a batch and in a view, to choose the sides of joins: more than a
-/// table has, so that the table is hashed and the batch streams by, which keeps the batch's order.
-const BATCH_ROWS_EXPECTED: usize = 10_000;
-/// The same for the rows of a table.
-const TABLE_ROWS_EXPECTED: usize = 1_000;
 
 /// The prepared views of one lane. One batch at a time.
 pub struct Pipeline {
@@ -82,7 +75,7 @@ pub enum Step {
 }
 
 #[derive(Debug)]
-enum PreparedStep {
+pub(super) enum PreparedStep {
     Table { table: usize, slot: Slot, keys: Vec<KeySource> },
     View { view: Box<View>, slot: Slot },
 }
@@ -113,31 +106,18 @@ impl Pipeline {
         outputs: Option<&[String]>,
         memory_max: usize,
     ) -> Result<Self, Vec<SqlError>> {
-        let graph = graph::resolve(files, &tables, outputs)?;
-        let mut states = StateColumns::named(files, &tables)?;
-        for _ in 0..state::ROUNDS_MAX {
-            let planned = Planning::run(files, &tables, &states, &batch, &graph, memory_max).await?;
-            let mut is_settled = true;
-            for state in &mut states {
-                let view = tables[state.table].state_view().unwrap_or_default();
-                if let Some(schema) = planned.slots.get(view).map(Slot::schema) {
-                    is_settled &= !state.settle(schema)?;
-                }
-            }
-            if is_settled {
-                let untyped: Vec<SqlError> = states.iter().flat_map(StateColumns::untyped).collect();
-                return if untyped.is_empty() {
-                    Ok(Self::new(planned, graph, states, &tables))
-                } else {
-                    Err(untyped)
-                };
-            }
-        }
-        Err(states.iter().map(|state| state.unsettled(&tables[state.table].place)).collect())
+        Survey::of(files, Some(batch), tables, &BTreeSet::new(), outputs, memory_max).await.into_pipeline()
     }
 
-    fn new(planned: Planned, graph: Graph, states: Vec<StateColumns>, tables: &[TableSpec]) -> Self {
-        let Planned { state, batch, steps, .. } = planned;
+    /// Keeps of what was planned the part that outputs and state need.
+    pub(super) fn new(
+        planned: Planned,
+        graph: Graph,
+        states: Vec<StateColumns>,
+        tables: &[TableSpec],
+    ) -> Self {
+        let Planned { state, batch, mut steps, .. } = planned;
+        steps.truncate(graph.needed);
         let step_of = |wanted: &str| {
             steps
                 .iter()
@@ -215,7 +195,7 @@ impl Pipeline {
         if self
             .steps
             .iter()
-            .any(|step| matches!(step, PreparedStep::View { view, .. } if view.is_planned_each_batch()))
+            .any(|step| matches!(step, PreparedStep::View { view, .. } if view.is_planned_each_batch))
         {
             // One moment for all views of the batch.
             self.state.mark_start_execution();
@@ -225,7 +205,7 @@ impl Pipeline {
         }
         self.held.counter.count_batch(&batch);
         if let Err(difference) = self.batch.fill(vec![batch]) {
-            self.run.fault = Some(SqlError::wrong(Place::default(), difference));
+            self.run.fault = Some(SqlError::internal(difference));
         }
     }
 
@@ -253,13 +233,13 @@ impl Pipeline {
                     self.held.counter.count_batch(batch);
                 }
                 if let Err(difference) = slot.fill(rows) {
-                    self.run.fault = Some(SqlError::wrong(Place::default(), difference));
+                    self.run.fault = Some(SqlError::internal(difference));
                 }
                 self.run.next += 1;
             }
             _ => {
                 let message = format!("rows were given for table {table}, which was not asked for");
-                self.run.fault = Some(SqlError::wrong(Place::default(), message));
+                self.run.fault = Some(SqlError::internal(message));
             }
         }
     }
@@ -285,7 +265,7 @@ impl Pipeline {
                         rows: rows.iter().map(RecordBatch::num_rows).sum(),
                         elapsed: started.elapsed(),
                     });
-                    slot.fill(rows).map_err(|difference| SqlError::wrong(Place::default(), difference))?;
+                    slot.fill(rows).map_err(SqlError::internal)?;
                     self.run.next += 1;
                 }
             }
@@ -317,7 +297,7 @@ impl fmt::Debug for Pipeline {
 }
 
 impl PreparedStep {
-    fn slot(&self) -> &Slot {
+    pub(super) fn slot(&self) -> &Slot {
         match self {
             Self::Table { slot, .. } | Self::View { slot, .. } => slot,
         }
@@ -328,116 +308,5 @@ impl PreparedStep {
             Self::Table { table, .. } => Some(*table),
             Self::View { .. } => None,
         }
-    }
-}
-
-/// The views as far as they are planned.
-struct Planning<'a> {
-    files: &'a ViewFiles,
-    tables: &'a [TableSpec],
-    states: &'a [StateColumns],
-    planned: Planned,
-    errors: Vec<SqlError>,
-}
-
-/// Everything planned, in a session of its own.
-struct Planned {
-    state: SessionState,
-    batch: Slot,
-    /// By name; what is wrong, or reads what is wrong, is absent.
-    slots: BTreeMap<String, Slot>,
-    steps: Vec<PreparedStep>,
-}
-
-impl<'a> Planning<'a> {
-    /// Plans everything with these columns of state tables.
-    async fn run(
-        files: &'a ViewFiles,
-        tables: &'a [TableSpec],
-        states: &'a [StateColumns],
-        batch: &SchemaRef,
-        graph: &Graph,
-        memory_max: usize,
-    ) -> Result<Planned, Vec<SqlError>> {
-        let internal = |error: datafusion::error::DataFusionError| {
-            vec![SqlError::wrong(Place::default(), format!("cannot make the SQL session: {error}"))]
-        };
-        let mut state = session::session(memory_max).map_err(internal)?;
-        state.mark_start_execution();
-        let slot = Slot::new(BATCH, Arc::clone(batch), BATCH_ROWS_EXPECTED);
-        session::register(&state, BATCH, Arc::new(slot.clone())).map_err(internal)?;
-        let slots = BTreeMap::from([(BATCH.to_owned(), slot.clone())]);
-        let steps = Vec::with_capacity(graph.order.len());
-        let planned = Planned { state, batch: slot, slots, steps };
-        let mut planning = Self { files, tables, states, planned, errors: Vec::new() };
-        for node in &graph.order {
-            let step = match node {
-                Node::Table(table) => planning.table_step(*table),
-                Node::View(name) => planning.view_step(name).await,
-            };
-            match step {
-                Ok(step) => planning.planned.steps.extend(step),
-                Err(faults) => planning.errors.extend(faults),
-            }
-        }
-        if planning.errors.is_empty() { Ok(planning.planned) } else { Err(planning.errors) }
-    }
-
-    /// `None` where something it reads is wrong, which has been said.
-    fn table_step(&mut self, table: usize) -> Result<Option<PreparedStep>, Vec<SqlError>> {
-        let spec = &self.tables[table];
-        if spec.matches.iter().flatten().any(|place| !self.planned.slots.contains_key(&place.relation)) {
-            return Ok(None);
-        }
-        let state = self.states.iter().find(|state| state.table == table);
-        let schema = state.map_or_else(|| Arc::clone(&spec.schema), |state| self.with_key_types(spec, state));
-        // Views may be planned on the table though its key is wrong: its columns are known.
-        let slot = self.add_slot(&spec.name, Arc::clone(&schema), TABLE_ROWS_EXPECTED);
-        let slot = slot.map_err(|error| {
-            let place = Place { file: spec.place.clone(), span: None };
-            vec![SqlError::wrong(place, format!("cannot make the table `{}` known: {error}", spec.name))]
-        })?;
-        let keys = keys::resolve(spec, &schema, &self.planned.slots)?;
-        Ok(Some(PreparedStep::Table { table, slot, keys }))
-    }
-
-    /// The columns of a state table; those of the key that have no type yet have the type of what they match.
-    fn with_key_types(&self, spec: &TableSpec, state: &StateColumns) -> SchemaRef {
-        let matched = |column: &str| {
-            let place = spec.key.iter().position(|key| key == column)?;
-            let place = spec.matches.first()?.get(place)?;
-            let field =
-                self.planned.slots.get(&place.relation)?.schema().field_with_name(&place.column).ok()?;
-            ColumnType::given_back(field.data_type()).ok()
-        };
-        let fields = state.schema.fields().iter().map(|field| match field.data_type() {
-            DataType::Null => Field::new(field.name(), matched(field.name()).unwrap_or(DataType::Null), true),
-            _ => Field::clone(field),
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    }
-
-    async fn view_step(&mut self, name: &str) -> Result<Option<PreparedStep>, Vec<SqlError>> {
-        let Some(file) = self.files.get(name) else { return Ok(None) };
-        if file.reads.iter().any(|reference| !self.planned.slots.contains_key(&reference.relation)) {
-            return Ok(None);
-        }
-        let view = View::plan(&self.planned.state, file).await?;
-        let slot = self.add_slot(name, view.schema(), BATCH_ROWS_EXPECTED).map_err(|error| {
-            vec![SqlError::wrong(file.start(), format!("cannot make the view known to others: {error}"))]
-        })?;
-        Ok(Some(PreparedStep::View { view: Box::new(view), slot }))
-    }
-
-    fn add_slot(
-        &mut self,
-        name: &str,
-        schema: SchemaRef,
-        rows_expected: usize,
-    ) -> datafusion::error::Result<Slot> {
-        let slot = Slot::new(name, schema, rows_expected);
-        session::register(&self.planned.state, name, Arc::new(slot.clone()))?;
-        self.planned.slots.insert(name.to_owned(), slot.clone());
-        Ok(slot)
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::error::{Place, SqlError};
+use super::error::SqlError;
 use super::names;
 use super::view_files::ViewFiles;
 use super::{TableSpec, columns};
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, VERSION_COLUMN};
 use crate::database::ColumnType;
+use crate::diagnostic::{Code, Place};
 
 /// Names of columns that the program writes itself.
 const OWN_COLUMNS: [&str; 4] =
@@ -34,11 +35,9 @@ pub(super) struct StateColumns {
 }
 
 impl StateColumns {
-    /// The names of the columns, from the SELECT list of the view.
-    ///
-    /// # Errors
-    /// A list that does not say its names, lacks a column of the key, or uses a name of the program's own.
-    pub(super) fn named(files: &ViewFiles, tables: &[TableSpec]) -> Result<Vec<Self>, Vec<SqlError>> {
+    /// The names of the columns, from the SELECT list of the view, and the faults of lists that do not say their names,
+    /// lack a column of the key, or use a name of the program's own.
+    pub(super) fn named(files: &ViewFiles, tables: &[TableSpec]) -> (Vec<Self>, Vec<SqlError>) {
         let (mut all, mut errors) = (Vec::new(), Vec::new());
         for (table, spec) in tables.iter().enumerate() {
             let Some(file) = spec.state.as_ref().and_then(|state| files.get(&state.view)) else { continue };
@@ -50,7 +49,7 @@ impl StateColumns {
                 Err(faults) => errors.extend(faults),
             }
         }
-        if errors.is_empty() { Ok(all) } else { Err(errors) }
+        (all, errors)
     }
 
     fn of_names(table: usize, view: &str, written: Vec<(String, Place)>) -> Self {
@@ -76,7 +75,7 @@ impl StateColumns {
                 Ok(stored) => fields.push(Field::new(field.name(), stored, true)),
                 Err(reason) => {
                     let message = format!("`{}` cannot be kept as state: {reason}", field.name());
-                    errors.push(SqlError::wrong(place.clone(), message));
+                    errors.push(SqlError::wrong(Code::State, place.clone(), message));
                 }
             }
         }
@@ -99,18 +98,18 @@ impl StateColumns {
                 let message = format!(
                     "the type of `{name}` cannot be known: it is computed from itself alone, or NULL"
                 );
-                SqlError::wrong(place.clone(), message)
+                SqlError::wrong(Code::State, place.clone(), message)
                     .with_hint(format!("say it: `CAST(... AS BIGINT) AS {name}`"))
             })
             .collect()
     }
 
     /// Columns whose type is still another one after [`ROUNDS_MAX`] rounds.
-    pub(super) fn unsettled(&self, file: &str) -> SqlError {
-        let place = Place { file: file.to_owned(), span: None };
+    pub(super) fn unsettled(&self, place: Place) -> SqlError {
         let message =
             format!("the types of the columns of `{}` never settle: each planning gives others", self.view);
-        SqlError::wrong(place, message).with_hint("CAST what is computed from the state to a fixed type")
+        SqlError::wrong(Code::State, place, message)
+            .with_hint("CAST what is computed from the state to a fixed type")
     }
 }
 
@@ -118,13 +117,15 @@ fn name_errors(spec: &TableSpec, view: &str, written: &[(String, Place)]) -> Vec
     let mut errors = Vec::new();
     for (name, place) in written.iter().filter(|(name, _)| OWN_COLUMNS.contains(&name.as_str())) {
         let message = format!("`{name}` is a column that the program writes itself");
-        errors.push(SqlError::wrong(place.clone(), message).with_hint("give it another name with AS"));
+        errors.push(
+            SqlError::wrong(Code::State, place.clone(), message).with_hint("give it another name with AS"),
+        );
     }
     for key in spec.key.iter().filter(|key| !written.iter().any(|(name, _)| name == *key)) {
-        let place = Place { file: spec.place.clone(), span: None };
+        let place = spec.place.clone();
         let message = format!("the key of `{}` is `{key}`, which view `{view}` does not compute", spec.name);
         let known = written.iter().map(|(name, _)| name.as_str());
-        errors.push(SqlError::wrong(place, message).with_hint_if_some(names::hint(key, known)));
+        errors.push(SqlError::wrong(Code::State, place, message).with_hint_if_some(names::hint(key, known)));
     }
     errors
 }

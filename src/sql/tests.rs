@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::{Pipeline, SqlError, SqlErrorKind, Step, TableSpec, ViewFiles, render};
 use crate::batch::{Fault, ViewResults};
 use crate::config::KeyPlace;
+use crate::diagnostic::Place;
 
 const MEMORY_MAX: usize = 64 << 20;
 
@@ -73,7 +74,7 @@ fn accounts_spec() -> TableSpec {
         key: vec!["customer_id".to_owned()],
         matches: vec![vec![place("batch", "customer")]],
         state: None,
-        place: "config.yaml:9".to_owned(),
+        place: Place::of_file("config.yaml:9"),
     }
 }
 
@@ -191,7 +192,7 @@ async fn keys_come_from_the_batch_a_view_or_another_table() {
         key: vec!["id".to_owned()],
         matches: vec![vec![place("accounts", "branch")], vec![place("codes", "code")]],
         state: None,
-        place: "config.yaml:12".to_owned(),
+        place: Place::of_file("config.yaml:12"),
     };
     let texts = [
         ("codes", "SELECT upper(agency) AS code FROM batch"),
@@ -493,13 +494,13 @@ async fn errors_of_functions_and_types() {
     1 | SELECT kafka_timestamp * 2 AS a FROM batch
       |        ^^^^^^^^^^^^^^^
     "#);
-    insta::assert_snapshot!(faults(&[("v", "SELECT agency, sum(value) AS s FROM batch GROUP BY customer")]).await, @r#"
-    sql/v.sql:1:8: error: 'batch.agency' must appear in GROUP BY clause because it's not an aggregate expression
+    insta::assert_snapshot!(faults(&[("v", "SELECT agency, sum(value) AS s FROM batch GROUP BY customer")]).await, @r"
+    sql/v.sql:1:8: error: `batch.agency` is neither in GROUP BY nor inside an aggregate function
       |
     1 | SELECT agency, sum(value) AS s FROM batch GROUP BY customer
       |        ^^^^^^
-    hint: either add 'batch.agency' to GROUP BY clause, or use an aggregate function like ANY_VALUE(batch.agency)
-    "#);
+    hint: add it to GROUP BY, or say which of the group's values is meant: `max(batch.agency) AS agency`
+    ");
     insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch UNION ALL SELECT customer, value FROM batch")]).await, @r#"
     sql/v.sql:1:1: error: UNION queries have different number of columns
       |
@@ -517,16 +518,17 @@ async fn errors_of_functions_and_types() {
 
 #[tokio::test]
 async fn errors_of_syntax_and_of_what_is_no_query() {
-    insta::assert_snapshot!(faults(&[("v", "-- one\nSELECT customer agency value\nFROM batch"), ("w", "SELECT (1 + 2")]).await, @r#"
+    insta::assert_snapshot!(faults(&[("v", "-- one\nSELECT customer agency value\nFROM batch"), ("w", "SELECT (1 + 2")]).await, @r"
     sql/v.sql:2:24: error: expected: end of statement, found: value
       |
     2 | SELECT customer agency value
       |                        ^
+    hint: is a comma missing before `value`?
     sql/w.sql:1:14: error: expected: ), found the end of the file
       |
     1 | SELECT (1 + 2
       |              ^
-    "#);
+    ");
     insta::assert_snapshot!(faults(&[("v", "SELECT 'abc FROM batch")]).await, @r#"
     sql/v.sql:1:8: error: unterminated string literal
       |

@@ -35,8 +35,10 @@ pub(super) struct View {
     pub(super) name: Arc<str>,
     file: String,
     plan: Arc<dyn ExecutionPlan>,
-    /// Where the view calls a stable function: what it is planned from for each batch.
-    logical: Option<LogicalPlan>,
+    /// What it was planned from: the SQL as it is written, with names resolved.
+    pub(super) logical: LogicalPlan,
+    /// Whether the view calls a stable function, so that it is planned anew for each batch.
+    pub(super) is_planned_each_batch: bool,
 }
 
 /// What the rows of a batch's views take of the memory pool; shared buffers count once.
@@ -61,18 +63,14 @@ impl View {
         only_queries.verify_plan(&logical).map_err(located)?;
         columns::check_planned(file, logical.schema())?;
         let plan = state.create_physical_plan(&logical).await.map_err(located)?;
-        let logical = calls_stable_function(&logical).map_err(located)?.then_some(logical);
-        Ok(Self { name: file.name.as_str().into(), file: file.file.clone(), plan, logical })
+        let is_planned_each_batch = calls_stable_function(&logical).map_err(located)?;
+        let (name, file) = (file.name.as_str().into(), file.file.clone());
+        Ok(Self { name, file, plan, logical, is_planned_each_batch })
     }
 
     /// The columns of its rows.
     pub(super) fn schema(&self) -> SchemaRef {
         self.plan.schema()
-    }
-
-    /// Whether it is planned anew for each batch.
-    pub(super) fn is_planned_each_batch(&self) -> bool {
-        self.logical.is_some()
     }
 
     /// Computes the view's rows from what the relations hold now. One run at a time.
@@ -106,9 +104,9 @@ impl View {
         context: &Arc<TaskContext>,
         held: &mut HeldRows,
     ) -> PlanResult<Vec<RecordBatch>> {
-        let plan = match &self.logical {
-            Some(logical) => state.create_physical_plan(logical).await?,
-            None => reset_plan_states(Arc::clone(&self.plan))?,
+        let plan = match self.is_planned_each_batch {
+            true => state.create_physical_plan(&self.logical).await?,
+            false => reset_plan_states(Arc::clone(&self.plan))?,
         };
         let mut rows = Vec::new();
         // Why: one partition after the other, so that a UNION ALL has its parts in the order they are written.

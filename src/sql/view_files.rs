@@ -15,9 +15,11 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use sha2::{Digest, Sha256};
 
-use super::error::{Place, SqlError};
+use super::columns;
+use super::error::SqlError;
 use super::locate;
 use crate::batch::SqlVersion;
+use crate::diagnostic::{Code, Place, shown};
 
 /// The longest file that is read as a view, in bytes.
 const VIEW_BYTES_MAX: u64 = 1 << 20;
@@ -32,6 +34,8 @@ pub struct ViewFiles {
     folder: PathBuf,
     /// By name.
     views: BTreeMap<String, ViewFile>,
+    /// Names of views whose file has a fault, so that of them no more is known.
+    broken: BTreeSet<String>,
 }
 
 /// One file, parsed.
@@ -62,21 +66,30 @@ impl ViewFiles {
     /// All faults of all files: a folder or file that cannot be read, text that is not UTF-8, syntax errors, no
     /// statement or more than one, anything but a query.
     pub fn read(folder: &Path) -> Result<Self, Vec<SqlError>> {
-        let names = view_names(folder).map_err(|error| vec![error])?;
-        let mut views = BTreeMap::new();
+        let (files, errors) = Self::read_some(folder);
+        if errors.is_empty() { Ok(files) } else { Err(errors) }
+    }
+
+    /// As [`ViewFiles::read`], with the views that are in order beside the faults of the others.
+    pub fn read_some(folder: &Path) -> (Self, Vec<SqlError>) {
+        let mut files = Self { folder: folder.to_owned(), views: BTreeMap::new(), broken: BTreeSet::new() };
+        let names = match view_names(folder) {
+            Ok(names) => names,
+            Err(error) => return (files, vec![error]),
+        };
         let mut errors = Vec::new();
         for name in names {
             let path = folder.join(format!("{name}.sql"));
-            let file = path.display().to_string();
-            let parsed = read_text(&path, &file)
-                .map_err(|error| vec![error])
-                .and_then(|text| ViewFile::parse(name.clone(), file, text));
-            match parsed {
-                Ok(view) => drop(views.insert(name, view)),
-                Err(faults) => errors.extend(faults),
+            let file = shown(&path);
+            match read_text(&path, &file) {
+                Ok(text) => files.add(name, file, text, &mut errors),
+                Err(error) => {
+                    files.broken.insert(name);
+                    errors.push(error);
+                }
             }
         }
-        if errors.is_empty() { Ok(Self { folder: folder.to_owned(), views }) } else { Err(errors) }
+        (files, errors)
     }
 
     /// Views that are in no folder: `(name, text)`, as if they stood in `sql/`.
@@ -84,15 +97,32 @@ impl ViewFiles {
     /// # Errors
     /// As [`ViewFiles::read`].
     pub fn from_texts(texts: &[(&str, &str)]) -> Result<Self, Vec<SqlError>> {
-        let mut views = BTreeMap::new();
+        let mut files = Self { folder: "sql".into(), views: BTreeMap::new(), broken: BTreeSet::new() };
         let mut errors = Vec::new();
         for (name, text) in texts {
-            match ViewFile::parse((*name).to_owned(), format!("sql/{name}.sql"), (*text).to_owned()) {
-                Ok(view) => drop(views.insert((*name).to_owned(), view)),
-                Err(faults) => errors.extend(faults),
+            files.add((*name).to_owned(), format!("sql/{name}.sql"), (*text).to_owned(), &mut errors);
+        }
+        if errors.is_empty() { Ok(files) } else { Err(errors) }
+    }
+
+    fn add(&mut self, name: String, file: String, text: String, errors: &mut Vec<SqlError>) {
+        match ViewFile::parse(name.clone(), file, text) {
+            Ok(view) => drop(self.views.insert(name, view)),
+            Err(faults) => {
+                self.broken.insert(name);
+                errors.extend(faults);
             }
         }
-        if errors.is_empty() { Ok(Self { folder: "sql".into(), views }) } else { Err(errors) }
+    }
+
+    /// Whether there is a file for a view of this name, in order or not.
+    pub fn has_file(&self, view: &str) -> bool {
+        self.views.contains_key(view) || self.broken.contains(view)
+    }
+
+    /// The names of the views whose file has a fault.
+    pub fn broken(&self) -> impl Iterator<Item = &str> {
+        self.broken.iter().map(String::as_str)
     }
 
     /// The folder they were read from.
@@ -137,6 +167,16 @@ impl ViewFiles {
         self.views.keys().filter(|name| !read.contains(name.as_str())).cloned().collect()
     }
 
+    /// Where a view's column is written: in its SELECT list, or the `*` that brings it.
+    pub fn column_place(&self, view: &str, column: &str) -> Option<Place> {
+        columns::place(self.get(view)?, column)
+    }
+
+    /// Where a view's statement starts.
+    pub fn place(&self, view: &str) -> Option<Place> {
+        self.get(view).map(ViewFile::start)
+    }
+
     pub(super) fn get(&self, view: &str) -> Option<&ViewFile> {
         self.views.get(view)
     }
@@ -154,20 +194,24 @@ impl ViewFile {
             .tokenize_with_location()
             .map_err(|error| {
                 let place = here(error.location.line, error.location.column, 1);
-                vec![SqlError::wrong(place, locate::lower_first(&error.message))]
+                vec![SqlError::wrong(Code::Syntax, place, locate::lower_first(&error.message))]
             })?
             .into_iter()
             .filter(|token| !matches!(token.token, Token::Whitespace(_)))
             .collect::<Vec<_>>();
         let starts = statement_starts(&tokens);
         let Some(first) = starts.first() else {
-            let error = SqlError::wrong(here(1, 1, 1), "no statement where one SELECT is expected");
+            let error =
+                SqlError::wrong(Code::Syntax, here(1, 1, 1), "no statement where one SELECT is expected");
             return Err(vec![error.with_hint("write a SELECT, or delete the file")]);
         };
         if let Some(second) = starts.get(1) {
             let place = here(second.span.start.line, second.span.start.column, token_width(second));
-            let error =
-                SqlError::wrong(place, format!("{} statements where one SELECT is expected", starts.len()));
+            let error = SqlError::wrong(
+                Code::Syntax,
+                place,
+                format!("{} statements where one SELECT is expected", starts.len()),
+            );
             return Err(vec![error.with_hint("put each view in a file of its own")]);
         }
         let start = here(first.span.start.line, first.span.start.column, token_width(first));
@@ -177,7 +221,8 @@ impl ViewFile {
             ParsedStatement::Statement(statement) if is_plain_query(&statement) => statement,
             _ => {
                 let found = first.token.to_string().to_uppercase();
-                let error = SqlError::wrong(start, format!("found {found}, expected one SELECT"));
+                let error =
+                    SqlError::wrong(Code::Syntax, start, format!("found {found}, expected one SELECT"));
                 return Err(vec![
                     error.with_hint("a view only reads; what is written is configured under `outputs`"),
                 ]);
@@ -206,9 +251,9 @@ impl ViewFile {
 
 /// The names of a folder's views, sorted.
 fn view_names(folder: &Path) -> Result<Vec<String>, SqlError> {
-    let place = || Place { file: folder.display().to_string(), span: None };
+    let place = || Place::of_file(shown(folder));
     let cannot_read = |error: std::io::Error| {
-        SqlError::wrong(place(), format!("cannot read the folder of the views: {error}"))
+        SqlError::wrong(Code::File, place(), format!("cannot read the folder of the views: {error}"))
             .with_hint("`sql` in the configuration names it")
     };
     let mut names = Vec::new();
@@ -221,8 +266,9 @@ fn view_names(folder: &Path) -> Result<Vec<String>, SqlError> {
             Some(stem) if stem.starts_with('.') => {}
             Some(stem) => names.push(stem.to_owned()),
             None => {
-                let place = Place { file: path.display().to_string(), span: None };
+                let place = Place::of_file(shown(&path));
                 return Err(SqlError::wrong(
+                    Code::Name,
                     place,
                     "the file's name is not UTF-8, so no view can be called by it",
                 ));
@@ -230,7 +276,8 @@ fn view_names(folder: &Path) -> Result<Vec<String>, SqlError> {
         }
     }
     if names.is_empty() {
-        let error = SqlError::wrong(place(), "no view: expected files NAME.sql with one SELECT each");
+        let error =
+            SqlError::wrong(Code::File, place(), "no view: expected files NAME.sql with one SELECT each");
         return Err(error.with_hint("`sql` in the configuration names the folder"));
     }
     names.sort_unstable();
@@ -238,19 +285,20 @@ fn view_names(folder: &Path) -> Result<Vec<String>, SqlError> {
 }
 
 fn read_text(path: &Path, file: &str) -> Result<String, SqlError> {
-    let place = Place { file: file.to_owned(), span: None };
-    let cannot_read = |error: std::io::Error| SqlError::wrong(place.clone(), format!("cannot read: {error}"));
+    let place = Place::of_file(file.to_owned());
+    let cannot_read =
+        |error: std::io::Error| SqlError::wrong(Code::File, place.clone(), format!("cannot read: {error}"));
     let length = fs::metadata(path).map_err(cannot_read)?.len();
     if length > VIEW_BYTES_MAX {
         let message = format!("{length} bytes, where a view has at most {VIEW_BYTES_MAX}");
-        return Err(SqlError::wrong(place, message));
+        return Err(SqlError::wrong(Code::File, place, message));
     }
     let bytes = fs::read(path).map_err(cannot_read)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
         let byte = error.as_bytes()[valid];
-        SqlError::wrong(place, format!("line {line} has a byte that is not UTF-8 (0x{byte:02x})"))
+        SqlError::wrong(Code::File, place, format!("line {line} has a byte that is not UTF-8 (0x{byte:02x})"))
             .with_hint("save the file as UTF-8")
     })
 }
@@ -350,7 +398,9 @@ impl Visitor for ReferenceVisitor<'_> {
         let [ident] = parts.as_slice() else {
             let place = parts.first().map_or_else(Place::default, |ident| self.place(ident));
             let message = format!("`{relation}` has a schema's name, but views and tables have none");
-            self.errors.push(SqlError::wrong(place, message).with_hint("write the name alone"));
+            self.errors.push(
+                SqlError::wrong(Code::UnknownRelation, place, message).with_hint("write the name alone"),
+            );
             return ControlFlow::Continue(());
         };
         let place = self.place(ident);

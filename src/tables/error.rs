@@ -40,6 +40,24 @@ impl TableError {
         &self.message
     }
 
+    /// The table's kind and name: "reference table `accounts`".
+    pub fn subject(&self) -> String {
+        let kind = match self.kind {
+            TableKind::Reference => "reference table",
+            TableKind::State => "state table",
+        };
+        format!("{kind} `{}`", self.table)
+    }
+
+    /// The file and the line in it, where the table comes from a file.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     pub(super) fn other(table: &str, message: impl Into<String>) -> Self {
         let (table, kind) = (table.to_owned(), TableKind::Reference);
         Self { table, kind, fault: Fault::Other, place: None, message: message.into(), hint: None }
@@ -74,11 +92,7 @@ impl fmt::Display for TableError {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        let kind = match self.kind {
-            TableKind::Reference => "reference table",
-            TableKind::State => "state table",
-        };
-        write!(f, "error: {kind} `{}`: {}", self.table, self.message)?;
+        write!(f, "error: {}: {}", self.subject(), self.message)?;
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;
         }

@@ -1,6 +1,8 @@
 //! Rows that are given and stand in place of a reference table's own, and tables of a database that is never met. For
 //! rehearsals: the batch sees of given rows what it would see of the table.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -8,7 +10,7 @@ use arrow::error::ArrowError;
 use super::index::{IndexFault, KeyIndex};
 use super::key::KeyForm;
 use super::{ColumnsOf, ReferenceTables, Table, TableError};
-use crate::config::ReferenceTableConfig;
+use crate::config::{ReferenceTableConfig, TableOrigin};
 use crate::database::Address;
 
 /// All rows of a table.
@@ -28,7 +30,7 @@ impl GivenRows {
 }
 
 /// A table of the database, of which only these columns are known.
-pub(super) fn unmet(name: &str, columns: Option<SchemaRef>) -> Result<Table, TableError> {
+fn unmet(name: &str, columns: Option<SchemaRef>) -> Result<Table, TableError> {
     columns.map(Table::Unmet).ok_or_else(|| {
         TableError::other(name, "it stands in the database, and nothing says what its columns are")
             .with_hint(format!("give rows of it: `tables: {{ {name}: [{{ ... }}] }}`, in any test"))
@@ -47,8 +49,23 @@ impl ReferenceTables {
         columns: &ColumnsOf<'_>,
         memory_max: usize,
     ) -> Result<Self, Vec<TableError>> {
+        let is_file = |config: &ReferenceTableConfig| matches!(config.origin, TableOrigin::File { .. });
         let nowhere = Address::Sqlite { path: "nowhere".into() };
-        Self::open_with(configs, used, Some(columns), &nowhere, memory_max).await
+        let (mut tables, mut errors) = Self::open_some(configs, used, &is_file, &nowhere, memory_max).await;
+        for (index, config) in configs.iter().enumerate() {
+            if tables.specs[index].is_known || is_file(config) {
+                continue;
+            }
+            match unmet(&config.name, columns(&config.name)) {
+                Ok(table) => {
+                    tables.specs[index].schema = Arc::clone(table.schema());
+                    tables.specs[index].is_known = true;
+                    tables.tables[index] = Some(table);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(tables) } else { Err(errors) }
     }
 
     /// Puts rows in place of those of a table (by its place); with `None` its own are back.

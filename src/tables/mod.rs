@@ -59,6 +59,8 @@ pub struct ReferenceTableSpec {
     pub name: String,
     /// Its columns; none where the table is not used, and so was not opened.
     pub schema: SchemaRef,
+    /// False where it is used, and its columns could not be found out.
+    pub is_known: bool,
     pub key: Vec<String>,
     pub matches: Vec<Vec<KeyPlace>>,
     /// Where it is configured.
@@ -87,53 +89,49 @@ impl ReferenceTables {
         database: &Address,
         memory_max: usize,
     ) -> Result<Self, Vec<TableError>> {
-        Self::open_with(configs, used, None, database, memory_max).await
+        let (tables, errors) = Self::open_some(configs, used, &|_| true, database, memory_max).await;
+        if errors.is_empty() { Ok(tables) } else { Err(errors) }
     }
 
-    /// `columns`: of the tables of the database, which then is not met.
-    async fn open_with(
+    /// As [`ReferenceTables::open`], with the tables that could be opened beside the faults of the others. Those for
+    /// which `may_open` is false stay closed, though they are used.
+    pub async fn open_some(
         configs: &[ReferenceTableConfig],
         used: &(dyn Fn(&str) -> bool + Sync),
-        columns: Option<&ColumnsOf<'_>>,
+        may_open: &(dyn Fn(&ReferenceTableConfig) -> bool + Sync),
         database: &Address,
         memory_max: usize,
-    ) -> Result<Self, Vec<TableError>> {
+    ) -> (Self, Vec<TableError>) {
         let mut reader = Reader::new(database.clone());
         let used = used_tables(configs, used);
         let (mut tables, mut errors, mut left) = (Vec::new(), Vec::new(), memory_max);
-        for (config, is_used) in configs.iter().zip(used) {
-            let opened = match columns.filter(|_| !matches!(config.origin, TableOrigin::File { .. })) {
-                _ if !is_used => Ok(None),
-                Some(columns) => given::unmet(&config.name, columns(&config.name)).map(Some),
-                None => Table::open(config, left, &mut reader).await.map(Some),
+        for (config, is_used) in configs.iter().zip(&used) {
+            let opened = match *is_used && may_open(config) {
+                true => Table::open(config, left, &mut reader).await.map(Some),
+                false => Ok(None),
             };
-            match opened {
-                Ok(table) => {
-                    left = left.saturating_sub(table.as_ref().map_or(0, Table::bytes));
-                    tables.push(table);
-                }
-                Err(error) => errors.push(error),
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
+            left = left.saturating_sub(opened.as_ref().ok().and_then(Option::as_ref).map_or(0, Table::bytes));
+            let table = opened.map_err(|error| errors.push(error)).ok().flatten();
+            tables.push(table);
         }
         // Each may grow by its part of what is left: a file that is larger when it is read again, held keys.
         let share = left / tables.iter().flatten().count().max(1);
         for table in tables.iter_mut().flatten() {
             table.set_bytes_max(table.bytes() + share.max(HELD_BYTES_MIN));
         }
-        let specs = configs.iter().zip(&tables).map(|(config, table)| ReferenceTableSpec {
-            name: config.name.clone(),
-            schema: table
-                .as_ref()
-                .map_or_else(|| Arc::new(Schema::empty()), |table| Arc::clone(table.schema())),
-            key: config.key.clone(),
-            matches: config.matches.clone(),
-            line: config.line,
-        });
+        let specs =
+            configs.iter().zip(&tables).zip(&used).map(|((config, table), is_used)| ReferenceTableSpec {
+                name: config.name.clone(),
+                is_known: table.is_some() || !is_used,
+                schema: table
+                    .as_ref()
+                    .map_or_else(|| Arc::new(Schema::empty()), |table| Arc::clone(table.schema())),
+                key: config.key.clone(),
+                matches: config.matches.clone(),
+                line: config.line,
+            });
         let given = configs.iter().map(|_| None).collect();
-        Ok(Self { specs: specs.collect(), tables, given, reader })
+        (Self { specs: specs.collect(), tables, given, reader }, errors)
     }
 
     /// All configured tables, in the order of the configuration.

@@ -29,7 +29,7 @@ pub(super) async fn bind(
     suites: Vec<Suite>,
     encoder: &Encoder,
 ) -> Result<Tests, TestsError> {
-    let views = ViewFiles::read(&config.sql).map_err(|errors| TestsError::Plan(PlanError::Sql(errors)))?;
+    let views = ViewFiles::read(&config.sql).map_err(|errors| TestsError::Plan(PlanError::of_sql(errors)))?;
     let also = named_views(config, &views, &suites)?;
     let decoder = Decoder::new(&config.avro).map_err(TestsError::Schema)?;
     let columns = |table: &str| seeming_columns(table, &suites);

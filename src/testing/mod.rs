@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use crate::avro::{Encoder, SchemaError};
 use crate::config::Config;
+use crate::diagnostic::Diagnostic;
 use crate::engine::{PlanError, Rehearsal};
 use run::Case;
 use suite::Suite;
@@ -68,7 +69,7 @@ impl fmt::Display for TestsError {
                 let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 f.write_str(&texts.join("\n"))
             }
-            Self::Schema(error) => error.fmt(f),
+            Self::Schema(error) => Diagnostic::from(error.clone()).fmt(f),
             Self::Plan(error) => error.fmt(f),
             Self::NoTests(text) | Self::NoSuchTest(text) => f.write_str(text),
         }

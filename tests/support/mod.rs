@@ -142,7 +142,7 @@ pub async fn reloadable(
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
     let running = Running::new(config, &decoder, &plan);
-    let Plan { tables, states, pipeline, targets, sql } = plan;
+    let Plan { tables, states, pipeline, targets, sql, .. } = plan;
     let sink = Sink::connect(config.database.clone(), &config.job, targets, true)
         .await
         .expect("a database")

@@ -57,6 +57,16 @@ pub(super) fn bounds_of<C: ConsumerContext>(
     Ok(Bounds { partition: partition.clone(), low, high })
 }
 
+/// Has librdkafka check the properties, without a broker.
+///
+/// # Errors
+/// A property that librdkafka refuses.
+pub(crate) fn check_properties(config: &KafkaConfig) -> Result<(), SourceError> {
+    let mut client = base_config(config);
+    client.remove("bootstrap.servers");
+    client.create::<BaseConsumer>().map(drop).map_err(refused)
+}
+
 /// A client that reads nothing and belongs to no group.
 pub(crate) struct TopicLookup {
     consumer: BaseConsumer,
@@ -71,6 +81,14 @@ impl TopicLookup {
         client.set("isolation.level", "read_committed");
         let consumer = client.create().map_err(refused)?;
         Ok(Self { consumer, server: config.server.clone() })
+    }
+
+    /// Whether the topic is there and may be read.
+    ///
+    /// # Errors
+    /// As [`partitions_of`].
+    pub(crate) fn check_topic(&self, topic: &str) -> Result<(), SourceError> {
+        partitions_of(&self.consumer, &self.server, topic).map(drop)
     }
 
     /// Where each partition of a topic begins and ends, in their order.

@@ -1,0 +1,113 @@
+//! The tables that a job writes, as a check shows them: each column with its Arrow type and its types in databases, and
+//! the statement that creates the table.
+
+use crate::config::Mode;
+use crate::database::{ColumnType, Dialect, KeyShape, Table};
+use crate::sink::{Inspection, Target, TargetKind, create_statement, own_tables};
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct TableFinding {
+    pub name: String,
+    pub role: Role,
+    /// Empty for tables of the program.
+    pub columns: Vec<ColumnFinding>,
+    /// CREATE TABLE in the dialect of the configured database; `None` where a column has no place in it.
+    pub ddl: Option<String>,
+    /// Whether it was seen in the database.
+    pub exists: bool,
+}
+
+/// What a table is there for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The program's own.
+    Program,
+    Append {
+        view: String,
+    },
+    Upsert {
+        view: String,
+        key: Vec<String>,
+    },
+    State {
+        view: String,
+        key: Vec<String>,
+    },
+}
+
+/// A column of a table.
+#[derive(Clone, Debug)]
+pub struct ColumnFinding {
+    pub name: String,
+    pub arrow: String,
+    /// The type it has in a table that the program creates in MySQL.
+    pub mysql: String,
+    /// The same in the configured database.
+    pub column: String,
+    /// The type that the table has, where it exists.
+    pub declared: Option<String>,
+}
+
+impl TableFinding {
+    /// All tables of a job.
+    pub fn all(targets: &[Target], inspection: &Inspection) -> Vec<Self> {
+        let dialect = inspection.dialect;
+        let own = own_tables(dialect).into_iter().map(|(name, statement)| Self {
+            name: name.to_owned(),
+            role: Role::Program,
+            columns: Vec::new(),
+            ddl: Some(statement),
+            exists: false,
+        });
+        let written = targets.iter().zip(&inspection.tables);
+        own.chain(written.map(|(target, table)| Self::of(target, table.as_ref(), dialect))).collect()
+    }
+
+    fn of(target: &Target, table: Option<&Table>, dialect: Dialect) -> Self {
+        let view = target.name.clone();
+        let role = match (&target.mode, target.kind) {
+            (Mode::Append, _) => Role::Append { view },
+            (Mode::Upsert { key }, TargetKind::Output) => Role::Upsert { view, key: key.clone() },
+            (Mode::Upsert { key }, TargetKind::State { .. }) => Role::State { view, key: key.clone() },
+        };
+        Self {
+            name: target.table.clone(),
+            role,
+            columns: columns(target, table, dialect),
+            ddl: create_statement(target, dialect).ok(),
+            exists: table.is_some(),
+        }
+    }
+}
+
+fn columns(target: &Target, table: Option<&Table>, dialect: Dialect) -> Vec<ColumnFinding> {
+    let key: &[String] = match &target.mode {
+        Mode::Append => &[],
+        Mode::Upsert { key } => key,
+    };
+    let key_types = key.iter().filter_map(|name| Some(target.schema.field_with_name(name).ok()?.data_type()));
+    let shape = KeyShape::of(key_types);
+    let fields = target.schema.fields().iter();
+    let columns = fields.map(|field| {
+        let shape = key.contains(field.name()).then_some(shape);
+        let type_in = |dialect| match ColumnType::for_arrow(field.data_type(), dialect, shape) {
+            Ok(column) => without_collation(&column.ddl(dialect)).to_owned(),
+            Err(_) => "none".to_owned(),
+        };
+        ColumnFinding {
+            name: field.name().clone(),
+            arrow: field.data_type().to_string(),
+            mysql: type_in(Dialect::MySql),
+            column: type_in(dialect),
+            declared: table
+                .and_then(|table| table.column(field.name()))
+                .map(|column| column.declared.clone()),
+        }
+    });
+    columns.collect()
+}
+
+fn without_collation(ddl: &str) -> &str {
+    ddl.split(" CHARACTER SET ").next().unwrap_or(ddl)
+}

@@ -1,0 +1,108 @@
+//! The configuration file as written, and what is wrong with it: a fault knows its line and becomes a diagnostic with
+//! the word that it speaks of. Lines that may hold a secret are never shown.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Config;
+use crate::diagnostic::{Code, Diagnostic, Place, shown};
+
+/// One fault of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// From 1; 0 where no line is to blame.
+    pub(super) line: usize,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(line: usize, message: impl Into<String>) -> Self {
+        Self { line, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Everything that is wrong with a configuration file, in the order of its lines.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct ConfigError {
+    pub diagnostics: Vec<Diagnostic>,
+    /// What could be read all the same, with what stands in for the rest: good for finding more faults, and for
+    /// nothing else.
+    pub readable: Option<Box<Config>>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::diagnostic::render(&self.diagnostics))
+    }
+}
+
+/// The file as it was read, for the places of faults.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    pub path: PathBuf,
+    /// As written, before `${NAME}` is replaced.
+    text: Arc<str>,
+}
+
+impl ConfigFile {
+    pub(super) fn new(path: &Path, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.into() }
+    }
+
+    /// A line, from 1, with the first of `words` in it; 0: the file as a whole.
+    pub fn place(&self, line: usize, words: &[&str]) -> Place {
+        let file = shown(&self.path);
+        if line == 0 {
+            return Place::of_file(file);
+        }
+        let place = Place::of_word(&file, &self.text, line, words);
+        let shows_secret = |text: &str| {
+            let text = text.to_lowercase();
+            SECRETS.iter().any(|word| text.contains(word)) || (text.contains("://") && text.contains('@'))
+        };
+        match &place.span {
+            Some(span) if shows_secret(&span.text) => place.without_text(),
+            _ => place,
+        }
+    }
+
+    /// The line of a key at the top level; where it is not written, the file as a whole.
+    pub fn key(&self, key: &str) -> Place {
+        let is_key =
+            |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        let line = self.text.lines().position(is_key).map_or(0, |line| line + 1);
+        self.place(line, &[key])
+    }
+
+    fn diagnostic(&self, fault: Fault) -> Diagnostic {
+        let place = self.place(fault.line, &words_of(&fault.message));
+        let error = Diagnostic::error(Code::Config, place, fault.message);
+        Diagnostic { hint: fault.hint, ..error }
+    }
+
+    pub(super) fn error(&self, mut faults: Vec<Fault>, readable: Option<Config>) -> ConfigError {
+        faults.sort_by_key(|fault| fault.line);
+        let diagnostics = faults.into_iter().map(|fault| self.diagnostic(fault)).collect();
+        ConfigError { diagnostics, readable: readable.map(Box::new) }
+    }
+}
+
+/// Lines with one of these may hold what nobody should see on a screen.
+const SECRETS: &[&str] = &["password", "secret", "jaas", "ssl.key", "token"];
+
+/// What a message says of its line: names in backquotes, and the key that it begins with.
+fn words_of(message: &str) -> Vec<&str> {
+    let quoted = message.split('`').skip(1).step_by(2);
+    let key = message.split(':').next().filter(|key| !key.contains(' '));
+    let last = key.and_then(|key| key.rsplit('.').next());
+    let quoted: Vec<&str> = quoted.collect();
+    let in_quotes = quoted.iter().copied();
+    let parts = quoted.iter().filter_map(|name| name.rsplit('.').next());
+    in_quotes.chain(parts).chain(key).chain(last).collect()
+}

@@ -1,0 +1,324 @@
+//! What is wrong with a project, or probably is: faults of configuration, schemas, SQL and tables all become a
+//! [`Diagnostic`], and are printed in one way, by every command. In a text the place comes first, as editors want it,
+//! then the line it stands in with carets, then what to do about it.
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// One thing that is wrong, where that is, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub code: Code,
+    pub place: Place,
+    /// What was found and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing can run.
+    Error,
+    /// It runs, and probably not as it is meant.
+    Warning,
+}
+
+/// What kind of thing it is, by a name that stays: programs and people look for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    // Errors.
+    /// Of the configuration's keys and values.
+    Config,
+    /// Of an Avro schema.
+    Schema,
+    /// A file that cannot be read.
+    File,
+    /// Text that is no SQL, or no single query.
+    Syntax,
+    UnknownColumn,
+    UnknownRelation,
+    UnknownFunction,
+    AmbiguousColumn,
+    DuplicateColumn,
+    UnnamedColumn,
+    /// Arguments or operands of types that do not go together.
+    Type,
+    /// A column that is neither grouped nor aggregated.
+    Grouping,
+    /// Views that read each other.
+    Cycle,
+    /// A name that is taken already, or reserved.
+    Name,
+    /// Of the columns of a state table.
+    State,
+    /// Of the key of a table, and what matches it.
+    Key,
+    /// Of an output that is no view.
+    Output,
+    /// Any other fault of a view.
+    Sql,
+    /// Of a reference table.
+    ReferenceTable,
+    /// Of a table that is written.
+    Table,
+    /// A database that refuses the user or the settings.
+    Database,
+    /// Of Kafka's topics and properties.
+    Kafka,
+    /// A server that does not answer.
+    Unreachable,
+    // Warnings.
+    /// Rows depend on how the messages are cut into batches.
+    CutDependent,
+    /// The value of a function differs from run to run.
+    NotRepeatable,
+    /// Which rows come first is not said.
+    NoOrder,
+    /// A sum of doubles depends on the order it is added in.
+    InexactSum,
+    /// Integers that are added up without end, in a type that wraps.
+    Overflow,
+    /// A keyed table that is read other than by its key.
+    KeyNotUsed,
+    /// Rows of an output that do not say which message they come from.
+    NoMessageIdentity,
+    /// A value whose type is changed without being asked for.
+    SilentConversion,
+    /// A comparison with NULL, which is never true.
+    NullComparison,
+    /// A name that looks as if a comma were missing before it.
+    MissingComma,
+    /// `*` in an output, whose columns should stay.
+    Star,
+    /// A column that a job adds to a table.
+    NewColumn,
+    /// Text that may be longer than its column.
+    TextTooLong,
+    /// A view, table or key that nothing uses.
+    Unused,
+    /// What could not be looked at.
+    NotChecked,
+}
+
+/// Where in the files something stands, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// As a person would open it: `sql/reactions.sql`; empty where there is none.
+    pub file: String,
+    pub span: Option<Span>,
+}
+
+/// A part of one line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// In characters, at least 1; what goes on in later lines is left out.
+    pub width: usize,
+    /// The whole line; empty where it must not be shown.
+    pub text: String,
+}
+
+impl Diagnostic {
+    pub fn error(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, code, place, message: message.into(), hint: None }
+    }
+
+    pub fn warning(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, place, message) }
+    }
+
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The same as one JSON object; what is not known is null.
+    pub fn to_json(&self) -> Value {
+        let span = self.place.span.as_ref();
+        json!({
+            "type": "diagnostic",
+            "severity": self.severity.as_str(),
+            "code": self.code.to_string(),
+            "file": (!self.place.file.is_empty()).then_some(&self.place.file),
+            "line": span.map(|span| span.line),
+            "column": span.map(|span| span.column),
+            "endColumn": span.map(|span| span.column + span.width),
+            "source": span.map(|span| &span.text).filter(|text| !text.is_empty()),
+            "message": self.message,
+            "hint": self.hint,
+        })
+    }
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// `unknown-column` for [`Code::UnknownColumn`].
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, letter) in format!("{self:?}").chars().enumerate() {
+            if letter.is_uppercase() && index > 0 {
+                f.write_str("-")?;
+            }
+            write!(f, "{}", letter.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, span } = &self.place;
+        if !file.is_empty() {
+            write!(f, "{file}:")?;
+            if let Some(span) = span {
+                write!(f, "{}:{}:", span.line, span.column)?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "{}: {}", self.severity.as_str(), self.message)?;
+        if let Some(span) = span {
+            span.write_source(f)?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn of_file(file: impl Into<String>) -> Self {
+        Self { file: file.into(), span: None }
+    }
+
+    /// A place in `text`; `line` and `column` count from 1, and what lies outside is moved inside.
+    pub fn at(file: &str, text: &str, line: usize, column: usize, width: usize) -> Self {
+        let (line, column) = (line.max(1), column.max(1));
+        let content = text.lines().nth(line - 1).unwrap_or_default().to_owned();
+        let length = content.chars().count();
+        let column = column.min(length + 1);
+        let width = width.clamp(1, (length + 1 - column).max(1));
+        Self { file: file.to_owned(), span: Some(Span { line, column, width, text: content }) }
+    }
+
+    /// The first of `words` that stands in a line of `text`; where none does, all that the line holds.
+    pub fn of_word(file: &str, text: &str, line: usize, words: &[&str]) -> Self {
+        let content = text.lines().nth(line.max(1) - 1).unwrap_or_default();
+        let found = words.iter().find_map(|word| Some((whole_word(content, word)?, *word)));
+        let (start, part) = found.unwrap_or_else(|| {
+            let part = content.trim();
+            (content.len() - content.trim_start().len(), part)
+        });
+        let column = content[..start].chars().count() + 1;
+        Self::at(file, text, line, column, part.chars().count())
+    }
+
+    /// The same place, without the text that stands there.
+    #[must_use]
+    pub fn without_text(self) -> Self {
+        let span = self.span.map(|span| Span { text: String::new(), ..span });
+        Self { span, ..self }
+    }
+}
+
+/// Where `word` begins in `line`, with no letter, digit or underscore of a longer word beside it.
+fn whole_word(line: &str, word: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).map(|(start, _)| start).find(|start| {
+        let before = line[..*start].chars().next_back();
+        let after = line[start + word.len()..].chars().next();
+        !word.is_empty() && !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+impl Span {
+    /// The line with its number, and carets under the part that is meant.
+    fn write_source(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        // Tabs stay tabs, so that the carets stand where the terminal puts the text.
+        let indent: String =
+            self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let carets = "^".repeat(self.width.max(1));
+        write!(f, "\n{margin} |\n{number} | {}\n{margin} | {indent}{carets}", self.text)
+    }
+}
+
+/// Several as one text, one after the other.
+pub fn render(diagnostics: &[Diagnostic]) -> String {
+    let texts: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    texts.join("\n")
+}
+
+/// A message whose last part is a hint, as errors of the database have it, in its two parts.
+pub fn split_hint(text: &str) -> (String, Option<String>) {
+    match text.split_once("\nhint: ") {
+        Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// A path as a person would write it.
+pub fn shown(path: &Path) -> String {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_words_with_hyphens() {
+        assert_eq!(Code::UnknownColumn.to_string(), "unknown-column");
+        assert_eq!(Code::Sql.to_string(), "sql");
+    }
+
+    #[test]
+    fn the_place_the_line_a_caret_and_the_hint() {
+        let text = "a: 1\nkafka_topics: x # kafka_topic\n";
+        let place = Place::of_word("config.yaml", text, 2, &["kafka_topic", "kafka_topics"]);
+        let found = Diagnostic::error(Code::Config, place, "unknown key").with_hint("did you mean?");
+        insta::assert_snapshot!(found, @r"
+        config.yaml:2:19: error: unknown key
+          |
+        2 | kafka_topics: x # kafka_topic
+          |                   ^^^^^^^^^^^
+        hint: did you mean?
+        ");
+        let place = Place::of_word("config.yaml", text, 2, &["absent"]).without_text();
+        assert_eq!(Diagnostic::warning(Code::Config, place, "x").to_string(), "config.yaml:2:1: warning: x");
+    }
+
+    #[test]
+    fn json_says_what_the_text_says() {
+        let place = Place::at("sql/v.sql", "SELECT é, b", 1, 11, 1);
+        let found = Diagnostic::error(Code::UnknownColumn, place, "no column `b`").to_json();
+        assert_eq!(
+            found.to_string(),
+            r#"{"type":"diagnostic","severity":"error","code":"unknown-column","file":"sql/v.sql","line":1,"column":11,"endColumn":12,"source":"SELECT é, b","message":"no column `b`","hint":null}"#
+        );
+    }
+}

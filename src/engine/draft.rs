@@ -1,0 +1,219 @@
+//! What can be made of a configuration, right or wrong: a fault in one place hides none in another. A job needs a
+//! [`Plan`], which there is where nothing is wrong; `check` shows the rest as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::plan::{self, Plan};
+use crate::batch::Fault;
+use crate::config::{Config, OutputConfig, StateTableConfig, TableOrigin};
+use crate::database::Address;
+use crate::decode::Decoder;
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::sink::{TableFault, Target};
+use crate::sql::{self, Survey, ViewFiles};
+use crate::tables::{ReferenceTables, StateTables, TableError};
+
+/// A configuration's SQL and tables, as far as they could be made sense of.
+pub struct Draft {
+    /// All that is wrong, and with [`Reach::warns`] what probably is.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Where nothing is wrong.
+    pub plan: Option<Plan>,
+    /// The tables that are written, of the views that could be planned; as in [`Plan::targets`].
+    pub targets: Vec<Target>,
+    pub places: TargetPlaces,
+    /// The views in the order of computing, those that nothing needs last: each with what it reads.
+    pub graph: Vec<(String, Vec<String>)>,
+    pub unused_views: Vec<String>,
+}
+
+/// How far a draft goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Whether servers may be asked for the columns of reference tables. A SQLite file is no server.
+    pub servers: bool,
+    /// Whether it says what probably is wrong, too.
+    pub warns: bool,
+}
+
+impl Draft {
+    /// Reads and plans the views, and opens the tables they read.
+    ///
+    /// `decoder`: `None` where the schema has a fault, so that views over `batch` cannot be planned.
+    pub async fn of(config: &Config, decoder: Option<&Decoder>, reach: Reach) -> Self {
+        let (views, faults) = ViewFiles::read_some(&config.sql);
+        let mut diagnostics: Vec<Diagnostic> = faults.into_iter().map(Diagnostic::from).collect();
+        let states = plan::state_tables(config, &views);
+        let (tables, errors) = open_references(config, &views, &states, reach.servers).await;
+        diagnostics.extend(errors.iter().map(|error| table_diagnostic(config, error)));
+        let unknown = unknown_tables(&tables);
+        if reach.warns {
+            diagnostics.extend(tables_not_checked(config, &views, &unknown, reach.servers));
+        }
+        let outputs = configured_outputs(config, &views, &mut diagnostics);
+        let specs = plan::table_specs(config, &tables, &states);
+        let batch = decoder.map(Decoder::schema);
+        let memory = config.memory_max / plan::SQL_SHARES;
+        let survey = Survey::of(&views, batch, specs, &unknown, outputs.as_deref(), memory).await;
+        diagnostics.extend(survey.faults().iter().cloned().map(Diagnostic::from));
+        let state_specs = plan::state_specs(&survey, &states, config);
+        let targets = plan::targets(config, &survey, &state_specs);
+        let places = TargetPlaces::of(config, &views, &targets);
+        let graph = survey.graph().into_iter();
+        let graph =
+            graph.map(|(view, reads)| (view.to_owned(), reads.into_iter().map(str::to_owned).collect()));
+        let graph = graph.collect();
+        let unused_views = survey.unused_views().to_vec();
+        let mut draft = Self { diagnostics, plan: None, targets, places, graph, unused_views };
+        if draft.diagnostics.iter().any(Diagnostic::is_error) {
+            return draft;
+        }
+        let held = StateTables::new(state_specs, &config.database, config.memory_max / plan::STATE_SHARES);
+        let states = match held {
+            Ok(states) => states,
+            Err(errors) => {
+                draft.diagnostics.extend(errors.iter().map(|error| table_diagnostic(config, error)));
+                return draft;
+            }
+        };
+        let (targets, places) = (draft.targets.clone(), draft.places.clone());
+        if let Ok(pipeline) = survey.into_pipeline() {
+            draft.plan = Some(Plan { tables, states, pipeline, targets, places, sql: views.version() });
+        }
+        draft
+    }
+}
+
+/// Opens the reference tables that views read, or that the keys of state tables are compared with.
+async fn open_references(
+    config: &Config,
+    views: &ViewFiles,
+    states: &[&StateTableConfig],
+    servers: bool,
+) -> (ReferenceTables, Vec<TableError>) {
+    let read = plan::read_by(views, states);
+    let is_read = |name: &str| read.contains(name);
+    let is_server = matches!(config.database, Address::MySql(_));
+    let may_open = |table: &crate::config::ReferenceTableConfig| {
+        servers || !is_server || matches!(table.origin, TableOrigin::File { .. })
+    };
+    let held_max = config.memory_max / plan::TABLES_SHARES;
+    let tables = &config.reference_tables;
+    ReferenceTables::open_some(tables, &is_read, &may_open, &config.database, held_max).await
+}
+
+fn unknown_tables(tables: &ReferenceTables) -> BTreeSet<String> {
+    tables.specs().iter().filter(|spec| !spec.is_known).map(|spec| spec.name.clone()).collect()
+}
+
+/// What is left out because the columns of a table are in a database that is not asked.
+fn tables_not_checked(
+    config: &Config,
+    views: &ViewFiles,
+    unknown: &BTreeSet<String>,
+    servers: bool,
+) -> Vec<Diagnostic> {
+    let tables = config.reference_tables.iter().filter(|table| !servers && unknown.contains(&table.name));
+    let not_checked = tables.map(|table| {
+        let name = &table.name;
+        let readers: Vec<String> = views
+            .names()
+            .filter(|view| views.reads(view).contains(name.as_str()))
+            .map(|view| format!("`{view}`"))
+            .collect();
+        let message = format!(
+            "the columns of `{name}` are known to the database alone, so {} and what reads it are not checked",
+            readers.join(", ")
+        );
+        Diagnostic::warning(Code::NotChecked, config.file.place(table.line, &[name]), message)
+            .with_hint("check without --offline")
+    });
+    not_checked.collect()
+}
+
+/// The outputs of the configuration whose view is there.
+fn configured_outputs(
+    config: &Config,
+    views: &ViewFiles,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Vec<String>> {
+    let outputs = config.outputs.as_ref()?;
+    for OutputConfig { view, line, .. } in outputs.iter().filter(|output| !views.has_file(&output.view)) {
+        let message = format!("no view for the output `{view}`: {view}.sql does not exist");
+        let error = Diagnostic::error(Code::Output, config.file.place(*line, &[view]), message);
+        let hint = sql::name_hint(view, views.names());
+        diagnostics.push(Diagnostic { hint, ..error });
+    }
+    let there = outputs.iter().filter(|output| views.has_file(&output.view));
+    Some(there.map(|output| output.view.clone()).collect())
+}
+
+pub(super) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnostic {
+    let code = match error.fault() {
+        Fault::Infrastructure => Code::Unreachable,
+        _ => Code::ReferenceTable,
+    };
+    let name = error.table();
+    let references = config.reference_tables.iter().map(|table| (&table.name, table.line));
+    let states = config.state_tables.iter().map(|table| (&table.name, table.line));
+    let line = references.chain(states).find(|(table, _)| *table == name).map_or(0, |(_, line)| line);
+    let place = match error.place() {
+        Some(place) => Place::of_file(place),
+        None => config.file.place(line, &[name]),
+    };
+    let (message, hint) = crate::diagnostic::split_hint(error.message());
+    let hint = error.hint().map(str::to_owned).or(hint);
+    Diagnostic { hint, ..Diagnostic::error(code, place, format!("{}: {message}", error.subject())) }
+}
+
+/// Where the columns of tables are written in the SQL, and the tables in the configuration: the places of what is
+/// wrong with tables.
+#[derive(Clone, Debug, Default)]
+pub struct TargetPlaces {
+    /// By the name of the table, in lower case.
+    tables: BTreeMap<String, TargetPlace>,
+}
+
+#[derive(Clone, Debug)]
+struct TargetPlace {
+    table: Place,
+    columns: BTreeMap<String, Place>,
+}
+
+impl TargetPlaces {
+    pub(super) fn of(config: &Config, views: &ViewFiles, targets: &[Target]) -> Self {
+        let outputs = config.outputs.iter().flatten().map(|output| (&output.view, output.line));
+        let states = config.state_tables.iter().map(|table| (&table.view, table.line));
+        let lines: BTreeMap<&String, usize> = states.chain(outputs).collect();
+        let tables = targets.iter().map(|target| {
+            let line = lines.get(&target.name).copied().unwrap_or(0);
+            let table = match line {
+                0 => views.place(&target.name).unwrap_or_default(),
+                line => config.file.place(line, &[&target.table, &target.name]),
+            };
+            let columns = target.schema.fields().iter().filter_map(|field| {
+                Some((field.name().clone(), views.column_place(&target.name, field.name())?))
+            });
+            (target.table.to_lowercase(), TargetPlace { table, columns: columns.collect() })
+        });
+        Self { tables: tables.collect() }
+    }
+
+    /// Where a column of a table is written; the table's place where it is none of the view's.
+    pub fn place(&self, table: &str, column: Option<&str>) -> Place {
+        let Some(target) = self.tables.get(&table.to_lowercase()) else { return Place::default() };
+        column.and_then(|column| target.columns.get(column)).unwrap_or(&target.table).clone()
+    }
+
+    /// The faults of tables with their places.
+    pub fn diagnostics(&self, faults: &[TableFault]) -> Vec<Diagnostic> {
+        faults.iter().map(|fault| self.diagnostic(Severity::Error, Code::Table, fault)).collect()
+    }
+
+    /// What is to be said of a table, with its place.
+    pub fn diagnostic(&self, severity: Severity, code: Code, fault: &TableFault) -> Diagnostic {
+        let place = self.place(&fault.table, fault.column.as_deref());
+        let message = format!("table {}: {}", fault.subject(), fault.message);
+        Diagnostic { severity, code, place, message, hint: fault.hint.clone() }
+    }
+}
