@@ -268,6 +268,59 @@ tests:
 }
 
 #[tokio::test]
+async fn the_columns_of_tables_in_the_database_can_be_declared() {
+    let config =
+        "reference_tables: { rates: { table: rates, key: customer, matches: customer } }\nstate_tables: {}\n";
+    let view = "SELECT b.customer, arrow_typeof(r.rate) AS kind, r.rate + r.rate AS twice FROM batch b \
+        LEFT JOIN rates r ON r.customer = b.customer";
+    let files = |tests: &'static str| {
+        Project::new(&[
+            ("schema.avsc", SCHEMA),
+            ("config.yaml", config),
+            ("sql/v.sql", view),
+            ("sql/tests/t.yaml", tests),
+        ])
+    };
+    let declared = files(
+        "tables:
+  rates: { columns: { customer: INT, rate: 'DECIMAL(10, 2)' }, rows: [{ customer: 1, rate: 0.1 }] }
+tests:
+- name: exact
+  messages: [{ customer: 1 }]
+  expect: { v: [{ kind: 'Decimal128(10, 2)', twice: 0.2 }] }
+- name: none
+  messages: [{ customer: 2 }]
+  expect: { v: [{ twice: null }] }
+",
+    );
+    let report = run(&declared).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    let wrong = files(
+        "- name: a
+  tables: { rates: { columns: { customer: INT, rate: MONEY }, rows: [] } }
+  expect: { v: [] }
+- name: b
+  tables: { rates: { columns: { customer: INT }, row: [] } }
+  expect: { v: [] }
+",
+    );
+    insta::assert_snapshot!("a_key_that_is_not_there", refused(&wrong).await);
+    let wrong = files(
+        "- name: a
+  tables: { rates: { columns: { customer: INT, rate: MONEY }, rows: [] } }
+  expect: { v: [] }
+- name: b
+  tables: { rates: { columns: { customer: INT }, rows: [{ customer: 1.5 }] } }
+  expect: { v: [] }
+- name: c
+  tables: { rates: { columns: { customer: BIGINT }, rows: [] } }
+  expect: { v: [] }
+",
+    );
+    insta::assert_snapshot!("a_type_that_is_none", refused(&wrong).await);
+}
+
+#[tokio::test]
 async fn state_begins_with_the_rows_of_the_test_and_upserts_and_deletes() {
     let config = "state_tables: { totals: { view: next_totals, key: customer } }
 outputs: { latest: { mode: upsert, key: customer } }

@@ -29,6 +29,7 @@ use crate::diagnostic::Place;
 pub use error::{SqlError, SqlErrorKind, render};
 pub(crate) use names::hint as name_hint;
 pub use pipeline::{Pipeline, PlannedState, Step};
+pub use session::type_of;
 pub use survey::Survey;
 pub use view_files::ViewFiles;
 

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, TableReference};
 use datafusion::config::ConfigOptions;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -41,6 +43,27 @@ pub(super) fn register(state: &SessionState, name: &str, relation: Arc<dyn Table
     state.schema_for_ref(reference)?.register_table(name.to_owned(), relation)?;
     Ok(())
 }
+
+/// What a type's name in SQL stands for, as CAST takes it: `DECIMAL(10, 2)`.
+///
+/// # Errors
+/// Why it is none.
+pub async fn type_of(name: &str) -> std::result::Result<DataType, String> {
+    let query = format!("SELECT CAST(NULL AS {name}) AS value");
+    let first_line = |error: DataFusionError| {
+        let text = error.find_root().message().into_owned();
+        super::locate::lower_first(text.lines().next().unwrap_or_default())
+    };
+    let state = session(PLANNING_BYTES_MAX).map_err(first_line)?;
+    let plan = state.create_logical_plan(&query).await.map_err(first_line)?;
+    match (plan.schema().fields().len(), plan.schema().fields().first()) {
+        (1, Some(field)) => Ok(field.data_type().clone()),
+        _ => Err("it is more than a type".into()),
+    }
+}
+
+/// What a session that runs nothing may hold.
+const PLANNING_BYTES_MAX: usize = 1 << 20;
 
 fn options() -> Result<ConfigOptions> {
     let mut options = ConfigOptions::new();

@@ -1,24 +1,25 @@
 //! Tests against the planned SQL: the views, tables and columns that they name are found, their messages encoded and
 //! their rows turned into Arrow, once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::fault::{Fault, FileFaults};
 use super::given;
 use super::messages::Recorder;
 use super::run::Case;
-use super::suite::{Expectation, GivenTable, Of, Row, Suite, Test};
+use super::suite::{DeclaredColumn, Expectation, GivenTable, Of, Row, Suite, Test};
 use super::table::Table;
 use super::{Bound, Tests, TestsError};
 use crate::avro::Encoder;
 use crate::batch::DELETE_COLUMN;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, TableOrigin};
 use crate::decode::Decoder;
 use crate::engine::{PlanError, Rehearsal};
-use crate::sql::ViewFiles;
+use crate::sql::{ViewFiles, type_of};
 
 /// Plans the views of a project and binds its tests to them.
 ///
@@ -32,7 +33,8 @@ pub(super) async fn bind(
     let views = ViewFiles::read(&config.sql).map_err(|errors| TestsError::Plan(PlanError::of_sql(errors)))?;
     let also = named_views(config, &views, &suites)?;
     let decoder = Decoder::new(&config.avro).map_err(TestsError::Schema)?;
-    let columns = |table: &str| seeming_columns(table, &suites);
+    let declared = declared_columns(config, &suites).await?;
+    let columns = |table: &str| declared.get(table).cloned().or_else(|| seeming_columns(table, &suites));
     let rehearsal = Rehearsal::prepare(config, decoder, &also, &columns).await.map_err(TestsError::Plan)?;
     let topics: Vec<Arc<str>> = config.kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
     let mut binder = Binder { rehearsal, recorder: Recorder { encoder, topics: &topics } };
@@ -91,6 +93,55 @@ fn seeming_columns(table: &str, suites: &[Suite]) -> Option<SchemaRef> {
     let rows = given.flat_map(|given| &given.rows);
     rows.clone().next()?;
     Some(given::columns(rows))
+}
+
+/// The columns that tests declare for tables of the database, by the tables' names.
+async fn declared_columns(
+    config: &Config,
+    suites: &[Suite],
+) -> Result<BTreeMap<String, SchemaRef>, TestsError> {
+    let mut declared: BTreeMap<String, SchemaRef> = BTreeMap::new();
+    let mut faulty = Vec::new();
+    for suite in suites {
+        let mut faults = Vec::new();
+        for given in suite.tests.iter().flat_map(|test| &test.tables) {
+            let Some(columns) = &given.columns else { continue };
+            let name = &given.name;
+            let table = config.reference_tables.iter().find(|table| table.name == *name);
+            if table.is_some_and(|table| matches!(table.origin, TableOrigin::File { .. })) {
+                let message = format!("columns: those of `{name}` are those of its file");
+                faults.push(Fault::new(given.line, message).hint("take them out"));
+                continue;
+            }
+            match schema_of(columns).await {
+                Ok(schema) => match declared.get(name) {
+                    Some(other) if *other != schema => {
+                        let message = format!("columns: another test says otherwise of `{name}`");
+                        faults.push(Fault::new(given.line, message));
+                    }
+                    _ => drop(declared.insert(name.clone(), schema)),
+                },
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if !faults.is_empty() {
+            faulty.push(FileFaults::new(&suite.file, faults));
+        }
+    }
+    if faulty.is_empty() { Ok(declared) } else { Err(TestsError::Files(faulty)) }
+}
+
+async fn schema_of(columns: &[DeclaredColumn]) -> Result<SchemaRef, Fault> {
+    let mut fields = Vec::new();
+    for DeclaredColumn { name, line, kind } in columns {
+        let kind = type_of(kind).await.map_err(|reason| {
+            let message = format!("columns.{name}: found `{kind}`, expected a type of SQL: {reason}");
+            Fault::new(*line, message)
+                .hint("for example BIGINT, TEXT, DOUBLE, DATE, TIMESTAMP, DECIMAL(10, 2)")
+        })?;
+        fields.push(Field::new(name, kind, true));
+    }
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 struct Binder<'a> {

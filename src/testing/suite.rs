@@ -61,6 +61,17 @@ pub(super) struct GivenTable {
     pub name: String,
     pub line: usize,
     pub rows: Vec<Row>,
+    /// Its columns and their types in SQL, where they are said.
+    pub columns: Option<Vec<DeclaredColumn>>,
+}
+
+/// A column as a test declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeclaredColumn {
+    pub name: String,
+    pub line: usize,
+    /// As `CAST` takes it: `DECIMAL(10, 2)`.
+    pub kind: String,
 }
 
 /// One row as written: some columns and their values.
@@ -385,15 +396,46 @@ fn tables(node: &Node, faults: &mut Vec<Fault>) -> Vec<GivenTable> {
     let mut tables = Vec::new();
     for (key, node) in entries {
         match key.text() {
-            Some(name) => tables.push(GivenTable {
-                name: name.to_owned(),
-                line: key.line,
-                rows: rows(name, node, faults),
-            }),
+            Some(name) => tables.extend(table(name, key.line, node, faults)),
             None => faults.push(Fault::new(key.line, format!("found {}, expected a name", key.found()))),
         }
     }
     tables
+}
+
+/// The rows alone, or `{ columns: ..., rows: ... }`.
+fn table(name: &str, line: usize, node: &Node, faults: &mut Vec<Fault>) -> Option<GivenTable> {
+    let name = name.to_owned();
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(GivenTable { rows: rows(&name, node, faults), name, line, columns: None });
+    }
+    let mut fields = Fields::of("a table", node).map_err(|fault| faults.push(fault)).ok()?;
+    let columns = fields.node("columns").map(|node| declared(node, faults));
+    let rows = fields.node("rows").map_or_else(Vec::new, |node| rows(&name, node, faults));
+    fields.finish(faults);
+    Some(GivenTable { name, line, rows, columns })
+}
+
+fn declared(node: &Node, faults: &mut Vec<Fault>) -> Vec<DeclaredColumn> {
+    let cells = row("columns", node).map_or_else(
+        |fault| {
+            faults.push(fault);
+            Vec::new()
+        },
+        |row| row.cells,
+    );
+    let mut columns = Vec::new();
+    for Cell { column, line, value } in cells {
+        match value.text() {
+            Some(kind) => columns.push(DeclaredColumn { name: column, line, kind: kind.to_owned() }),
+            None => {
+                let message =
+                    format!("columns: found {}, expected a type of SQL, such as BIGINT", value.found());
+                faults.push(Fault::new(line, message));
+            }
+        }
+    }
+    columns
 }
 
 fn rows(what: &str, node: &Node, faults: &mut Vec<Fault>) -> Vec<Row> {
