@@ -8,6 +8,7 @@ mod fields;
 mod time;
 mod number;
 mod suite;
+mod reader;
 mod messages;
 mod given;
 mod table;
