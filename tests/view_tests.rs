@@ -55,6 +55,50 @@ async fn the_tests_that_ship_pass() {
     assert!(report.tests() >= 20);
 }
 
+/// The job that ships in a folder of its own, with this file of tests in place of its own.
+fn shipped_with(tests: &str) -> (tempfile::TempDir, Config) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for part in ["", "schemas", "data", "sql"] {
+        std::fs::create_dir_all(folder.path().join(part)).expect("created");
+        for entry in std::fs::read_dir(Path::new(".").join(part)).expect("it ships") {
+            let path = entry.expect("an entry").path();
+            let is_shipped =
+                ["yaml", "avsc", "csv", "sql"].iter().any(|e| path.extension().is_some_and(|x| x == *e));
+            if is_shipped {
+                let name = path.file_name().expect("a name");
+                std::fs::copy(&path, folder.path().join(part).join(name)).expect("copied");
+            }
+        }
+    }
+    std::fs::create_dir_all(folder.path().join("sql/tests")).expect("created");
+    std::fs::write(folder.path().join("sql/tests/example.yaml"), tests).expect("written");
+    let config = Config::load(&folder.path().join("config.yaml")).expect("the configuration that ships");
+    (folder, config)
+}
+
+/// The part of a text between two others.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+    let (_, rest) = text.split_once(before).expect("where it begins");
+    rest.split_once(after).expect("where it ends").0
+}
+
+#[tokio::test]
+async fn the_examples_of_the_pages_and_of_the_help_pass() {
+    let page = |file: &str| std::fs::read_to_string(file).expect("the page");
+    let help = Command::new(env!("CARGO_BIN_EXE_realtime-processor")).args(["test", "--help"]).output();
+    let help = String::from_utf8(help.expect("started").stdout).expect("UTF-8");
+    let in_readme = format!("- name: {}\n", between(&page("README.md"), "    - name: ", "\n\n"));
+    for (example, tests) in [
+        (between(&page("docs/tests.md"), "```yaml\n", "```"), 2),
+        (in_readme.replace("\n    ", "\n").as_str(), 1),
+        (between(&help, "A test file:\n", "\nExamples:"), 1),
+    ] {
+        let (_folder, config) = shipped_with(example);
+        let report = Tests::prepare(&config, &[]).await.expect("prepared").run().await;
+        assert_eq!((report.tests(), report.failed()), (tests, 0), "{example}\n{}", report.render(false));
+    }
+}
+
 #[tokio::test]
 async fn a_count_per_batch_that_is_appended_is_caught() {
     let tests = "- name: two movements of one customer, one of another
