@@ -148,6 +148,7 @@ impl Recording {
         outcome.latest = latest.into_values().collect();
         outcome.totals =
             totals.iter().map(|(customer, (n, total))| format!("{customer},{n},{total}")).collect();
+        outcome.history = ends.keys().map(|partition| format!("{partition},0")).collect();
         outcome.offsets = ends.iter().map(|(partition, end)| format!("{partition},{end}")).collect();
         outcome
     }
@@ -161,6 +162,8 @@ struct Outcome {
     totals: Vec<String>,
     dead_letters: Vec<String>,
     offsets: Vec<String>,
+    /// From which offset on the SQL computed a partition's rows.
+    history: Vec<String>,
 }
 
 impl Outcome {
@@ -176,6 +179,7 @@ impl Outcome {
             totals: sorted("SELECT customer, n, total FROM totals").await,
             dead_letters: sorted("SELECT kafka_partition, kafka_offset, stage FROM dead_letters").await,
             offsets: sorted("SELECT kafka_partition, next_offset FROM realtime_offsets").await,
+            history: sorted("SELECT kafka_partition, from_offset FROM realtime_sql_history").await,
         }
     }
 }
@@ -221,7 +225,7 @@ async fn project(server: Server, kind: Kind) -> Project {
 async fn emptied(config: &Config) {
     let write = Purpose::Write { create: false };
     let mut database = Connection::open(&config.database, write).await.expect("a database");
-    for table in ["shares", "latest", "totals", "dead_letters", "realtime_offsets"] {
+    for table in ["shares", "latest", "totals", "dead_letters", "realtime_offsets", "realtime_sql_history"] {
         database.run(&format!("DELETE FROM {table}")).await.expect("emptied");
     }
 }
