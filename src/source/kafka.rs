@@ -361,6 +361,12 @@ impl State {
         Polled { messages: self.batch.finish(), advances }
     }
 
+    /// Whether the batch that is being collected holds what one may hold.
+    fn is_at(&self, limits: BatchLimits) -> bool {
+        let rows_max = limits.rows_max.min(self.rows_limit.unwrap_or(usize::MAX));
+        self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
+    }
+
     fn drop_partitions(&mut self, partitions: &[TopicPartition]) {
         self.batch.drop_partitions(partitions);
         // Why: a batch that was full has room now, and only a full one stops the polling.
@@ -368,5 +374,78 @@ impl State {
         for partition in partitions {
             self.slots.remove(partition);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Message, Tally};
+
+    fn partition(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    /// Two partitions, claimed at offset 5, of which messages 7 and 9 were collected.
+    fn collected() -> State {
+        let mut state = State::default();
+        for number in [0, 1] {
+            let claim = Claim {
+                partition: partition(number),
+                epoch: 3,
+                next_offset: 5,
+                message_time_ms: None,
+                tally: Tally::default(),
+            };
+            for offset in [7, 9] {
+                let topic = &claim.partition.topic;
+                let (timestamp_ms, key, payload) = (None, None, None);
+                let message =
+                    Message { topic, partition: number, offset, timestamp_ms, key, payload, headers: &[] };
+                state.batch.push(message);
+            }
+            let slot = Slot {
+                claim,
+                taken: 5,
+                next: 10,
+                last_timestamp_ms: None,
+                target: 20,
+                end: 20,
+                is_at_end: false,
+                fetched_at: None,
+            };
+            state.slots.insert(partition(number), Some(slot));
+        }
+        state
+    }
+
+    #[test]
+    fn positions_are_carried_and_not_derived_from_messages() {
+        let mut state = collected();
+        let Polled { messages, advances } = state.take();
+        assert_eq!(messages.len(), 4);
+        let moved: Vec<(i64, i64)> = advances.iter().map(|advance| (advance.from, advance.to)).collect();
+        assert_eq!(moved, [(5, 10), (5, 10)]);
+        assert!(state.take().advances.is_empty(), "they are moved once");
+    }
+
+    #[test]
+    fn nothing_that_was_collected_of_a_revoked_partition_is_taken() {
+        let mut state = collected();
+        state.drop_partitions(&[partition(0)]);
+        let Polled { messages, advances } = state.take();
+        assert!(messages.iter().all(|message| message.partition == 1), "{messages:?}");
+        assert_eq!((messages.len(), advances.len()), (2, 1));
+    }
+    #[test]
+    fn a_batch_is_bounded_in_messages_and_in_bytes() {
+        let mut state = collected();
+        let (rows_max, bytes_max) = (state.batch.len(), state.batch.bytes());
+        let is_full = |state: &State, rows_max, bytes_max| state.is_at(BatchLimits { rows_max, bytes_max });
+        assert!(!is_full(&state, rows_max + 1, bytes_max + 1));
+        assert!(is_full(&state, rows_max, bytes_max + 1));
+        assert!(is_full(&state, rows_max + 1, bytes_max));
+        state.rows_limit = Some(rows_max);
+        assert!(is_full(&state, rows_max + 1, bytes_max + 1));
     }
 }

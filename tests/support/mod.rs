@@ -12,7 +12,7 @@ use realtime_processor::engine::{
     ReplayReport, Report, Running, Stop,
 };
 use realtime_processor::sink::{PageLimits, Sink, StoredLetters};
-use realtime_processor::source::ReplaySource;
+use realtime_processor::source::{ReplaySource, Source};
 
 /// Where rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,15 +130,12 @@ async fn new_mysql_database() -> Address {
 }
 
 /// A job over a recording, ready to run.
-pub async fn engine(config: &Config, source: ReplaySource) -> Engine<ReplaySource> {
+pub async fn engine<S: Source>(config: &Config, source: S) -> Engine<S> {
     reloadable(config, source).await.0
 }
 
 /// A job over a recording, and what a change of its SQL needs.
-pub async fn reloadable(
-    config: &Config,
-    source: ReplaySource,
-) -> (Engine<ReplaySource>, Running, ReloadSender) {
+pub async fn reloadable<S: Source>(config: &Config, source: S) -> (Engine<S>, Running, ReloadSender) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
     let running = Running::new(config, &decoder, &plan);
@@ -155,7 +152,7 @@ pub async fn reloadable(
 }
 
 /// Runs a job over a recording to its end.
-pub async fn run(config: &Config, source: ReplaySource) -> Result<Vec<Report>, EngineError> {
+pub async fn run<S: Source>(config: &Config, source: S) -> Result<Vec<Report>, EngineError> {
     let mut reports = Vec::new();
     engine(config, source).await.run(&mut |report| reports.push(report.clone())).await?;
     Ok(reports)

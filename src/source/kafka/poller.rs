@@ -329,8 +329,7 @@ impl Poller {
             payload: message.payload(),
             headers: &headers,
         });
-        let rows_max = self.limits.rows_max.min(state.rows_limit.unwrap_or(usize::MAX));
-        state.is_full = state.batch.len() >= rows_max || state.batch.bytes() >= self.limits.bytes_max;
+        state.is_full = state.is_at(self.limits);
         let is_news = was_empty || state.is_full;
         drop(state);
         if is_news {

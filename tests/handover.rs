@@ -1,0 +1,226 @@
+//! Partitions that change hands, and rows of state that another instance writes, at the moment that is worst: in the middle
+//! of a batch. What Kafka does then is played here, so that it happens each time.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
+use realtime_processor::config::Config;
+use realtime_processor::database::{Connection, Purpose};
+use realtime_processor::engine::Report;
+use realtime_processor::source::{Bounds, Event, Fill, PartitionEnd, ReplaySource, Source, SourceError};
+use support::{Project, Server, on_each_server};
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "customer", "type": "int"}]}"#;
+const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n \
+    FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n";
+const PLACES: &str = "SELECT kafka_partition, kafka_offset FROM batch";
+/// A job that makes no progress ends within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn project(server: Server, follows_partition: bool) -> Project {
+    let config = format!(
+        "reference_tables: {{}}\nstate_tables:\n  \
+         totals: {{ view: next_totals, key: customer, follows_partition: {follows_partition} }}\n"
+    );
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", &config),
+        ("sql/places.sql", PLACES),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    Project::on(server, &files).await
+}
+
+/// Messages of customer 1 in one partition, offsets from 0.
+fn messages(project: &Project, count: i64) -> Messages {
+    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let mut payload = Vec::new();
+    encoder.encode(&serde_json::json!({"customer": 1}), &mut payload).expect("it fits");
+    let mut builder = MessagesBuilder::default();
+    for offset in 0..count {
+        builder.push(Message {
+            topic: &topic,
+            partition: 0,
+            offset,
+            timestamp_ms: Some(1_700_000_000_000 + offset),
+            key: None,
+            payload: Some(&payload),
+            headers: &[],
+        });
+    }
+    builder.finish()
+}
+
+/// A recording in the middle of which something happens, as soon as its first batch of five is taken.
+struct Interrupted {
+    recording: ReplaySource,
+    /// The partition is taken away, given to another instance, which processes this, and then given back.
+    other: Option<ReplaySource>,
+    /// Another instance runs this statement when the batch is committed.
+    statement: Option<&'static str>,
+    config: Config,
+    has_taken: bool,
+    is_revoked: bool,
+    is_released: bool,
+}
+
+impl Interrupted {
+    fn new(project: &Project, recording: ReplaySource) -> Self {
+        let config = project.config.clone();
+        let (other, statement) = (None, None);
+        Self { recording, other, statement, config, has_taken: false, is_revoked: false, is_released: false }
+    }
+
+    async fn stored(&self) -> Vec<String> {
+        support::rows(&self.config, "SELECT next_offset FROM realtime_offsets").await
+    }
+
+    fn partitions() -> Vec<TopicPartition> {
+        vec![TopicPartition { topic: "t".into(), partition: 0 }]
+    }
+}
+
+impl Source for Interrupted {
+    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+        if self.has_taken
+            && let Some(statement) = self.statement
+        {
+            while Interrupted::stored(self).await != ["5"] {
+                tokio::task::yield_now().await;
+            }
+            let write = Purpose::Write { create: false };
+            let mut database = Connection::open(&self.config.database, write).await.expect("a database");
+            database.run(statement).await.expect("written");
+            self.statement = None;
+        }
+        if self.has_taken && self.other.is_some() && !self.is_revoked {
+            self.is_revoked = true;
+            return Ok(Event::Revoked(Self::partitions()));
+        }
+        if self.is_revoked
+            && let Some(other) = self.other.take()
+        {
+            assert!(self.is_released, "the engine answers before it asks again");
+            assert_eq!(
+                Interrupted::stored(self).await,
+                ["5"],
+                "the batch in hand is committed before its partition is released"
+            );
+            support::run(&self.config, other).await.expect("the other instance is done");
+            return Ok(Event::Assigned(Self::partitions()));
+        }
+        self.recording.next(fill).await
+    }
+
+    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
+        self.recording.bounds(partitions).await
+    }
+
+    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]) {
+        self.recording.assign(claims, bounds);
+    }
+
+    fn release(&mut self) {
+        self.is_released = true;
+    }
+
+    fn limit(&mut self, rows_max: usize) {
+        self.recording.limit(rows_max);
+    }
+
+    fn take(&mut self) -> Polled {
+        self.has_taken = true;
+        self.recording.take()
+    }
+
+    fn rejoin(&mut self) {
+        self.recording.rejoin();
+    }
+
+    fn stored(&mut self, _: &[Advance]) {}
+
+    fn ends(&self) -> Vec<PartitionEnd> {
+        self.recording.ends()
+    }
+
+    async fn close(self) {}
+}
+
+on_each_server! {
+    a_partition_goes_to_another_instance_and_comes_back,
+    a_row_that_another_instance_has_written_is_read_again,
+    a_row_that_another_instance_inserts_meanwhile_is_not_overwritten,
+    a_row_that_another_instance_writes_again_and_again_does_not_stop_the_job,
+}
+
+async fn a_partition_goes_to_another_instance_and_comes_back(server: Server) {
+    for follows_partition in [false, true] {
+        let project = project(server, follows_partition).await;
+        let recording = ReplaySource::new(messages(&project, 15), 5);
+        let other = ReplaySource::new(messages(&project, 10), 5);
+        let source = Interrupted { other: Some(other), ..Interrupted::new(&project, recording) };
+        let job = support::run(&project.config, source);
+        let reports = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+        let counted: Vec<usize> = reports.iter().map(|report| report.messages).collect();
+        assert_eq!(counted, [5, 5], "the other instance has processed what lies between");
+        assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
+        assert_eq!(
+            project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await,
+            ["15,15"]
+        );
+    }
+}
+
+async fn a_row_that_another_instance_has_written_is_read_again(server: Server) {
+    let project = project(server, false).await;
+    let recording = ReplaySource::new(messages(&project, 10), 5);
+    let statement = Some("UPDATE totals SET n = n + 100, _version = _version + 1");
+    let job =
+        support::run(&project.config, Interrupted { statement, ..Interrupted::new(&project, recording) });
+    let reports = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,110"]);
+    let conflicts: Vec<u64> = reports.iter().map(|report| report.conflicts).collect();
+    assert_eq!(conflicts, [0, 1], "what was held of it is dropped, and it is computed once more");
+}
+
+/// Runs a job over four messages of customer 1, two a batch, with a trigger that acts as another instance whenever a
+/// batch moves the offsets. Gives the conflicts.
+async fn run_beside(project: &Project, server: Server, action: &str) -> u64 {
+    let recording = || ReplaySource::new(messages(project, 4), 2);
+    // The tables.
+    support::engine(&project.config, recording()).await;
+    let action = match server {
+        Server::Sqlite => format!("BEGIN {action}; END"),
+        Server::MySql => format!("FOR EACH ROW {action}"),
+    };
+    project.execute(&[&format!("CREATE TRIGGER other AFTER UPDATE ON realtime_offsets {action}")]).await;
+    let job = support::run(&project.config, recording());
+    let reports = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+    reports.iter().map(|report: &Report| report.conflicts).sum()
+}
+
+async fn a_row_that_another_instance_inserts_meanwhile_is_not_overwritten(server: Server) {
+    let project = project(server, false).await;
+    let insert =
+        "INSERT INTO totals (customer, n, _version) SELECT 1, 100, 0 WHERE NOT EXISTS (SELECT * FROM totals)";
+    let conflicts = run_beside(&project, server, insert).await;
+    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,104"]);
+    assert_eq!(conflicts, 2, "then its key is locked");
+}
+
+async fn a_row_that_another_instance_writes_again_and_again_does_not_stop_the_job(server: Server) {
+    let project = project(server, false).await;
+    let update = "UPDATE totals SET n = n + 100, _version = _version + 1";
+    let conflicts = run_beside(&project, server, update).await;
+    assert_eq!(
+        project.rows("SELECT customer, n FROM totals").await,
+        ["1,104"],
+        "100 once, in the second batch"
+    );
+    assert_eq!(conflicts, 2, "then its key is locked");
+}
