@@ -96,3 +96,26 @@ fn stages_do_not_import_each_other() {
     });
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// `scripts/guards` takes hours; that each guard can be taken out at all shows at once.
+#[test]
+fn the_patches_that_take_guards_out_apply() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join("tests/guards")).expect("the guards are there") {
+        let path = entry.expect("an entry").path();
+        let patch = fs::read_to_string(&path).expect("UTF-8");
+        let is_described = ["Guard: ", "Test: "].iter().all(|field| patch.contains(field));
+        let file = patch.lines().find_map(|line| line.strip_prefix("--- a/")).unwrap_or_default();
+        let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+        for hunk in patch.split("\n@@ ").skip(1) {
+            let lines = hunk.lines().skip(1).filter(|line| !line.starts_with('+'));
+            let before: String =
+                lines.map(|line| format!("{}\n", line.get(1..).unwrap_or_default())).collect();
+            if !is_described || !text.contains(&before) {
+                found.push(format!("{} and {file}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "patches that say nothing, or do not fit their file any more: {found:#?}");
+}
