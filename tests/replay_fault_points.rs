@@ -1,0 +1,193 @@
+//! Whatever happens, and at whichever step of a replay: each message is brought in once, or still waits.
+//!
+//! As `fault_points` does it for a job: a run counts the steps, and then the same run is made once for each of them.
+#![cfg(debug_assertions)]
+
+mod support;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::config::Config;
+use realtime_processor::database::{Connection, Purpose};
+use realtime_processor::engine::ReplayReport;
+use realtime_processor::fault_point::{self, Fault};
+use realtime_processor::source::ReplaySource;
+use support::{Project, Server};
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
+    {"name": "customer", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
+const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coalesce(t.total, 0) + sum(b.amount) AS total \
+    FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n, t.total";
+/// SQL divides by zero for these amounts.
+const SHARES: &str = "SELECT kafka_partition, kafka_offset, customer, \
+    100 / CASE WHEN amount IN (0, 7) THEN 0 ELSE amount END AS share FROM batch";
+/// It does so no more; the database refuses what comes of 7, and of [`REFUSED`].
+const SHARES_MENDED: &str = "SELECT kafka_partition, kafka_offset, customer, \
+    CASE WHEN amount = 7 THEN 2 ELSE 100 / nullif(amount, 0) END AS share FROM batch";
+const REFUSED: i32 = 50;
+const TABLES: [&str; 4] = ["shares", "totals", "dead_letters", "realtime_offsets"];
+
+/// Customer and amount of each message; customers have partitions of their own.
+const MESSAGES: [(i32, i32); 7] = [(1, 5), (2, 0), (1, 0), (1, REFUSED), (2, 4), (1, 7), (3, 0)];
+/// Of those: amounts of 0, which the replay brings in, and those that fail again.
+const BROUGHT_IN: usize = 3;
+const FAIL_AGAIN: usize = 2;
+
+fn alone<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(future)
+}
+
+fn recording(project: &Project) -> Messages {
+    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let mut builder = MessagesBuilder::default();
+    let mut next = [0_i64; 2];
+    for (customer, amount) in MESSAGES {
+        let partition = customer % 2;
+        let mut payload = Vec::new();
+        let record = serde_json::json!({"customer": customer, "amount": amount});
+        encoder.encode(&record, &mut payload).expect("it fits");
+        builder.push(Message {
+            topic: &topic,
+            partition,
+            offset: next[partition as usize],
+            timestamp_ms: Some(1_700_000_000_000),
+            key: None,
+            payload: Some(&payload),
+            headers: &[],
+        });
+        next[partition as usize] += 1;
+    }
+    builder.finish()
+}
+
+/// A database in which dead letters wait, the view mended; a copy of each table stands beside it.
+async fn project(server: Server, state: &str) -> Project {
+    let config = format!(
+        "reference_tables: {{}}\nstate_tables:\n  totals: {{ view: next_totals, key: customer{state} }}\n"
+    );
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", config.as_str()),
+        ("sql/shares.sql", SHARES),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    let project = Project::on(server, &files).await;
+    let id = match server {
+        Server::Sqlite => "id INTEGER PRIMARY KEY",
+        Server::MySql => "id INT AUTO_INCREMENT PRIMARY KEY",
+    };
+    project
+        .execute(&[&format!(
+            "CREATE TABLE shares ({id}, kafka_partition INT, kafka_offset BIGINT, customer INT, \
+             share INT CHECK (share <> 2))"
+        )])
+        .await;
+    project.run(ReplaySource::new(recording(&project), 5)).await.expect("done");
+    for table in TABLES {
+        project.execute(&[&format!("CREATE TABLE copy_of_{table} AS SELECT * FROM {table}")]).await;
+    }
+    std::fs::write(project.folder.path().join("sql/shares.sql"), SHARES_MENDED).expect("written");
+    project
+}
+
+/// As if nothing was replayed yet.
+async fn restored(config: &Config) {
+    let write = Purpose::Write { create: false };
+    let mut database = Connection::open(&config.database, write).await.expect("a database");
+    for table in TABLES {
+        database.run(&format!("DELETE FROM {table}")).await.expect("emptied");
+        database.run(&format!("INSERT INTO {table} SELECT * FROM copy_of_{table}")).await.expect("filled");
+    }
+}
+
+/// One replay; `None` where it was stopped.
+fn replay(config: &Config, at: Option<(usize, Fault)>) -> (Vec<String>, Option<ReplayReport>) {
+    alone(async {
+        let replay = support::replayer(config, 3).await;
+        let mut quiet = |_: &ReplayReport| {};
+        fault_point::begin(at);
+        let report = tokio::select! {
+            ended = replay.run(&[], &mut quiet) => {
+                Some(ended.unwrap_or_else(|error| panic!("the replay ended: {error}, {at:?}")))
+            }
+            () = fault_point::stopped() => None,
+        };
+        (fault_point::end(), report)
+    })
+}
+
+/// All that counts of the database.
+async fn found(config: &Config) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for sql in [
+        "SELECT kafka_partition, kafka_offset, customer, share FROM shares ORDER BY 1, 2",
+        "SELECT customer, n, total FROM totals ORDER BY 1",
+        "SELECT kafka_partition, kafka_offset, stage, replayed_at IS NULL FROM dead_letters ORDER BY 1, 2",
+        "SELECT kafka_partition, next_offset FROM realtime_offsets ORDER BY 1",
+    ] {
+        found.push(support::rows(config, sql).await);
+    }
+    found
+}
+
+fn at_every_step(server: Server, state: &str, fault: Fault) {
+    let project = alone(project(server, state));
+    let config = &project.config;
+    let (steps, report) = replay(config, None);
+    let report = report.expect("nothing stopped it");
+    assert_eq!((report.replayed, report.failed, report.gone), (BROUGHT_IN, FAIL_AGAIN, 0), "{report:?}");
+    let expected = alone(found(config));
+    assert_eq!(expected[0].len(), MESSAGES.len() - FAIL_AGAIN);
+    assert_eq!(expected[1], ["1,2,5", "2,2,4", "3,1,0"], "per customer: count and sum");
+    assert!(steps.len() > 40, "{steps:#?}");
+    let is_meant = |step: &str| fault != Fault::Busy || step.starts_with("before ");
+    for (at, step) in steps.iter().enumerate().filter(|(_, step)| is_meant(step)) {
+        alone(restored(config));
+        match replay(config, Some((at, fault))).1 {
+            Some(report) => {
+                let counts = (report.replayed, report.failed, report.gone);
+                assert_eq!(counts, (BROUGHT_IN, FAIL_AGAIN, 0), "{fault:?} at step {at}, {step}");
+            }
+            None => assert!(replay(config, None).1.is_some()),
+        }
+        assert_eq!(alone(found(config)), expected, "{fault:?} at step {at}, {step}");
+    }
+}
+
+const STATES: [&str; 2] = ["", ", follows_partition: true"];
+
+mod sqlite {
+    use super::{Fault, STATES, Server, at_every_step};
+
+    #[test]
+    fn the_connection_is_lost() {
+        at_every_step(Server::Sqlite, STATES[1], Fault::Lose);
+    }
+
+    #[test]
+    fn the_database_is_busy() {
+        at_every_step(Server::Sqlite, STATES[1], Fault::Busy);
+    }
+
+    #[test]
+    fn the_replay_stops() {
+        at_every_step(Server::Sqlite, STATES[0], Fault::Stop);
+    }
+}
+
+mod mysql {
+    use super::{Fault, STATES, Server, at_every_step};
+
+    #[test]
+    #[ignore = "needs MySQL: scripts/services up"]
+    fn whatever_happens() {
+        for fault in [Fault::Lose, Fault::Busy, Fault::Stop] {
+            STATES.iter().for_each(|state| at_every_step(Server::MySql, state, fault));
+        }
+    }
+}
