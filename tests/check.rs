@@ -212,3 +212,602 @@ fn schemas_are_compared() {
     1 error
     "#);
 }
+
+/// The warnings of a project whose outputs are these views.
+fn warnings(config: &str, views: &[(&str, &str)]) -> String {
+    let paths: Vec<(String, &str)> =
+        views.iter().map(|(name, text)| (format!("sql/{name}.sql"), *text)).collect();
+    let mut files: Vec<(&str, &str)> = paths.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    files.push(("config.yaml", config));
+    files.push(("accounts.csv", "id,name,score\n1,Ana,300\n"));
+    let checked = check(&files);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    checked.err
+}
+
+const PLAIN: &str = "reference_tables: {}\nstate_tables: {}\n";
+const WITH_STATE: &str =
+    "reference_tables: {}\nstate_tables: { totals: { view: next_totals, key: customer } }\n";
+const WITH_ACCOUNTS: &str =
+    "reference_tables: { accounts: { file: accounts.csv, key: id, matches: customer } }\nstate_tables: {}\n";
+
+#[test]
+fn what_depends_on_the_cut_is_warned_of() {
+    let counted = "SELECT customer, count(*) AS n FROM batch GROUP BY customer";
+    insta::assert_snapshot!(warnings(PLAIN, &[("counted", counted)]), @r"
+    sql/counted.sql:1:1: warning: rows of output `counted` do not say which message they come from: `kafka_partition` and `kafka_offset` are missing
+      |
+    1 | SELECT customer, count(*) AS n FROM batch GROUP BY customer
+      | ^^^^^^
+    hint: select them, through each view on the way, so that a row can be traced and a doubled one seen
+    sql/counted.sql:1:18: warning: `count` sees the rows of one batch alone: what is appended for `counted`, and how many rows, depend on how the messages are cut into batches
+      |
+    1 | SELECT customer, count(*) AS n FROM batch GROUP BY customer
+      |                  ^^^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+
+    2 warnings
+    ");
+    let through = [
+        ("a_totals", "SELECT agency, sum(value) AS total FROM batch GROUP BY agency"),
+        (
+            "shares",
+            "SELECT b.kafka_partition, b.kafka_offset, b.value / a.total AS share\n\
+             FROM batch b JOIN a_totals a ON a.agency = b.agency",
+        ),
+        (
+            "numbered",
+            "SELECT kafka_partition, kafka_offset,\n  row_number() OVER (PARTITION BY customer ORDER BY kafka_offset) AS n\nFROM batch",
+        ),
+        ("seen", "SELECT DISTINCT customer FROM batch"),
+        ("top", "SELECT kafka_partition, kafka_offset FROM batch ORDER BY value DESC LIMIT 3"),
+    ];
+    insta::assert_snapshot!(warnings(PLAIN, &through), @r"
+    sql/numbered.sql:2:3: warning: `row_number` sees the rows of one batch alone: what is appended for `numbered`, and how many rows, depend on how the messages are cut into batches
+      |
+    2 |   row_number() OVER (PARTITION BY customer ORDER BY kafka_offset) AS n
+      |   ^^^^^^^^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    sql/seen.sql:1:1: warning: rows of output `seen` do not say which message they come from: `kafka_partition` and `kafka_offset` are missing
+      |
+    1 | SELECT DISTINCT customer FROM batch
+      | ^^^^^^
+    hint: select them, through each view on the way, so that a row can be traced and a doubled one seen
+    sql/seen.sql:1:8: warning: DISTINCT sees the rows of one batch alone: what is appended for `seen`, and how many rows, depend on how the messages are cut into batches
+      |
+    1 | SELECT DISTINCT customer FROM batch
+      |        ^^^^^^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    sql/a_totals.sql:1:16: warning: `sum` sees the rows of one batch alone: what is appended for `shares`, and how many rows, depend on how the messages are cut into batches
+      |
+    1 | SELECT agency, sum(value) AS total FROM batch GROUP BY agency
+      |                ^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    sql/top.sql:1:69: warning: LIMIT sees the rows of one batch alone: what is appended for `top`, and how many rows, depend on how the messages are cut into batches
+      |
+    1 | SELECT kafka_partition, kafka_offset FROM batch ORDER BY value DESC LIMIT 3
+      |                                                                     ^^^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+
+    5 warnings
+    ");
+}
+
+#[test]
+fn what_does_not_depend_on_the_cut_is_not_warned_of() {
+    // Groups of one message; state that carries on; the last row of a key, upserted.
+    let by_message = "SELECT kafka_partition AS p, kafka_offset AS o, count(*) AS parts FROM batch\n\
+                      CROSS JOIN (VALUES (1), (2)) AS part (n) GROUP BY kafka_partition, kafka_offset";
+    assert_eq!(warnings(PLAIN, &[("v", by_message)]), "");
+    let numbers = "SELECT b.customer, b.kafka_partition, b.kafka_offset,\n\
+                   \x20 coalesce(s.n, 0) + count(*) OVER (PARTITION BY b.customer ORDER BY b.kafka_offset) AS n\n\
+                   FROM batch b LEFT JOIN totals s ON s.customer = b.customer";
+    let next = "SELECT customer, max(n) AS n FROM numbers GROUP BY customer";
+    let config = format!("{WITH_STATE}outputs: {{ numbers: }}\n");
+    assert_eq!(warnings(&config, &[("numbers", numbers), ("next_totals", next)]), "");
+    let last =
+        "SELECT customer, last_value(value ORDER BY kafka_offset) AS value FROM batch GROUP BY customer";
+    let config = format!("{PLAIN}outputs: {{ v: {{ mode: upsert, key: customer }} }}\n");
+    assert_eq!(warnings(&config, &[("v", last)]), "");
+}
+
+#[test]
+fn state_that_forgets_or_grows_wrong_is_warned_of() {
+    let forgets = "SELECT customer, count(*) AS n FROM batch GROUP BY customer";
+    insta::assert_snapshot!(warnings(WITH_STATE, &[("next_totals", forgets)]), @r"
+    sql/next_totals.sql:1:18: warning: `count` sees the rows of one batch alone, and `next_totals` does not read the old rows of `totals`: the state forgets what was before
+      |
+    1 | SELECT customer, count(*) AS n FROM batch GROUP BY customer
+      |                  ^^^^^
+    hint: LEFT JOIN the state table, and add what is new to the old row: `coalesce(s.n, 0) + count(*)`
+
+    1 warning
+    ");
+    let inexact = "SELECT b.customer,\n  coalesce(max(s.total), 0) + sum(b.value) AS total,\n  \
+                   coalesce(max(s.n), 0) + count(*) AS n,\n  \
+                   coalesce(max(s.m), b.customer) + b.customer AS m\n\
+                   FROM batch b LEFT JOIN totals s ON s.customer = b.customer GROUP BY b.customer";
+    insta::assert_snapshot!(warnings(WITH_STATE, &[("next_totals", inexact)]), @r"
+    sql/next_totals.sql:2:31: warning: `sum` of doubles in `totals.total`: the sum depends on the order it is added in, and so on how the messages are cut into batches
+      |
+    2 |   coalesce(max(s.total), 0) + sum(b.value) AS total,
+      |                               ^^^
+    hint: add what is exact: `CAST(x AS DECIMAL(38, 2))`
+    sql/next_totals.sql:4:3: warning: `totals.m` grows as Int32, which silently wraps where it is too small
+      |
+    4 |   coalesce(max(s.m), b.customer) + b.customer AS m
+      |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: grow in a larger type: `CAST(... AS BIGINT)`
+
+    2 warnings
+    ");
+}
+
+#[test]
+fn functions_that_are_not_repeatable_and_orders_that_are_not_said_are_warned_of() {
+    let views = [
+        ("clock", "SELECT kafka_partition, kafka_offset, now() AS at, current_date AS day FROM batch"),
+        ("chance", "SELECT kafka_partition, kafka_offset, uuid() AS id FROM batch WHERE random() < 0.5"),
+        (
+            "order_less",
+            "SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,\n  \
+             first_value(agency) OVER (PARTITION BY customer) AS first\nFROM batch",
+        ),
+        ("some", "SELECT kafka_partition, kafka_offset FROM batch LIMIT 5"),
+    ];
+    insta::assert_snapshot!(warnings(PLAIN, &views), @r"
+    sql/order_less.sql:1:39: warning: `lag` without an order: which row comes first is not said
+      |
+    1 | SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,
+      |                                       ^^^
+    hint: say it: `OVER (PARTITION BY ... ORDER BY kafka_topic, kafka_partition, kafka_offset)`
+    sql/order_less.sql:1:39: warning: `lag` sees the rows of one batch alone: what is appended for `order_less`, and how many rows, depend on how the messages are cut into batches
+      |
+    1 | SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,
+      |                                       ^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    sql/order_less.sql:2:3: warning: `first_value` without an order: which row comes first is not said
+      |
+    2 |   first_value(agency) OVER (PARTITION BY customer) AS first
+      |   ^^^^^^^^^^^
+    hint: say it: `OVER (PARTITION BY ... ORDER BY kafka_topic, kafka_partition, kafka_offset)`
+    sql/order_less.sql:2:3: warning: `first_value` sees the rows of one batch alone: what is appended for `order_less`, and how many rows, depend on how the messages are cut into batches
+      |
+    2 |   first_value(agency) OVER (PARTITION BY customer) AS first
+      |   ^^^^^^^^^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    sql/some.sql:1:49: warning: LIMIT without ORDER BY: which rows are kept is not said
+      |
+    1 | SELECT kafka_partition, kafka_offset FROM batch LIMIT 5
+      |                                                 ^^^^^
+    hint: say it: `ORDER BY kafka_topic, kafka_partition, kafka_offset LIMIT ...`
+    sql/some.sql:1:49: warning: LIMIT sees the rows of one batch alone: what is appended for `some`, and how many rows, depend on how the messages are cut into batches
+      |
+    1 | SELECT kafka_partition, kafka_offset FROM batch LIMIT 5
+      |                                                 ^^^^^
+    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    sql/chance.sql:1:39: warning: `uuid` gives another value whenever a batch is computed again
+      |
+    1 | SELECT kafka_partition, kafka_offset, uuid() AS id FROM batch WHERE random() < 0.5
+      |                                       ^^^^
+    hint: derive it from the message: `md5(concat_ws('/', kafka_topic, kafka_partition, kafka_offset))`
+    sql/chance.sql:1:69: warning: `random` gives another value whenever a batch is computed again
+      |
+    1 | SELECT kafka_partition, kafka_offset, uuid() AS id FROM batch WHERE random() < 0.5
+      |                                                                     ^^^^^^
+    hint: derive it from the message: `md5(concat_ws('/', kafka_topic, kafka_partition, kafka_offset))`
+    sql/clock.sql:1:39: warning: `now` gives another value whenever a batch is computed again
+      |
+    1 | SELECT kafka_partition, kafka_offset, now() AS at, current_date AS day FROM batch
+      |                                       ^^^
+    hint: `kafka_timestamp` is the time of the message, and stays
+    sql/clock.sql:1:52: warning: `current_date` gives another value whenever a batch is computed again
+      |
+    1 | SELECT kafka_partition, kafka_offset, now() AS at, current_date AS day FROM batch
+      |                                                    ^^^^^^^^^^^^
+    hint: `kafka_timestamp` is the time of the message, and stays
+
+    10 warnings
+    ");
+}
+
+#[test]
+fn silent_conversions_are_warned_of() {
+    let view = "SELECT kafka_partition, kafka_offset,\n  CASE WHEN kind THEN 'a' ELSE 1 END AS mixed,\n  \
+                coalesce(agency, 0) AS chosen\nFROM batch\nWHERE agency = 5\n  \
+                AND customer = '7' AND value = NULL\nUNION ALL\n\
+                SELECT kafka_partition, kafka_offset, 2, agency FROM batch";
+    insta::assert_snapshot!(warnings(PLAIN, &[("v", view)]), @r"
+    sql/v.sql:2:13: warning: a number as a condition: whatever is not 0 silently counts as true
+      |
+    2 |   CASE WHEN kind THEN 'a' ELSE 1 END AS mixed,
+      |             ^^^^
+    hint: write the comparison out: `x <> 0`
+    sql/v.sql:2:41: warning: `mixed` has different types in the parts of a UNION: a number is silently made text
+      |
+    2 |   CASE WHEN kind THEN 'a' ELSE 1 END AS mixed,
+      |                                         ^^^^^
+    hint: CAST them to one type, the one that the column should have
+    sql/v.sql:3:12: warning: the arguments of `coalesce` are of different types: a number is silently made text
+      |
+    3 |   coalesce(agency, 0) AS chosen
+      |            ^^^^^^
+    hint: CAST them to one type, the one that the column should have
+    sql/v.sql:3:26: warning: `chosen` has different types in the parts of a UNION: a number is silently made text
+      |
+    3 |   coalesce(agency, 0) AS chosen
+      |                          ^^^^^^
+    hint: CAST them to one type, the one that the column should have
+    sql/v.sql:5:7: warning: text is compared with a number: each text is silently made a number, and the message of one that is none becomes a dead letter
+      |
+    5 | WHERE agency = 5
+      |       ^^^^^^
+    hint: compare with text: '5'; or with what is a number only: TRY_CAST(batch.agency AS DOUBLE)
+    sql/v.sql:6:7: warning: text is compared with a number: each text is silently made a number, and the message of one that is none becomes a dead letter
+      |
+    6 |   AND customer = '7' AND value = NULL
+      |       ^^^^^^^^
+    hint: write the number without quotes: 7
+    sql/v.sql:6:26: warning: a comparison with NULL is never true, and never false either
+      |
+    6 |   AND customer = '7' AND value = NULL
+      |                          ^^^^^
+    hint: write `x IS NULL` or `x IS NOT NULL`
+
+    7 warnings
+    ");
+    let good = "SELECT kafka_partition, kafka_offset, CASE WHEN kind = 1 THEN 1 ELSE 0.5 END AS n,\n\
+                coalesce(value, customer) AS m FROM batch WHERE is_online AND kafka_timestamp > '2026-01-01'";
+    assert_eq!(warnings(PLAIN, &[("v", good)]), "");
+}
+
+#[test]
+fn keyed_tables_that_are_read_other_than_by_their_key_are_warned_of() {
+    let views = [
+        ("counted", "SELECT kafka_partition, kafka_offset, (SELECT count(*) FROM accounts) AS n FROM batch"),
+        (
+            "by_name",
+            "SELECT b.kafka_partition, b.kafka_offset, a.id FROM batch b\nJOIN accounts a ON a.name = b.agency",
+        ),
+        (
+            "by_kind",
+            "SELECT b.kafka_partition, b.kafka_offset, a.name FROM batch b\nJOIN accounts a ON a.id = b.kind",
+        ),
+    ];
+    insta::assert_snapshot!(warnings(WITH_ACCOUNTS, &views), @r"
+    sql/by_kind.sql:2:20: warning: `accounts` is joined on `batch.kind`, but its rows are looked up for `batch.customer` only
+      |
+    2 | JOIN accounts a ON a.id = b.kind
+      |                    ^^^^^^^^^^^^^
+    hint: add it to `matches` of `accounts` in the configuration, as an alternative
+    sql/by_name.sql:2:6: warning: `accounts` has just the rows whose `id` occurs in the batch, and is not joined on it here
+      |
+    2 | JOIN accounts a ON a.name = b.agency
+      |      ^^^^^^^^
+    hint: join it on its key; where all rows are wanted, give the table no `key` (small tables), or read the database
+    sql/counted.sql:1:61: warning: `accounts` has just the rows whose `id` occurs in the batch, and is not joined on it here
+      |
+    1 | SELECT kafka_partition, kafka_offset, (SELECT count(*) FROM accounts) AS n FROM batch
+      |                                                             ^^^^^^^^
+    hint: join it on its key; where all rows are wanted, give the table no `key` (small tables), or read the database
+
+    3 warnings
+    ");
+    let good = [
+        (
+            "a",
+            "SELECT b.kafka_partition, b.kafka_offset, a.name FROM batch b, accounts a WHERE b.customer = a.id",
+        ),
+        ("b", "SELECT kafka_partition, kafka_offset FROM batch WHERE customer IN (SELECT id FROM accounts)"),
+        (
+            "c",
+            "SELECT kafka_partition, kafka_offset FROM batch b\n\
+             WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = b.customer)",
+        ),
+        ("rich", "SELECT id AS account, name FROM accounts WHERE score > 200"),
+        (
+            "d",
+            "SELECT b.kafka_partition, b.kafka_offset, r.name\n\
+             FROM (SELECT * FROM batch) b LEFT JOIN rich r ON r.account = CAST(b.customer AS BIGINT)",
+        ),
+    ];
+    assert_eq!(warnings(WITH_ACCOUNTS, &good), "");
+}
+
+#[test]
+fn names_that_are_probably_not_meant_are_warned_of() {
+    let views = [
+        ("comma", "SELECT kafka_partition, kafka_offset, customer\n  agency\nFROM batch"),
+        ("star", "SELECT * FROM batch"),
+    ];
+    insta::assert_snapshot!(warnings(PLAIN, &views), @r"
+    sql/comma.sql:2:3: warning: `customer` gets the name `agency`, which is another column's
+      |
+    2 |   agency
+      |   ^^^^^^
+    hint: a comma is missing: `customer, agency`; where the name is meant: `customer AS agency`
+    sql/star.sql:1:8: warning: `*` in output `star`: its columns change with whatever it reads, and its table does not
+      |
+    1 | SELECT * FROM batch
+      |        ^
+    hint: write the columns out
+
+    2 warnings
+    ");
+}
+
+#[test]
+fn what_is_not_used_is_warned_of() {
+    let config = format!("{WITH_ACCOUNTS}outputs: {{ a: }}\n");
+    let views = [
+        ("a", "SELECT kafka_partition, kafka_offset FROM batch"),
+        ("b", "SELECT kafka_partition, kafka_offset FROM a"),
+    ];
+    insta::assert_snapshot!(warnings(&config, &views), @r"
+    sql/b.sql:1:1: warning: view `b` is not used: no output, state table or other view needs it
+      |
+    1 | SELECT kafka_partition, kafka_offset FROM a
+      | ^^^^^^
+    hint: name it under `outputs`, or delete the file; a job does not compute it
+    config.yaml:5:21: warning: reference table `accounts` is not used: no view reads it
+      |
+    5 | reference_tables: { accounts: { file: accounts.csv, key: id, matches: customer } }
+      |                     ^^^^^^^^
+    hint: take it out; a job does not open it
+
+    2 warnings
+    ");
+}
+
+#[test]
+fn ten_typical_mistakes_are_told_with_their_place_and_what_to_do() {
+    let views = [
+        ("misspelt", "SELECT custmer FROM batch"),
+        ("comma", "SELECT customer agency value FROM batch"),
+        ("silent_comma", "SELECT customer agency FROM batch"),
+        ("branches", "SELECT CASE WHEN kind = 1 THEN 'a' ELSE 1 END AS x FROM batch"),
+        ("unknown", "SELECT uper(agency) AS x FROM batch"),
+        ("ungrouped", "SELECT customer, count(*) AS n FROM batch"),
+        ("cycle", "SELECT * FROM cycle"),
+        ("twice", "SELECT customer, value AS customer FROM batch"),
+        ("ambiguous", "SELECT customer FROM batch a JOIN batch b ON a.kafka_offset = b.kafka_offset"),
+        ("star", "SELECT * FROM batch"),
+        ("compared", "SELECT customer FROM batch WHERE agency = 7"),
+    ];
+    let mut told = Vec::new();
+    for (name, text) in views {
+        let path = format!("sql/{name}.sql");
+        let checked = check_with(&[(&path, text)], &["--offline", "--format", "json"]);
+        let lines = checked.out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let found: Vec<serde_json::Value> =
+            lines.filter(|line: &serde_json::Value| line["type"] == "diagnostic").collect();
+        let is_of_interest = |found: &&serde_json::Value| found["code"] != "no-message-identity";
+        for found in found.iter().filter(is_of_interest) {
+            let text = |key: &str| found[key].as_str().unwrap_or_default();
+            let line = format!("{name}:{}: {} ({})", found["column"], text("message"), text("code"));
+            told.push(format!("{line}\n  {}", text("hint")));
+        }
+    }
+    insta::assert_snapshot!(told.join("\n"), @r"
+    misspelt:8: no column `custmer` (unknown-column)
+      did you mean `customer`?
+    comma:24: expected: end of statement, found: value (syntax)
+      is a comma missing before `value`?
+    silent_comma:17: `customer` gets the name `agency`, which is another column's (missing-comma)
+      a comma is missing: `customer, agency`; where the name is meant: `customer AS agency`
+    branches:18: the branches of a CASE are of different types: a number is silently made text (silent-conversion)
+      CAST them to one type, the one that the column should have
+    unknown:8: invalid function 'uper' (unknown-function)
+      did you mean `upper`?
+    ungrouped:8: `batch.customer` is neither in GROUP BY nor inside an aggregate function (grouping)
+      add it to GROUP BY, or say which of the group's values is meant: `max(batch.customer) AS customer`
+    cycle:15: `cycle` reads itself (cycle)
+      what a view reads must be computed before it
+    twice:18: two columns are called `customer` (duplicate-column)
+      give one of them another name: `expression AS name`
+    ambiguous:8: `customer` is ambiguous: more than one relation has a column of that name (ambiguous-column)
+      write `relation.column`
+    star:8: `*` in output `star`: its columns change with whatever it reads, and its table does not (star)
+      write the columns out
+    compared:34: text is compared with a number: each text is silently made a number, and the message of one that is none becomes a dead letter (silent-conversion)
+      compare with text: '7'; or with what is a number only: TRY_CAST(batch.agency AS DOUBLE)
+    ");
+}
+
+/// A SQLite file with these tables in the folder of the project.
+async fn with_tables(statements: &[&str]) -> tempfile::TempDir {
+    use realtime_processor::database::{Address, Connection, Purpose};
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = Address::Sqlite { path: folder.path().join("out.db") };
+    let mut database = Connection::open(&address, Purpose::Write { create: true }).await.expect("a database");
+    for statement in statements {
+        database.run(statement).await.expect("a statement");
+    }
+    folder
+}
+
+#[tokio::test]
+async fn tables_that_do_not_fit_are_told_at_the_column_of_the_view() {
+    let tables = [
+        "CREATE TABLE movements (kafka_partition INT, kafka_offset INT, must TEXT NOT NULL)",
+        "CREATE TABLE whole (kafka_partition INT, kafka_offset INT, customer INT, agency TEXT)",
+        "CREATE TABLE branches (code TEXT PRIMARY KEY, city TEXT)",
+    ];
+    let folder = with_tables(&tables).await;
+    let config = "reference_tables:\n  branches: { table: branches, key: id, matches: agency }\n  \
+                  cities: { table: branches, key: code, matches: agency }\nstate_tables: {}\n\
+                  outputs:\n  movements:\n  whole:\n  cities_seen:\n";
+    let files = [
+        ("config.yaml", config),
+        ("sql/movements.sql", "SELECT kafka_partition, kafka_offset,\n  customer AS client\nFROM batch"),
+        ("sql/whole.sql", "SELECT *\nFROM batch"),
+        (
+            "sql/cities_seen.sql",
+            "SELECT b.kafka_partition, b.kafka_offset, c.town\nFROM batch b JOIN cities c ON c.code = b.agency",
+        ),
+        ("sql/by_id.sql", "SELECT b.kafka_offset FROM batch b JOIN branches x ON x.id = b.agency"),
+    ];
+    let checked = check_support::check_in(folder, &files, &["--offline"]);
+    assert_eq!(checked.code, 78);
+    insta::assert_snapshot!(checked.err, @r#"
+    config.yaml:6:3: error: reference table `branches`: no column `id` for its key; there is `code`, `city`
+      |
+    6 |   branches: { table: branches, key: id, matches: agency }
+      |   ^^^^^^^^
+    config.yaml:10:3: error: table movements.must: NOT NULL without a default, and view `movements` has no such column
+       |
+    10 |   movements:
+       |   ^^^^^^^^^
+    hint: add it to the view, or give it a default
+    sql/cities_seen.sql:1:43: error: `c` has no column `town`
+      |
+    1 | SELECT b.kafka_partition, b.kafka_offset, c.town
+      |                                           ^^^^^^
+    hint: there is `city`, `code`
+    sql/whole.sql:1:8: warning: `*` in output `whole`: its columns change with whatever it reads, and its table does not
+      |
+    1 | SELECT *
+      |        ^
+    hint: write the columns out
+    sql/whole.sql:1:8: error: table whole.value: no such column, view `whole` needs it (Float64); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "value" REAL
+    sql/whole.sql:1:8: error: table whole.kind: no such column, view `whole` needs it (Int32); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "kind" INTEGER
+    sql/whole.sql:1:8: error: table whole.is_online: no such column, view `whole` needs it (Boolean); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "is_online" BOOLEAN
+    sql/whole.sql:1:8: error: table whole.kafka_topic: no such column, view `whole` needs it (Utf8); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "kafka_topic" TEXT
+    sql/whole.sql:1:8: error: table whole.kafka_timestamp: no such column, view `whole` needs it (Timestamp(ms, "UTC")); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "kafka_timestamp" DATETIME(6)
+    sql/whole.sql:1:8: error: table whole.kafka_key: no such column, view `whole` needs it (Binary); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "kafka_key" BLOB
+    sql/whole.sql:1:8: error: table whole.kafka_headers: no such column, view `whole` needs it (Map("entries": non-null Struct("key": non-null Utf8, "value": Binary), unsorted)); the table has kafka_partition, kafka_offset, customer, agency
+      |
+    1 | SELECT *
+      |        ^
+    hint: ALTER TABLE whole ADD COLUMN "kafka_headers" TEXT
+    sql/movements.sql:2:3: error: table movements.client: no such column, view `movements` needs it (Int32); the table has kafka_partition, kafka_offset, must
+      |
+    2 |   customer AS client
+      |   ^^^^^^^^^^^^^^^^^^
+    hint: ALTER TABLE movements ADD COLUMN "client" INTEGER
+
+    11 errors, 1 warning
+    "#);
+}
+
+/// A database of its own on the server, with these tables: its address, with `?` for the password.
+async fn on_mysql(name: &str, statements: &[&str]) -> String {
+    use realtime_processor::database::{Address, Connection, Purpose};
+    let url =
+        std::env::var("MYSQL_ADMIN_URL").expect("MYSQL_ADMIN_URL=mysql://user:password@host:port/database");
+    let name = format!("rt_check_{name}_{}", std::process::id());
+    let open = async |url: &str| {
+        let address = Address::parse(url, std::path::Path::new(".")).expect("an address");
+        Connection::open(&address, Purpose::Read).await.expect("a server")
+    };
+    open(&url).await.run(&format!("CREATE DATABASE {name}")).await.expect("created");
+    let (server, _) = url.rsplit_once('/').expect("a database");
+    let url = format!("{server}/{name}");
+    let mut connection = open(&url).await;
+    for statement in statements {
+        connection.run(statement).await.expect("a statement");
+    }
+    url
+}
+
+async fn drop_database(url: &str) {
+    use realtime_processor::database::{Address, Connection, Purpose};
+    let address = Address::parse(url, std::path::Path::new(".")).expect("an address");
+    let mut connection = Connection::open(&address, Purpose::Read).await.expect("a server");
+    let (_, name) = url.rsplit_once('/').expect("a database");
+    connection.run(&format!("DROP DATABASE {name}")).await.expect("dropped");
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL and Kafka: scripts/services up"]
+async fn tables_of_mysql_that_do_not_fit_are_told() {
+    let url = on_mysql(
+        "tables",
+        &[
+            "CREATE TABLE movements (id BIGINT AUTO_INCREMENT PRIMARY KEY, kafka_partition INT, kafka_offset BIGINT, \
+             must INT NOT NULL, agency VARCHAR(4), cut VARCHAR(4), word VARCHAR(7), topic VARCHAR(249))",
+            "CREATE TABLE branches (code VARCHAR(10) PRIMARY KEY, city TEXT)",
+        ],
+    )
+    .await;
+    let config = format!(
+        "database: {url}\nreference_tables:\n  branches: {{ table: branches, key: id, matches: agency }}\nstate_tables: {{}}\n"
+    );
+    let view = "SELECT b.kafka_partition, b.kafka_offset,\n  b.customer AS client,\n  b.agency,\n  \
+                left(b.agency, 4) AS cut,\n  CASE WHEN b.kind = 1 THEN 'deposit' END AS word,\n  \
+                b.kafka_topic AS topic\nFROM batch b";
+    let files = [("config.yaml", config.as_str()), ("sql/movements.sql", view)];
+    let joined = (
+        "sql/v.sql",
+        "SELECT b.kafka_partition, b.kafka_offset FROM batch b JOIN branches x ON x.id = b.agency",
+    );
+    // The broker of the project is away, which is told last.
+    let checked = check_with(&[files[0], files[1], joined], &[]);
+    drop_database(&url).await;
+    assert_eq!(checked.code, 78);
+    insta::assert_snapshot!(checked.err, @r"
+    config.yaml:1:1: error: no Kafka broker answers at 127.0.0.1:1: Meta data fetch error: BrokerTransportFailure (Local: Broker transport failure)
+      |
+    1 | kafka_server: 127.0.0.1:1
+      | ^^^^^^^^^^^^
+    hint: is it running, and is `kafka_server` right?
+    config.yaml:6:3: error: reference table `branches`: no column `id` for its key; there is `code`, `city`
+      |
+    6 |   branches: { table: branches, key: id, matches: agency }
+      |   ^^^^^^^^
+    sql/movements.sql:1:1: error: table movements.must: NOT NULL without a default, and view `movements` has no such column
+      |
+    1 | SELECT b.kafka_partition, b.kafka_offset,
+      | ^^^^^^
+    hint: add it to the view, or give it a default
+    sql/movements.sql:2:3: error: table movements.client: no such column, view `movements` needs it (Int32); the table has id, kafka_partition, kafka_offset, must, agency, cut, word, topic
+      |
+    2 |   b.customer AS client,
+      |   ^^^^^^^^^^^^^^^^^^^^
+    hint: ALTER TABLE movements ADD COLUMN `client` INT
+    sql/movements.sql:3:3: warning: table movements.agency: varchar(4) gets texts of any length: the message of a longer one becomes a dead letter
+      |
+    3 |   b.agency,
+      |   ^^^^^^^^
+    hint: cut it: `left(..., 4) AS agency`; or make the column longer
+
+    4 errors, 1 warning
+    ");
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL and Kafka: scripts/services up"]
+async fn a_password_that_is_wrong_is_told_and_not_shown() {
+    let url = std::env::var("MYSQL_ADMIN_URL").expect("MYSQL_ADMIN_URL");
+    let (user, server) = url.rsplit_once('@').expect("a user");
+    let (user, _) = user.rsplit_once(':').expect("a password");
+    let config = format!("database: {user}:hidden@{server}\nreference_tables: {{}}\nstate_tables: {{}}\n");
+    let checked = check_with(&[("config.yaml", &config), ("sql/movements.sql", GOOD)], &[]);
+    assert_eq!(checked.code, 78);
+    assert!(checked.err.contains("config.yaml:4:1: error: the database mysql://"), "{}", checked.err);
+    assert!(checked.err.contains("cannot be used") && !checked.err.contains("hidden"), "{}", checked.err);
+}

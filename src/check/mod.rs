@@ -2,6 +2,7 @@
 //! message is read, no group is joined and no table is made.
 
 mod json;
+mod lengths;
 mod tables;
 mod text;
 
@@ -90,6 +91,7 @@ impl Findings {
         let added = inspection.additions.iter();
         let added = added.map(|column| draft.places.diagnostic(Severity::Warning, Code::NewColumn, column));
         self.diagnostics.extend(added);
+        self.diagnostics.extend(lengths::warnings(&draft, &inspection));
         let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string())]);
         self.diagnostics.extend(topics.iter().map(|error| source_diagnostic(config, error)));
     }

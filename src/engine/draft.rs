@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{self, Plan};
 use crate::batch::Fault;
-use crate::config::{Config, OutputConfig, StateTableConfig, TableOrigin};
+use crate::config::{Config, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin};
 use crate::database::Address;
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
@@ -25,6 +25,8 @@ pub struct Draft {
     /// The views in the order of computing, those that nothing needs last: each with what it reads.
     pub graph: Vec<(String, Vec<String>)>,
     pub unused_views: Vec<String>,
+    /// For each column of each target the most characters of its texts, where that is known; with [`Reach::warns`].
+    pub text_lengths: Vec<Vec<Option<u64>>>,
 }
 
 /// How far a draft goes.
@@ -59,12 +61,20 @@ impl Draft {
         let state_specs = plan::state_specs(&survey, &states, config);
         let targets = plan::targets(config, &survey, &state_specs);
         let places = TargetPlaces::of(config, &views, &targets);
+        let lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
+        if reach.warns {
+            let is_append =
+                |view: &str| targets.iter().any(|target| target.name == view && target.mode == Mode::Append);
+            diagnostics.extend(survey.warnings(&is_append));
+            diagnostics.extend(unused_tables(config, &views, &states));
+        }
         let graph = survey.graph().into_iter();
         let graph =
             graph.map(|(view, reads)| (view.to_owned(), reads.into_iter().map(str::to_owned).collect()));
         let graph = graph.collect();
         let unused_views = survey.unused_views().to_vec();
-        let mut draft = Self { diagnostics, plan: None, targets, places, graph, unused_views };
+        let mut draft =
+            Self { diagnostics, plan: None, targets, places, graph, unused_views, text_lengths: lengths };
         if draft.diagnostics.iter().any(Diagnostic::is_error) {
             return draft;
         }
@@ -94,7 +104,7 @@ async fn open_references(
     let read = plan::read_by(views, states);
     let is_read = |name: &str| read.contains(name);
     let is_server = matches!(config.database, Address::MySql(_));
-    let may_open = |table: &crate::config::ReferenceTableConfig| {
+    let may_open = |table: &ReferenceTableConfig| {
         servers || !is_server || matches!(table.origin, TableOrigin::File { .. })
     };
     let held_max = config.memory_max / plan::TABLES_SHARES;
@@ -113,7 +123,11 @@ fn tables_not_checked(
     unknown: &BTreeSet<String>,
     servers: bool,
 ) -> Vec<Diagnostic> {
-    let tables = config.reference_tables.iter().filter(|table| !servers && unknown.contains(&table.name));
+    let is_asked = servers || !matches!(config.database, Address::MySql(_));
+    let is_left_out = |table: &&ReferenceTableConfig| {
+        !is_asked && unknown.contains(&table.name) && !matches!(table.origin, TableOrigin::File { .. })
+    };
+    let tables = config.reference_tables.iter().filter(is_left_out);
     let not_checked = tables.map(|table| {
         let name = &table.name;
         let readers: Vec<String> = views
@@ -129,6 +143,32 @@ fn tables_not_checked(
             .with_hint("check without --offline")
     });
     not_checked.collect()
+}
+
+fn text_lengths(survey: &Survey<'_>, targets: &[Target]) -> Vec<Vec<Option<u64>>> {
+    let of = |target: &Target| {
+        let fields = target.schema.fields().iter();
+        fields.map(|field| survey.characters_max(&target.name, field.name())).collect()
+    };
+    targets.iter().map(of).collect()
+}
+
+/// Reference tables that are configured and not read.
+fn unused_tables(config: &Config, views: &ViewFiles, states: &[&StateTableConfig]) -> Vec<Diagnostic> {
+    let read = plan::read_by(views, states);
+    let is_key = |name: &str| {
+        let places = config.reference_tables.iter().flat_map(|table| table.matches.iter().flatten());
+        places.into_iter().any(|place| place.relation == name)
+    };
+    let tables = config.reference_tables.iter();
+    let unused =
+        tables.filter(|table| table.line > 0 && !read.contains(table.name.as_str()) && !is_key(&table.name));
+    let warnings = unused.map(|table| {
+        let message = format!("reference table `{}` is not used: no view reads it", table.name);
+        Diagnostic::warning(Code::Unused, config.file.place(table.line, &[&table.name]), message)
+            .with_hint("take it out; a job does not open it")
+    });
+    warnings.collect()
 }
 
 /// The outputs of the configuration whose view is there.

@@ -61,6 +61,12 @@ pub(super) fn place(file: &ViewFile, name: &str) -> Option<Place> {
     item.map(|item| place_of(file, item))
 }
 
+/// The `*` in the SELECT list.
+pub(super) fn wildcards(file: &ViewFile) -> impl Iterator<Item = (String, Place)> {
+    let items = items(file).iter().filter(|item| is_wildcard(item));
+    items.map(|item| (item.to_string(), place_of(file, item)))
+}
+
 fn is_wildcard(item: &SelectItem) -> bool {
     matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }

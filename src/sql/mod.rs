@@ -8,6 +8,7 @@ mod columns;
 mod error;
 mod graph;
 mod keys;
+mod lint;
 mod locate;
 mod names;
 mod pipeline;

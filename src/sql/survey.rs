@@ -141,6 +141,15 @@ impl<'a> Survey<'a> {
         &self.graph.unused
     }
 
+    /// The views that could be planned, in the order of computing.
+    pub(super) fn views(&self) -> impl Iterator<Item = &View> {
+        let steps = self.planned.iter().flat_map(|planned| &planned.steps);
+        steps.filter_map(|step| match step {
+            PreparedStep::View { view, .. } => Some(&**view),
+            PreparedStep::Table { .. } => None,
+        })
+    }
+
     /// The views, ready to run.
     ///
     /// # Errors
