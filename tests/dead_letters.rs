@@ -219,6 +219,7 @@ async fn each_fault_of_data_makes_dead_letters_which_a_replay_brings_in_once(ser
         assert_eq!(ids(&project).await, numbers(0..60), "each message once");
         assert_eq!(totals(&project).await, totals_of(records.iter().map(|(_, record)| record)));
         assert_eq!(project.rows(WAITING).await, ["0"]);
+        assert_eq!(project.rows("SELECT count(*) FROM realtime_sql_versions").await, ["2"], "both are known");
         let again = replay(&project.config, &[], rows_max).await.expect("done");
         assert_eq!(counts(&again), (0, 0), "a second replay does nothing");
         assert_eq!(ids(&project).await.len(), 60);

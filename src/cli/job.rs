@@ -58,8 +58,8 @@ pub(super) async fn open_replay(
     stop: Stop,
 ) -> Result<Replay, Failure> {
     let (decoder, plan) = plan(config).await?;
-    let Plan { tables, states, pipeline, targets, places, .. } = plan;
-    let sink = connect(config, targets, &places).await?;
+    let Plan { tables, states, pipeline, targets, places, sql } = plan;
+    let sink = connect(config, targets, &places).await?.with_sql(sql);
     let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config) };
     Ok(Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop))
 }

@@ -223,6 +223,7 @@ async fn write(
         sent.statements += 1;
         sent.rows += chunk.len();
     }
+    sent.statements += versions.record_replay(connection, &batch.commit.replayed).await?;
     sent.statements += replay::mark(connection, batch.job, &batch.commit.replayed).await?;
     // BEGIN and COMMIT.
     Ok(Committed { statements: sent.statements + 2, ..sent })

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
 use super::offsets::{WHERE_PARTITION, now, partition};
-use crate::batch::{Advance, SqlVersion, TopicPartition};
+use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// The version in use, and where that is stored already.
@@ -58,9 +58,7 @@ impl Versions {
                 statements += 2;
             }
             if last.is_none_or(|(_, version)| version != sql.id) {
-                let dialect = connection.dialect();
-                let text = vec![Value::text(sql.id.clone()), Value::text(sql.files.clone())];
-                connection.execute(&version_sql(dialect), text).await?;
+                store(connection, sql).await?;
                 let mut row = history_key(job, advance);
                 row.push(Value::text(sql.id.clone()));
                 connection.execute(&history_sql(), row).await?;
@@ -69,6 +67,29 @@ impl Versions {
         }
         Ok(statements)
     }
+
+    /// Writes, in the transaction that is open, the text of the version that dead letters are replayed through. They do
+    /// not belong to the history of their partition: `replayed_at` says when they were computed. Gives the number of
+    /// statements.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn record_replay(
+        &self,
+        connection: &mut Connection,
+        replayed: &Replayed,
+    ) -> Result<usize, DatabaseError> {
+        match &self.sql {
+            Some(sql) if !replayed.ids.is_empty() => store(connection, sql).await.map(|()| 1),
+            _ => Ok(0),
+        }
+    }
+}
+
+/// Stores the text of a version, where it is not stored yet.
+async fn store(connection: &mut Connection, sql: &SqlVersion) -> Result<(), DatabaseError> {
+    let text = vec![Value::text(sql.id.clone()), Value::text(sql.files.clone())];
+    connection.execute(&version_sql(connection.dialect()), text).await.map(drop)
 }
 
 /// The offset and the version of a partition's last row.

@@ -161,9 +161,10 @@ pub async fn run<S: Source>(config: &Config, source: S) -> Result<Vec<Report>, E
 /// A replay of dead letters, in batches of `rows_max`, ready to run.
 pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
     let decoder = Decoder::new(&config.avro).expect("a schema");
-    let Plan { tables, states, pipeline, targets, .. } =
+    let Plan { tables, states, pipeline, targets, sql, .. } =
         Plan::prepare(config, &decoder).await.expect("plans");
     let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
+    let sink = sink.with_sql(sql);
     let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
     let letters = letters.expect("a job has run");
     let (_, stop) = Stop::new();
