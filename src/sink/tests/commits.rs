@@ -1,7 +1,9 @@
 //! What stands in the database after a commit, and after none.
 
+use arrow::datatypes::TimeUnit;
+
 use super::*;
-use crate::batch::Tally;
+use crate::batch::{MESSAGE_TIME_COLUMN, StateChange, Tally, VERSION_COLUMN};
 
 on_each_database!(
     rows_and_offsets_move_together,
@@ -12,6 +14,7 @@ on_each_database!(
     an_upsert_keeps_one_row_a_key,
     dead_letters_keep_everything,
     nothing_is_written_without_rows,
+    a_new_row_of_state_does_not_overwrite_one_that_is_there,
 );
 
 async fn rows_and_offsets_move_together(place: &Place) {
@@ -54,6 +57,50 @@ async fn a_claim_takes_the_partition_away_from_its_owner(place: &Place) {
     assert_eq!(place.count("rows_out").await, 1);
     new.commit(&commit(&of_new, rows)).await.expect("the new owner commits");
     assert_eq!(place.count("rows_out").await, 2);
+}
+
+/// One row of a state table, as the engine hands it over.
+fn total(n: i64, version: i64, is_new: bool) -> StateChange {
+    let schema = totals_target().schema;
+    let message_time = TimestampMillisecondArray::from(vec![1_700_000_000_000]).with_timezone("UTC");
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from(vec![1])),
+        Arc::new(Int64Array::from(vec![n])),
+        Arc::new(Int64Array::from(vec![version])),
+        Arc::new(message_time),
+    ];
+    let rows = RecordBatch::try_new(schema, columns).expect("a row");
+    // Nothing that was read is compared: the row may be written after that, and before this one.
+    StateChange { rows, new_keys: BooleanArray::from(vec![is_new]), read: None }
+}
+
+fn totals_target() -> Target {
+    let schema = Schema::new(vec![
+        Field::new("customer", DataType::Int32, true),
+        Field::new("n", DataType::Int64, true),
+        Field::new(VERSION_COLUMN, DataType::Int64, true),
+        Field::new(MESSAGE_TIME_COLUMN, DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), true),
+    ]);
+    Target {
+        name: "next_totals".into(),
+        table: "totals".into(),
+        mode: Mode::Upsert { key: vec!["customer".into()] },
+        schema: Arc::new(schema),
+        kind: TargetKind::State { expires: false },
+    }
+}
+
+async fn a_new_row_of_state_does_not_overwrite_one_that_is_there(place: &Place) {
+    let mut sink = place.sink(&[totals_target()]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let with = |claim: &Claim, change| Commit { states: vec![change], ..commit(claim, Vec::new()) };
+    sink.commit(&with(&claim, total(5, 1, true))).await.expect("commits");
+    let next = Claim { next_offset: 110, ..claim };
+    let error = sink.commit(&with(&next, total(7, 1, true))).await.expect_err("another instance was quicker");
+    assert_eq!(error.fault(), Fault::Conflict, "{error}");
+    assert_eq!(place.rows("SELECT customer, n, _version FROM totals").await, [["1", "5", "1"]]);
+    sink.commit(&with(&next, total(7, 2, false))).await.expect("commits");
+    assert_eq!(place.rows("SELECT customer, n, _version FROM totals").await, [["1", "7", "2"]]);
 }
 
 async fn offsets_that_moved_elsewhere_fence(place: &Place) {
