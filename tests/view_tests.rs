@@ -237,6 +237,25 @@ async fn dead_letters_are_expected_by_place_and_a_part_of_the_reason() {
 }
 
 #[tokio::test]
+async fn what_a_column_refuses_is_a_dead_letter_and_two_rows_of_a_key_stop_the_job() {
+    let config = "state_tables: {}\noutputs: { ratios: { mode: upsert, key: customer } }\n";
+    let tests = "- name: no number
+  messages: [{ customer: 1 }, { customer: 0 }, { customer: 2 }]
+  expect: { ratios: [{ customer: 1, ratio: 1 }, { customer: 2, ratio: 0.5 }] }
+  expect_dead_letters: [{ kafka_offset: 1, stage: write, place: ratios.ratio, reason: inf }]
+";
+    let ratios = ("ratios", "SELECT customer, amount / CAST(customer AS DOUBLE) AS ratio FROM batch");
+    let report = run(&project(config, &[ratios], tests)).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    let twins = "- { name: twins, messages: [{ customer: 1 }, { customer: 1 }], expect: { ratios: [] } }\n";
+    let text = printed(&project(config, &[ratios], twins)).await;
+    assert!(
+        text.contains("the job would stop") && text.contains("two rows for the key customer = 1"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn the_clock_keys_headers_and_places_are_those_of_the_test() {
     let tests = "now: 2024-02-29T23:59:59Z
 tests:

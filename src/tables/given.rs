@@ -91,9 +91,4 @@ impl ReferenceTables {
         };
         Ok(())
     }
-
-    /// Whether the table (by its place) stands in the database.
-    pub fn is_unmet(&self, table: usize) -> bool {
-        matches!(self.tables.get(table), Some(Some(Table::Unmet(_))))
-    }
 }

@@ -120,3 +120,35 @@ fn clipped(text: &str) -> String {
 fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sign: Sign, cells: &[(&str, bool)]) -> Line {
+        let cells =
+            cells.iter().map(|(text, is_marked)| Cell { text: (*text).to_owned(), is_marked: *is_marked });
+        Line { sign, cells: cells.collect() }
+    }
+
+    #[test]
+    fn colours_take_the_place_of_marks() {
+        let lines = vec![
+            line(Sign::First, &[("7", false), ("日本", true)]),
+            line(Sign::Second, &[("7", false), ("a\nb", true)]),
+        ];
+        let difference = Difference { columns: vec!["id".into(), "note".into()], lines };
+        insta::assert_snapshot!(difference.render(false) + &difference.render(true).replace('\x1b', "^"));
+    }
+
+    #[test]
+    fn long_tables_and_values_are_cut_short() {
+        let text = "x".repeat(200);
+        let mut lines: Vec<Line> = (0..100).map(|n| line(Sign::Both, &[(&n.to_string(), false)])).collect();
+        lines.extend((0..40).map(|_| line(Sign::Second, &[(&text, false)])));
+        let rendered = Difference { columns: vec!["v".into()], lines }.render(false);
+        assert_eq!(rendered.lines().count(), 1 + LINES_SHOWN_MAX + 1, "{rendered}");
+        assert!(rendered.ends_with("    and 10 more rows\n"), "{rendered}");
+        assert!(rendered.lines().all(|line| line.width() <= CELL_WIDTH_MAX + 8), "{rendered}");
+    }
+}

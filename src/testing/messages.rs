@@ -91,7 +91,7 @@ impl Recorder<'_> {
                 payload: parts.payload.as_deref(),
                 headers: &parts.headers,
             });
-            let shown = text[row.span.clone()].split_whitespace().collect::<Vec<_>>().join(" ");
+            let shown = shown(&text[row.span.clone()]);
             let place = (Arc::clone(&parts.topic), parts.partition, offset);
             written.push((place, WrittenMessage { line: row.line, text: shown }));
         }
@@ -194,6 +194,18 @@ impl Recorder<'_> {
         Ok(payload)
     }
 }
+
+/// A message as it is written, in one line.
+fn shown(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+/// How much of a message a failure repeats.
+const SHOWN_CHARACTERS_MAX: usize = 120;
 
 /// Some of the messages, by their places.
 pub(super) fn select(messages: &Messages, places: &[usize]) -> Messages {

@@ -183,10 +183,10 @@ impl CutsFailure {
         }
         match found {
             Found::Rows { relation, kind, difference } => {
-                let kind = if kind.is_empty() { String::new() } else { format!(", {kind}") };
-                let _ = writeln!(out, "  `{relation}`{kind}: in one batch (-) and cut (+)");
+                let what = if kind.is_empty() { String::new() } else { format!(", {kind}") };
+                let _ = writeln!(out, "  `{relation}`{what}: in one batch (-) and cut (+)");
                 out.push_str(&difference.render(is_coloured));
-                let _ = writeln!(out, "  hint: {}", hint(relation, kind.trim_start_matches(", ")));
+                let _ = writeln!(out, "  hint: {}", hint(relation, kind));
             }
             Found::Stop { whole, cut } => {
                 for (how, stop) in [("in one batch", whole), ("cut", cut)] {

@@ -155,3 +155,141 @@ pub(super) fn scalar(text: &str) -> String {
     crate::database::json::string(&mut quoted, text);
     quoted
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
+    use proptest::prelude::*;
+
+    use super::super::table::Table;
+    use super::super::yaml;
+    use super::*;
+
+    /// Whether a value that came out, written in a test, is read as the same, in braces and behind a key.
+    fn reads_back(column: ArrayRef) -> Result<(), TestCaseError> {
+        let batch = RecordBatch::try_from_iter_with_nullable([("v", column, true)]).unwrap();
+        let table = Table::of(&batch.schema(), &[batch]);
+        let (came, kind) = (&table.rows[0][0], &table.columns[0].kind);
+        let written = written(came, kind);
+        for text in [format!("[{{ v: {written} }}]\n"), format!("- v: {written}\n  w: 1\n")] {
+            let root =
+                yaml::parse(&text).map_err(|fault| TestCaseError::fail(format!("{text:?} {fault:?}")))?;
+            let root = root.unwrap();
+            let Value::List(rows) = &root.value else { panic!("{text}") };
+            let Value::Map(entries) = &rows[0].value else { panic!("{text}") };
+            let node = &entries[0].1;
+            prop_assert!(is_same(node, came, kind, None), "{came} is written {text:?} and read {node:?}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn texts_read_back(text in "\\PC*|[ -~]{0,8}|(?s:.{0,6})") {
+            reads_back(Arc::new(StringArray::from(vec![Some(text)])))?;
+        }
+
+        #[test]
+        fn numbers_read_back(integer in any::<i64>(), float in any::<f64>()) {
+            reads_back(Arc::new(Int64Array::from(vec![integer])))?;
+            reads_back(Arc::new(Float64Array::from(vec![float])))?;
+        }
+
+        #[test]
+        fn bytes_read_back(bytes in any::<Vec<u8>>(), text in "[a-z0-9 ~:]{0,4}") {
+            reads_back(Arc::new(BinaryArray::from(vec![bytes.as_slice()])))?;
+            reads_back(Arc::new(BinaryArray::from(vec![text.as_bytes()])))?;
+        }
+    }
+
+    #[test]
+    fn words_and_numbers_that_are_texts_read_back() {
+        let texts = [
+            "",
+            " ",
+            "~",
+            "null",
+            "Null",
+            "true",
+            "no",
+            "1",
+            "-1",
+            "1_000",
+            "0x1F",
+            "1e3",
+            ".5",
+            ".inf",
+            "2024-01-01",
+            "-",
+            "- a",
+            "a: b",
+            "a #b",
+            "#",
+            "&a",
+            "*a",
+            "!a",
+            "|",
+            ">",
+            "%",
+            "@",
+            "`",
+            "'",
+            "\"",
+            "{",
+            "[",
+            ",",
+            "?",
+            ":",
+            "<<",
+            "=",
+            "\\",
+            "a\nb",
+            "\t",
+            "\u{7f}",
+            "\u{85}",
+            "\u{2028}",
+            "\u{feff}",
+            "é",
+            "日本",
+        ];
+        for text in texts {
+            reads_back(Arc::new(StringArray::from(vec![Some(text)]))).unwrap();
+        }
+        reads_back(Arc::new(StringArray::from(vec![None::<&str>]))).unwrap();
+    }
+
+    fn same(written: &str, came: &str, kind: DataType) -> bool {
+        let node = yaml::parse(written).unwrap();
+        let node = node.unwrap_or(Node { line: 1, column: 0, span: 0..0, value: Value::Null });
+        is_same(&node, came, &Kind::Arrow(kind), None)
+    }
+
+    #[test]
+    fn values_are_compared_as_what_they_are() {
+        use DataType as A;
+        use arrow::datatypes::TimeUnit::Microsecond;
+        assert!(
+            same("130.5", "130.50", A::Decimal128(10, 2)) && !same("130.51", "130.50", A::Decimal128(10, 2))
+        );
+        assert!(same("0001", "\"0001\"", A::Utf8) && !same("1", "\"0001\"", A::Utf8));
+        assert!(same("'null'", "\"null\"", A::Utf8) && !same("null", "\"null\"", A::Utf8));
+        assert!(same("7", "7", A::Int32) && same("7.0", "7", A::Int32) && !same("x", "7", A::Int32));
+        assert!(same("True", "true", A::Boolean) && !same("1", "true", A::Boolean));
+        assert!(same("0.3", "0.3", A::Float64) && !same("0.3", "0.30000000000000004", A::Float64));
+        let utc = A::Timestamp(Microsecond, Some("UTC".into()));
+        assert!(same("2024-01-01T01:00:00+01:00", "\"2024-01-01T00:00:00Z\"", utc.clone()));
+        assert!(same("2024-01-01", "\"2024-01-01T00:00:00Z\"", utc));
+        assert!(same(
+            "2024-01-01 10:00:00.5",
+            "\"2024-01-01T10:00:00.500\"",
+            A::Timestamp(Microsecond, None)
+        ));
+        assert!(same("10:30", "\"10:30:00\"", A::Time64(Microsecond)));
+        let list = A::new_list(A::Int32, true);
+        assert!(same("[1, 2.0, ~]", "[1,2,null]", list.clone()) && !same("[1]", "[1,2]", list.clone()));
+        assert!(same("[{ a: x, b: true }]", r#"[{"a":"x","b":true}]"#, list.clone()));
+        assert!(!same("[{ a: x }]", r#"[{"a":"x","b":true}]"#, list));
+    }
+}
