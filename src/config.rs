@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::database::Address;
 use file::Fault;
+pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
 use read::{Section, list_of_texts};
 pub(crate) use read::{nearest, read_duration};

@@ -35,6 +35,8 @@ pub enum Code {
     Config,
     /// Of an Avro schema.
     Schema,
+    /// Of a file of tests.
+    TestFile,
     /// A file that cannot be read.
     File,
     /// Text that is no SQL, or no single query.

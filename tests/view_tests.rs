@@ -580,7 +580,7 @@ fn the_exit_code_says_what_became_of_the_tests() {
     std::fs::write(&tests, "- { nam: one }\n").expect("written");
     let (code, out, error) = ended(&project, &[]);
     assert_eq!((code, out.as_str()), (Some(78), ""));
-    assert!(error.contains("sql/tests/t.yaml:1: error: unknown key `nam`"), "{error}");
+    assert!(error.contains("sql/tests/t.yaml:1:5: error: unknown key `nam`"), "{error}");
     std::fs::write(&tests, RIGHT).expect("written");
     std::fs::write(project.folder.path().join("sql/plain.sql"), "SELECT custmer FROM batch")
         .expect("written");

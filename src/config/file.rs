@@ -97,7 +97,7 @@ impl ConfigFile {
 const SECRETS: &[&str] = &["password", "secret", "jaas", "ssl.key", "token"];
 
 /// What a message says of its line: names in backquotes, and the key that it begins with.
-fn words_of(message: &str) -> Vec<&str> {
+pub(crate) fn words_of(message: &str) -> Vec<&str> {
     let quoted = message.split('`').skip(1).step_by(2);
     let key = message.split(':').next().filter(|key| !key.contains(' '));
     let last = key.and_then(|key| key.rsplit('.').next());

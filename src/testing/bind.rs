@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::fault::{Fault, FileFaults};
+use super::fault::{Fault, diagnostics};
 use super::given;
 use super::messages::Recorder;
 use super::run::Case;
@@ -30,12 +30,12 @@ pub(super) async fn bind(
     suites: Vec<Suite>,
     encoder: &Encoder,
 ) -> Result<Tests, TestsError> {
-    let views = ViewFiles::read(&config.sql).map_err(|errors| TestsError::Plan(PlanError::of_sql(errors)))?;
+    let views = ViewFiles::read(&config.sql).map_err(PlanError::of_sql)?;
     let also = named_views(config, &views, &suites)?;
-    let decoder = Decoder::new(&config.avro).map_err(TestsError::Schema)?;
+    let decoder = Decoder::new(&config.avro)?;
     let declared = declared_columns(config, &suites).await?;
     let columns = |table: &str| declared.get(table).cloned().or_else(|| seeming_columns(table, &suites));
-    let rehearsal = Rehearsal::prepare(config, decoder, &also, &columns).await.map_err(TestsError::Plan)?;
+    let rehearsal = Rehearsal::prepare(config, decoder, &also, &columns).await?;
     let topics: Vec<Arc<str>> = config.kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
     let mut binder = Binder { rehearsal, recorder: Recorder { encoder, topics: &topics } };
     let (mut bound, mut faulty) = (Vec::new(), Vec::new());
@@ -47,14 +47,12 @@ pub(super) async fn bind(
                 Err(found) => faults.extend(found),
             }
         }
-        if !faults.is_empty() {
-            faulty.push(FileFaults::new(&suite.file, faults));
-        }
+        faulty.extend(diagnostics(&suite.file, &suite.text, faults));
         bound.push(Bound { suite, cases });
     }
     match faulty.is_empty() {
         true => Ok(Tests { suites: bound, rehearsal: binder.rehearsal }),
-        false => Err(TestsError::Files(faulty)),
+        false => Err(TestsError::Faults(faulty)),
     }
 }
 
@@ -77,13 +75,11 @@ fn named_views(config: &Config, views: &ViewFiles, suites: &[Suite]) -> Result<V
                 false => fault.or_one_of(name, views.names().collect::<Vec<_>>().into_iter()),
             });
         }
-        if !faults.is_empty() {
-            faulty.push(FileFaults::new(&suite.file, faults));
-        }
+        faulty.extend(diagnostics(&suite.file, &suite.text, faults));
     }
     named.sort();
     named.dedup();
-    if faulty.is_empty() { Ok(named) } else { Err(TestsError::Files(faulty)) }
+    if faulty.is_empty() { Ok(named) } else { Err(TestsError::Faults(faulty)) }
 }
 
 /// What the rows that tests give of a table seem to have; `None` where they give none.
@@ -124,11 +120,9 @@ async fn declared_columns(
                 Err(fault) => faults.push(fault),
             }
         }
-        if !faults.is_empty() {
-            faulty.push(FileFaults::new(&suite.file, faults));
-        }
+        faulty.extend(diagnostics(&suite.file, &suite.text, faults));
     }
-    if faulty.is_empty() { Ok(declared) } else { Err(TestsError::Files(faulty)) }
+    if faulty.is_empty() { Ok(declared) } else { Err(TestsError::Faults(faulty)) }
 }
 
 async fn schema_of(columns: &[DeclaredColumn]) -> Result<SchemaRef, Fault> {
@@ -242,7 +236,7 @@ impl Binder<'_> {
         };
         for cell in expectation.rows.iter().flat_map(|row| &row.cells) {
             if !columns.contains(&cell.column) {
-                let message = format!("`{name}` has no column `{}`", cell.column);
+                let message = format!("no column `{}` in `{name}`", cell.column);
                 let known = columns.iter().map(String::as_str);
                 faults.push(Fault::new(cell.line, message).or_one_of(&cell.column, known));
             }
@@ -270,7 +264,7 @@ fn check_keys(given: &GivenTable, key: &[String], faults: &mut Vec<Fault>) {
     };
     for row in &given.rows {
         if let Some(missing) = key.iter().find(|column| !says(row, column)) {
-            faults.push(Fault::new(row.line, format!("{}: a row without its key, `{missing}`", given.name)));
+            faults.push(Fault::new(row.line, format!("{}: a row without its key ({missing})", given.name)));
         }
     }
 }

@@ -1,23 +1,15 @@
 //! What can be wrong with a test file: each fault with its line, what was found, what was expected, and a hint.
 
-use std::fmt;
-
-use crate::config::nearest;
+use crate::config::{nearest, words_of};
+use crate::diagnostic::{Code, Diagnostic, Place};
 
 /// One fault of a test file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(super) struct Fault {
     /// From 1; 0 where no line is to blame.
     pub line: usize,
     pub message: String,
     pub hint: Option<String>,
-}
-
-/// Everything that is wrong with a test file, in the order of its lines.
-#[derive(Clone, Debug, thiserror::Error)]
-pub struct FileFaults {
-    pub file: String,
-    pub faults: Vec<Fault>,
 }
 
 impl Fault {
@@ -45,32 +37,23 @@ impl Fault {
     }
 }
 
-impl FileFaults {
-    pub(super) fn new(file: &str, mut faults: Vec<Fault>) -> Self {
-        faults.sort_by_key(|fault| fault.line);
-        // What a file says for all of its tests is a fault in each of them.
-        let mut said: Vec<Fault> = Vec::new();
-        for fault in faults {
-            if !said.contains(&fault) {
-                said.push(fault);
-            }
+/// The faults of a file whose text this is, each once, in the order of its lines.
+pub(super) fn diagnostics(file: &str, text: &str, mut faults: Vec<Fault>) -> Vec<Diagnostic> {
+    faults.sort_by_key(|fault| fault.line);
+    // What a file says for all of its tests is a fault in each of them.
+    let mut said: Vec<Fault> = Vec::new();
+    for fault in faults {
+        if !said.contains(&fault) {
+            said.push(fault);
         }
-        Self { file: file.to_owned(), faults: said }
     }
-}
-
-impl fmt::Display for FileFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
-            let end = if index == 0 { "" } else { "\n" };
-            match fault.line {
-                0 => write!(f, "{end}{}: error: {}", self.file, fault.message)?,
-                line => write!(f, "{end}{}:{line}: error: {}", self.file, fault.message)?,
-            }
-            if let Some(hint) = &fault.hint {
-                write!(f, "\n  hint: {hint}")?;
-            }
-        }
-        Ok(())
-    }
+    let diagnostic = |fault: Fault| {
+        let place = match fault.line {
+            0 => Place::of_file(file),
+            line => Place::of_word(file, text, line, &words_of(&fault.message)),
+        };
+        let error = Diagnostic::error(Code::TestFile, place, fault.message);
+        Diagnostic { hint: fault.hint, ..error }
+    };
+    said.into_iter().map(diagnostic).collect()
 }

@@ -23,7 +23,7 @@ pub(super) fn batch(table: &str, rows: &[Row], schema: &SchemaRef) -> Result<Rec
     let mut faults = Vec::new();
     for cell in rows.iter().flat_map(|row| &row.cells) {
         if schema.index_of(&cell.column).is_err() {
-            let message = format!("`{table}` has no column `{}`", cell.column);
+            let message = format!("no column `{}` in `{table}`", cell.column);
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             faults.push(Fault::new(cell.line, message).or_one_of(&cell.column, names.into_iter()));
         }

@@ -23,7 +23,6 @@ mod junit;
 mod select;
 mod update;
 
-use std::fmt;
 use std::time::Instant;
 
 use crate::avro::{Encoder, SchemaError};
@@ -33,7 +32,6 @@ use crate::engine::{PlanError, Rehearsal};
 use run::Case;
 use suite::Suite;
 
-pub use fault::{Fault, FileFaults};
 pub use junit::junit;
 pub use report::{Failure, FileReport, Report, TestReport};
 pub use select::tests_folder;
@@ -54,26 +52,23 @@ struct Bound {
 /// Why no test was run.
 #[derive(Debug, thiserror::Error)]
 pub enum TestsError {
-    Files(Vec<FileFaults>),
-    Schema(SchemaError),
-    Plan(PlanError),
-    /// There are none.
-    NoTests(String),
+    /// Of test files, the schema, the SQL or reference tables.
+    #[error("{}", crate::diagnostic::render(.0))]
+    Faults(Vec<Diagnostic>),
     /// A name that was asked for names no test.
+    #[error("{0}")]
     NoSuchTest(String),
 }
 
-impl fmt::Display for TestsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Files(faults) => {
-                let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                f.write_str(&texts.join("\n"))
-            }
-            Self::Schema(error) => Diagnostic::from(error.clone()).fmt(f),
-            Self::Plan(error) => error.fmt(f),
-            Self::NoTests(text) | Self::NoSuchTest(text) => f.write_str(text),
-        }
+impl From<SchemaError> for TestsError {
+    fn from(error: SchemaError) -> Self {
+        Self::Faults(vec![error.into()])
+    }
+}
+
+impl From<PlanError> for TestsError {
+    fn from(PlanError(faults): PlanError) -> Self {
+        Self::Faults(faults)
     }
 }
 
@@ -85,7 +80,7 @@ impl Tests {
     /// Everything that is wrong with test files, schema, SQL or reference tables.
     pub async fn prepare(config: &Config, names: &[String]) -> Result<Self, TestsError> {
         let suites = select::chosen(select::read(config)?, names)?;
-        let encoder = Encoder::for_config(&config.avro).map_err(TestsError::Schema)?;
+        let encoder = Encoder::for_config(&config.avro)?;
         bind::bind(config, suites, &encoder).await
     }
 

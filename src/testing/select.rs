@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::TestsError;
 use super::suite::Suite;
-use super::{FileFaults, TestsError};
 use crate::config::{Config, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, shown};
 
 /// The folder of test files, in that of the views.
 pub fn tests_folder(config: &Config) -> PathBuf {
@@ -17,15 +18,15 @@ pub fn tests_folder(config: &Config) -> PathBuf {
 /// The faults of all of them, or that there are none.
 pub(super) fn read(config: &Config) -> Result<Vec<Suite>, TestsError> {
     let folder = tests_folder(config);
-    let (mut suites, mut faults): (Vec<Suite>, Vec<FileFaults>) = (Vec::new(), Vec::new());
+    let (mut suites, mut faults) = (Vec::new(), Vec::new());
     for path in files(&folder)? {
         match Suite::read(&path) {
             Ok(suite) => suites.push(suite),
-            Err(found) => faults.push(found),
+            Err(found) => faults.extend(found),
         }
     }
     match (faults.is_empty(), suites.is_empty()) {
-        (false, _) => Err(TestsError::Files(faults)),
+        (false, _) => Err(TestsError::Faults(faults)),
         (true, true) => Err(no_tests(&folder)),
         (true, false) => Ok(suites),
     }
@@ -36,8 +37,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TestsError> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_tests(folder)),
         Err(error) => {
-            let text = format!("{}: error: the folder cannot be read: {error}", folder.display());
-            return Err(TestsError::NoTests(text));
+            let message = format!("the folder cannot be read: {error}");
+            let place = Place::of_file(shown(folder));
+            return Err(TestsError::Faults(vec![Diagnostic::error(Code::File, place, message)]));
         }
     };
     let is_test = |path: &PathBuf| {
@@ -51,11 +53,12 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TestsError> {
 }
 
 fn no_tests(folder: &Path) -> TestsError {
-    TestsError::NoTests(format!(
-        "{0}: error: no tests\nhint: tests of the view `reactions` could stand in {0}/reactions.yaml; \
-         `realtime-processor test --help` shows one",
-        folder.display()
-    ))
+    let folder = shown(folder);
+    let hint = format!(
+        "tests of the view `reactions` could stand in {folder}/reactions.yaml; `realtime-processor test --help` shows one"
+    );
+    let error = Diagnostic::error(Code::TestFile, Place::of_file(folder), "no tests").with_hint(hint);
+    TestsError::Faults(vec![error])
 }
 
 /// The tests that the names choose: those of a file (its path or name), and those whose own name has it as a part.

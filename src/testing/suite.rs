@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::fault::{Fault, FileFaults};
+use super::fault::{Fault, diagnostics};
 use super::reader::Reader;
 use super::yaml::{self, Node};
+use crate::diagnostic::{Diagnostic, shown};
 
 /// The longest test file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -131,19 +132,19 @@ impl Suite {
     ///
     /// # Errors
     /// All its faults.
-    pub fn read(path: &Path) -> Result<Self, FileFaults> {
-        let file = path.display().to_string();
-        let text = read_text(path).map_err(|fault| FileFaults::new(&file, vec![fault]))?;
+    pub fn read(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let file = shown(path);
+        let text = read_text(path).map_err(|fault| diagnostics(&file, "", vec![fault]))?;
         Self::parse(path, text)
     }
 
     /// As [`Suite::read`], of a text that stands in `path`.
-    pub fn parse(path: &Path, text: String) -> Result<Self, FileFaults> {
-        let file = path.display().to_string();
+    pub fn parse(path: &Path, text: String) -> Result<Self, Vec<Diagnostic>> {
+        let file = shown(path);
         let mut faults = Vec::new();
         let tests = match yaml::parse(&text) {
             Ok(root) => root.map_or_else(Vec::new, |root| Reader { text: &text }.file(&root, &mut faults)),
-            Err(fault) => return Err(FileFaults::new(&file, vec![fault])),
+            Err(fault) => return Err(diagnostics(&file, &text, vec![fault])),
         };
         for (index, test) in tests.iter().enumerate() {
             if let Some(other) = tests[..index].iter().find(|other| other.name == test.name) {
@@ -157,7 +158,7 @@ impl Suite {
         }
         match faults.is_empty() {
             true => Ok(Self { file, path: path.to_owned(), text, tests }),
-            false => Err(FileFaults::new(&file, faults)),
+            false => Err(diagnostics(&file, &text, faults)),
         }
     }
 }
