@@ -181,28 +181,10 @@ fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {
         Format::Json => {
             let mut lines = String::new();
             for row in 0..batch.num_rows() {
-                write_row(&mut lines, batch, row);
+                json::write_row(&mut lines, batch, row);
             }
             out.write_all(lines.as_bytes())?;
         }
     }
     out.flush()
-}
-
-/// One row as a JSON object on a line. A value that JSON cannot carry (NaN, an infinity) is written as null.
-pub(super) fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
-    out.push('{');
-    for (index, (field, column)) in batch.schema_ref().fields().iter().zip(batch.columns()).enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        json::string(out, field.name());
-        out.push(':');
-        let start = out.len();
-        if json::write(out, column, row).is_err() {
-            out.truncate(start);
-            out.push_str("null");
-        }
-    }
-    out.push_str("}\n");
 }

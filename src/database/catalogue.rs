@@ -60,6 +60,21 @@ impl Table {
     }
 }
 
+/// The names of all tables and views of the database, sorted.
+pub async fn table_names(connection: &mut Connection) -> Result<Vec<String>, DatabaseError> {
+    let sql = match connection.dialect() {
+        Dialect::Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             ORDER BY name"
+        }
+        Dialect::MySql | Dialect::MariaDb => {
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name"
+        }
+    };
+    let rows = connection.query(sql, Vec::new()).await?;
+    Ok(rows.iter().map(|row| text(row, 0)).collect())
+}
+
 /// Reads what a table is; `None` where there is none. The name may stand behind its database's: `bank.accounts`.
 pub async fn table(connection: &mut Connection, name: &str) -> Result<Option<Table>, DatabaseError> {
     match connection.dialect() {

@@ -16,8 +16,10 @@ pub enum Purpose {
     /// Short waits for locks, and a short life when idle, so that a frozen process holds no locks for long.
     /// `create`: a SQLite file that is missing is created.
     Write { create: bool },
-    /// Reading only.
+    /// Reading.
     Read,
+    /// Reading, and the database refuses everything else.
+    ReadOnly,
 }
 
 /// What statements of a connection must stay below.
@@ -36,6 +38,9 @@ pub enum Connection {
     MySql(Box<MySqlConnection>),
     Sqlite(Box<SqliteDatabase>),
 }
+
+/// Takes some rows that were read, a list of values each; the next are read when it is ready.
+pub(super) type Parts = tokio::sync::mpsc::Sender<Vec<Vec<Value<'static>>>>;
 
 /// Takes one row that was read.
 pub type TakeRow<'f> = dyn FnMut(Vec<Value<'static>>) -> Result<(), DatabaseError> + Send + 'f;
@@ -128,6 +133,21 @@ impl Connection {
             }
         })
         .await
+    }
+
+    /// Runs a query and sends its rows in parts of at most `rows_max`, as fast as they are taken. It ends early where
+    /// nobody takes them any more; the connection is of no more use then.
+    pub(super) async fn query_parts(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value<'_>>,
+        rows_max: usize,
+        parts: &Parts,
+    ) -> Result<(), DatabaseError> {
+        match self {
+            Self::MySql(connection) => connection.query_parts(sql, parameters, rows_max, parts).await,
+            Self::Sqlite(database) => database.query_parts(sql, parameters, rows_max, parts).await,
+        }
     }
 
     /// Runs a query with few rows.

@@ -15,7 +15,7 @@
 
 use std::fmt::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::array::{ArrowPrimitiveType, GenericListArray, MapArray, OffsetSizeTrait, RunArray, StructArray};
 use arrow::datatypes::*;
 use base64::Engine;
@@ -98,6 +98,27 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(), Json
         },
     }
     Ok(())
+}
+
+/// Appends one row as a JSON object on a line. A value that JSON cannot carry (NaN, an infinity) is written as null.
+///
+/// # Panics
+/// Where `row` is not below the number of rows.
+pub fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
+    out.push('{');
+    for (index, (field, column)) in batch.schema_ref().fields().iter().zip(batch.columns()).enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        string(out, field.name());
+        out.push(':');
+        let start = out.len();
+        if write(out, column, row).is_err() {
+            out.truncate(start);
+            out.push_str("null");
+        }
+    }
+    out.push_str("}\n");
 }
 
 /// Appends `text` as a JSON string: quotes, backslashes and control characters are escaped, all else is kept.

@@ -19,16 +19,18 @@ mod mysql;
 mod sqlite;
 mod catalogue;
 mod reader;
+mod scan;
 pub mod json;
 
 pub use address::{Address, MySqlAddress, TlsMode};
-pub use catalogue::{Key, Table, TableColumn, TableKind, table};
+pub use catalogue::{Key, Table, TableColumn, TableKind, table, table_names};
 pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
 pub use connection::{Connection, Limits, Link, Purpose};
 pub use error::DatabaseError;
 pub use fit::{Fit, Misfit, shorten};
 pub use mysql::{LOAD_FORMAT, Loaded};
 pub use reader::{Origin, Reader, Relation};
+pub use scan::{Comparison, Scan};
 pub use value::Value;
 
 /// Rows of values as the text that LOAD DATA reads as [`LOAD_FORMAT`] says, a row for each `is_hex.len()` values;

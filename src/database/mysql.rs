@@ -19,7 +19,7 @@ use mysql_async::{
 
 use super::address::{MySqlAddress, TlsMode};
 use super::column::{ColumnType, Dialect};
-use super::connection::{Limits, Purpose, TakeRow};
+use super::connection::{Limits, Parts, Purpose, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 
@@ -59,6 +59,7 @@ const SESSION: &str = "SET NAMES utf8mb4, \
 /// Seconds: how long an idle or frozen writer lives, waits for a row's lock, and for a table's.
 const WRITE_SESSION: &str = "SET wait_timeout = 30, innodb_lock_wait_timeout = 5, lock_wait_timeout = 10";
 const READ_SESSION: &str = "SET wait_timeout = 600, lock_wait_timeout = 10";
+const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 /// Why: above its default a list of keys is answered by reading the whole table.
 const MYSQL_KEY_LISTS: &str = "SET range_optimizer_max_mem_size = 0";
@@ -81,7 +82,7 @@ impl MySqlConnection {
         let connected = within(CONNECT_WAIT_MAX, "a connection", connect).await;
         let connection = connected.map_err(|error| error.context(&format!("cannot connect to {place}")))?;
         let answer_wait_max = match purpose {
-            Purpose::Read => READ_ANSWER_WAIT_MAX,
+            Purpose::Read | Purpose::ReadOnly => READ_ANSWER_WAIT_MAX,
             Purpose::Write { .. } => WRITE_ANSWER_WAIT_MAX,
         };
         let held = HeldStatements::default();
@@ -114,9 +115,12 @@ impl MySqlConnection {
         self.can_load = can_load;
         self.packet_bytes_max = usize::try_from(packet_bytes_max).unwrap_or(usize::MAX);
         let lists = if self.dialect == Dialect::MariaDb { MARIADB_KEY_LISTS } else { MYSQL_KEY_LISTS };
-        let own = if purpose == Purpose::Read { READ_SESSION } else { WRITE_SESSION };
+        let own = if matches!(purpose, Purpose::Write { .. }) { WRITE_SESSION } else { READ_SESSION };
         for sql in [SESSION, own, ISOLATION, lists] {
             self.run(sql).await?;
+        }
+        if purpose == Purpose::ReadOnly {
+            self.run(READ_ONLY).await?;
         }
         Ok(())
     }
@@ -183,6 +187,37 @@ impl MySqlConnection {
         within(self.answer_wait_max, "the rows of a query", read).await?;
         // The rest of the rows is not read, so the connection is of no more use.
         refused.map_or(Ok(()), |error| Err(error.closing()))
+    }
+
+    pub async fn query_parts(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value<'_>>,
+        rows_max: usize,
+        parts: &Parts,
+    ) -> Result<(), DatabaseError> {
+        let statement = self.statement(sql).await?;
+        let parameters = wire_parameters(parameters);
+        let wait_max = self.answer_wait_max;
+        let started = self.connection.exec_iter(&statement, parameters);
+        let mut result = within(wait_max, "a query", started).await?;
+        let columns = result.columns();
+        let types = columns.as_deref().unwrap_or_default();
+        let mut part = Vec::new();
+        // Why a wait for each row: whoever takes the rows may take his time.
+        while let Some(row) = within(wait_max, "the next row of a query", result.next()).await? {
+            let values = mysql_async::Row::unwrap(row).into_iter().enumerate();
+            let values = values.map(|(index, value)| from_wire(value, types.get(index)));
+            part.push(values.collect::<Result<Vec<_>, _>>().map_err(DatabaseError::closing)?);
+            if part.len() == rows_max && parts.send(std::mem::take(&mut part)).await.is_err() {
+                return Err(DatabaseError::other("nobody takes the rows of a query").closing());
+            }
+        }
+        if !part.is_empty() {
+            // Nobody taking the last part is no failure.
+            let _ = parts.send(part).await;
+        }
+        Ok(())
     }
 
     pub async fn describe(&mut self, sql: &str) -> Result<Vec<(String, ColumnType)>, DatabaseError> {

@@ -30,7 +30,7 @@ pub struct Relation {
     /// What stands behind SELECT.
     select: String,
     /// What stands behind FROM.
-    from: String,
+    pub(super) from: String,
     /// The columns' names and types; all are nullable.
     pub schema: SchemaRef,
 }
@@ -52,7 +52,7 @@ const BATCH_ROWS_MAX: usize = 8192;
 impl Reader {
     /// A reader that has not connected yet.
     pub fn new(address: Address) -> Self {
-        Self { link: Link::new(address, Purpose::Read) }
+        Self { link: Link::new(address, Purpose::ReadOnly) }
     }
 
     /// Finds out a table's or query's columns.

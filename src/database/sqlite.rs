@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::column::{ColumnType, Dialect, quote};
-use super::connection::{Limits, Purpose, TakeRow};
+use super::connection::{Limits, Parts, Purpose, TakeRow};
 use super::{DatabaseError, Value, value};
 
 /// An open SQLite file.
@@ -46,7 +46,7 @@ impl SqliteDatabase {
         if path.is_dir() {
             return Err(unusable("is a folder, expected a database file".into()));
         }
-        if purpose != Purpose::Read {
+        if matches!(purpose, Purpose::Write { .. }) {
             let opened = std::fs::OpenOptions::new().append(true).create(create).open(path);
             opened.map_err(|error| unusable(format!("cannot be written: {error}")))?;
         }
@@ -59,6 +59,7 @@ impl SqliteDatabase {
             .disable_statement_logging();
         let options = match purpose {
             Purpose::Read => options,
+            Purpose::ReadOnly => options.read_only(true),
             // Full: a commit is on the disk when COMMIT answers.
             Purpose::Write { .. } => {
                 options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
@@ -113,6 +114,30 @@ impl SqliteDatabase {
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             take(values(&row)?)?;
+        }
+        Ok(())
+    }
+
+    pub async fn query_parts(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value<'_>>,
+        rows_max: usize,
+        parts: &Parts,
+    ) -> Result<(), DatabaseError> {
+        let arguments = arguments(parameters)?;
+        let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql.to_string()), arguments);
+        let mut rows = query.fetch(&mut self.connection);
+        let mut part = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            part.push(values(&row)?);
+            if part.len() == rows_max && parts.send(std::mem::take(&mut part)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if !part.is_empty() {
+            // Nobody taking the last part is no failure.
+            let _ = parts.send(part).await;
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use crate::batch::{Message, MessagesBuilder};
-use crate::cli::consume::write_row;
 use crate::decode::{Decoder, KAFKA_COLUMNS};
 use crate::sink::StoredLetter;
 
@@ -44,7 +43,7 @@ pub(super) fn decode(decoder: &mut Decoder, letters: &[&StoredLetter]) -> Vec<De
     let Ok(records) = batch.batch.project(&fields) else { return decoded };
     for (row, place) in places.into_iter().enumerate() {
         let mut line = String::new();
-        write_row(&mut line, &records, row);
+        crate::database::json::write_row(&mut line, &records, row);
         decoded[place] = Ok(line.trim_end().to_owned());
     }
     decoded
