@@ -84,7 +84,22 @@ impl StoredLetters {
     /// # Errors
     /// The database's.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        let mut link = Link::new(address.clone(), Purpose::Write { create: false });
+        Self::open_for(address, job, Purpose::Write { create: false }).await
+    }
+
+    /// As [`StoredLetters::open`], for looking only; `None` also where there is no SQLite file.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
+        match address {
+            Address::Sqlite { path } if !path.exists() => Ok(None),
+            _ => Self::open_for(address, job, Purpose::ReadOnly).await,
+        }
+    }
+
+    async fn open_for(address: &Address, job: &str, purpose: Purpose) -> Result<Option<Self>, SinkError> {
+        let mut link = Link::new(address.clone(), purpose);
         let found = table(link.ready().await?, DEAD_LETTERS_TABLE).await;
         let found = link.done(found)?;
         Ok(found.map(|_| Self { link, job: job.to_owned() }))

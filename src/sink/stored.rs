@@ -43,7 +43,22 @@ impl StoredOffsets {
     /// # Errors
     /// The database's.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        let mut connection = Connection::open(address, Purpose::Write { create: false }).await?;
+        Self::open_for(address, job, Purpose::Write { create: false }).await
+    }
+
+    /// As [`StoredOffsets::open`], for looking only; `None` also where there is no SQLite file.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
+        match address {
+            Address::Sqlite { path } if !path.exists() => Ok(None),
+            _ => Self::open_for(address, job, Purpose::ReadOnly).await,
+        }
+    }
+
+    async fn open_for(address: &Address, job: &str, purpose: Purpose) -> Result<Option<Self>, SinkError> {
+        let mut connection = Connection::open(address, purpose).await?;
         let found = table(&mut connection, OFFSETS_TABLE).await?;
         Ok(found.map(|_| Self { connection, job: job.to_owned() }))
     }

@@ -2,6 +2,7 @@
 //! being collected ([`poller`]); the engine takes that batch when it has time for one. Nothing is read of a
 //! partition before the engine has claimed it in the database and said where to start.
 
+mod browse;
 mod lookup;
 mod poller;
 
@@ -22,6 +23,8 @@ use crate::config::KafkaConfig;
 use lookup::bounds_of;
 use poller::{Context, Poller};
 
+pub use browse::Range;
+pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
 pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
 
 /// How long a question to the broker may take, at the start and at each assignment.

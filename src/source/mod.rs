@@ -5,8 +5,11 @@
 mod kafka;
 mod replay;
 
-pub use kafka::{BatchLimits, KafkaSource};
-pub(crate) use kafka::{TopicLookup, base_config, check_properties, partitions_of, refused};
+pub use kafka::{BatchLimits, KafkaSource, Range};
+pub(crate) use kafka::{
+    Browser, TopicLookup, base_config, check_properties, first_ranges, last_ranges, partition, partitions_of,
+    refused,
+};
 pub use replay::ReplaySource;
 
 use crate::batch::{Advance, Claim, Fault, Polled, TopicPartition};

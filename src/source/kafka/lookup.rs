@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{ANSWER_WAIT_MAX, base_config, refused};
 use crate::batch::TopicPartition;
@@ -79,8 +79,20 @@ impl TopicLookup {
     pub(crate) fn new(config: &KafkaConfig) -> Result<Self, SourceError> {
         let mut client = base_config(config);
         client.set("isolation.level", "read_committed");
+        Self::with_client(&client, &config.server)
+    }
+
+    pub(super) fn with_client(client: &ClientConfig, server: &str) -> Result<Self, SourceError> {
         let consumer = client.create().map_err(refused)?;
-        Ok(Self { consumer, server: config.server.clone() })
+        Ok(Self { consumer, server: server.to_owned() })
+    }
+
+    pub(super) fn consumer(&self) -> &BaseConsumer {
+        &self.consumer
+    }
+
+    pub(super) fn server(&self) -> &str {
+        &self.server
     }
 
     /// Whether the topic is there and may be read.
@@ -129,7 +141,7 @@ impl TopicLookup {
     }
 }
 
-fn no_answer(server: &str, error: &KafkaError) -> SourceError {
+pub(super) fn no_answer(server: &str, error: &KafkaError) -> SourceError {
     SourceError::Unavailable(format!(
         "no Kafka broker answers at {server}: {error}\nhint: is it running, and is `kafka_server` right?"
     ))

@@ -441,7 +441,7 @@ fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
     }
 }
 
-fn headers(message: &BorrowedMessage<'_>) -> crate::batch::Headers {
+pub(super) fn headers(message: &BorrowedMessage<'_>) -> crate::batch::Headers {
     let Some(headers) = message.headers() else { return Vec::new() };
     headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
