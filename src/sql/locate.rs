@@ -252,7 +252,7 @@ fn find_function<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan
         .find(|token| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name)))
 }
 
-fn find_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
+pub(super) fn find_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
     view.tokens.iter().find(|token| is_word(token, name))
 }
 

@@ -16,6 +16,7 @@ mod session;
 mod slot;
 mod state;
 mod survey;
+mod typed;
 mod view;
 mod view_files;
 
@@ -32,6 +33,7 @@ pub(crate) use names::hint as name_hint;
 pub use pipeline::{Pipeline, PlannedState, Step};
 pub use session::type_of;
 pub use survey::Survey;
+pub use typed::{QuerySession, Rows, Typed, TypedPlan};
 pub use view_files::ViewFiles;
 
 /// What SQL calls the messages of a trigger.

@@ -2,6 +2,7 @@
 //! planned on. Between two runs its rows are swapped; during a run they stand still.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -10,17 +11,40 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
     SendableRecordBatchStream,
 };
+use futures::StreamExt;
+
+/// A wish to end a query that was typed, put into its session's configuration.
+///
+/// Why: an operator between two answers, such as a join without an equality, may work for minutes without letting go
+/// of its thread, but it asks its leaves for rows now and then.
+#[derive(Debug, Default)]
+pub(super) struct Cancel(AtomicBool);
+
+impl Cancel {
+    pub(super) fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn cancelled() -> DataFusionError {
+    DataFusionError::Execution("cancelled".into())
+}
 
 /// The rows of one relation in the batch in hand. Clones share the rows.
 #[derive(Clone, Debug)]
@@ -181,7 +205,12 @@ impl ExecutionPlan for SlotScan {
         let rows_max = context.session_config().batch_size();
         let parts = self.slot.rows().iter().flat_map(|batch| cut(batch, rows_max)).collect();
         let stream = MemoryStream::try_new(parts, Arc::clone(&self.projected), self.projection.clone())?;
-        Ok(Box::pin(stream))
+        let Some(cancel) = context.session_config().get_extension::<Cancel>() else {
+            return Ok(Box::pin(stream));
+        };
+        let unless_cancelled =
+            stream.map(move |part| if cancel.is_asked() { Err(cancelled()) } else { part });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.projected), unless_cancelled)))
     }
 
     fn statistics_from_inputs(

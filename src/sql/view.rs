@@ -139,7 +139,7 @@ impl View {
 }
 
 /// Tells faults of rows from faults of the SQL, by an allow-list: what is not on it stops the job.
-fn run_error_kind(root: &DataFusionError) -> SqlErrorKind {
+pub(super) fn run_error_kind(root: &DataFusionError) -> SqlErrorKind {
     match root {
         DataFusionError::ResourcesExhausted(_) => SqlErrorKind::MemoryExhausted,
         DataFusionError::Execution(_) => SqlErrorKind::Row,
@@ -160,7 +160,7 @@ fn run_error_kind(root: &DataFusionError) -> SqlErrorKind {
     }
 }
 
-fn first_line(message: &str) -> &str {
+pub(super) fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
 

@@ -92,6 +92,24 @@ impl ViewFiles {
         (files, errors)
     }
 
+    /// These views but those for whose name `left_out` is true.
+    pub fn without(&self, left_out: &dyn Fn(&str) -> bool) -> Self {
+        let views = self.views.iter().filter(|(name, _)| !left_out(name));
+        let views = views.map(|(name, view)| (name.clone(), view.clone())).collect();
+        Self { folder: self.folder.clone(), views, broken: BTreeSet::new() }
+    }
+
+    /// These views and one more, or another text for one of them.
+    ///
+    /// # Errors
+    /// As [`ViewFiles::read`].
+    pub fn with(&self, name: &str, text: &str) -> Result<Self, Vec<SqlError>> {
+        let (mut views, mut errors) = (self.clone(), Vec::new());
+        let file = shown(&self.folder.join(format!("{name}.sql")));
+        views.add(name.to_owned(), file, text.to_owned(), &mut errors);
+        if errors.is_empty() { Ok(views) } else { Err(errors) }
+    }
+
     /// Views that are in no folder: `(name, text)`, as if they stood in `sql/`.
     ///
     /// # Errors
@@ -321,14 +339,16 @@ fn statement_starts(tokens: &[TokenWithSpan]) -> Vec<&TokenWithSpan> {
     starts
 }
 
-fn parse_one(tokens: &[TokenWithSpan]) -> Result<ParsedStatement, datafusion::error::DataFusionError> {
+pub(super) fn parse_one(
+    tokens: &[TokenWithSpan],
+) -> Result<ParsedStatement, datafusion::error::DataFusionError> {
     let mut parser = DFParserBuilder::new(tokens.to_vec()).with_recursion_limit(NESTING_MAX).build()?;
     let mut statements = parser.parse_statements()?;
     statements.pop_front().ok_or_else(|| datafusion::error::DataFusionError::Plan("no statement".to_owned()))
 }
 
 /// A query that only reads: no INSERT, UPDATE or DELETE inside it, no SELECT INTO, no FOR UPDATE.
-fn is_plain_query(statement: &Statement) -> bool {
+pub(super) fn is_plain_query(statement: &Statement) -> bool {
     fn body_reads(body: &SetExpr) -> bool {
         match body {
             SetExpr::Select(select) => select.into.is_none(),

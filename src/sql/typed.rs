@@ -1,0 +1,449 @@
+//! Queries that people type, over relations whose rows are at hand: `batch`, tables and views as the job computes
+//! them, and schemas of others. The session is the one that views are planned in, so the dialect and the errors are
+//! the same.
+//!
+//! Nothing can be written or changed here. A query runs in a task of its own and gives its rows as they come; when they
+//! are dropped, it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::SchemaProvider;
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::sql::parser::Statement as ParsedStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use futures::TryStreamExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::error::{SqlError, SqlErrorKind};
+use super::slot::{Cancel, Slot};
+use super::view::{first_line, run_error_kind};
+use super::view_files::{ViewFile, is_plain_query, parse_one};
+use super::{locate, names, session};
+use crate::diagnostic::{Code, Place};
+
+/// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
+const OPERATOR_ROWS: usize = 1024;
+/// Record batches of an answer that wait to be taken.
+const WAITING_MAX: usize = 2;
+
+/// Relations with their rows, and the session that queries over them run in.
+pub struct QuerySession {
+    state: SessionState,
+    relations: BTreeMap<String, SchemaRef>,
+    schemas: BTreeMap<String, Arc<dyn SchemaProvider>>,
+}
+
+/// A query as it was typed, parsed.
+#[derive(Clone, Debug)]
+pub struct Typed {
+    file: ViewFile,
+    statement: ParsedStatement,
+}
+
+/// A query that can run.
+pub struct TypedPlan {
+    place: String,
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    cancel: Arc<Cancel>,
+    counted: BTreeSet<String>,
+    is_explanation: bool,
+}
+
+/// The rows of a query that runs. Dropped, the query ends.
+pub struct Rows {
+    place: String,
+    receiver: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
+    task: JoinHandle<()>,
+    cancel: Arc<Cancel>,
+    is_over: bool,
+}
+
+impl Typed {
+    /// Parses one statement. `place` is what errors call the text: `query`. `text` is all that was typed, for the line
+    /// that an error shows, and `statement` is the same with everything but the statement blanked out.
+    ///
+    /// # Errors
+    /// Syntax errors; anything that does not just read.
+    pub fn parse(place: &str, text: &str, statement: &str) -> Result<Self, Vec<SqlError>> {
+        let here = |line: u64, column: u64| locate::place(place, text, line, column, 1);
+        let tokens = Tokenizer::new(&GenericDialect {}, statement).tokenize_with_location();
+        let tokens = tokens.map_err(|error| {
+            let place = here(error.location.line, error.location.column);
+            vec![SqlError::wrong(Code::Syntax, place, locate::lower_first(&error.message))]
+        })?;
+        let tokens: Vec<_> =
+            tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+        let parsed = parse_one(&tokens);
+        let parsed = parsed.map_err(|error| {
+            let error = locate::syntax_error(&error, place, text, &tokens);
+            vec![error]
+        })?;
+        let Some(inner) = read_only(&parsed) else {
+            let first = tokens.first();
+            let found = first.map_or_else(String::new, |token| token.token.to_string().to_uppercase());
+            let place = first
+                .map_or_else(|| here(1, 1), |token| here(token.span.start.line, token.span.start.column));
+            let error = SqlError::wrong(Code::Syntax, place, format!("found {found}, expected a query"));
+            return Err(vec![
+                error.with_hint("here everything is only read: SELECT, VALUES, EXPLAIN, DESCRIBE and SHOW"),
+            ]);
+        };
+        let file = ViewFile {
+            name: place.to_owned(),
+            file: place.to_owned(),
+            text: text.to_owned(),
+            tokens,
+            statement: Box::new(inner.clone()),
+            reads: Vec::new(),
+        };
+        Ok(Self { file, statement: parsed })
+    }
+
+    fn place_of(&self, name: &str) -> Place {
+        let found = locate::find_word(&self.file, name).map(|token| self.file.place_of(token));
+        found.unwrap_or_else(|| self.file.start())
+    }
+}
+
+/// The statement itself, without EXPLAIN, where it only reads.
+fn read_only(parsed: &ParsedStatement) -> Option<&Statement> {
+    match parsed {
+        ParsedStatement::Explain(explain) => match explain.statement.as_ref() {
+            ParsedStatement::Statement(inner) if is_plain_query(inner) => Some(inner),
+            _ => None,
+        },
+        ParsedStatement::Statement(statement) => {
+            let is_shown = matches!(
+                statement.as_ref(),
+                Statement::ExplainTable { .. }
+                    | Statement::ShowTables { .. }
+                    | Statement::ShowColumns { .. }
+                    | Statement::ShowFunctions { .. }
+                    | Statement::ShowVariable { .. }
+            );
+            (is_shown || is_plain_query(statement)).then_some(statement)
+        }
+        _ => None,
+    }
+}
+
+impl QuerySession {
+    /// A session without relations, whose queries may hold `memory_max` bytes together.
+    ///
+    /// # Errors
+    /// Where DataFusion cannot be set up.
+    pub fn new(memory_max: usize) -> Result<Self, SqlError> {
+        let internal =
+            |error: DataFusionError| SqlError::internal(format!("cannot make the SQL session: {error}"));
+        let mut state = session::session(memory_max).map_err(internal)?;
+        let options = state.config_mut().options_mut();
+        options.catalog.information_schema = true;
+        options.set("datafusion.execution.batch_size", &OPERATOR_ROWS.to_string()).map_err(internal)?;
+        Ok(Self { state, relations: BTreeMap::new(), schemas: BTreeMap::new() })
+    }
+
+    /// Makes rows readable under a name, in place of what had the name before.
+    ///
+    /// # Errors
+    /// Rows of other columns than `schema`.
+    pub fn put(&mut self, name: &str, schema: SchemaRef, rows: Vec<RecordBatch>) -> Result<(), SqlError> {
+        let count = rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let slot = Slot::new(name, Arc::clone(&schema), count);
+        let failed = |message: String| SqlError::internal(message);
+        slot.fill(rows).map_err(failed)?;
+        self.remove(name);
+        session::register(&self.state, name, Arc::new(slot)).map_err(|error| failed(error.to_string()))?;
+        self.relations.insert(name.to_owned(), schema);
+        Ok(())
+    }
+
+    /// Takes a relation away.
+    pub fn remove(&mut self, name: &str) {
+        self.relations.remove(name);
+        let reference = TableReference::bare(name.to_owned());
+        if let Ok(schema) = self.state.schema_for_ref(reference) {
+            // Why: a relation that was not there is as good as one that is gone.
+            let _ = schema.deregister_table(name);
+        }
+    }
+
+    /// Makes the tables of a schema readable as `name.table`.
+    ///
+    /// # Errors
+    /// Where there is no catalogue to put it in.
+    pub fn add_schema(&mut self, name: &str, tables: Arc<dyn SchemaProvider>) -> Result<(), SqlError> {
+        let catalog = &self.state.config_options().catalog.default_catalog;
+        let failed = |message: String| SqlError::internal(message);
+        let catalog = self.state.catalog_list().catalog(catalog);
+        let catalog = catalog.ok_or_else(|| failed("the SQL session has no catalogue".into()))?;
+        catalog.register_schema(name, Arc::clone(&tables)).map_err(|error| failed(error.to_string()))?;
+        self.schemas.insert(name.to_owned(), tables);
+        Ok(())
+    }
+
+    /// The relations by name, with their columns.
+    pub fn relations(&self) -> &BTreeMap<String, SchemaRef> {
+        &self.relations
+    }
+
+    /// The names of all functions.
+    pub fn functions(&self) -> BTreeSet<String> {
+        let scalar = self.state.scalar_functions().keys();
+        let aggregate = self.state.aggregate_functions().keys();
+        scalar.chain(aggregate).chain(self.state.window_functions().keys()).cloned().collect()
+    }
+
+    /// The names that a query reads and that stand alone, without a schema's name.
+    pub fn reads(&self, typed: &Typed) -> Vec<String> {
+        let references = self.state.resolve_table_references(&typed.statement).unwrap_or_default();
+        let bare = references.into_iter().filter_map(|reference| match reference {
+            TableReference::Bare { table } => Some(table.to_string()),
+            _ => None,
+        });
+        bare.collect()
+    }
+
+    /// Plans a query.
+    ///
+    /// # Errors
+    /// Every fault the planner finds in it, each with its place; what the schemas' tables say when they are opened.
+    pub async fn plan(&self, typed: &Typed) -> Result<TypedPlan, Vec<SqlError>> {
+        self.check_relations(typed).await?;
+        let located = |error: DataFusionError| locate::plan_errors(&typed.file, &error);
+        let mut state = self.state.clone();
+        let cancel = Arc::new(Cancel::default());
+        state.config_mut().set_extension(Arc::clone(&cancel));
+        state.mark_start_execution();
+        let logical = state.statement_to_plan(typed.statement.clone()).await.map_err(located)?;
+        let only_queries =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        only_queries.verify_plan(&logical).map_err(located)?;
+        let plan = state.create_physical_plan(&logical).await.map_err(located)?;
+        let is_explanation = matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
+        Ok(TypedPlan {
+            place: typed.file.file.clone(),
+            plan: letting_go(plan).map_err(located)?,
+            context: state.task_ctx(),
+            cancel,
+            counted: counted(&logical),
+            is_explanation,
+        })
+    }
+
+    /// Whether every relation is there; the planner's own message names no place.
+    async fn check_relations(&self, typed: &Typed) -> Result<(), Vec<SqlError>> {
+        let located = |error: DataFusionError| locate::plan_errors(&typed.file, &error);
+        let references = self.state.resolve_table_references(&typed.statement).map_err(located)?;
+        let mut errors = Vec::new();
+        for reference in references {
+            let name = reference.table().to_owned();
+            match &reference {
+                TableReference::Bare { .. } if !self.relations.contains_key(&name) => {
+                    let known = self.names_near(&name);
+                    let error = SqlError::wrong(
+                        Code::UnknownRelation,
+                        typed.place_of(&name),
+                        format!("no view or table `{name}`"),
+                    );
+                    errors
+                        .push(error.with_hint_if_some(names::hint(&name, known.iter().map(String::as_str))));
+                }
+                TableReference::Partial { schema, .. } => {
+                    if let Some(tables) = self.schemas.get(&**schema)
+                        && let Err(error) = check_table(tables.as_ref(), schema, &name).await
+                    {
+                        let (message, hint) = error;
+                        let error = SqlError::wrong(Code::UnknownRelation, typed.place_of(&name), message);
+                        errors.push(error.with_hint_if_some(hint));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// What a bare name may have been meant to be: a table of a schema of this name, else any relation.
+    fn names_near(&self, name: &str) -> Vec<String> {
+        let elsewhere = |(schema, tables): (&String, &Arc<dyn SchemaProvider>)| {
+            tables.table_exist(name).then(|| format!("{schema}.{name}"))
+        };
+        let elsewhere: Vec<String> = self.schemas.iter().filter_map(elsewhere).collect();
+        if elsewhere.is_empty() { self.relations.keys().cloned().collect() } else { elsewhere }
+    }
+}
+
+/// Asks a schema for a table; where it has none, what to say and what to do.
+async fn check_table(
+    tables: &dyn SchemaProvider,
+    schema: &str,
+    name: &str,
+) -> Result<(), (String, Option<String>)> {
+    match tables.table(name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            let known = tables.table_names();
+            let hint = names::hint(name, known.iter().map(String::as_str));
+            Err((format!("no table `{schema}.{name}`"), hint))
+        }
+        Err(error) => {
+            let text = error.find_root().message().into_owned();
+            match text.split_once("\nhint: ") {
+                Some((message, hint)) => Err((message.to_owned(), Some(hint.to_owned()))),
+                None => Err((text, None)),
+            }
+        }
+    }
+}
+
+/// The plan, with a place after each operator that may give very many rows where the task lets others work, and can
+/// be ended.
+fn letting_go(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let wrapped = plan.transform_up(|node| {
+        if node.children().len() > 1 || node.name() == "UnnestExec" {
+            return Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>));
+        }
+        Ok(Transformed::no(node))
+    })?;
+    Ok(wrapped.data)
+}
+
+/// The relations whose rows an aggregate counts or sums as they are, not joined with anything.
+fn counted(plan: &LogicalPlan) -> BTreeSet<String> {
+    fn walk(plan: &LogicalPlan, is_aggregated: bool, found: &mut BTreeSet<String>) {
+        match plan {
+            LogicalPlan::TableScan(scan) if is_aggregated => {
+                found.insert(scan.table_name.table().to_owned());
+            }
+            LogicalPlan::Join(_) => plan.inputs().into_iter().for_each(|input| walk(input, false, found)),
+            _ => {
+                let is_aggregated = is_aggregated || matches!(plan, LogicalPlan::Aggregate(_));
+                plan.inputs().into_iter().for_each(|input| walk(input, is_aggregated, found));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(plan, false, &mut found);
+    found
+}
+
+impl TypedPlan {
+    /// The columns of its rows.
+    pub fn schema(&self) -> SchemaRef {
+        self.plan.schema()
+    }
+
+    /// The relations that it counts, or sums, without joining them.
+    pub fn counted(&self) -> &BTreeSet<String> {
+        &self.counted
+    }
+
+    /// Whether its rows are a plan, in text of several lines.
+    pub fn is_explanation(&self) -> bool {
+        self.is_explanation
+    }
+
+    /// Starts it, in a task of the runtime.
+    pub fn run(self) -> Rows {
+        let Self { place, plan, context, cancel, .. } = self;
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let task = tokio::spawn(async move {
+            let ended = send_all(&plan, &context, &sender).await;
+            if let Err(error) = ended {
+                // Whoever asked has gone: nobody wants to know.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        Rows { place, receiver, task, cancel, is_over: false }
+    }
+}
+
+async fn send_all(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &Arc<TaskContext>,
+    sender: &mpsc::Sender<Result<RecordBatch, DataFusionError>>,
+) -> Result<(), DataFusionError> {
+    // One partition after the other, as views are computed.
+    for partition in 0..plan.properties().partitioning.partition_count() {
+        let mut stream = plan.execute(partition, Arc::clone(context))?;
+        while let Some(rows) = stream.try_next().await? {
+            if sender.send(Ok(rows)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Rows {
+    /// The next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// What the query failed with; it has ended then.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        match self.receiver.recv().await {
+            Some(Ok(rows)) => Ok(Some(rows)),
+            Some(Err(error)) => {
+                self.is_over = true;
+                Err(run_error(&self.place, &error))
+            }
+            None => {
+                self.is_over = true;
+                match (&mut self.task).await {
+                    Err(error) if error.is_panic() => {
+                        let message = "the SQL engine panicked; its message stands above";
+                        Err(SqlError::of_kind(SqlErrorKind::Row, &self.place, message))
+                    }
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        self.cancel.ask();
+        self.task.abort();
+    }
+}
+
+fn run_error(place: &str, error: &DataFusionError) -> SqlError {
+    let root = error.find_root();
+    let kind = run_error_kind(root);
+    let text = root.message();
+    match kind {
+        SqlErrorKind::MemoryExhausted => {
+            let message = format!("the query needs more memory than it may have: {}", first_line(&text));
+            SqlError::of_kind(kind, place, message).with_hint("`memory_max` bounds it")
+        }
+        _ => {
+            let (message, hint) = match text.split_once("\nhint: ") {
+                Some((message, hint)) => (message, Some(hint.to_owned())),
+                None => (first_line(&text), None),
+            };
+            SqlError::of_kind(kind, place, locate::lower_first(message)).with_hint_if_some(hint)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
