@@ -19,4 +19,5 @@ pub mod sink;
 pub mod engine;
 pub mod testing;
 pub mod check;
+pub mod prompt;
 pub mod cli;

@@ -12,6 +12,8 @@ use crate::engine::EngineError;
 pub(super) struct Failure {
     code: Code,
     message: String,
+    /// The message says itself what it is and where.
+    is_placed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,36 +29,41 @@ enum Code {
 impl Failure {
     /// The work failed, or a server could not be reached.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { code: Code::Failed, message: message.into() }
+        Self { code: Code::Failed, message: message.into(), is_placed: false }
+    }
+
+    /// The work failed, and the message starts with the place, or with `error:`.
+    pub fn told(message: impl Into<String>) -> Self {
+        Self { is_placed: true, ..Self::failed(message) }
     }
 
     /// Configuration, schema or SQL is wrong. The message names each place itself.
     pub fn bad_config(message: impl Into<String>) -> Self {
-        Self { code: Code::BadConfig, message: message.into() }
+        Self { code: Code::BadConfig, message: message.into(), is_placed: true }
     }
 
     /// The command line lacks something.
     pub fn bad_command_line(message: impl Into<String>) -> Self {
-        Self { code: Code::BadCommandLine, message: message.into() }
+        Self { code: Code::BadCommandLine, message: message.into(), is_placed: false }
     }
 
     /// The work failed, and its results say so already.
     pub fn said() -> Self {
-        Self { code: Code::Failed, message: String::new() }
+        Self { code: Code::Failed, message: String::new(), is_placed: true }
     }
 
     /// Configuration, schema or SQL is wrong, and that was said already.
     pub fn said_bad_config() -> Self {
-        Self { code: Code::BadConfig, message: String::new() }
+        Self { code: Code::BadConfig, message: String::new(), is_placed: true }
     }
 
     /// Says it on stderr.
     pub fn report(self) -> ExitCode {
-        match self.code {
+        match self.is_placed {
             _ if self.message.is_empty() => {}
             // Places of faults start their lines, so that editors find them.
-            Code::BadConfig => super::terminal::say(&self.message),
-            Code::Failed | Code::BadCommandLine => super::terminal::say(&format!("error: {}", self.message)),
+            true => super::terminal::say(&self.message),
+            false => super::terminal::say(&format!("error: {}", self.message)),
         }
         ExitCode::from(self.code as u8)
     }

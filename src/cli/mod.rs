@@ -18,6 +18,7 @@ mod run;
 mod samples;
 mod sender;
 mod signals;
+mod sql;
 mod terminal;
 mod test;
 mod watch;
@@ -87,6 +88,7 @@ enum Command {
     Test(test::Arguments),
     Offsets(offsets::Arguments),
     DeadLetters(dead_letters::Arguments),
+    Sql(sql::Arguments),
 }
 
 /// Reads the command line, runs the command, and says with what code the process ends.
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => block_on(test::run(config, &arguments)),
         Command::Offsets(arguments) => block_on(offsets::run(config, &arguments)),
         Command::DeadLetters(arguments) => block_on(dead_letters::run(config, &arguments)),
+        Command::Sql(arguments) => block_on(sql::run(config, &arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -111,8 +114,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Threads of the runtime: one computes while the other writes.
-const WORKER_THREADS: usize = 2;
+/// Threads of the runtime: one computes while the other writes. A query that was cancelled may keep one for a moment,
+/// and the prompt must go on.
+const WORKER_THREADS: usize = 3;
 
 fn block_on(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -18,7 +18,7 @@ pub(crate) const NAMES: [&str; 6] =
     ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "kafka_key", "kafka_headers"];
 
 /// The columns' fields, in order.
-pub(super) fn fields() -> Vec<FieldRef> {
+pub(crate) fn fields() -> Vec<FieldRef> {
     let types = [
         (DataType::Utf8, false),
         (DataType::Int32, false),
@@ -46,7 +46,7 @@ fn entries() -> FieldRef {
 ///
 /// # Errors
 /// Where the topics, keys or headers of a batch together are beyond the 2 GiB a column addresses.
-pub(super) fn columns(messages: &Messages, rows: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
+pub(crate) fn columns(messages: &Messages, rows: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
     let each = || rows.iter().map(|row| messages.get(*row as usize));
     let (mut topic_bytes, mut key_bytes, mut header_bytes, mut headers_count) = (0, 0, 0, 0);
     for message in each() {

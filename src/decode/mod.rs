@@ -35,7 +35,7 @@ use plan::Step;
 use rewrite::Rewriter;
 use shape::{Shape, Slot};
 
-pub(crate) use kafka::NAMES as KAFKA_COLUMNS;
+pub(crate) use kafka::{NAMES as KAFKA_COLUMNS, columns as kafka_columns, fields as kafka_fields};
 
 /// The bytes and the items of one batch must be below what a column addresses with 32 bits.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;

@@ -49,7 +49,7 @@ use writer::{Ended, Writer};
 pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
 pub use plan::{Plan, PlanError};
-pub(crate) use plan::{outputs, state_tables};
+pub(crate) use plan::{outputs, state_tables, table_specs};
 pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};
 pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
 pub use replay::{Replay, ReplayParts, ReplayReport};

@@ -131,7 +131,7 @@ pub(super) fn state_specs(
 }
 
 /// All tables as SQL knows them: reference tables, then state tables.
-pub(super) fn table_specs(
+pub(crate) fn table_specs(
     config: &Config,
     tables: &ReferenceTables,
     states: &[&StateTableConfig],

@@ -245,6 +245,15 @@ impl StateTables {
         })
     }
 
+    /// Holds that the table has no rows with these keys: it does not exist yet.
+    ///
+    /// # Errors
+    /// Data where one batch's keys are more than may be held.
+    pub fn hold_none(&mut self, table: usize, missing: &RecordBatch) -> Result<(), TableError> {
+        let none = RecordBatch::new_empty(Arc::clone(&self.tables[table].held_schema));
+        self.hold(table, missing, &none)
+    }
+
     /// The rows of these keys, each once, as the batch in hand sees them; all of them were fetched or are staged.
     ///
     /// # Errors

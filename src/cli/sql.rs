@@ -1,0 +1,118 @@
+//! `sql`: the prompt, and queries from the command line, a file or a pipe.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::terminal;
+use crate::config::Config;
+use crate::prompt::{self, FirstBatch, Flow, Format, Refusal, Screen, Session, SessionOptions, Shell};
+
+/// Ask questions in SQL over a batch, with the tables and views of the job.
+///
+/// A batch of messages is read from the topic, beside the job: no group is joined, no offset is stored, nothing is
+/// written. Over it stand the tables and views as the job computes them; `dead_letters` has the messages that cannot be
+/// decoded, with the reason, and `db.NAME` are the whole tables of the database.
+///
+/// On a terminal it is a prompt: a query ends with `;`, Tab completes names, Ctrl-C cancels a query, and commands start
+/// with a backslash (`\?` lists them: `\d` what there is, `\edit` a view, `\diff` what that has changed). With `-c`,
+/// `-f` or a pipe it prints the answers and ends; the first query that fails ends it with exit code 1.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor sql",
+    "realtime-processor sql -c 'SELECT reaction, count(*) AS n FROM reactions GROUP BY reaction'",
+    "realtime-processor sql --from end --rows 1000 --format csv -f report.sql > report.csv",
+    "echo 'SELECT * FROM db.dead_letters LIMIT 3;' | realtime-processor sql --format json",
+    "realtime-processor sql -c '\\load monday.arrow' -c 'SELECT count(*) AS n FROM reactions'",
+]))]
+pub(super) struct Arguments {
+    /// A query, or a command with its backslash. It may be given several times.
+    #[arg(short, long = "command", value_name = "QUERY")]
+    command: Vec<String>,
+    /// A file of queries and commands, carried out after those of `-c`.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How rows are printed: a table for people, one JSON object a line, or CSV.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Which messages: the first or the last of each partition, or those that the job would read next.
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "beginning")]
+    from: FirstBatch,
+    /// Messages of a batch, at most [default: `batch_rows_max` of the configuration].
+    #[arg(long, value_name = "N", value_parser = parse_rows)]
+    rows: Option<usize>,
+    /// The messages are the dead letters that wait in the database, instead of the topic's.
+    ///
+    /// `dead_letters` then has their payloads beside the reasons that are stored, and `batch` those that can be decoded.
+    #[arg(long)]
+    dead_letters: bool,
+}
+
+/// As many as `batch_rows_max` may say.
+const ROWS_LIMIT: usize = 10_000_000;
+
+fn parse_rows(text: &str) -> Result<usize, String> {
+    let rows = text.parse::<usize>().ok().filter(|rows| (1..=ROWS_LIMIT).contains(rows));
+    rows.ok_or_else(|| format!("expected a number from 1 to {ROWS_LIMIT}"))
+}
+
+pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let script =
+        arguments.file.as_deref().map(|file| (file.display().to_string(), std::fs::read_to_string(file)));
+    let script = match script {
+        Some((name, Err(error))) => return Err(Failure::failed(format!("{name} cannot be read: {error}"))),
+        Some((name, Ok(text))) => Some((name, text)),
+        None => None,
+    };
+    let options = SessionOptions {
+        from: arguments.from,
+        rows_max: arguments.rows,
+        dead_letters: arguments.dead_letters,
+    };
+    let session =
+        Session::open(config, options).await.map_err(|refusal| Failure::bad_config(refusal.to_string()))?;
+    if let Some(faults) = session.faults() {
+        terminal::say(&faults);
+    }
+    let is_asked = !arguments.command.is_empty() || script.is_some();
+    let is_prompt = !is_asked && io::stdin().is_terminal();
+    let mut shell = Shell::new(session, arguments.format, is_prompt, Screen::of_stdout(is_prompt));
+    if is_prompt {
+        terminal::say("\\? lists the commands, \\q leaves.");
+        return prompt::run(shell).await.map_err(failed);
+    }
+    for text in &arguments.command {
+        if shell.execute("query", text).await.map_err(failed)? == Flow::Quit {
+            return Ok(());
+        }
+    }
+    if let Some((name, text)) = script {
+        shell.execute(&name, &text).await.map_err(failed)?;
+    } else if !is_asked {
+        pipe(&mut shell).await?;
+    }
+    Ok(())
+}
+
+/// Carries out what comes through stdin, each part as soon as it is whole.
+async fn pipe(shell: &mut Shell) -> Result<(), Failure> {
+    let mut text = String::new();
+    for line in io::stdin().lock().lines() {
+        text.push_str(&line.map_err(|error| Failure::failed(format!("stdin: {error}")))?);
+        text.push('\n');
+        if prompt::is_complete(&text) {
+            if shell.execute("query", &text).await.map_err(failed)? == Flow::Quit {
+                return Ok(());
+            }
+            text.clear();
+        }
+    }
+    shell.execute("query", &text).await.map_err(failed)?;
+    Ok(())
+}
+
+/// A query that failed; its message names its place itself.
+fn failed(refusal: Refusal) -> Failure {
+    Failure::told(refusal.to_string())
+}

@@ -1,0 +1,138 @@
+//! One value as the text of a table's cell: on one line, nothing in it that a terminal would take for a command.
+
+use std::fmt::Write as _;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use crate::database::json;
+
+/// What stands for NULL.
+pub(super) const NULL: &str = "NULL";
+
+/// Appends the value at `row`, and says whether it is NULL.
+///
+/// Texts are written without quotes, bytes as `b"..."` with what is not printable as `\xNN`, everything else as in
+/// JSON.
+pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
+    use DataType as A;
+    if array.is_null(row) || *array.data_type() == A::Null {
+        out.push_str(NULL);
+        return true;
+    }
+    match array.data_type() {
+        A::Utf8 => escape(out, array.as_string::<i32>().value(row)),
+        A::LargeUtf8 => escape(out, array.as_string::<i64>().value(row)),
+        A::Utf8View => escape(out, array.as_string_view().value(row)),
+        A::Binary => bytes(out, array.as_binary::<i32>().value(row)),
+        A::LargeBinary => bytes(out, array.as_binary::<i64>().value(row)),
+        A::BinaryView => bytes(out, array.as_binary_view().value(row)),
+        A::FixedSizeBinary(_) => bytes(out, array.as_fixed_size_binary().value(row)),
+        _ => other(out, array, row),
+    }
+    false
+}
+
+/// The value as a field of CSV: texts as they are, everything else as in JSON without its quotes; nothing for NULL.
+pub(super) fn plain(out: &mut String, array: &dyn Array, row: usize) {
+    use DataType as A;
+    if array.is_null(row) {
+        return;
+    }
+    match array.data_type() {
+        A::Utf8 => out.push_str(array.as_string::<i32>().value(row)),
+        A::LargeUtf8 => out.push_str(array.as_string::<i64>().value(row)),
+        A::Utf8View => out.push_str(array.as_string_view().value(row)),
+        _ => other(out, array, row),
+    }
+}
+
+/// Whether values of a type are numbers, which stand at the right and are never cut.
+pub(super) fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric()
+}
+
+fn other(out: &mut String, array: &dyn Array, row: usize) {
+    let start = out.len();
+    if json::write(out, array, row).is_err() {
+        // NaN, an infinity, a date beyond the calendar: JSON has none of them, people have.
+        out.truncate(start);
+        let options = FormatOptions::default();
+        if let Ok(formatter) = ArrayFormatter::try_new(array, &options) {
+            put(out, format_args!("{}", formatter.value(row)));
+        }
+        return;
+    }
+    let is_scalar = !array.data_type().is_nested();
+    if is_scalar && out.len() > start + 1 && out[start..].starts_with('"') && out.ends_with('"') {
+        out.pop();
+        out.remove(start);
+    }
+}
+
+fn escape(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || is_invisible(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+}
+
+/// Characters that change the direction or the order of others.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn bytes(out: &mut String, bytes: &[u8]) {
+    out.push_str("b\"");
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => put(out, format_args!("\\{}", char::from(*byte))),
+            0x20..0x7f => out.push(char::from(*byte)),
+            _ => put(out, format_args!("\\x{byte:02x}")),
+        }
+    }
+    out.push('"');
+}
+
+/// Writing into a String cannot fail.
+fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(arguments);
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        ArrayRef, BinaryArray, Decimal128Array, Float64Array, StringArray, TimestampMillisecondArray,
+    };
+
+    use super::*;
+
+    fn cell(array: &dyn Array) -> String {
+        let mut out = String::new();
+        write(&mut out, array, 0);
+        out
+    }
+
+    #[test]
+    fn one_line_and_nothing_for_the_terminal_to_obey() {
+        assert_eq!(cell(&StringArray::from(vec!["José\n\u{1b}[31m\t日"])), "José\\n\\u{1b}[31m\\t日");
+        assert_eq!(cell(&StringArray::from(vec![None::<&str>])), "NULL");
+        assert_eq!(cell(&BinaryArray::from(vec![&b"17\"\xff"[..]])), r#"b"17\"\xff""#);
+        assert_eq!(cell(&Float64Array::from(vec![f64::NAN])), "NaN");
+        let decimal = Decimal128Array::from(vec![1234]).with_precision_and_scale(10, 2).unwrap();
+        assert_eq!(cell(&decimal), "12.34");
+        let time: ArrayRef =
+            std::sync::Arc::new(TimestampMillisecondArray::from(vec![0]).with_timezone("UTC"));
+        assert_eq!(cell(&time), "1970-01-01T00:00:00Z");
+        let mut out = String::new();
+        plain(&mut out, &time, 0);
+        plain(&mut out, &StringArray::from(vec!["a\nb"]), 0);
+        assert_eq!(out, "1970-01-01T00:00:00Za\nb");
+    }
+}

@@ -1,0 +1,284 @@
+//! Answers about the session itself, as tables: what can be read and where it comes from, columns, the batch, the graph
+//! of the views.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Int32Type, TimestampMillisecondType};
+
+use super::batch::{Batch, Origin};
+use super::session::{DEAD_LETTERS, Refusal, Session, WHOLE};
+use crate::config::{KeyPlace, TableOrigin};
+use crate::source::Range;
+use crate::sql::BATCH;
+
+impl Session {
+    /// Every relation: its name, what it is, its rows in this batch, where it comes from.
+    ///
+    /// # Errors
+    /// None but where a table cannot be made.
+    pub(super) async fn describe_all(&mut self) -> Result<RecordBatch, Refusal> {
+        // Why: where the database is away its tables are not listed; a query of them says why.
+        let _ = self.whole.look().await;
+        let mut rows: Vec<[Option<String>; 3]> = Vec::new();
+        let mut counts: Vec<Option<i64>> = Vec::new();
+        let mut names: Vec<String> = vec![BATCH.to_owned()];
+        names.extend(self.config.reference_tables.iter().map(|table| table.name.clone()));
+        names.extend(self.config.state_tables.iter().map(|table| table.name.clone()));
+        names.extend(self.views.files().names().map(str::to_owned));
+        names.extend(self.views.ailments().names().filter(|name| !name.is_empty()).map(str::to_owned));
+        names.push(DEAD_LETTERS.to_owned());
+        let mut seen = std::collections::BTreeSet::new();
+        for name in names.into_iter().filter(|name| seen.insert(name.clone())) {
+            let is_ailing = self.views.ailments().has(&name);
+            if !is_ailing && !self.queries.relations().contains_key(&name) {
+                continue;
+            }
+            let (kind, mut origin) = self.origin_of(&name);
+            if is_ailing {
+                origin = format!("has a fault: `\\d {name}` shows it");
+            }
+            counts.push(self.count_of(&name));
+            rows.push([Some(name), Some(kind.to_owned()), Some(origin)]);
+        }
+        for name in self.whole_names() {
+            let origin = self.config.database.redacted();
+            rows.push([Some(format!("{WHOLE}.{name}")), Some("whole table".into()), Some(origin)]);
+            counts.push(None);
+        }
+        let column = |index: usize| texts(rows.iter().map(|row| row[index].clone()));
+        let counts: ArrayRef = Arc::new(Int64Array::from(counts));
+        table([("name", column(0)), ("kind", column(1)), ("rows", counts), ("comes from", column(2))])
+    }
+
+    /// The columns of one relation, and a line that says what it is.
+    ///
+    /// # Errors
+    /// No such relation; the fault of one that has a fault.
+    pub(super) async fn describe(&mut self, name: &str) -> Result<(RecordBatch, String), Refusal> {
+        if let Some(fault) = self.views.ailments().of(name) {
+            return Err(Refusal(fault));
+        }
+        if let Some(table) = name.strip_prefix(&format!("{WHOLE}.")) {
+            use datafusion::catalog::SchemaProvider as _;
+            // It is known from now on, or is not there.
+            let opened = self.whole.table(table).await;
+            opened.map_err(|error| Refusal::error(error.find_root().message()))?;
+        }
+        let columns = self.columns();
+        let Some(schema) = columns.get(name) else {
+            let whole = self.whole_names().into_iter().map(|name| format!("{WHOLE}.{name}"));
+            let known: Vec<String> = columns.keys().cloned().chain(whole).collect();
+            let near = crate::config::nearest(name, known.iter().map(String::as_str));
+            let hint = near.map_or("`\\d` lists all".into(), |near| format!("did you mean `{near}`?"));
+            return Err(Refusal::error(format!("no view or table `{name}`\nhint: {hint}")));
+        };
+        let fields = schema.fields();
+        let kind = |data_type: &DataType| Some(type_name(data_type));
+        let rows = table([
+            ("column", texts(fields.iter().map(|field| Some(field.name().clone())))),
+            ("type", texts(fields.iter().map(|field| kind(field.data_type())))),
+            (
+                "null",
+                texts(fields.iter().map(|field| Some(if field.is_nullable() { "yes" } else { "no" }.into()))),
+            ),
+        ])?;
+        let (kind, origin) = self.origin_of(name);
+        Ok((rows, format!("`{name}`: {kind}, {origin}")))
+    }
+
+    fn count_of(&self, name: &str) -> Option<i64> {
+        let computed = self.computed.as_ref()?;
+        let batch = self.batch.as_ref()?;
+        let rows = match name {
+            BATCH => batch.rows.num_rows(),
+            _ => match computed.relations.get(name) {
+                Some(relation) => relation.count(),
+                None if name == DEAD_LETTERS => batch.dead_letters.num_rows(),
+                None => return None,
+            },
+        };
+        i64::try_from(rows).ok()
+    }
+
+    /// What a relation is, and where it comes from.
+    fn origin_of(&self, name: &str) -> (&'static str, String) {
+        if name == BATCH {
+            return ("batch", self.origin_of_batch());
+        }
+        if let Some(table) = self.config.reference_tables.iter().find(|table| table.name == name) {
+            let from = match &table.origin {
+                TableOrigin::File { path, .. } => path.display().to_string(),
+                TableOrigin::Table(table) => format!("{} of {}", table, self.config.database.redacted()),
+                TableOrigin::Query(_) => format!("a query of {}", self.config.database.redacted()),
+            };
+            return ("reference table", format!("{from}{}", matches(&table.key, &table.matches)));
+        }
+        if let Some(table) = self.config.state_tables.iter().find(|table| table.name == name) {
+            let keys = matches(&table.key, &table.matches);
+            return (
+                "state table",
+                format!("{}{keys}; written from `{}`", self.config.database.redacted(), table.view),
+            );
+        }
+        if self.views.files().text(name).is_some() || self.views.ailments().has(name) {
+            return ("view", self.config.sql.join(format!("{name}.sql")).display().to_string());
+        }
+        if name.starts_with(&format!("{WHOLE}.")) {
+            return ("whole table", self.config.database.redacted());
+        }
+        ("dead letters", "messages of the batch that cannot be processed, with the reason".into())
+    }
+
+    fn origin_of_batch(&self) -> String {
+        match self.batch.as_ref().map(|batch| &batch.origin) {
+            Some(Origin::File(file)) => file.display().to_string(),
+            Some(Origin::DeadLetters) => format!("dead letters of {}", self.config.database.redacted()),
+            _ => format!("topic {}", self.config.kafka.topics.join(", ")),
+        }
+    }
+
+    /// What each partition has of the batch, and a line that sums it up.
+    ///
+    /// # Errors
+    /// The broker's, where the batch is not loaded yet.
+    pub(super) async fn describe_batch(&mut self) -> Result<(RecordBatch, String), Refusal> {
+        let batch = self.load().await?.clone();
+        let rows = partitions_table(&batch)?;
+        let letters = batch.dead_letters.num_rows();
+        let said = format!(
+            "{} rows from {}; dead letters: {letters}",
+            batch.rows.num_rows(),
+            self.origin_of_batch()
+        );
+        Ok((rows, said))
+    }
+
+    /// The views in the order they are computed.
+    ///
+    /// # Errors
+    /// The broker's, where the batch is not loaded yet.
+    pub(super) async fn graph(&mut self) -> Result<RecordBatch, Refusal> {
+        let timings = self.timings().await?;
+        let files = self.views.files();
+        let reads = |name: &str| Some(files.reads(name).into_iter().collect::<Vec<_>>().join(", "));
+        let ailing: Vec<&str> = files.names().filter(|name| self.views.ailments().has(name)).collect();
+        let names = timings.iter().map(|timing| timing.view.to_string());
+        let names: Vec<String> = names.chain(ailing.iter().map(|name| (*name).to_owned())).collect();
+        let states = self.config.state_tables.iter();
+        let states: BTreeMap<&str, &str> =
+            states.map(|table| (table.view.as_str(), table.name.as_str())).collect();
+        let outputs = crate::engine::outputs(&self.config, files);
+        let goes_to = |name: &String| {
+            let output =
+                outputs.iter().find(|output| output.view == *name).map(|output| output.table.as_str());
+            output.or(states.get(name.as_str()).copied()).map(str::to_owned)
+        };
+        let times = timings.iter().map(|timing| Some(timing.elapsed.as_secs_f64() * 1000.0));
+        let times = times.map(|ms| ms.map(|ms| (ms * 1000.0).round() / 1000.0));
+        let rows = timings.iter().map(|timing| i64::try_from(timing.rows).ok());
+        let none = ailing.len();
+        table([
+            ("view", texts(names.iter().cloned().map(Some))),
+            ("reads", texts(names.iter().map(|name| reads(name)))),
+            ("written to", texts(names.iter().map(goes_to))),
+            ("rows", Arc::new(Int64Array::from_iter(rows.chain(std::iter::repeat_n(None, none))))),
+            ("ms", Arc::new(Float64Array::from_iter(times.chain(std::iter::repeat_n(None, none))))),
+        ])
+    }
+}
+
+/// ` by customer_id = batch.customer`; nothing for a table that is seen whole.
+fn matches(key: &[String], matches: &[Vec<KeyPlace>]) -> String {
+    let equal = |places: &Vec<KeyPlace>| {
+        let pairs =
+            key.iter().zip(places).map(|(key, place)| format!("{key} = {}.{}", place.relation, place.column));
+        pairs.collect::<Vec<_>>().join(" and ")
+    };
+    let all: Vec<String> = matches.iter().map(equal).collect();
+    if all.is_empty() { String::new() } else { format!(", by {}", all.join(" or ")) }
+}
+
+/// What a batch has of one partition.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    rows: i64,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+}
+
+fn partitions_table(batch: &Batch) -> Result<RecordBatch, Refusal> {
+    let column = |name: &str| batch.rows.column_by_name(name);
+    let unread = || Refusal::error("the batch lacks the columns of Kafka");
+    let topics = column("kafka_topic").and_then(|array| array.as_string_opt::<i32>()).ok_or_else(unread)?;
+    let numbers = column("kafka_partition").and_then(|array| array.as_primitive_opt::<Int32Type>());
+    let numbers = numbers.ok_or_else(unread)?;
+    let times =
+        column("kafka_timestamp").and_then(|array| array.as_primitive_opt::<TimestampMillisecondType>());
+    let times = times.ok_or_else(unread)?;
+    let mut found: BTreeMap<(&str, i32), Seen> = BTreeMap::new();
+    for row in 0..batch.rows.num_rows() {
+        let seen = found.entry((topics.value(row), numbers.value(row))).or_default();
+        seen.rows += 1;
+        if times.is_valid(row) {
+            let time = times.value(row);
+            seen.first_ms = Some(seen.first_ms.map_or(time, |first| first.min(time)));
+            seen.last_ms = Some(seen.last_ms.map_or(time, |last| last.max(time)));
+        }
+    }
+    let of = |range: &Range| {
+        found.get(&(&*range.partition.topic, range.partition.partition)).copied().unwrap_or_default()
+    };
+    let ranges = &batch.ranges;
+    let number = |value: &dyn Fn(&Range) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(ranges.iter().map(value)))
+    };
+    let moment = |value: &dyn Fn(&Range) -> Option<i64>| {
+        let text = |ms| {
+            let time = chrono::DateTime::from_timestamp_millis(ms)?;
+            Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+        };
+        texts(ranges.iter().map(|range| value(range).and_then(text)))
+    };
+    table([
+        ("topic", texts(ranges.iter().map(|range| Some(range.partition.topic.to_string())))),
+        ("partition", number(&|range| i64::from(range.partition.partition))),
+        ("from offset", number(&|range| range.from)),
+        ("to offset", number(&|range| range.to)),
+        ("rows", number(&|range| of(range).rows)),
+        ("first time", moment(&|range| of(range).first_ms)),
+        ("last time", moment(&|range| of(range).last_ms)),
+    ])
+}
+
+/// The name people know a type by, where there is one.
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Int8 => "tinyint".into(),
+        DataType::Int16 => "smallint".into(),
+        DataType::Int32 => "int".into(),
+        DataType::Int64 => "bigint".into(),
+        DataType::Float32 => "float".into(),
+        DataType::Float64 => "double".into(),
+        DataType::Boolean => "boolean".into(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
+        DataType::Date32 => "date".into(),
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            format!("decimal({precision},{scale})")
+        }
+        DataType::Timestamp(_, Some(zone)) => format!("timestamp {zone}"),
+        DataType::Timestamp(_, None) => "timestamp".into(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn texts(texts: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(texts))
+}
+
+pub(super) fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<RecordBatch, Refusal> {
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    RecordBatch::try_from_iter_with_nullable(columns).map_err(Refusal::error)
+}

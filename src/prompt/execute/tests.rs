@@ -1,0 +1,267 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::Config;
+use crate::prompt::{FirstBatch, SessionOptions};
+
+const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
+    {"name":"customer","type":"int"},{"name":"value","type":"double"}]}"#;
+const LINES: &str = r#"{"customer":1,"value":10.0,"kafka_offset":0}
+{"customer":2,"value":-4.5,"kafka_offset":1}
+{"customer":1,"value":0.0,"kafka_offset":2}
+"#;
+
+/// A project in a folder, and a shell whose answers go into a file.
+struct Project {
+    folder: tempfile::TempDir,
+    shell: Shell,
+}
+
+impl Project {
+    async fn new(views: &[(&str, &str)]) -> Self {
+        Self::with(views, "").await
+    }
+
+    async fn with(views: &[(&str, &str)], more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("schema.avsc", SCHEMA);
+        write("batch.jsonl", LINES);
+        write("names.csv", "id,name\n1,José\n2,Ana\n3,Eva\n");
+        let config = "kafka_server: nowhere:1\nkafka_topic: t\navro_schema: schema.avsc\n\
+                      database: sqlite://out.db\nreference_tables:\n  names: { file: names.csv, key: id, matches: customer }\n";
+        write("config.yaml", &format!("{config}{more}"));
+        write("sql/.keep", "");
+        views.iter().for_each(|(name, text)| write(&format!("sql/{name}.sql"), text));
+        let config = Config::load(&folder.path().join("config.yaml")).unwrap();
+        let options = SessionOptions { from: FirstBatch::Beginning, rows_max: None, dead_letters: false };
+        let session = Session::open(config, options).await.unwrap();
+        let mut shell = Shell::new(session, Format::Table, false, Screen::default());
+        let batch = folder.path().join("batch.jsonl");
+        shell.execute("query", &format!("\\load {}", batch.display())).await.unwrap();
+        shell.output.redirect(Some(&folder.path().join("answer"))).unwrap();
+        Self { folder, shell }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What is printed for a text, or what is said where it fails.
+    async fn asked(&mut self, text: &str) -> String {
+        self.shell.output.redirect(Some(&self.path("answer"))).unwrap();
+        let ended = self.shell.execute("query", text).await;
+        let folder = self.folder.path().display().to_string();
+        let text = match ended {
+            Ok(_) => std::fs::read_to_string(self.path("answer")).unwrap(),
+            Err(refusal) => refusal.to_string(),
+        };
+        text.replace(&folder, "DIR")
+    }
+}
+
+const NAMED: (&str, &str) =
+    ("named", "SELECT b.customer, n.name, b.value FROM batch b LEFT JOIN names n ON n.id = b.customer");
+const TOTALS: (&str, &str) = ("totals", "SELECT name, sum(value) AS total FROM named GROUP BY name");
+
+#[tokio::test]
+async fn queries_read_the_batch_the_tables_and_the_views() {
+    let mut project = Project::new(&[NAMED, TOTALS]).await;
+    insta::assert_snapshot!(project.asked("SELECT * FROM totals ORDER BY name; SELECT count(*) AS n FROM names").await, @r"
+     name | total
+    ------+-------
+     Ana  |  -4.5
+     José |  10.0
+    (2 rows)
+     n
+    ---
+     2
+    (1 row)
+    ");
+    insta::assert_snapshot!(project.asked("\\d").await, @r"
+     name         | kind            | rows | comes from
+    --------------+-----------------+------+-----------------------------------------------------------------
+     batch        | batch           |    3 | DIR/batch.jsonl
+     names        | reference table |    2 | DIR/names.csv, by id = batch.customer
+     named        | view            |    3 | DIR/sql/named.sql
+     totals       | view            |    2 | DIR/sql/totals.sql
+     dead_letters | dead letters    |    0 | messages of the batch that cannot be processed, with the reason
+    (5 rows)
+    ");
+    assert!(!project.path("out.db").exists(), "no database file is made");
+}
+
+#[tokio::test]
+async fn a_view_with_a_fault_keeps_no_other_back() {
+    let broken = ("broken", "SELECT custmer FROM batch");
+    let after = ("after", "SELECT * FROM broken");
+    let halved = ("halved", "SELECT 1 / (customer - 1) AS half FROM batch");
+    let mut project = Project::new(&[NAMED, broken, after, halved]).await;
+    insta::assert_snapshot!(project.shell.session.faults().unwrap().replace(&project.folder.path().display().to_string(), "DIR"), @r"
+    DIR/sql/broken.sql:1:8: error: no column `custmer`
+      |
+    1 | SELECT custmer FROM batch
+      |        ^^^^^^^
+    hint: did you mean `customer`?
+    not computed, because they read what has a fault: `after`
+    ");
+    assert!(project.asked("SELECT count(*) AS n FROM named").await.contains("3\n(1 row)"));
+    insta::assert_snapshot!(project.asked("SELECT * FROM after").await, @r"
+    error: `after` cannot be computed: it reads `broken`, which has a fault
+    DIR/sql/broken.sql:1:8: error: no column `custmer`
+      |
+    1 | SELECT custmer FROM batch
+      |        ^^^^^^^
+    hint: did you mean `customer`?
+    ");
+    assert_eq!(
+        project.asked("SELECT * FROM halved").await,
+        "DIR/sql/halved.sql: error: divide by zero error"
+    );
+    // Mended in its file, it is there after \reload.
+    std::fs::write(project.path("sql/broken.sql"), "SELECT customer FROM batch").unwrap();
+    let answer = project.asked("\\reload\nSELECT count(*) AS n FROM after").await;
+    assert!(answer.contains("3\n(1 row)"), "{answer}");
+}
+
+#[tokio::test]
+async fn syntax_errors_circles_and_missing_tables_keep_no_other_back() {
+    let mut project = Project::new(&[
+        NAMED,
+        ("typo", "SELEC 1 AS a"),
+        ("a", "SELECT * FROM b"),
+        ("b", "SELECT * FROM a"),
+        ("nowhere", "SELECT * FROM nothing"),
+    ])
+    .await;
+    let faults = project.shell.session.faults().unwrap();
+    for name in ["typo.sql:1:1", "nowhere.sql:1:15", "circle"] {
+        assert!(faults.contains(name), "{name}: {faults}");
+    }
+    assert!(project.asked("SELECT count(*) AS n FROM named").await.contains("3\n(1 row)"));
+    assert!(project.asked("SELECT * FROM a").await.contains("circle"));
+}
+
+#[tokio::test]
+async fn what_an_edit_changes_is_shown_as_rows() {
+    let mut project = Project::new(&[NAMED, TOTALS]).await;
+    let said = project.asked("\\diff totals").await;
+    assert!(said.starts_with("error: no view was edited since the start"), "{said}");
+    // On disk, as another program may do it.
+    std::fs::write(
+        project.path("sql/named.sql"),
+        "SELECT b.customer, n.name, b.value * 2 AS value FROM batch b LEFT JOIN names n ON n.id = b.customer",
+    )
+    .unwrap();
+    insta::assert_snapshot!(project.asked("\\diff named").await, @r"
+     ± | customer | name | value
+    ---+----------+------+-------
+     - |        1 | José |  10.0
+     + |        1 | José |  20.0
+     - |        2 | Ana  |  -4.5
+     + |        2 | Ana  |  -9.0
+    (4 rows)
+    ");
+    // What reads it has changed with it.
+    let totals = project.asked("\\diff totals").await;
+    assert!(totals.contains("+ | José |  20.0") && totals.contains("- | Ana  |  -4.5"), "{totals}");
+    // A version with a fault is nothing to compare with.
+    std::fs::write(project.path("sql/named.sql"), "SELECT nothing FROM batch").unwrap();
+    assert!(project.asked("\\diff named").await.contains("no column `nothing`"));
+    std::fs::write(project.path("sql/named.sql"), NAMED.1).unwrap();
+    let again = project.asked("\\diff named").await;
+    assert!(again.contains("- |        1 | José |  20.0"), "{again}");
+}
+
+#[tokio::test]
+async fn the_editor_is_started_and_the_view_read_again() {
+    let mut project = Project::new(&[NAMED, TOTALS]).await;
+    let script = project.path("editor.sh");
+    std::fs::write(&script, "#!/bin/sh\nsed -i 's/sum(value)/max(value)/' \"$1\"\n").unwrap();
+    let view = project.path("sql/totals.sql");
+    project.shell.edit_with(&format!("sh {}", script.display()), "totals").await.unwrap();
+    assert!(std::fs::read_to_string(view).unwrap().contains("max(value)"));
+    let difference = project.asked("\\diff totals").await;
+    assert!(difference.contains("(0 rows)") || difference.is_empty(), "{difference}");
+    assert!(project.shell.edit_with("false", "totals").await.is_err());
+    assert!(project.asked("\\edit ../x").await.contains("is no name of a view"));
+}
+
+#[tokio::test]
+async fn whole_tables_of_the_database_are_read_only_when_asked_for() {
+    let mut project = Project::new(&[NAMED]).await;
+    let address = project.shell.session.config.database.clone();
+    let write = crate::database::Purpose::Write { create: true };
+    let mut database = crate::database::Connection::open(&address, write).await.unwrap();
+    database.run("CREATE TABLE kept (n INTEGER, name TEXT)").await.unwrap();
+    database.run("INSERT INTO kept VALUES (1, 'a'), (2, 'b'), (3, NULL)").await.unwrap();
+    insta::assert_snapshot!(project.asked("SELECT name, n FROM db.kept WHERE n > 1").await, @r"
+     name | n
+    ------+---
+     b    | 2
+     NULL | 3
+    (2 rows)
+    ");
+    assert!(
+        project
+            .asked("SELECT count(*) AS n FROM db.kept k JOIN batch b ON b.customer = k.n")
+            .await
+            .contains("3\n")
+    );
+    let plan = project.asked("EXPLAIN SELECT name FROM db.kept WHERE n = 2 LIMIT 1").await;
+    assert!(plan.contains(r#"DatabaseScan: "kept" columns=[n, name], n = Int(2)"#), "{plan}");
+    assert!(project.asked("SELECT * FROM db.kpet").await.contains("no table `db.kpet`"));
+    assert!(project.asked("\\d db.kept").await.contains("bigint"));
+    assert!(project.asked("INSERT INTO db.kept VALUES (9, 'x')").await.contains("expected a query"));
+}
+
+#[tokio::test]
+async fn state_is_read_as_the_database_has_it() {
+    let views = [(
+        "next_seen",
+        "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b \
+                   LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer",
+    )];
+    let more = "state_tables: { seen: { view: next_seen, key: customer } }\noutputs: {}\n";
+    let mut project = Project::with(&views, more).await;
+    let query = "SELECT * FROM next_seen ORDER BY customer";
+    assert!(project.asked(query).await.contains("        1 |     2"));
+    assert!(!project.path("out.db").exists());
+    let address = project.shell.session.config.database.clone();
+    let write = crate::database::Purpose::Write { create: true };
+    let mut database = crate::database::Connection::open(&address, write).await.unwrap();
+    database
+        .run("CREATE TABLE seen (customer INTEGER PRIMARY KEY, times INTEGER, _version INTEGER, _message_time TEXT)")
+        .await
+        .unwrap();
+    database.run("INSERT INTO seen VALUES (1, 40, 7, NULL), (9, 1, 1, NULL)").await.unwrap();
+    let answer = project.asked(&format!("\\reload\n{query}; SELECT * FROM seen")).await;
+    assert!(answer.contains("        1 |    42") && answer.contains("        1 |    40"), "{answer}");
+    assert!(!answer.contains("        9 "), "only the keys of the batch: {answer}");
+}
+
+#[tokio::test]
+async fn files_formats_and_plans() {
+    let mut project = Project::new(&[NAMED]).await;
+    let saved = project.path("kept.arrow");
+    project.asked(&format!("\\save {}\n\\load {}", saved.display(), saved.display())).await;
+    assert_eq!(
+        project.asked("\\format csv\nSELECT customer, value FROM batch LIMIT 1").await,
+        "customer,value\n1,10.0\n"
+    );
+    assert_eq!(project.asked("\\format json\nSELECT count(*) AS n FROM named").await, "{\"n\":3}\n");
+    assert_eq!(project.asked("\\view named\n").await, format!("{}\n", NAMED.1));
+    let plan = project.asked("\\format table\n\\explain named").await;
+    assert!(plan.starts_with("logical_plan\n") && plan.contains("HashJoinExec"), "{plan}");
+    let out = project.path("out.txt");
+    project.asked(&format!("\\o {}\nSELECT 1 AS one;\\o", out.display())).await;
+    assert!(std::fs::read_to_string(out).unwrap().contains("one"));
+    assert!(project.asked("\\next").await.contains("this batch does not come from the topic"));
+    assert!(project.asked("\\d nmaed").await.contains("did you mean `named`?"));
+    let batch = project.asked("\\batch").await;
+    assert!(batch.contains("file") && batch.contains("(1 row)"), "{batch}");
+}

@@ -1,0 +1,165 @@
+//! A batch from the topic: by assignment, in no group, with the ranges of offsets chosen so that the same question
+//! twice gives the same messages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::JoinHandle;
+
+use crate::batch::{Messages, TopicPartition};
+use crate::config::{Config, KafkaConfig, StartingOffsets};
+use crate::sink::{SinkError, StoredOffsets};
+use crate::source::{Bounds, Browser, Range, SourceError, first_ranges, last_ranges};
+
+/// Where a batch starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Beginning,
+    /// So that it ends at the end.
+    End,
+    /// At these offsets; the other partitions as said.
+    At(BTreeMap<TopicPartition, i64>, Others),
+    /// At this offset in every partition.
+    Offset(i64),
+    /// At these offsets, by the partition's number; without the other partitions.
+    Partitions(Vec<(i32, i64)>),
+    /// At the first message at or after it, milliseconds since the epoch.
+    Moment(i64),
+}
+
+/// What becomes of partitions that no offset is known of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    Beginning,
+    End,
+}
+
+/// How much one batch may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub rows_max: usize,
+    pub bytes_max: usize,
+}
+
+/// Messages that were read.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub messages: Messages,
+    pub ranges: Vec<Range>,
+    /// Whether there would have been more, had they not been too many bytes.
+    pub is_cut: bool,
+}
+
+/// A batch on its way. Dropped, the reading ends.
+pub(super) struct Loading {
+    task: JoinHandle<Result<Loaded, SourceError>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Loading {
+    /// Starts to read, in a thread of its own.
+    pub fn start(config: &Config, start: Start, limits: Limits) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (kafka, job, asked) = (config.kafka.clone(), config.job.clone(), Arc::clone(&stop));
+        let task = tokio::task::spawn_blocking(move || read(&kafka, &job, &start, limits, &asked));
+        Self { task, stop }
+    }
+
+    /// Waits for the messages. Waiting that is given up can be taken up again.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn messages(&mut self) -> Result<Loaded, SourceError> {
+        let read = (&mut self.task).await;
+        read.unwrap_or_else(|error| Err(SourceError::Broken(format!("the reading broke off: {error}"))))
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn read(
+    kafka: &KafkaConfig,
+    job: &str,
+    start: &Start,
+    limits: Limits,
+    stop: &AtomicBool,
+) -> Result<Loaded, SourceError> {
+    let browser = Browser::new(kafka, job)?;
+    let mut topics = kafka.topics.clone();
+    topics.sort_unstable();
+    let mut bounds = Vec::new();
+    for topic in &topics {
+        bounds.extend(browser.lookup().bounds(topic)?);
+    }
+    let mut ranges = ranges(&browser, &bounds, start, limits.rows_max)?;
+    let wanted = ranges.clone();
+    let messages = browser.read(&mut ranges, limits.bytes_max, stop)?;
+    Ok(Loaded { messages, is_cut: ranges != wanted, ranges })
+}
+
+fn ranges(
+    browser: &Browser,
+    bounds: &[Bounds],
+    start: &Start,
+    rows_max: usize,
+) -> Result<Vec<Range>, SourceError> {
+    let starts: Vec<i64> = match start {
+        Start::End => return Ok(last_ranges(bounds, rows_max)),
+        Start::Beginning => bounds.iter().map(|bounds| bounds.low).collect(),
+        Start::Offset(offset) => vec![*offset; bounds.len()],
+        Start::Moment(moment_ms) => browser.lookup().offsets_at(bounds, *moment_ms)?,
+        Start::At(offsets, others) => {
+            let other = |bounds: &Bounds| match others {
+                Others::Beginning => bounds.low,
+                Others::End => bounds.high,
+            };
+            let start =
+                |bounds: &Bounds| offsets.get(&bounds.partition).copied().unwrap_or_else(|| other(bounds));
+            bounds.iter().map(start).collect()
+        }
+        Start::Partitions(wanted) => {
+            if let Some((unknown, _)) = wanted
+                .iter()
+                .find(|(number, _)| !bounds.iter().any(|bounds| bounds.partition.partition == *number))
+            {
+                let last = bounds.iter().map(|bounds| bounds.partition.partition).max().unwrap_or(0);
+                let message = format!("no partition {unknown}\nhint: there are 0 to {last}");
+                return Err(SourceError::Broken(message));
+            }
+            let start = |bounds: &Bounds| {
+                let found = wanted.iter().find(|(number, _)| *number == bounds.partition.partition);
+                found.map_or(bounds.high, |(_, offset)| *offset)
+            };
+            bounds.iter().map(start).collect()
+        }
+    };
+    // What Kafka has deleted is left out.
+    let starts = bounds.iter().zip(starts);
+    let starts: Vec<(Bounds, i64)> =
+        starts.map(|(bounds, start)| (bounds.clone(), start.clamp(bounds.low, bounds.high))).collect();
+    Ok(first_ranges(&starts, rows_max))
+}
+
+/// Where the job would go on: what is stored, and where it would start in other partitions.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn stored(config: &Config) -> Result<Start, SinkError> {
+    let mut offsets = BTreeMap::new();
+    if let Some(mut stored) = StoredOffsets::look(&config.database, &config.job).await? {
+        for row in stored.all().await? {
+            offsets.insert(row.partition, row.next_offset);
+        }
+    }
+    let others = match config.kafka.starting_offsets {
+        // A partition that was added since starts at its beginning, whatever is configured.
+        StartingOffsets::Latest if offsets.is_empty() => Others::End,
+        _ => Others::Beginning,
+    };
+    Ok(Start::At(offsets, others))
+}

@@ -1,0 +1,29 @@
+//! The SQL prompt: questions over one batch, with the tables and the views that a job sees.
+//!
+//! A [`Session`] holds the batch, the views and the tables; [`Shell::execute`] is the one way in which a person's
+//! words are carried out, whether they were typed, given on the command line, in a file or through a pipe. Everything
+//! is only read: the prompt is no member of a consumer group, stores no offset and creates no table.
+
+mod batch;
+mod cell;
+mod command;
+mod complete;
+mod describe;
+mod diff;
+mod execute;
+mod file;
+mod load;
+mod output;
+mod print;
+mod script;
+mod session;
+mod terminal;
+mod views;
+mod whole;
+
+pub use execute::{Flow, Shell};
+pub use output::Screen;
+pub use print::Format;
+pub use script::is_complete;
+pub use session::{FirstBatch, Refusal, Session, SessionOptions};
+pub use terminal::run;

@@ -1,0 +1,350 @@
+//! Rows as text, printed as they come: a table for people, JSON lines or CSV for programs.
+//!
+//! The widths of a table follow from its first rows; on a terminal it is made to fit: texts that are too wide are cut
+//! with an ellipsis, numbers never are, and where that does not suffice each row is printed as a record.
+
+use std::io::{self, Write};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use clap::ValueEnum;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::cell;
+use crate::database::json;
+
+/// Rows that are looked at before the first is printed.
+const MEASURED_ROWS_MAX: usize = 1000;
+/// A text column is not made narrower than this.
+const TEXT_WIDTH_MIN: usize = 8;
+const SEPARATOR: &str = " | ";
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+impl Format {
+    /// The format of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// What a table is printed for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The characters in a line of the terminal; `None`: as many as it takes.
+    pub width: Option<usize>,
+    pub colours: bool,
+    /// The first column holds `+` and `-`, which the rows are coloured by.
+    pub marks: bool,
+}
+
+/// Prints the rows of one answer.
+pub struct Printer<'w> {
+    out: &'w mut dyn Write,
+    format: Format,
+    look: Look,
+    schema: SchemaRef,
+    rows: usize,
+    /// Rows of a table that wait for its layout.
+    pending: Vec<RecordBatch>,
+    layout: Option<Layout>,
+}
+
+enum Layout {
+    /// With these widths.
+    Table(Vec<usize>),
+    /// One row below the other, with the width of the names.
+    Records(usize),
+}
+
+impl<'w> Printer<'w> {
+    pub fn new(out: &'w mut dyn Write, schema: SchemaRef, format: Format, look: Look) -> Self {
+        Self { out, format, look, schema, rows: 0, pending: Vec::new(), layout: None }
+    }
+
+    /// Prints rows, or keeps them until enough are there to know the widths.
+    ///
+    /// # Errors
+    /// Where they go.
+    pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        match self.format {
+            Format::Json => {
+                let mut lines = String::new();
+                (0..batch.num_rows()).for_each(|row| json::write_row(&mut lines, batch, row));
+                self.rows += batch.num_rows();
+                self.out.write_all(lines.as_bytes())
+            }
+            Format::Csv => {
+                let is_first = self.rows == 0 && self.layout.is_none();
+                self.layout = Some(Layout::Records(0));
+                let mut lines = if is_first { csv_head(&self.schema) } else { String::new() };
+                (0..batch.num_rows()).for_each(|row| csv_row(&mut lines, batch, row));
+                self.rows += batch.num_rows();
+                self.out.write_all(lines.as_bytes())
+            }
+            Format::Table => match self.layout {
+                Some(_) => self.rows_of_table(batch),
+                None => {
+                    self.pending.push(batch.clone());
+                    let waiting: usize = self.pending.iter().map(RecordBatch::num_rows).sum();
+                    if waiting >= MEASURED_ROWS_MAX { self.begin_table() } else { Ok(()) }
+                }
+            },
+        }
+    }
+
+    /// Prints what is left, and says how many rows there were.
+    ///
+    /// # Errors
+    /// Where they go.
+    pub fn finish(mut self) -> io::Result<usize> {
+        match self.format {
+            Format::Json => {}
+            Format::Csv => {
+                if self.layout.is_none() {
+                    self.out.write_all(csv_head(&self.schema).as_bytes())?;
+                }
+            }
+            Format::Table => {
+                if self.layout.is_none() {
+                    self.begin_table()?;
+                }
+                let rows = if self.rows == 1 { "row" } else { "rows" };
+                writeln!(self.out, "({} {rows})", self.rows)?;
+            }
+        }
+        self.out.flush()?;
+        Ok(self.rows)
+    }
+
+    fn begin_table(&mut self) -> io::Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let widths = measured(&self.schema, &pending);
+        let layout =
+            match self.look.width.map_or(Some(widths.clone()), |max| fitted(&self.schema, &widths, max)) {
+                Some(widths) => {
+                    self.head(&widths)?;
+                    Layout::Table(widths)
+                }
+                None => {
+                    let names = self.schema.fields().iter().map(|field| field.name().width());
+                    Layout::Records(names.max().unwrap_or(0))
+                }
+            };
+        self.layout = Some(layout);
+        pending.iter().try_for_each(|batch| self.rows_of_table(batch))
+    }
+
+    fn head(&mut self, widths: &[usize]) -> io::Result<()> {
+        let mut line = String::new();
+        for (index, (field, width)) in self.schema.fields().iter().zip(widths).enumerate() {
+            line.push_str(if index == 0 { " " } else { SEPARATOR });
+            let name = cut(field.name(), *width);
+            pad(&mut line, &name, *width, cell::is_number(field.data_type()), &self.bold(&name));
+        }
+        writeln!(self.out, "{}", line.trim_end())?;
+        let rules: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+        writeln!(self.out, "{}", rules.join("+"))
+    }
+
+    fn rows_of_table(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let mut lines = String::new();
+        for row in 0..batch.num_rows() {
+            self.rows += 1;
+            match &self.layout {
+                Some(Layout::Records(width)) => self.record(&mut lines, batch, row, *width),
+                Some(Layout::Table(widths)) => self.line(&mut lines, batch, row, widths),
+                None => {}
+            }
+        }
+        self.out.write_all(lines.as_bytes())
+    }
+
+    fn line(&self, lines: &mut String, batch: &RecordBatch, row: usize, widths: &[usize]) {
+        let mut line = String::new();
+        let mut text = String::new();
+        for (index, (column, width)) in batch.columns().iter().zip(widths).enumerate() {
+            line.push_str(if index == 0 { " " } else { SEPARATOR });
+            text.clear();
+            let is_null = cell::write(&mut text, column, row);
+            let is_number = cell::is_number(column.data_type());
+            let shown = if is_number { text.clone() } else { cut(&text, *width) };
+            let coloured = if is_null { self.dim(&shown) } else { shown.clone() };
+            pad(&mut line, &shown, *width, is_number, &coloured);
+        }
+        let mark = (self.look.marks && self.look.colours).then(|| mark(batch, row)).flatten();
+        match mark {
+            Some(colour) => lines.push_str(&format!("\x1b[{colour}m{}\x1b[0m", line.trim_end())),
+            None => lines.push_str(line.trim_end()),
+        }
+        lines.push('\n');
+    }
+
+    fn record(&self, lines: &mut String, batch: &RecordBatch, row: usize, names_width: usize) {
+        let rule = format!("-[ row {} ]", self.rows);
+        let fill = self.look.width.unwrap_or(rule.len()).saturating_sub(rule.len()).min(40);
+        lines.push_str(&format!("{rule}{}\n", "-".repeat(fill)));
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            let mut text = String::new();
+            let is_null = cell::write(&mut text, column, row);
+            let text = if is_null { self.dim(&text) } else { text };
+            pad(lines, field.name(), names_width, false, &self.bold(field.name()));
+            lines.push_str(SEPARATOR);
+            lines.push_str(&text);
+            lines.push('\n');
+        }
+    }
+
+    fn bold(&self, text: &str) -> String {
+        if self.look.colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn dim(&self, text: &str) -> String {
+        if self.look.colours { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The plans that EXPLAIN gives, each below its name.
+///
+/// # Errors
+/// Where they go.
+pub fn write_plans(out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
+    for row in 0..batch.num_rows() {
+        for column in batch.columns() {
+            let text = column.as_string_opt::<i32>().map_or("", |texts| texts.value(row));
+            let end = if column.data_type() == batch.column(0).data_type() { "\n" } else { "" };
+            write!(out, "{}{end}", text.trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+fn mark(batch: &RecordBatch, row: usize) -> Option<u8> {
+    match batch.column(0).as_string_opt::<i32>()?.value(row) {
+        "+" => Some(32),
+        "-" => Some(31),
+        _ => None,
+    }
+}
+
+/// The width that each column needs for its name and these rows.
+fn measured(schema: &Schema, batches: &[RecordBatch]) -> Vec<usize> {
+    let mut widths: Vec<usize> = schema.fields().iter().map(|field| field.name().width()).collect();
+    let mut text = String::new();
+    for batch in batches {
+        for (width, column) in widths.iter_mut().zip(batch.columns()) {
+            for row in 0..batch.num_rows() {
+                text.clear();
+                cell::write(&mut text, column, row);
+                *width = (*width).max(text.width());
+            }
+        }
+    }
+    widths
+}
+
+/// The widths with which a table fits into a line; `None` where it cannot.
+fn fitted(schema: &Schema, widths: &[usize], line_max: usize) -> Option<Vec<usize>> {
+    let mut widths = widths.to_vec();
+    let frame = 2 + SEPARATOR.len() * widths.len().saturating_sub(1);
+    loop {
+        let excess = (widths.iter().sum::<usize>() + frame).saturating_sub(line_max);
+        if excess == 0 {
+            return Some(widths);
+        }
+        let is_text = |index: &usize| !cell::is_number(schema.field(*index).data_type());
+        let texts = (0..widths.len()).filter(is_text).filter(|index| widths[*index] > TEXT_WIDTH_MIN);
+        // The widest gives way until it is as wide as the next.
+        let mut sorted: Vec<usize> = texts.collect();
+        sorted.sort_by_key(|index| std::cmp::Reverse(widths[*index]));
+        let (widest, next) = (*sorted.first()?, sorted.get(1).map_or(TEXT_WIDTH_MIN, |next| widths[*next]));
+        let by = (widths[widest] - next).max(1).min(excess).min(widths[widest] - TEXT_WIDTH_MIN);
+        widths[widest] -= by;
+    }
+}
+
+/// The text, cut to a width where it is wider.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let (mut kept, mut used) = (String::new(), 0);
+    for character in text.chars() {
+        let wide = character.width().unwrap_or(0);
+        if used + wide + 1 > width {
+            break;
+        }
+        used += wide;
+        kept.push(character);
+    }
+    kept.push('…');
+    kept
+}
+
+/// Appends `coloured`, which looks like `text`, with blanks up to the width.
+fn pad(line: &mut String, text: &str, width: usize, is_right: bool, coloured: &str) {
+    let blanks = " ".repeat(width.saturating_sub(text.width()));
+    if is_right {
+        line.push_str(&blanks);
+        line.push_str(coloured);
+    } else {
+        line.push_str(coloured);
+        line.push_str(&blanks);
+    }
+}
+
+fn csv_head(schema: &Schema) -> String {
+    let mut line = String::new();
+    for (index, field) in schema.fields().iter().enumerate() {
+        if index > 0 {
+            line.push(',');
+        }
+        csv_field(&mut line, field.name());
+    }
+    line.push('\n');
+    line
+}
+
+/// One row of CSV as RFC 4180 has it. NULL is nothing, an empty text is `""`.
+fn csv_row(lines: &mut String, batch: &RecordBatch, row: usize) {
+    let mut text = String::new();
+    for (index, column) in batch.columns().iter().enumerate() {
+        if index > 0 {
+            lines.push(',');
+        }
+        text.clear();
+        cell::plain(&mut text, column, row);
+        match text.as_str() {
+            "" if column.is_valid(row) => lines.push_str("\"\""),
+            text => csv_field(lines, text),
+        }
+    }
+    lines.push('\n');
+}
+
+fn csv_field(line: &mut String, text: &str) {
+    if text.contains(['"', ',', '\n', '\r']) {
+        line.push('"');
+        line.push_str(&text.replace('"', "\"\""));
+        line.push('"');
+    } else {
+        line.push_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray};
+
+use super::*;
+
+fn sample() -> RecordBatch {
+    let customers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(20_000), None]));
+    let names: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("José"),
+        None,
+        Some("日本 a name that takes its room, \"really\""),
+    ]));
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![1.5, -2.0, f64::NAN]));
+    let keys: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"1"[..]), Some(b"\xff"), None]));
+    RecordBatch::try_from_iter([
+        ("customer", customers),
+        ("name", names),
+        ("value", values),
+        ("kafka_key", keys),
+    ])
+    .unwrap()
+}
+
+fn printed(batches: &[RecordBatch], format: Format, look: Look) -> String {
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, batches[0].schema(), format, look);
+    batches.iter().for_each(|batch| printer.write(batch).unwrap());
+    printer.finish().unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn plain(width: Option<usize>) -> Look {
+    Look { width, ..Look::default() }
+}
+
+#[test]
+fn a_table_aligns_numbers_and_shows_nulls() {
+    insta::assert_snapshot!(printed(&[sample()], Format::Table, plain(None)), @r#"
+     customer | name                                      | value | kafka_key
+    ----------+-------------------------------------------+-------+-----------
+            1 | José                                      |   1.5 | b"1"
+        20000 | NULL                                      |  -2.0 | b"\xff"
+         NULL | 日本 a name that takes its room, "really" |   NaN | NULL
+    (3 rows)
+    "#);
+}
+
+#[test]
+fn a_wide_table_is_made_to_fit() {
+    let table = printed(&[sample()], Format::Table, plain(Some(50)));
+    assert!(table.lines().all(|line| line.width() <= 50), "{table}");
+    insta::assert_snapshot!(table, @r#"
+     customer | name              | value | kafka_key
+    ----------+-------------------+-------+-----------
+            1 | José              |   1.5 | b"1"
+        20000 | NULL              |  -2.0 | b"\xff"
+         NULL | 日本 a name that… |   NaN | NULL
+    (3 rows)
+    "#);
+}
+
+#[test]
+fn where_nothing_fits_each_row_is_a_record() {
+    insta::assert_snapshot!(printed(&[sample()], Format::Table, plain(Some(30))), @r#"
+    -[ row 1 ]--------------------
+    customer  | 1
+    name      | José
+    value     | 1.5
+    kafka_key | b"1"
+    -[ row 2 ]--------------------
+    customer  | 20000
+    name      | NULL
+    value     | -2.0
+    kafka_key | b"\xff"
+    -[ row 3 ]--------------------
+    customer  | NULL
+    name      | 日本 a name that takes its room, "really"
+    value     | NaN
+    kafka_key | NULL
+    (3 rows)
+    "#);
+}
+
+#[test]
+fn json_lines_and_csv() {
+    insta::assert_snapshot!(printed(&[sample()], Format::Json, plain(None)), @r#"
+    {"customer":1,"name":"José","value":1.5,"kafka_key":"MQ=="}
+    {"customer":20000,"name":null,"value":-2.0,"kafka_key":"/w=="}
+    {"customer":null,"name":"日本 a name that takes its room, \"really\"","value":null,"kafka_key":null}
+    "#);
+    insta::assert_snapshot!(printed(&[sample()], Format::Csv, plain(None)), @r#"
+    customer,name,value,kafka_key
+    1,José,1.5,MQ==
+    20000,,-2.0,/w==
+    ,"日本 a name that takes its room, ""really""",NaN,
+    "#);
+}
+
+#[test]
+fn no_rows_have_their_columns() {
+    let none = sample().slice(0, 0);
+    insta::assert_snapshot!(printed(std::slice::from_ref(&none), Format::Table, plain(None)), @r"
+     customer | name | value | kafka_key
+    ----------+------+-------+-----------
+    (0 rows)
+    ");
+    assert_eq!(
+        printed(std::slice::from_ref(&none), Format::Csv, plain(None)),
+        "customer,name,value,kafka_key\n"
+    );
+    assert_eq!(printed(&[none], Format::Json, plain(None)), "");
+}
+
+#[test]
+fn rows_are_printed_before_the_last_has_come() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..MEASURED_ROWS_MAX as i64));
+    let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, batch.schema(), Format::Table, plain(None));
+    printer.write(&batch).unwrap();
+    assert!(printer.pending.is_empty());
+    drop(printer);
+    assert_eq!(out.split(|byte| *byte == b'\n').count(), MEASURED_ROWS_MAX + 3);
+}
+
+#[test]
+fn colours_for_heads_nulls_and_marks() {
+    let marks: ArrayRef = Arc::new(StringArray::from(vec!["-", "+"]));
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![None, Some(2)]));
+    let batch = RecordBatch::try_from_iter([(" ", marks), ("n", values)]).unwrap();
+    let look = Look { width: None, colours: true, marks: true };
+    let table = printed(&[batch], Format::Table, look);
+    assert!(table.contains("\u{1b}[1mn\u{1b}[0m"), "{table:?}");
+    assert!(table.contains("\u{1b}[2mNULL\u{1b}[0m") && table.contains("\u{1b}[32m +"), "{table:?}");
+}

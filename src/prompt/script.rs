@@ -1,0 +1,169 @@
+//! What was typed, or stands in a file, cut into its parts: commands that start with a backslash and end with their
+//! line, and queries that end with a semicolon.
+
+/// One part of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub kind: PartKind,
+    /// For a command, what stands behind its backslash. For a query the whole text with all but the query blanked
+    /// out, so that its places are those of the text.
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    Command,
+    Query,
+}
+
+/// Where the end of the text finds a scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    /// Between two parts.
+    Nothing,
+    /// In a query that no semicolon has ended.
+    Query,
+}
+
+/// The parts of a text, in order. The last query need not end with a semicolon.
+pub fn parts(text: &str) -> Vec<Part> {
+    scan(text).0
+}
+
+/// Whether a text ends where a person may stop typing: behind a semicolon or a command.
+pub fn is_complete(text: &str) -> bool {
+    scan(text).1 == Within::Nothing
+}
+
+fn scan(text: &str) -> (Vec<Part>, Within) {
+    let bytes = text.as_bytes();
+    let (mut parts, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            byte if byte.is_ascii_whitespace() || byte == b';' => at += 1,
+            b'\\' => {
+                let end = line_end(bytes, at);
+                let command = text[at + 1..end].trim().trim_end_matches(';').trim_end();
+                parts.push(Part { kind: PartKind::Command, text: command.to_owned() });
+                at = end;
+            }
+            _ => {
+                let end = query_end(bytes, at);
+                // What is nothing but comments is no query.
+                if !is_blank(bytes, at, end) {
+                    parts.push(Part { kind: PartKind::Query, text: blanked(text, at, end) });
+                }
+                if end == bytes.len() {
+                    let within = if is_blank(bytes, at, end) { Within::Nothing } else { Within::Query };
+                    return (parts, within);
+                }
+                at = end + 1;
+            }
+        }
+    }
+    (parts, Within::Nothing)
+}
+
+/// Where the semicolon stands that ends the query at `at`; the end of the text where there is none.
+fn query_end(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() {
+        at = match bytes[at] {
+            b';' => return at,
+            _ => skip(bytes, at),
+        };
+    }
+    bytes.len()
+}
+
+/// Whether there is nothing but blanks and comments.
+fn is_blank(bytes: &[u8], mut at: usize, end: usize) -> bool {
+    while at < end {
+        if !bytes[at].is_ascii_whitespace() && !is_comment(bytes, at) {
+            return false;
+        }
+        at = skip(bytes, at);
+    }
+    true
+}
+
+fn is_comment(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at..at + 2), Some(b"--" | b"/*"))
+}
+
+/// Behind the character, the text in quotes or the comment that starts at `at`.
+fn skip(bytes: &[u8], at: usize) -> usize {
+    match bytes[at] {
+        quote @ (b'\'' | b'"') => {
+            let closing = bytes[at + 1..].iter().position(|byte| *byte == quote);
+            closing.map_or(bytes.len(), |length| at + length + 2)
+        }
+        b'-' if is_comment(bytes, at) => line_end(bytes, at),
+        b'/' if is_comment(bytes, at) => {
+            let closing = bytes[at + 2..].windows(2).position(|pair| pair == b"*/");
+            closing.map_or(bytes.len(), |length| at + length + 4)
+        }
+        _ => at + 1,
+    }
+}
+
+fn line_end(bytes: &[u8], at: usize) -> usize {
+    bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| at + length)
+}
+
+/// The text up to `end` with a blank for each character before `start`.
+fn blanked(text: &str, start: usize, end: usize) -> String {
+    let before = text[..start].chars().map(|c| if c == '\n' || c == '\t' { c } else { ' ' });
+    let mut blanked: String = before.collect();
+    blanked.push_str(text[start..end].trim_end());
+    blanked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        let mark = |part: Part| match part.kind {
+            PartKind::Command => format!("\\{}", part.text),
+            PartKind::Query => part.text,
+        };
+        parts(text).into_iter().map(mark).collect()
+    }
+
+    #[test]
+    fn queries_end_with_a_semicolon_and_commands_with_their_line() {
+        assert_eq!(shown("SELECT 1; SELECT 2"), ["SELECT 1", "          SELECT 2"]);
+        assert_eq!(
+            shown("\\d batch;\n\\timing\nSELECT\n1;"),
+            ["\\d batch", "\\timing", "         \n       \nSELECT\n1"]
+        );
+        assert_eq!(
+            shown("SELECT ';' , \"a;b\" -- x; y\n, 2 /* ; */; ;;"),
+            ["SELECT ';' , \"a;b\" -- x; y\n, 2 /* ; */"]
+        );
+        assert_eq!(shown("SELECT 'it''s; é';"), ["SELECT 'it''s; é'"]);
+        assert_eq!(shown("-- nothing here\n; /* nor here */ ;\n"), Vec::<String>::new());
+        assert_eq!(shown("SELECT 1\n\\d"), ["SELECT 1\n\\d"]);
+    }
+
+    #[test]
+    fn a_person_may_stop_behind_a_semicolon_or_a_command() {
+        for complete in
+            ["", "  ", "SELECT 1;", "\\d", "SELECT 1; -- done", "\\d batch\nSELECT 1;", "SELECT ';';"]
+        {
+            assert!(is_complete(complete), "{complete}");
+        }
+        for open in ["SELECT 1", "SELECT 1; SELECT 2", "SELECT ';", "SELECT 1 -- ;", "SELECT /* ;"] {
+            assert!(!is_complete(open), "{open}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_cut_without_a_panic(text in "[ -~é\n;'\"\\\\/*-]{0,60}") {
+            for part in parts(&text) {
+                proptest::prop_assert!(!part.text.trim().is_empty() || part.kind == PartKind::Command);
+            }
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! What a person asks about: the batch, the tables and the views over it, and the database beside them.
+//!
+//! Nothing is read before it is needed: the batch is loaded and the views are computed for the first query that reads
+//! them, or while a person types the first line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::SchemaProvider as _;
+
+use super::batch::{Batch, Origin, dead_letters_schema, dead_letters_table, messages_of, ranges_of};
+use super::command::Seek;
+use super::file;
+use super::load::{Limits, Loaded, Loading, Others, Start, stored};
+use super::views::{Ailments, Computed, Views, open_references};
+use super::whole::WholeTables;
+use crate::batch::{DeadLetter, ViewTiming};
+use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
+use crate::decode::Decoder;
+use crate::diagnostic::Diagnostic;
+use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
+use crate::sql::{BATCH, QuerySession, SqlError, Typed, TypedPlan, ViewFiles, render};
+use crate::tables::ReferenceTables;
+
+/// The part of the memory that queries of people may use.
+const QUERY_SHARES: usize = 4;
+/// The part of the memory that the payloads of a batch may take: here one batch is in hand, and nothing is written.
+const BATCH_SHARES: usize = 2;
+/// The schema of the whole tables of the database.
+pub(super) const WHOLE: &str = "db";
+/// The messages of the batch that cannot be decoded.
+pub(super) const DEAD_LETTERS: &str = "dead_letters";
+
+/// What could not be done, as it is printed: with its place, or after `error:`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub(super) String);
+
+impl Refusal {
+    pub(super) fn error(error: impl ToString) -> Self {
+        let text = error.to_string();
+        Self(if text.starts_with("error: ") { text } else { format!("error: {text}") })
+    }
+}
+
+impl From<Vec<SqlError>> for Refusal {
+    fn from(errors: Vec<SqlError>) -> Self {
+        Self(render(&errors))
+    }
+}
+
+impl From<SqlError> for Refusal {
+    fn from(error: SqlError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Where the first batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum FirstBatch {
+    /// The first messages of each partition.
+    Beginning,
+    /// The last messages of each partition.
+    End,
+    /// Where the job would go on.
+    Stored,
+}
+
+/// What to ask about.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    pub from: FirstBatch,
+    /// Messages of a batch, at most; `None`: as many as a batch of the job.
+    pub rows_max: Option<usize>,
+    /// The messages are the dead letters of the database instead of the topic's.
+    pub dead_letters: bool,
+}
+
+/// See the module.
+pub struct Session {
+    pub(super) config: Config,
+    pub(super) decoder: Decoder,
+    limits: Limits,
+    dead_letters: bool,
+    start: Seek,
+    /// Where `start` has led; the batch after this one starts elsewhere.
+    next: Option<Start>,
+    loading: Option<Loading>,
+    /// What is to be said of the batch, once.
+    note: Option<String>,
+    pub(super) batch: Option<Batch>,
+    pub(super) references: ReferenceTables,
+    tables_ailing: Ailments,
+    pub(super) views: Views,
+    pub(super) computed: Option<Computed>,
+    /// The views as they were before they were edited last, and worked.
+    pub(super) before: Option<ViewFiles>,
+    pub(super) queries: QuerySession,
+    pub(super) whole: Arc<WholeTables>,
+    /// Whether the names of the whole tables are known.
+    is_looked_at: bool,
+}
+
+impl Session {
+    /// Plans the views and opens the tables; reads no message.
+    ///
+    /// # Errors
+    /// A schema that is wrong. Views and tables with a fault are left out, see [`Session::faults`].
+    pub async fn open(config: Config, options: SessionOptions) -> Result<Self, Refusal> {
+        let decoder =
+            Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
+        let (files, unread) = ViewFiles::read_some(&config.sql);
+        let (references, tables_ailing) = open_references(&config, &files).await;
+        let views =
+            Views::prepare(&config, files, &unread, decoder.schema(), &references, &tables_ailing).await;
+        let mut queries = QuerySession::new(config.memory_max / QUERY_SHARES)?;
+        let whole = Arc::new(WholeTables::new(&config.database));
+        queries.add_schema(WHOLE, Arc::clone(&whole) as Arc<_>)?;
+        let limits = Limits {
+            rows_max: options.rows_max.unwrap_or(config.trigger.rows_max),
+            bytes_max: config.memory_max / BATCH_SHARES,
+        };
+        let start = match options.from {
+            FirstBatch::Beginning => Seek::Beginning,
+            FirstBatch::End => Seek::End,
+            FirstBatch::Stored => Seek::Stored,
+        };
+        let mut session = Self {
+            config,
+            decoder,
+            limits,
+            dead_letters: options.dead_letters,
+            start,
+            next: None,
+            loading: None,
+            note: None,
+            batch: None,
+            references,
+            tables_ailing,
+            views,
+            computed: None,
+            before: None,
+            queries,
+            whole,
+            is_looked_at: false,
+        };
+        session.put_columns()?;
+        Ok(session)
+    }
+
+    /// The faults of views and tables, as the job prints them; `None` where there are none.
+    pub fn faults(&self) -> Option<String> {
+        let ailments = self.views.ailments();
+        (!ailments.is_empty()).then(|| ailments.to_string())
+    }
+
+    /// Loads the batch and computes the views, while nobody waits for them. What fails is said to whoever asks.
+    /// Dropped half-way, it goes on where it was.
+    pub async fn warm_up(&mut self) {
+        // Why: what is wrong is said by the query that needs it.
+        let _ = self.ready().await;
+        if !self.is_looked_at {
+            self.is_looked_at = self.whole.look().await.is_ok();
+        }
+    }
+
+    /// Loads the batch and computes the views, where that was not done.
+    ///
+    /// # Errors
+    /// The broker's or the database's; it may be asked again.
+    pub(super) async fn ready(&mut self) -> Result<(), Refusal> {
+        if self.computed.is_some() {
+            return Ok(());
+        }
+        let batch = self.load().await?.clone();
+        self.references.begin_batch().await.map_err(Refusal::error)?;
+        let computed = self.views.compute(&self.config, &batch.rows, &mut self.references).await;
+        self.put_columns()?;
+        for (name, relation) in &computed.relations {
+            self.queries.put(name, Arc::clone(&relation.schema), relation.rows.clone())?;
+        }
+        self.queries.put(BATCH, batch.rows.schema(), vec![batch.rows.clone()])?;
+        if !self.is_taken(DEAD_LETTERS) {
+            self.queries.put(DEAD_LETTERS, dead_letters_schema(), vec![batch.dead_letters])?;
+        }
+        self.computed = Some(computed);
+        Ok(())
+    }
+
+    /// The batch, loaded where it is not there yet.
+    pub(super) async fn load(&mut self) -> Result<&Batch, Refusal> {
+        if self.batch.is_none() {
+            let batch = match self.dead_letters {
+                true => self.load_dead_letters().await?,
+                false => self.load_topic().await?,
+            };
+            self.batch = Some(batch);
+        }
+        self.batch.as_ref().ok_or_else(|| Refusal::error("there is no batch"))
+    }
+
+    async fn load_topic(&mut self) -> Result<Batch, Refusal> {
+        if self.loading.is_none() {
+            let start = match self.next.clone() {
+                Some(start) => start,
+                None => self.resolve().await?,
+            };
+            self.loading = Some(Loading::start(&self.config, start, self.limits));
+        }
+        let Some(loading) = &mut self.loading else { return Err(Refusal::error("nothing is loaded")) };
+        let read = loading.messages().await;
+        self.loading = None;
+        let Loaded { messages, ranges, is_cut } = read.map_err(Refusal::error)?;
+        if is_cut {
+            self.note = Some(format!(
+                "the batch has fewer messages than asked for: {} bytes are its share of `memory_max`",
+                self.limits.bytes_max
+            ));
+        }
+        let decoded = self.decoder.decode(&messages).map_err(Refusal::error)?;
+        let dead_letters = dead_letters_table(&decoded.dead_letters).map_err(Refusal::error)?;
+        Ok(Batch { origin: Origin::Topic, ranges, rows: decoded.batch, dead_letters })
+    }
+
+    async fn resolve(&self) -> Result<Start, Refusal> {
+        Ok(match &self.start {
+            Seek::Beginning => Start::Beginning,
+            Seek::End => Start::End,
+            Seek::Offset(offset) => Start::Offset(*offset),
+            Seek::Partitions(offsets) => Start::Partitions(offsets.clone()),
+            Seek::Moment(moment_ms) => Start::Moment(*moment_ms),
+            Seek::Stored => stored(&self.config).await.map_err(Refusal::error)?,
+        })
+    }
+
+    async fn load_dead_letters(&mut self) -> Result<Batch, Refusal> {
+        let Limits { rows_max, bytes_max } = self.limits;
+        let Config { database, job, .. } = &self.config;
+        let mut letters: Vec<DeadLetter> = Vec::new();
+        if let Some(mut stored) = StoredLetters::look(database, job).await.map_err(Refusal::error)? {
+            let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
+            let page = stored.page(&waiting, LetterOrder::Oldest, None, PageLimits { rows_max, bytes_max });
+            letters.extend(page.await.map_err(Refusal::error)?.into_iter().map(|stored| stored.letter));
+        }
+        letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
+        let messages = messages_of(&letters.iter().collect::<Vec<&DeadLetter>>());
+        let decoded = self.decoder.decode(&messages).map_err(Refusal::error)?;
+        let dead_letters = dead_letters_table(&letters).map_err(Refusal::error)?;
+        let ranges = ranges_of(&messages);
+        Ok(Batch { origin: Origin::DeadLetters, ranges, rows: decoded.batch, dead_letters })
+    }
+
+    /// Takes the messages from elsewhere, when they are needed next.
+    pub(super) fn seek(&mut self, seek: Seek) {
+        self.start = seek;
+        self.next = None;
+        self.dead_letters = false;
+        self.drop_batch();
+    }
+
+    /// Goes on behind the batch in hand.
+    ///
+    /// # Errors
+    /// Where the batch does not come from the topic.
+    pub(super) async fn go_on(&mut self) -> Result<(), Refusal> {
+        let batch = self.load().await?;
+        if batch.origin != Origin::Topic {
+            let text = "this batch does not come from the topic, so nothing follows it\n\
+                        hint: `\\seek beginning` or `\\seek stored` goes back to the topic";
+            return Err(Refusal::error(text));
+        }
+        let ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
+        self.next = Some(Start::At(ends, Others::Beginning));
+        self.drop_batch();
+        Ok(())
+    }
+
+    /// Takes a batch that was kept as a file.
+    ///
+    /// # Errors
+    /// The file's.
+    pub(super) fn load_file(&mut self, path: &Path) -> Result<(), Refusal> {
+        let batch = file::load(path, &self.config.avro, &self.decoder.schema()).map_err(Refusal::error)?;
+        self.drop_batch();
+        self.batch = Some(batch);
+        Ok(())
+    }
+
+    /// Keeps the batch as a file; gives how many rows it has.
+    ///
+    /// # Errors
+    /// The broker's, where the batch is not loaded yet; the file's.
+    pub(super) async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
+        let rows = self.load().await?.rows.clone();
+        file::save(&rows, path, &self.config.avro).map_err(Refusal::error)?;
+        Ok(rows.num_rows())
+    }
+
+    fn drop_batch(&mut self) {
+        self.loading = None;
+        self.batch = None;
+        self.computed = None;
+    }
+
+    /// Reads the views again, and the reference tables. Gives the names of views whose text has changed.
+    ///
+    /// # Errors
+    /// Where DataFusion cannot take them.
+    pub(super) async fn reload(&mut self) -> Result<Vec<String>, Refusal> {
+        let (files, unread) = ViewFiles::read_some(&self.config.sql);
+        let changed = self.changed(&files);
+        // What does not work is nothing to compare with.
+        let worked =
+            |name: &String| self.views.files().text(name).is_none() || !self.views.ailments().has(name);
+        if !changed.is_empty() && (self.before.is_none() || changed.iter().all(worked)) {
+            self.before = Some(self.views.files().clone());
+        }
+        let (references, tables_ailing) = open_references(&self.config, &files).await;
+        let views =
+            Views::prepare(&self.config, files, &unread, self.decoder.schema(), &references, &tables_ailing);
+        self.views = views.await;
+        self.references = references;
+        self.tables_ailing = tables_ailing;
+        self.computed = None;
+        self.whole.forget_columns();
+        self.put_columns()?;
+        Ok(changed)
+    }
+
+    /// The views whose text is another one than in hand.
+    fn changed(&self, files: &ViewFiles) -> Vec<String> {
+        let now = self.views.files();
+        let names: BTreeSet<&str> = now.names().chain(files.names()).collect();
+        names.into_iter().filter(|name| now.text(name) != files.text(name)).map(str::to_owned).collect()
+    }
+
+    /// Whether a file of the views is another one now.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.changed(&ViewFiles::read_some(&self.config.sql).0).is_empty()
+    }
+
+    /// The rows that other views give over this batch.
+    ///
+    /// # Errors
+    /// The broker's, where the batch is not loaded yet.
+    pub(super) async fn compute_with(&mut self, files: ViewFiles) -> Result<(Computed, Ailments), Refusal> {
+        self.ready().await?;
+        let rows = self.load().await?.rows.clone();
+        let prepared = Views::prepare(
+            &self.config,
+            files,
+            &[],
+            self.decoder.schema(),
+            &self.references,
+            &self.tables_ailing,
+        );
+        let mut views = prepared.await;
+        let computed = views.compute(&self.config, &rows, &mut self.references).await;
+        Ok((computed, views.ailments().clone()))
+    }
+
+    /// Plans a query, with its relations ready, and says what is worth knowing about its answer.
+    ///
+    /// # Errors
+    /// The query's faults; those of the views it reads; the broker's.
+    pub(super) async fn plan(&mut self, typed: &Typed) -> Result<(TypedPlan, Vec<String>), Refusal> {
+        let reads = self.queries.reads(typed);
+        if reads.iter().any(|name| self.queries.relations().contains_key(name)) {
+            self.ready().await?;
+        }
+        if let Some(fault) = reads.iter().find_map(|name| self.views.ailments().of(name)) {
+            return Err(Refusal(fault));
+        }
+        let plan = self.queries.plan(typed).await?;
+        let mut notes: Vec<String> = self.note.take().into_iter().collect();
+        for name in plan.counted() {
+            // A name that stands alone is no table of the database.
+            notes.extend(self.keyed(name).filter(|_| reads.contains(name)));
+        }
+        if self.batch.as_ref().is_some_and(|batch| batch.rows.num_rows() == 0) && !reads.is_empty() {
+            notes.push("the batch has no rows, so views and tables have none either".into());
+        }
+        Ok((plan, notes))
+    }
+
+    /// Where a table shows only a part of its rows: what it shows, and where the others are.
+    fn keyed(&self, name: &str) -> Option<String> {
+        let is_of = |table: &&ReferenceTableConfig| table.name == name && !table.key.is_empty();
+        let reference = self.config.reference_tables.iter().find(is_of);
+        let state = self.config.state_tables.iter().find(|table| table.name == name);
+        let whole = match (reference, state) {
+            (Some(ReferenceTableConfig { origin: crate::config::TableOrigin::Table(table), .. }), _) => {
+                format!("; the whole table is {WHOLE}.{table}")
+            }
+            (Some(_), _) => String::new(),
+            (None, Some(StateTableConfig { name, .. })) => format!("; the whole table is {WHOLE}.{name}"),
+            (None, None) => return None,
+        };
+        Some(format!("`{name}` shows the rows whose key occurs in this batch{whole}"))
+    }
+
+    /// The views in the order of computing, with rows and time.
+    ///
+    /// # Errors
+    /// The broker's, where the batch is not loaded yet.
+    pub(super) async fn timings(&mut self) -> Result<Vec<ViewTiming>, Refusal> {
+        self.ready().await?;
+        Ok(self.computed.as_ref().map(|computed| computed.timings.clone()).unwrap_or_default())
+    }
+
+    /// Everything that can be read, with its columns: relations by their name, tables of the database as `db.NAME`
+    /// where a query has named them.
+    pub(super) fn columns(&self) -> BTreeMap<String, SchemaRef> {
+        let mut columns = self.queries.relations().clone();
+        let whole =
+            self.whole.columns().into_iter().map(|(name, schema)| (format!("{WHOLE}.{name}"), schema));
+        columns.extend(whole);
+        columns
+    }
+
+    /// The tables of the database, as far as they are known.
+    pub(super) fn whole_names(&self) -> Vec<String> {
+        self.whole.table_names()
+    }
+
+    /// Makes all that can be read known with its columns, before there are rows.
+    fn put_columns(&mut self) -> Result<(), Refusal> {
+        let known: Vec<String> = self.queries.relations().keys().cloned().collect();
+        known.iter().for_each(|name| self.queries.remove(name));
+        for (name, schema) in self.views.schemas() {
+            self.queries.put(&name, schema, Vec::new())?;
+        }
+        self.queries.put(BATCH, self.decoder.schema(), Vec::new())?;
+        if !self.is_taken(DEAD_LETTERS) {
+            self.queries.put(DEAD_LETTERS, dead_letters_schema(), Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a view or table of the project has this name.
+    fn is_taken(&self, name: &str) -> bool {
+        self.views.files().text(name).is_some()
+            || self.config.reference_tables.iter().any(|table| table.name == name)
+            || self.config.state_tables.iter().any(|table| table.name == name)
+    }
+}
+
+/// A time as people say it.
+pub(super) fn time(elapsed: Duration) -> String {
+    let ms = elapsed.as_secs_f64() * 1000.0;
+    if ms < 10_000.0 { format!("{ms:.1} ms") } else { format!("{:.1} s", ms / 1000.0) }
+}

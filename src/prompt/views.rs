@@ -1,0 +1,447 @@
+//! The views over a batch, computed as a job does, but so that a view with a fault keeps no other one back: it is left
+//! out, together with what reads it, and the fault is kept to be shown when somebody asks for it.
+//!
+//! State tables are read as the database has them now; nothing is staged or written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::batch::ViewTiming;
+use crate::config::{Config, StateTableConfig};
+use crate::database::{Address, Connection, DatabaseError, Purpose, table};
+use crate::engine::{state_tables, table_specs};
+use crate::sql::{Pipeline, SqlError, Step, TableSpec, ViewFiles};
+use crate::tables::{ReferenceTables, StateTableSpec, StateTables};
+
+/// The part of the memory that the plans of the views may use.
+const SQL_SHARES: usize = 2;
+/// The part of the memory that rows of state tables may be held in.
+const STATE_SHARES: usize = 8;
+/// The part of the memory that reference tables may hold.
+const TABLES_SHARES: usize = 4;
+/// A view of this prefix and a table's name passes on the table's rows.
+const OF_TABLE: &str = "table ";
+
+/// What keeps a view or a table from being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ailment {
+    /// Its own fault, as it is printed.
+    Fault(String),
+    /// It reads this one, which has a fault.
+    Reads(String),
+}
+
+/// The faults by the name of the view or table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ailments(BTreeMap<String, Ailment>);
+
+/// The views of a folder, planned as far as they are sound.
+pub(super) struct Views {
+    /// All that could be parsed.
+    files: ViewFiles,
+    batch: SchemaRef,
+    ailments: Ailments,
+    planned: Option<Planned>,
+}
+
+/// The sound part.
+struct Planned {
+    pipeline: Pipeline,
+    states: StateTables,
+    /// For each table of the pipeline, where its rows come from.
+    lookups: Vec<Lookup>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Lookup {
+    Reference(usize),
+    /// By its place among the state tables; whether it exists in the database.
+    State(usize, bool),
+}
+
+/// What the views and tables hold over one batch.
+#[derive(Debug, Default)]
+pub(super) struct Computed {
+    /// By name: views and tables.
+    pub relations: BTreeMap<String, Relation>,
+    /// In the order of computing.
+    pub timings: Vec<ViewTiming>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Relation {
+    pub schema: SchemaRef,
+    pub rows: Vec<RecordBatch>,
+}
+
+impl Relation {
+    pub fn count(&self) -> usize {
+        self.rows.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl Ailments {
+    /// What to say to a person who asks for `name`; `None` where nothing is wrong with it.
+    pub fn of(&self, name: &str) -> Option<String> {
+        match self.0.get(name)? {
+            Ailment::Fault(text) => Some(text.clone()),
+            Ailment::Reads(other) => {
+                let cause = self.of(other).unwrap_or_default();
+                Some(format!(
+                    "error: `{name}` cannot be computed: it reads `{other}`, which has a fault\n{cause}"
+                ))
+            }
+        }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    fn add(&mut self, name: &str, ailment: Ailment) -> bool {
+        match self.0.get_mut(name) {
+            // Several faults of one file.
+            Some(Ailment::Fault(known)) => {
+                if let Ailment::Fault(text) = ailment
+                    && !known.contains(&text)
+                {
+                    known.push('\n');
+                    known.push_str(&text);
+                }
+                false
+            }
+            Some(Ailment::Reads(_)) => false,
+            None => self.0.insert(name.to_owned(), ailment).is_none(),
+        }
+    }
+}
+
+impl fmt::Display for Ailments {
+    /// The faults themselves, then one line with what they keep from being computed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults = self.0.values().filter_map(|ailment| match ailment {
+            Ailment::Fault(text) => Some(text.as_str()),
+            Ailment::Reads(_) => None,
+        });
+        f.write_str(&faults.collect::<Vec<_>>().join("\n"))?;
+        let kept_back: Vec<String> = self
+            .0
+            .iter()
+            .filter(|(_, ailment)| matches!(ailment, Ailment::Reads(_)))
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        if !kept_back.is_empty() {
+            write!(f, "\nnot computed, because they read what has a fault: {}", kept_back.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the reference tables of a configuration. One that cannot be opened keeps the others not back.
+pub(super) async fn open_references(config: &Config, files: &ViewFiles) -> (ReferenceTables, Ailments) {
+    let read = files.read_by_any();
+    let mut ailments = Ailments::default();
+    loop {
+        // The one by default is there only for views that read it.
+        let is_used = |name: &str| {
+            let table = config.reference_tables.iter().find(|table| table.name == name);
+            !ailments.has(name) && (read.contains(name) || table.is_some_and(|table| table.line > 0))
+        };
+        let held_max = config.memory_max / TABLES_SHARES;
+        let opened = ReferenceTables::open(&config.reference_tables, &is_used, &config.database, held_max);
+        match opened.await {
+            Ok(tables) => return (tables, ailments),
+            // Each round leaves a table out, so the rounds are no more than the tables.
+            Err(errors) => {
+                for error in errors {
+                    ailments.add(error.table(), Ailment::Fault(error.to_string()));
+                }
+            }
+        }
+    }
+}
+
+impl Views {
+    /// Plans what can be planned of `files`; `unread` are the faults of files that could not be read or parsed.
+    pub async fn prepare(
+        config: &Config,
+        files: ViewFiles,
+        unread: &[SqlError],
+        batch: SchemaRef,
+        references: &ReferenceTables,
+        tables_ailing: &Ailments,
+    ) -> Self {
+        let mut ailments = tables_ailing.clone();
+        for error in unread {
+            ailments.add(&culprit(error).unwrap_or_default(), Ailment::Fault(error.to_string()));
+        }
+        let mut views = Self { files, batch, ailments, planned: None };
+        views.plan(config, references).await;
+        views
+    }
+
+    pub fn ailments(&self) -> &Ailments {
+        &self.ailments
+    }
+
+    pub fn files(&self) -> &ViewFiles {
+        &self.files
+    }
+
+    /// Plans the sound views, leaving out one after the other until the planner is content.
+    async fn plan(&mut self, config: &Config, references: &ReferenceTables) {
+        self.planned = None;
+        let states = self.state_tables(config);
+        // Each round leaves one more view or table out.
+        for _ in 0..=self.files.names().count() + references.specs().len() + states.len() {
+            self.leave_out_readers(config, &states);
+            let files = self.files.without(&|name| self.ailments.has(name));
+            let specs = self.sound_specs(config, references, &states);
+            let with_tables = specs.iter().try_fold(files, |files, spec| {
+                let quoted = spec.name.replace('"', "\"\"");
+                files.with(&format!("{OF_TABLE}{}", spec.name), &format!("SELECT * FROM \"{quoted}\""))
+            });
+            let files = match with_tables {
+                Ok(files) if files.names().next().is_some() => files,
+                _ => return,
+            };
+            let outputs: Vec<String> = files.names().map(str::to_owned).collect();
+            let memory = config.memory_max / SQL_SHARES;
+            let prepared =
+                Pipeline::prepare(&files, Arc::clone(&self.batch), specs.clone(), Some(&outputs), memory);
+            match prepared.await {
+                Ok(pipeline) => {
+                    match Planned::new(pipeline, &specs, references, &states, config).await {
+                        Ok(planned) => self.planned = Some(planned),
+                        Err(text) => {
+                            states.iter().for_each(|state| {
+                                self.ailments.add(&state.name, Ailment::Fault(text.clone()));
+                            });
+                            continue;
+                        }
+                    }
+                    return;
+                }
+                Err(errors) => {
+                    let mut is_new = false;
+                    for error in &errors {
+                        let name = culprit(error).or_else(|| table_at(error, &specs)).unwrap_or_default();
+                        is_new |= self.ailments.add(&name, Ailment::Fault(error.to_string()));
+                    }
+                    if !is_new {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Those of the configuration, and the shipped one where its view is.
+    fn state_tables<'c>(&self, config: &'c Config) -> Vec<&'c StateTableConfig> {
+        let mut tables = state_tables(config, &self.files);
+        // A view that could not be read is a view.
+        let ailing =
+            config.state_tables.iter().filter(|table| table.line == 0 && self.ailments.has(&table.view));
+        tables.extend(ailing);
+        tables.dedup_by_key(|table| table.name.clone());
+        tables
+    }
+
+    /// The columns of all views and tables that are sound, by name.
+    pub fn schemas(&self) -> Vec<(String, SchemaRef)> {
+        let outputs = self.planned.iter().flat_map(|planned| planned.pipeline.outputs());
+        let named = |(name, schema): &(String, SchemaRef)| {
+            (name.strip_prefix(OF_TABLE).unwrap_or(name).to_owned(), Arc::clone(schema))
+        };
+        outputs.map(named).collect()
+    }
+
+    /// Whatever reads something with a fault cannot be computed.
+    fn leave_out_readers(&mut self, config: &Config, states: &[&StateTableConfig]) {
+        loop {
+            let mut found: Vec<(String, String)> = Vec::new();
+            for name in self.files.names().filter(|name| !self.ailments.has(name)) {
+                let ailing = self.files.reads(name).into_iter().find(|read| self.ailments.has(read));
+                found.extend(ailing.map(|read| (name.to_owned(), read.to_owned())));
+            }
+            let keyed = config.reference_tables.iter().map(|table| (&table.name, &table.matches, None));
+            let keyed =
+                keyed.chain(states.iter().map(|table| (&table.name, &table.matches, Some(&table.view))));
+            for (name, matches, view) in keyed.filter(|(name, _, _)| !self.ailments.has(name)) {
+                let mut read = matches.iter().flatten().map(|place| &place.relation).chain(view);
+                found.extend(
+                    read.find(|read| self.ailments.has(read)).map(|read| (name.clone(), read.clone())),
+                );
+            }
+            if found.is_empty() {
+                return;
+            }
+            for (name, read) in found {
+                self.ailments.add(&name, Ailment::Reads(read));
+            }
+        }
+    }
+
+    /// The tables that can be read, as the planner knows them.
+    fn sound_specs(
+        &self,
+        config: &Config,
+        references: &ReferenceTables,
+        states: &[&StateTableConfig],
+    ) -> Vec<TableSpec> {
+        let mut specs = table_specs(config, references, states);
+        let is_opened = |spec: &TableSpec| spec.state.is_some() || !spec.schema.fields().is_empty();
+        specs.retain(|spec| is_opened(spec) && !self.ailments.has(&spec.name));
+        specs
+    }
+
+    /// Computes everything over a batch. What fails is left out, and its fault is kept.
+    pub async fn compute(
+        &mut self,
+        config: &Config,
+        batch: &RecordBatch,
+        references: &mut ReferenceTables,
+    ) -> Computed {
+        // Each round leaves one more view or table out.
+        loop {
+            let Some(planned) = &mut self.planned else { return Computed::default() };
+            let (name, text) = match planned.run(batch, references).await {
+                Ok(computed) => return computed,
+                Err(failed) => failed,
+            };
+            if !self.ailments.add(&name, Ailment::Fault(text)) {
+                return Computed::default();
+            }
+            self.plan(config, references).await;
+        }
+    }
+}
+
+impl Planned {
+    async fn new(
+        pipeline: Pipeline,
+        specs: &[TableSpec],
+        references: &ReferenceTables,
+        configs: &[&StateTableConfig],
+        config: &Config,
+    ) -> Result<Self, String> {
+        let mut state_specs = Vec::new();
+        for planned in pipeline.states() {
+            let name = &specs[planned.table].name;
+            let Some(table) = configs.iter().find(|table| table.name == *name) else { continue };
+            state_specs.push(StateTableSpec {
+                name: name.clone(),
+                view: table.view.clone(),
+                schema: Arc::clone(&planned.schema),
+                key: table.key.clone(),
+                deletes: planned.deletes,
+                follows_partition: table.follows_partition,
+                ttl: table.ttl,
+            });
+        }
+        let names: Vec<&str> = state_specs.iter().map(|spec| spec.name.as_str()).collect();
+        let existing = existing(&config.database, &names).await.map_err(|error| format!("error: {error}"))?;
+        let lookups = specs.iter().map(|spec| match names.iter().position(|name| *name == spec.name) {
+            Some(state) => Lookup::State(state, existing.contains(&spec.name)),
+            None => {
+                let place = references.specs().iter().position(|other| other.name == spec.name);
+                Lookup::Reference(place.unwrap_or(usize::MAX))
+            }
+        });
+        let lookups = lookups.collect();
+        let states = StateTables::new(state_specs, &config.database, config.memory_max / STATE_SHARES);
+        let states =
+            states.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        Ok(Self { pipeline, states, lookups })
+    }
+
+    /// One run; where it fails, the name of what is to blame, and the fault.
+    async fn run(
+        &mut self,
+        batch: &RecordBatch,
+        references: &mut ReferenceTables,
+    ) -> Result<Computed, (String, String)> {
+        self.states.begin_batch();
+        self.states.forget_held();
+        self.pipeline.start(batch.clone());
+        let results = loop {
+            let step = self.pipeline.next().await;
+            match step.map_err(|error| (culprit(&error).unwrap_or_default(), error.to_string()))? {
+                Step::Table { table, keys } => {
+                    let rows = self.rows_of(table, &keys, references).await;
+                    let rows = rows.map_err(|error| (error.table().to_owned(), error.to_string()))?;
+                    self.pipeline.provide(table, rows);
+                }
+                Step::Done(results) => break results,
+            }
+        };
+        let relations = self.pipeline.outputs().iter().zip(results.outputs).map(|((name, schema), rows)| {
+            let name = name.strip_prefix(OF_TABLE).unwrap_or(name);
+            (name.to_owned(), Relation { schema: Arc::clone(schema), rows })
+        });
+        let relations = relations.collect();
+        let timings = results.views.into_iter().filter(|timing| !timing.view.starts_with(OF_TABLE));
+        Ok(Computed { relations, timings: timings.collect() })
+    }
+
+    async fn rows_of(
+        &mut self,
+        table: usize,
+        keys: &[RecordBatch],
+        references: &mut ReferenceTables,
+    ) -> Result<Vec<RecordBatch>, crate::tables::TableError> {
+        let (state, exists) = match self.lookups[table] {
+            Lookup::Reference(place) => return references.gather(place, keys).await,
+            Lookup::State(state, exists) => (state, exists),
+        };
+        if let Some(missing) = self.states.missing(state, keys)? {
+            if exists {
+                let fetched = self.states.fetch(state, &missing).await?;
+                self.states.hold(state, &missing, &fetched)?;
+            } else {
+                self.states.hold_none(state, &missing)?;
+            }
+        }
+        Ok(vec![self.states.rows(state, keys)?])
+    }
+}
+
+/// Which of these tables exist. A job that never ran has made none.
+async fn existing(database: &Address, names: &[&str]) -> Result<BTreeSet<String>, DatabaseError> {
+    let mut found = BTreeSet::new();
+    let is_absent = matches!(database, Address::Sqlite { path } if !path.exists());
+    if names.is_empty() || is_absent {
+        return Ok(found);
+    }
+    let mut connection = Connection::open(database, Purpose::ReadOnly).await?;
+    for name in names {
+        if table(&mut connection, name).await?.is_some() {
+            found.insert((*name).to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// The view whose file an error names.
+fn culprit(error: &SqlError) -> Option<String> {
+    let name = error.file().strip_suffix(".sql")?;
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    Some(name.strip_prefix(OF_TABLE).unwrap_or(name).to_owned())
+}
+
+/// The table whose place in the configuration an error names.
+fn table_at(error: &SqlError, specs: &[TableSpec]) -> Option<String> {
+    specs.iter().find(|spec| spec.place == *error.place()).map(|spec| spec.name.clone())
+}
