@@ -1,0 +1,310 @@
+"""The SQL prompt as people meet it: in a terminal, through a pipe, and beside a running job, which notices nothing."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+from confluent_kafka import Producer
+
+from avro import movement
+from counting import counting_job
+from harness import cpu_seconds
+from prompt_terminal import END, INTERRUPT, PROMPT, TAB, UP, Terminal
+
+MESSAGES = 20_000
+
+
+@pytest.fixture
+def job(new_job, new_topic):
+    job = counting_job(new_job, new_topic(partitions=3))
+    job.write_config(database="sqlite://out.db")
+    return job
+
+
+@pytest.fixture
+def with_messages(job):
+    job.topic.send_all((movement(n) for n in range(MESSAGES)), key=b"k", headers=[("trace", b"\xff\x00")])
+    return job
+
+
+@pytest.fixture
+def terminal(with_messages):
+    """Opens terminals with the prompt; they are closed after the test."""
+    opened = []
+
+    def open_terminal(*arguments, **options):
+        opened.append(Terminal(with_messages.command("sql", *arguments), with_messages.folder, **options))
+        return opened[-1]
+
+    yield open_terminal
+    for each in opened:
+        each.close()
+
+
+def sql(job, *queries, **options):
+    arguments = [part for query in queries for part in ("-c", query)]
+    return job.run("sql", *options.pop("arguments", ()), *arguments, **options)
+
+
+def groups(topic):
+    listed = topic.admin.list_consumer_groups().result(timeout=30)
+    return sorted(group.group_id for group in listed.valid)
+
+
+def test_answers_as_table_json_and_csv(with_messages):
+    query = "SELECT n, o >= 0 AS there FROM counted ORDER BY n LIMIT 2"
+    assert sql(with_messages, query).stdout.splitlines() == [
+        " n | there", "---+-------", " 0 | true", " 1 | true", "(2 rows)"]  # fmt: skip
+    rows = sql(with_messages, query, arguments=["--format", "json"]).stdout.splitlines()
+    assert [json.loads(row) for row in rows] == [{"n": 0, "there": True}, {"n": 1, "there": True}]
+    assert sql(with_messages, query, arguments=["--format", "csv"]).stdout == "n,there\n0,true\n1,true\n"
+    with_messages.write("two.sql", f"-- two\n{query};\nSELECT count(*) AS c\nFROM batch;\n")
+    done = with_messages.run("sql", "--format", "csv", "-f", "two.sql")
+    assert done.stdout == f"n,there\n0,true\n1,true\nc\n{MESSAGES}\n"
+
+
+def test_a_pipe_is_answered_part_by_part(with_messages):
+    process = subprocess.Popen(
+        with_messages.command("sql", "--format", "json"), cwd=with_messages.folder, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process.stdin.write("SELECT count(*)\nAS n FROM batch;\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline()) == {"n": MESSAGES}
+    process.stdin.write("SELECT 2 AS two; SELECT nothing FROM batch; SELECT 3 AS three;\n")
+    out, err = process.communicate(timeout=60)
+    assert out == '{"two":2}\n' and process.returncode == 1
+    assert "query:1:25: error: no column `nothing`" in err, err
+
+
+def test_exit_codes(job):
+    job.topic.send_all([movement(1)])
+    assert sql(job, "SELECT 1 AS one").returncode == 0
+    done = sql(job, "SELECT custmer FROM batch", expect=1)
+    assert "query:1:8: error: no column `custmer`" in done.stderr and "did you mean `customer`?" in done.stderr
+    assert "expected a query" in sql(job, "DROP TABLE batch", expect=1).stderr
+    assert "did you mean `\\graph`?" in sql(job, "\\grahp", expect=1).stderr
+    job.run("sql", "-f", "nowhere.sql", expect=1)
+    job.run("sql", "--rows", "0", expect=2)
+    job.write("sql/broken.sql", "SELECT custmer FROM batch")
+    done = sql(job, "SELECT count(*) AS n FROM counted", arguments=["--format", "csv"])
+    assert done.stdout == "n\n1\n" and "broken.sql:1:8: error:" in done.stderr
+    job.write("schema.avsc", "{")
+    assert "schema.avsc" in sql(job, "SELECT 1 AS one", expect=78).stderr
+
+
+def test_nothing_is_stored_or_joined(with_messages, new_job, database):
+    """Offsets, groups and tables are as they were, also beside a running job."""
+    job = counting_job(new_job, with_messages.topic)
+    process = job.start()
+    job.wait_committed(MESSAGES, 60, process)
+
+    def state():
+        tables = database.rows("SHOW TABLES")
+        counts = database.rows("SELECT COUNT(*), COUNT(DISTINCT n) FROM counted")
+        stored = database.rows(
+            "SELECT kafka_partition, next_offset, epoch, updated_at FROM realtime_offsets ORDER BY kafka_partition"
+        )
+        return tables, counts, stored, groups(job.topic)  # fmt: skip
+
+    before = state()
+    done = sql(
+        job, "SELECT count(*) AS n FROM counted", "SELECT count(*) AS n FROM db.counted", "\\d", "\\graph",
+        "SELECT count(*) AS n FROM dead_letters", "\\next", arguments=["--format", "csv"])  # fmt: skip
+    assert done.stdout.startswith(f"n\n{MESSAGES}\nn\n{MESSAGES}\n"), done.stdout
+    assert (
+        sql(job, "SELECT count(*) AS n FROM batch", arguments=["--from", "stored", "--format", "csv"]).stdout
+        == "n\n0\n"
+    )
+    for refused in ("DELETE FROM db.counted", "INSERT INTO db.counted SELECT 1"):
+        sql(job, refused, expect=1)
+    assert state() == before
+    assert process.poll() is None
+    job.topic.send_all([movement(n) for n in range(MESSAGES, MESSAGES + 5)])
+    job.wait_committed(MESSAGES + 5, 30, process)
+
+
+def test_nothing_is_created_where_the_job_never_ran(with_messages):
+    sql(with_messages, "SELECT count(*) AS n FROM counted", "\\d")
+    assert not (with_messages.folder / "out.db").exists()
+
+
+def test_where_the_batch_starts(with_messages):
+    def count(*arguments, query="SELECT count(*) AS n, min(kafka_offset) AS o FROM batch"):
+        return sql(with_messages, query, arguments=[*arguments, "--format", "csv"]).stdout.splitlines()[1]
+
+    last = MESSAGES // 3
+    assert count("--rows", "30") == "30,0"
+    assert count("--rows", "30", "--from", "end").split(",")[0] == "30"
+    assert int(count("--rows", "30", "--from", "end").split(",")[1]) >= last - 12
+    assert count("--from", "stored") == f"{MESSAGES},0"
+    done = sql(
+        with_messages, "SELECT max(kafka_offset) AS o FROM batch", "\\next", "SELECT min(kafka_offset) AS o FROM batch",
+        "\\seek 0=7", "SELECT DISTINCT kafka_partition AS p, min(kafka_offset) AS o FROM batch GROUP BY kafka_partition",
+        arguments=["--rows", "30", "--format", "csv"])  # fmt: skip
+    assert done.stdout == "o\n9\no\n10\np,o\n0,7\n"
+
+
+@pytest.mark.parametrize("name", ["kept.arrow", "kept.jsonl"])
+def test_a_batch_is_kept_as_a_file_and_looked_at_without_a_broker(with_messages, name):
+    query = "SELECT * FROM batch ORDER BY kafka_partition, kafka_offset"
+    before = sql(with_messages, query, f"\\save {name}", arguments=["--rows", "50", "--format", "json"]).stdout
+    with_messages.write_config(kafka_server="127.0.0.1:1")
+    after = sql(with_messages, f"\\load {name}", query, arguments=["--format", "json"]).stdout
+    assert after == before and len(after.splitlines()) == 50
+    assert json.loads(after.splitlines()[0])["kafka_headers"] == {"trace": "/wA="}
+
+
+def test_no_broker_is_said_by_the_query_that_needs_it(with_messages):
+    with_messages.write_config(kafka_server="127.0.0.1:1")
+    assert sql(with_messages, "SELECT 1 AS one").returncode == 0
+    assert "127.0.0.1:1" in sql(with_messages, "SELECT * FROM batch", expect=1, timeout=90).stderr
+
+
+def test_gaps_of_transactions_are_no_end(job, kafka_server):
+    """Aborted messages are not seen, and a partition that ends with a transaction's marker is read to its end."""
+    producer = Producer({"bootstrap.servers": kafka_server, "transactional.id": job.name})
+    producer.init_transactions(30)
+    for n, ends in enumerate([producer.commit_transaction, producer.abort_transaction, producer.commit_transaction]):
+        producer.begin_transaction()
+        for m in range(5):
+            producer.produce(job.topic.name, movement(n * 5 + m), partition=0)
+        producer.flush(30)
+        ends(30)
+    query = "SELECT count(*) AS n, max(customer) AS last FROM batch"
+    assert sql(job, query, arguments=["--format", "csv"]).stdout == "n,last\n10,14\n"
+
+
+def test_dead_letters_stand_beside_their_reasons(job):
+    job.topic.send_all([movement(1), b"\xff\xff", movement(2)])
+    query = "SELECT kafka_offset >= 0 AS o, reason <> '' AS why, encode(payload, 'hex') AS p FROM dead_letters"
+    assert sql(job, query, arguments=["--format", "csv"]).stdout == "o,why,p\ntrue,true,ffff\n"
+    job.catch_up()
+    rows = sql(job, query, "SELECT count(*) AS n FROM batch", arguments=["--dead-letters", "--format", "csv"]).stdout
+    assert rows == "o,why,p\ntrue,true,ffff\nn\n0\n"
+
+
+def test_a_session_in_a_terminal(terminal):
+    """Several lines, an error with its place, history, completion, and leaving."""
+    prompt = terminal()
+    prompt.wait_prompt()
+    prompt.enter("SELECT count(*) AS messages")
+    prompt.enter("FROM batch;")
+    prompt.wait_for(str(MESSAGES))
+    prompt.wait_for("Time: ")
+    prompt.wait_prompt()
+    answer = prompt.ask("SELECT custmer FROM batch;")
+    assert "query:1:8:" in answer and "^^^^^^^" in answer and "did you mean `customer`?" in answer
+    # Tab completes the relation, then the column.
+    prompt.type("SELECT n FROM coun" + TAB)
+    prompt.wait_for("SELECT n FROM counted")
+    prompt.enter(" WHERE operat" + TAB + " > 1e300;")
+    assert "operation_value > 1e300" in prompt.wait_for("(0 rows)")
+    prompt.wait_prompt()
+    # The line before, as it was typed.
+    prompt.type(UP)
+    prompt.wait(lambda text: text.rstrip().endswith("> 1e300;"), what="the last line")
+    # Ctrl-C drops the line and not the prompt.
+    prompt.type(INTERRUPT)
+    prompt.wait_prompt()
+    assert "counted" in prompt.ask("\\d counted")
+    assert "no command `\\grahp`" in prompt.ask("\\grahp")
+    prompt.type(END)
+    assert prompt.exit_code() == 0
+    again = terminal()
+    again.wait_prompt()
+    again.type(UP)
+    again.wait_for(PROMPT + "\\grahp")
+    again.enter("")
+    again.wait_for("no command")
+    again.enter("\\q")
+    assert again.exit_code() == 0
+
+
+def test_ctrl_c_cancels_a_runaway_query(terminal, figure):
+    prompt = terminal()
+    prompt.wait_prompt()
+    prompt.ask("SELECT count(*) AS n FROM batch;")
+    for query in (
+        "SELECT count(*) AS n FROM batch a, batch b, batch c;",
+        "SELECT a.customer, b.customer AS other, c.agency FROM batch a, batch b, batch c WHERE a.agency || b.agency = c.date;",
+    ):
+        prompt.enter(query)
+        time.sleep(1.5)
+        prompt.read(0.1)
+        started = time.monotonic()
+        prompt.type(INTERRUPT)
+        prompt.wait(lambda text: text.count("cancelled") and text.endswith(PROMPT.rstrip()), 20, "the prompt")
+        elapsed = time.monotonic() - started
+        figure(f"cancelled in {elapsed * 1000:.0f} ms")
+        assert elapsed < 1, query
+        assert "42" in prompt.ask("SELECT 42 AS answer;")
+    # Nothing goes on in the background.
+    time.sleep(3)
+    before = cpu_seconds(prompt.pid)
+    time.sleep(1)
+    assert cpu_seconds(prompt.pid) - before < 0.5
+    prompt.enter("\\q")
+    assert prompt.exit_code() == 0
+
+
+def test_ctrl_c_ends_a_query_of_the_command_line(with_messages):
+    query = "SELECT count(*) AS n FROM batch a, batch b, batch c"
+    process = subprocess.Popen(
+        with_messages.command("sql", "-c", query), cwd=with_messages.folder, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    time.sleep(3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    # A shell says 130.
+    assert process.wait(timeout=1) == -signal.SIGINT
+
+
+def test_a_pager_where_it_is_long_and_a_table_that_fits(terminal):
+    prompt = terminal(PAGER="sed s/^/paged/")
+    prompt.wait_prompt()
+    long = prompt.ask("SELECT n FROM counted ORDER BY n LIMIT 200;")
+    assert "paged" in long and "(200 rows)" in long
+    short = prompt.ask("SELECT n FROM counted ORDER BY n LIMIT 2;")
+    assert "paged" not in short and "(2 rows)" in short
+    wide = prompt.ask("SELECT repeat('x', 300) AS a, 123456789 AS number, repeat('y', 300) AS b;")
+    assert "…" in wide and "123456789" in wide
+    # After a resize the table fits the new width.
+    prompt.resize(60, 30)
+    narrow = prompt.ask("SELECT repeat('z', 300) AS a, 123456789 AS number;")
+    assert all(len(line) <= 60 for line in narrow.splitlines()) and "z…" in narrow, narrow
+
+
+def test_colours_only_where_they_are_wanted(terminal):
+    prompt = terminal()
+    prompt.wait_prompt()
+    prompt.ask("SELECT NULL AS nothing;")
+    assert b"\x1b[2mNULL" in prompt.raw
+    plain = terminal(NO_COLOR="1")
+    plain.wait_prompt()
+    plain.ask("SELECT NULL AS nothing;")
+    assert b"\x1b[2m" not in plain.raw and b"\x1b[1m" not in plain.raw
+
+
+def test_an_edit_and_what_it_changes(terminal, with_messages):
+    with_messages.write(
+        "editor.sh",
+        "sed -i 's/operation_value,/operation_value + (CASE WHEN customer = 7 THEN 1 ELSE 0 END) AS operation_value,/' \"$1\"\n",
+    )
+    prompt = terminal(VISUAL="sh editor.sh", columns=160)
+    prompt.wait_prompt()
+    assert "operation_value" in prompt.ask("\\view counted")
+    assert "changed: `counted`" in prompt.ask("\\edit counted")
+    difference = prompt.ask("\\diff counted")
+    assert f"1 removed, 1 added, {MESSAGES - 1} as before" in difference, difference
+
+
+def test_the_prompt_is_there_at_once(terminal, figure):
+    started = time.monotonic()
+    prompt = terminal()
+    prompt.wait_for(PROMPT.rstrip())
+    elapsed = time.monotonic() - started
+    figure(f"the prompt after {elapsed * 1000:.0f} ms")
+    # Half a second for the shipped program; a build that is not optimised, on a machine with other work, takes longer.
+    assert elapsed < 5
