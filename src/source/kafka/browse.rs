@@ -182,18 +182,9 @@ impl<'a> Reading<'a> {
             });
         }
         if message.offset() + 1 >= range.to {
-            self.pause(message.partition());
+            // What more of it comes is left alone.
             self.open.remove(&message.partition());
         }
-    }
-
-    /// Lets no more of a partition be fetched.
-    fn pause(&self, partition: i32) {
-        let Some(range) = self.ranges.first() else { return };
-        let mut paused = TopicPartitionList::new();
-        paused.add_partition(&range.partition.topic, partition);
-        // Why: what comes all the same is left alone.
-        let _ = self.consumer.pause(&paused);
     }
 
     /// The ranges end behind what has come.
