@@ -1,8 +1,10 @@
 //! The examples of docs/sql.md, each a project of its own: those to copy pass their tests, however their messages are
-//! cut, and those not to copy are found.
+//! cut, and have no warning; those not to copy are found, by their tests and by `check`.
 
 mod support;
 
+use realtime_processor::check::Findings;
+use realtime_processor::diagnostic::{Code, Diagnostic, render};
 use realtime_processor::testing::{Report, Tests};
 use support::Project;
 
@@ -33,8 +35,8 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-/// Runs the tests of an example. What its configuration does not say is nothing, not what ships.
-async fn run(example: &Example, schema: &str) -> Report {
+/// Runs the tests of an example, and checks it. What its configuration does not say is nothing, not what ships.
+async fn run(example: &Example, schema: &str) -> (Report, Vec<Diagnostic>) {
     let mut files = vec![("schema.avsc", schema.to_owned())];
     let mut config = String::new();
     for (path, text) in &example.files {
@@ -53,7 +55,9 @@ async fn run(example: &Example, schema: &str) -> Report {
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     let project = Project::new(&files);
     let tests = Tests::prepare(&project.config, &[]).await;
-    tests.unwrap_or_else(|error| panic!("{}: {error}", example.heading)).run().await
+    let report = tests.unwrap_or_else(|error| panic!("{}: {error}", example.heading)).run().await;
+    let findings = Findings::of(&project.folder.path().join("config.yaml"), true).await;
+    (report, findings.diagnostics)
 }
 
 #[tokio::test]
@@ -64,16 +68,20 @@ async fn the_examples_do_what_the_page_says() {
     assert_eq!(path, "schema.avsc");
     let (mut good, mut bad) = (0, 0);
     for example in examples {
-        let report = run(example, schema).await;
+        let (report, found) = run(example, schema).await;
+        let told = render(&found);
         let (heading, text) = (&example.heading, report.render(false));
         assert!(report.tests() > 0, "{heading} has no test");
         // Below `What not to do`, headings say what is wrong.
         if example.heading.starts_with("A ") || example.heading.starts_with("Duplicates") {
             assert_eq!(report.failed(), report.tests(), "{heading} is not found:\n{text}");
             assert!(text.contains("depends on where batches are cut"), "{heading}: another fault:\n{text}");
+            let is_of_cuts = |found: &Diagnostic| matches!(found.code, Code::CutDependent | Code::NoOrder);
+            assert!(found.iter().any(is_of_cuts), "{heading} is not warned of:\n{told}");
             bad += 1;
         } else {
             assert_eq!(report.failed(), 0, "{heading}:\n{text}");
+            assert_eq!(told, "", "{heading} is warned of");
             good += 1;
         }
     }

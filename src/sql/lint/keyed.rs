@@ -30,7 +30,9 @@ pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnos
             let others: Vec<Equality> = others.flat_map(|other| equalities(project, other)).collect();
             table.key.iter().all(|column| is_joined(&others, column))
         };
-        if table.key.iter().all(|column| is_joined(&here, column)) || by_others() {
+        // Whoever computes the new rows may go through all of the old ones that the batch has keys of.
+        let is_own_state = table.state_view().is_some_and(|state| project.reads(state).contains(view.name));
+        if is_own_state || table.key.iter().all(|column| is_joined(&here, column)) || by_others() {
             warnings.extend(other_places(project, table, &here));
             return;
         }
