@@ -17,13 +17,15 @@ struct Equality {
 pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let keyed = project.survey.tables.iter().filter(|table| !table.key.is_empty());
-    let mut read = keyed.filter_map(|table| {
+    let read = keyed.filter_map(|table| {
         Some((table, view.file.reads.iter().find(|reference| reference.relation == table.name)?))
     });
     let here = equalities(project, view);
-    read.by_ref().for_each(|(table, reference)| {
+    for (table, reference) in read {
         let is_joined = |equalities: &[Equality], column: &String| {
-            equalities.iter().any(|equality| equality.sides.iter().any(|side| leads_to(side, &table.name, column)))
+            equalities
+                .iter()
+                .any(|equality| equality.sides.iter().any(|side| leads_to(side, &table.name, column)))
         };
         let by_others = || {
             let others = project.views.iter().filter(|other| project.reads(other.name).contains(view.name));
@@ -34,7 +36,7 @@ pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnos
         let is_own_state = table.state_view().is_some_and(|state| project.reads(state).contains(view.name));
         if is_own_state || table.key.iter().all(|column| is_joined(&here, column)) || by_others() {
             warnings.extend(other_places(project, table, &here));
-            return;
+            continue;
         }
         let key = table.key.join(", ");
         let message = format!(
@@ -44,7 +46,7 @@ pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnos
         let hint = "join it on its key; where all rows are wanted, give the table no `key` (small tables), or read \
                     the database";
         push_once(&mut warnings, warning(Code::KeyNotUsed, reference.place.clone(), message, hint));
-    });
+    }
     warnings
 }
 
