@@ -63,6 +63,9 @@ fn recording(schema: &Path, records: &[(i32, Value)]) -> (Messages, Vec<usize>) 
     (messages, places.iter().map(|place| sorted[place]).collect())
 }
 
+/// A job that makes no progress is ended after this.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// Runs the job over these messages, cut into batches of `rows_max`.
 async fn run(
     project: &Project,
@@ -70,7 +73,8 @@ async fn run(
     rows_max: usize,
 ) -> Result<Vec<Report>, EngineError> {
     let (messages, arrival) = recording(&project.schema(), records);
-    project.run(ReplaySource::arriving(messages, arrival, vec![rows_max])).await
+    let job = project.run(ReplaySource::arriving(messages, arrival, vec![rows_max]));
+    tokio::time::timeout(PATIENCE, job).await.expect("the job comes to an end")
 }
 
 async fn totals_project(server: Server, next_totals: &str) -> Project {
