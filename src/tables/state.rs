@@ -5,6 +5,7 @@
 //! Invariant: a layer is merged into what is held when its batch is committed, in the order of the batches. Whatever
 //! else becomes of a batch, all layers are dropped, since those above were computed from it.
 
+mod faults;
 mod memory;
 
 use std::collections::VecDeque;
@@ -23,10 +24,9 @@ use datafusion::common::HashMap;
 use super::error::TableError;
 use super::held::{HeldFault, HeldRows};
 use super::key::KeyForm;
-use crate::batch::{
-    DELETE_COLUMN, Fault, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
-};
-use crate::database::{Address, DatabaseError, Origin, Reader, Relation};
+use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
+use crate::database::{Address, Origin, Reader, Relation};
+use faults::{arrow_error, database_error, moved, not_given, twins, twins_given};
 use memory::Memory;
 
 /// What a state table is, once its view is planned.
@@ -549,54 +549,4 @@ fn as_planned(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Arr
         cast_with_options(column, field.data_type(), &options)
     });
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
-}
-
-fn not_given(spec: &StateTableSpec, key: &str) -> TableError {
-    let message = format!(
-        "view `{}` computes a row for the key {key}, which does not occur among the keys of the batch",
-        spec.view
-    );
-    TableError::state(&spec.name, message)
-        .with_hint("a state view has one row for each key that `matches` finds in the batch, and no others")
-}
-
-fn twins_given(spec: &StateTableSpec, key: &str) -> TableError {
-    TableError::state(&spec.name, format!("two rows with the key {key}, but a key has one row"))
-}
-
-fn twins(spec: &StateTableSpec, key: &str) -> TableError {
-    let message = format!("view `{}` computes two rows for the key {key}, a key has one row", spec.view);
-    TableError::state(&spec.name, message).with_hint("GROUP BY the key, or keep one row with row_number()")
-}
-
-fn moved(
-    spec: &StateTableSpec,
-    key: &str,
-    known: Option<(&str, i32)>,
-    found: Option<(&str, i32)>,
-) -> TableError {
-    let text = |partition: Option<(&str, i32)>| {
-        partition.map_or_else(|| "?".to_owned(), |(topic, number)| format!("{topic}[{number}]"))
-    };
-    let message = format!(
-        "the key {key} comes by {}, its messages came by {} before, and `follows_partition` is true",
-        text(found),
-        text(known)
-    );
-    TableError::state(&spec.name, message).with_hint(
-        "say `follows_partition: false`, which allows a key in several partitions; or key the messages by it",
-    )
-}
-
-fn arrow_error(spec: &StateTableSpec, error: &ArrowError) -> TableError {
-    TableError::state(&spec.name, error.to_string())
-}
-
-fn database_error(spec: &StateTableSpec, error: &DatabaseError) -> TableError {
-    let fault = match error.fault() {
-        // A row that is read is nobody's message.
-        Fault::Data => Fault::Other,
-        fault => fault,
-    };
-    TableError { fault, ..TableError::state(&spec.name, error.to_string()) }
 }
