@@ -161,33 +161,26 @@ fn at_every_step(server: Server, state: &str, fault: Fault) {
 
 const STATES: [&str; 2] = ["", ", follows_partition: true"];
 
-mod sqlite {
-    use super::{Fault, STATES, Server, at_every_step};
-
-    #[test]
-    fn the_connection_is_lost() {
-        at_every_step(Server::Sqlite, STATES[1], Fault::Lose);
-    }
-
-    #[test]
-    fn the_database_is_busy() {
-        at_every_step(Server::Sqlite, STATES[1], Fault::Busy);
-    }
-
-    #[test]
-    fn the_replay_stops() {
-        at_every_step(Server::Sqlite, STATES[0], Fault::Stop);
-    }
+macro_rules! at_every_step {
+    ($($name:ident: $state:literal, $fault:ident;)*) => {
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                super::at_every_step(super::Server::Sqlite, super::STATES[$state], super::Fault::$fault);
+            })*
+        }
+        mod mysql {
+            $(#[test]
+            #[ignore = "needs MySQL: scripts/services up"]
+            fn $name() {
+                super::at_every_step(super::Server::MySql, super::STATES[$state], super::Fault::$fault);
+            })*
+        }
+    };
 }
 
-mod mysql {
-    use super::{Fault, STATES, Server, at_every_step};
-
-    #[test]
-    #[ignore = "needs MySQL: scripts/services up"]
-    fn whatever_happens() {
-        for fault in [Fault::Lose, Fault::Busy, Fault::Stop] {
-            STATES.iter().for_each(|state| at_every_step(Server::MySql, state, fault));
-        }
-    }
+at_every_step! {
+    the_connection_is_lost: 1, Lose;
+    the_database_is_busy: 1, Busy;
+    the_replay_stops: 0, Stop;
 }
