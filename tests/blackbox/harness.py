@@ -134,7 +134,7 @@ class Topic:
     Offsets follow from the order of sending because partitions are chosen here and the producer is idempotent.
     """
 
-    def __init__(self, server, name, partitions, **config):
+    def __init__(self, server, name, partitions, idempotent=True, **config):
         self.server = server
         self.name = name
         self.partitions = partitions
@@ -148,7 +148,8 @@ class Topic:
         self.producer = Producer(
             {
                 **quiet,
-                "enable.idempotence": True,
+                "enable.idempotence": idempotent,
+                "acks": "all",
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
                 "message.max.bytes": 10_000_000,

@@ -78,6 +78,16 @@ def audit(job):
     return Ledger(*read_topic(job.topic.server, job.topic.name)).compare(job.database, job.name)
 
 
+def topic_size(server, name):
+    """The sum of the ends of all partitions."""
+    consumer = Consumer({"bootstrap.servers": server, "group.id": unique("ledger")})
+    try:
+        partitions = consumer.list_topics(name, timeout=30).topics[name].partitions
+        return sum(consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions)
+    finally:
+        consumer.close()
+
+
 def read_topic(server, name):
     """All messages: (partition, offset) -> payload. And the end of each partition."""
     consumer = Consumer({"bootstrap.servers": server, "group.id": unique("ledger"), "enable.partition.eof": True})

@@ -4,6 +4,7 @@ Each has a slot with a configuration of its own: every other one reaches the dat
 connections at COMMIT, and in a run with names the slot's number is the instance's name.
 """
 
+import re
 import signal
 import threading
 import time
@@ -122,8 +123,10 @@ class Fleet(threading.Thread):
                 continue
             self.start_after = time.monotonic() + RESTART_SECONDS
             text = instance.process.stderr_text()[-2000:]
-            # While it starts, a server that is away ends it; whoever runs it starts it again.
-            if instance.has_joined or code != 1:
+            # While it starts, a server that is away ends it (Kafka may have answered before the database), and one that
+            # was frozen is shut out by the one that took its name; whoever runs it starts it again.
+            is_told = re.search(r"^error: (the database .* cannot be reached|Kafka has shut this instance out)", text, re.M)
+            if code != 1 or (instance.has_joined and not is_told):
                 self.unexpected.append(f"{instance} ended by itself with exit code {code}:\n{text}")
             self.say(f"{instance} ended with exit code {code}: {text.strip().splitlines()[-1:]}")
 

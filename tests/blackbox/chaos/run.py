@@ -12,7 +12,7 @@ from chaos.fleet import Fleet
 from chaos.plan import plan
 from chaos.traffic import Traffic
 from harness import Database, Job, Services, Topic, unique
-from ledger import Ledger, audited_job, read_topic
+from ledger import Ledger, audited_job, read_topic, topic_size
 from proxy import CommitCutter
 
 PARTITIONS = 4
@@ -56,7 +56,8 @@ class Run:
             f"chaos: seed {options.seed}, {options.seconds:g} s, {options.instances} instances "
             f"{'with' if has_names else 'without'} names, {options.rate} messages/s, {len(faults)} faults planned"
         )
-        topic = Topic(servers.kafka, unique("chaos"), PARTITIONS)
+        # An idempotent producer may give up for good when a broker is killed; what counts is what the topic has.
+        topic = Topic(servers.kafka, unique("chaos"), PARTITIONS, idempotent=False)
         database = Database(servers.mysql_url, unique("realtime_chaos"))
         database.create()
         job = audited_job(lambda topic: Job(servers.binary, self.folder, topic, database), topic)
@@ -87,8 +88,9 @@ class Run:
             time.sleep(max(0.0, self.begun + options.seconds - time.monotonic()))
             injected.join(FAULTS_SECONDS_MAX)
             traffic.stop()
-            self.say(f"no more faults; {topic.sent} messages were sent")
-            wrong = self._settle(fleet, topic, database, job)
+            sent = topic_size(self.servers.kafka, topic.name)
+            self.say(f"no more faults; the topic has {sent} messages")
+            wrong = self._settle(fleet, sent, database, job)
             fleet.stop()
             self._sum_up(injected, fleet, proxy, job)
         messages, ends = read_topic(self.servers.kafka, topic.name)
@@ -100,14 +102,14 @@ class Run:
         )
         return wrong + fleet.unexpected
 
-    def _settle(self, fleet, topic, database, job):
+    def _settle(self, fleet, sent, database, job):
         """Waits until everything that was sent is committed."""
         begun = time.monotonic()
-        while (committed := database.committed(job.name)) < topic.sent:
+        while (committed := database.committed(job.name)) < sent:
             if fleet.unexpected or time.monotonic() - begun > QUIET_SECONDS_MAX:
                 tails = [f"{i}: {i.process.stderr_text()[-1500:]}" for i in fleet.living()]
                 return [
-                    f"{committed} of {topic.sent} messages were committed, {QUIET_SECONDS_MAX} s after the last fault",
+                    f"{committed} of {sent} messages were committed, {QUIET_SECONDS_MAX} s after the last fault",
                     *tails,
                 ]
             time.sleep(0.1)
