@@ -388,14 +388,7 @@ async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_befor
 async fn state_is_cleared_with_a_reset_and_computed_anew(server: Server) {
     use realtime_processor::batch::TopicPartition;
     use realtime_processor::sink::{StateRows, StoredOffsets};
-    let follows = CONFIG.replace("customer }", "customer, follows_partition: true }");
-    let files = [
-        ("schema.avsc", SCHEMA),
-        ("config.yaml", follows.as_str()),
-        ("sql/shares.sql", SHARES),
-        ("sql/next_totals.sql", TOTALS),
-    ];
-    let project = Project::on(server, &files).await;
+    let project = project_of(server, FOLLOWS, TOTALS).await;
     let partition = |partition: i32| TopicPartition { topic: "t".into(), partition };
     let rows = |partitions| StateRows { table: "totals".into(), partitions };
     let records: Vec<(i32, Value)> = (0..40).map(|n| (n % 2, record(Some(n % 4), 1))).collect();

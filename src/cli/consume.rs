@@ -9,16 +9,16 @@ use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::{Offset, Timestamp, TopicPartitionList};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::failure::Failure;
 use super::terminal;
-use crate::batch::{Headers, Message, MessagesBuilder};
+use crate::batch::{Message, MessagesBuilder};
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
-use crate::source::{base_config, partitions_of, refused};
+use crate::source::{base_config, headers, partitions_of, refused, timestamp};
 
 /// Print the messages of a topic, decoded.
 ///
@@ -151,20 +151,14 @@ fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Fail
 }
 
 fn push(builder: &mut MessagesBuilder, message: &BorrowedMessage<'_>) {
-    let headers: Headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-    });
     builder.push(Message {
         topic: &Arc::from(message.topic()),
         partition: message.partition(),
         offset: message.offset(),
-        timestamp_ms: match message.timestamp() {
-            Timestamp::NotAvailable => None,
-            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-        },
+        timestamp_ms: timestamp(message),
         key: message.key(),
         payload: message.payload(),
-        headers: &headers,
+        headers: &headers(message),
     });
 }
 

@@ -26,6 +26,7 @@ use poller::{Context, Poller};
 pub use browse::Range;
 pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
 pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
+pub(crate) use poller::{headers, timestamp};
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);

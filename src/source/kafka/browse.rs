@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::{Offset, Timestamp, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::lookup::{TopicLookup, no_answer};
-use super::poller::headers;
+use super::poller::{headers, timestamp};
 use super::{ANSWER_WAIT_MAX, base_config};
 use crate::batch::{Message, Messages, MessagesBuilder, TopicPartition};
 use crate::config::KafkaConfig;
@@ -172,10 +172,7 @@ impl<'a> Reading<'a> {
                 topic: &range.partition.topic,
                 partition: message.partition(),
                 offset: message.offset(),
-                timestamp_ms: match message.timestamp() {
-                    Timestamp::NotAvailable => None,
-                    Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-                },
+                timestamp_ms: timestamp(message),
                 key: message.key(),
                 payload: message.payload(),
                 headers: &headers(message),

@@ -434,14 +434,15 @@ impl Poller {
     }
 }
 
-fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
+/// Milliseconds since the epoch, where the message has a time.
+pub(crate) fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
     match message.timestamp() {
         Timestamp::NotAvailable => None,
         Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
     }
 }
 
-pub(super) fn headers(message: &BorrowedMessage<'_>) -> crate::batch::Headers {
+pub(crate) fn headers(message: &BorrowedMessage<'_>) -> crate::batch::Headers {
     let Some(headers) = message.headers() else { return Vec::new() };
     headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
