@@ -1,6 +1,7 @@
 //! One connection to either database, and a [`Link`] that opens it again when it is broken or was idle too long.
 //! Nothing here tries a statement twice: whether that is right only the caller knows.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,31 @@ pub struct Limits {
     pub statement_bytes_max: usize,
     /// Bytes of one row, which then is a statement of its own.
     pub row_bytes_max: usize,
+}
+
+/// One statement that gives no rows.
+#[derive(Clone, Debug)]
+pub struct Statement<'a> {
+    pub sql: Cow<'a, str>,
+    /// The values of its placeholders.
+    pub parameters: Vec<Value<'a>>,
+    /// How many rows it must match; otherwise nothing behind it is run.
+    pub matches: Option<u64>,
+}
+
+/// Statements that ended before the last one.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// The place of the one that nothing behind was run of.
+    pub at: usize,
+    /// `None`: it did not match the rows that it must.
+    pub error: Option<DatabaseError>,
+}
+
+impl From<DatabaseError> for Interrupted {
+    fn from(error: DatabaseError) -> Self {
+        Self { at: 0, error: Some(error) }
+    }
 }
 
 /// An open connection.
@@ -94,6 +120,42 @@ impl Connection {
             }
         })
         .await
+    }
+
+    /// Runs statements one after the other, in one round trip where the database has those.
+    ///
+    /// # Errors
+    /// The first that failed, or that did not match the rows it must; those behind it were not run. Where the connection
+    /// was lost, any of them may have been.
+    pub async fn execute_together(&mut self, statements: &[Statement<'_>]) -> Result<(), Interrupted> {
+        match self {
+            Self::MySql(connection) => {
+                for statement in statements {
+                    passed("before", &statement.sql).await?;
+                }
+                connection.execute_together(statements).await?;
+                for statement in statements {
+                    passed("after", &statement.sql).await?;
+                }
+                Ok(())
+            }
+            Self::Sqlite(_) => {
+                for (at, Statement { sql, parameters, matches }) in statements.iter().enumerate() {
+                    let run = match parameters.is_empty() {
+                        true => self.run(sql).await.map(|()| 0),
+                        false => self.execute(sql, parameters.clone()).await,
+                    };
+                    match run {
+                        Ok(matched) if matches.is_some_and(|expected| expected != matched) => {
+                            return Err(Interrupted { at, error: None });
+                        }
+                        Ok(_) => {}
+                        Err(error) => return Err(Interrupted { at, error: Some(error) }),
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Whether rows can be sent by LOAD DATA LOCAL.
@@ -183,12 +245,7 @@ impl Connection {
 
     /// Starts a transaction that will write.
     pub async fn begin(&mut self) -> Result<(), DatabaseError> {
-        self.run(match self {
-            Self::MySql(_) => "START TRANSACTION",
-            // Why: a transaction that starts as a reader can fail to become the writer half-way.
-            Self::Sqlite(_) => "BEGIN IMMEDIATE",
-        })
-        .await
+        self.run(begin(self.dialect())).await
     }
 
     pub async fn commit(&mut self) -> Result<(), DatabaseError> {
@@ -210,6 +267,15 @@ impl Connection {
             Self::MySql(connection) => connection.ping().await.is_ok(),
             Self::Sqlite(_) => true,
         }
+    }
+}
+
+/// The statement that starts a transaction that will write.
+pub fn begin(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::MySql | Dialect::MariaDb => "START TRANSACTION",
+        // Why: a transaction that starts as a reader can fail to become the writer half-way.
+        Dialect::Sqlite => "BEGIN IMMEDIATE",
     }
 }
 

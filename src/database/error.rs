@@ -38,6 +38,12 @@ impl DatabaseError {
         matches!(self.code, Some(3948 | 1148))
     }
 
+    /// True where an expression of the statement has no value.
+    pub(crate) fn is_out_of_range(&self) -> bool {
+        // ER_DATA_OUT_OF_RANGE.
+        self.code == Some(1690)
+    }
+
     /// True where the transaction is larger than the server takes.
     pub fn is_of_size(&self) -> bool {
         // ER_TRANS_CACHE_FULL: above the binary log's cache.

@@ -25,7 +25,7 @@ pub mod json;
 pub use address::{Address, MySqlAddress, TlsMode};
 pub use catalogue::{Key, Table, TableColumn, TableKind, table, table_names};
 pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
-pub use connection::{Connection, Limits, Link, Purpose};
+pub use connection::{Connection, Interrupted, Limits, Link, Purpose, Statement, begin};
 pub use error::DatabaseError;
 pub use fit::{Fit, Misfit, shorten};
 pub use mysql::{LOAD_FORMAT, Loaded};

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB through `mysql_async`: the session's settings, prepared statements that are kept within a
 //! budget, and values to and from the binary protocol. Every wait for an answer has a limit.
 
+mod literal;
 mod load;
 
 use std::borrow::Cow;
@@ -19,7 +20,7 @@ use mysql_async::{
 
 use super::address::{MySqlAddress, TlsMode};
 use super::column::{ColumnType, Dialect};
-use super::connection::{Limits, Parts, Purpose, TakeRow};
+use super::connection::{Interrupted, Limits, Parts, Purpose, Statement as Text, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 
@@ -156,6 +157,49 @@ impl MySqlConnection {
         let parameters = wire_parameters(parameters);
         within(self.answer_wait_max, "a statement", self.connection.exec_drop(statement, parameters)).await?;
         Ok(self.connection.affected_rows())
+    }
+
+    /// Runs statements that give no rows in one packet.
+    ///
+    /// # Errors
+    /// The first that failed, or that did not match the rows it must; those behind it were not run.
+    pub async fn execute_together(&mut self, statements: &[Text<'_>]) -> Result<(), Interrupted> {
+        let mut sql = String::new();
+        // The statement that each answer is of; a check answers too.
+        let mut answers = Vec::new();
+        for (at, statement) in statements.iter().enumerate() {
+            literal::bind(&mut sql, &statement.sql, &statement.parameters)?;
+            sql.push(';');
+            answers.push((at, false));
+            if let Some(rows) = statement.matches {
+                sql.push_str(&literal::check_of_rows(rows));
+                sql.push(';');
+                answers.push((at, true));
+            }
+        }
+        let mut answered = 0;
+        let run = async {
+            let mut result = self.connection.query_iter(sql).await?;
+            answered += 1;
+            while !result.is_empty() {
+                result.for_each(drop).await?;
+                answered += 1;
+            }
+            // An error behind the first answer is kept until it is asked for, and counted as an answer above.
+            result.drop_result().await.inspect_err(|_| answered -= 1)
+        };
+        let ran = within(self.answer_wait_max, "statements", run).await;
+        let (at, is_check) = answers.get(answered).copied().unwrap_or((statements.len() - 1, false));
+        match ran {
+            Ok(()) if answered == answers.len() => Ok(()),
+            Ok(()) => {
+                let error = DatabaseError::other("the server answered fewer statements than were sent");
+                Err(Interrupted { at, error: Some(error.closing()) })
+            }
+            Err(error) => {
+                Err(Interrupted { at, error: Some(error).filter(|e| !is_check || !e.is_out_of_range()) })
+            }
+        }
     }
 
     pub async fn query_each(

@@ -14,6 +14,7 @@ mod expected;
 mod output;
 mod load;
 mod statement;
+mod script;
 mod offsets;
 mod dead_letters;
 mod state;

@@ -1,6 +1,7 @@
 //! The table of offsets: what is stored, who owns a partition, and the fence before each commit.
 
 use super::ddl::OFFSETS_TABLE;
+use super::script::{Part, Script};
 use super::{Outcome, Sink, SinkError};
 use crate::batch::{Advance, Claim, MESSAGE_TIMES_MS, Tally, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
@@ -100,15 +101,14 @@ impl Sink {
 }
 
 /// Moves each partition, where it still is where this instance left it: the first statements of a transaction.
-///
-/// Gives the number of statements.
-pub(super) async fn fence(
-    connection: &mut Connection,
-    job: &str,
-    advances: &[Advance],
+pub(super) fn fence<'a>(
+    script: &mut Script<'a>,
+    dialect: Dialect,
+    job: &'a str,
+    advances: &'a [Advance],
     tallies: &[Tally],
-) -> Result<usize, SinkError> {
-    let sql = fence_sql(connection.dialect());
+) {
+    let sql = fence_sql(dialect);
     for (index, advance) in advances.iter().enumerate() {
         let mut parameters = vec![Value::Int(advance.to), message_time(advance.message_time_ms)];
         let count =
@@ -116,17 +116,8 @@ pub(super) async fn fence(
         parameters.extend([count(|tally| tally.messages), count(|tally| tally.dead_letters)]);
         parameters.extend(partition(job, &advance.partition));
         parameters.extend([Value::Int(advance.from), Value::Int(advance.epoch)]);
-        let matched = connection.execute(&sql, parameters).await;
-        let matched = matched.map_err(|error| SinkError::Refused { table: OFFSETS_TABLE.into(), error })?;
-        if matched != 1 {
-            return Err(SinkError::Fenced {
-                partition: advance.partition.clone(),
-                expected: advance.from,
-                epoch: advance.epoch,
-            });
-        }
+        script.push(Part::Fence(advance), sql.clone(), parameters);
     }
-    Ok(advances.len())
 }
 
 fn fence_sql(dialect: Dialect) -> String {

@@ -5,11 +5,12 @@ use arrow::array::RecordBatch;
 use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
 use super::output::{Output, Rows};
+use super::script::{Part, Script};
 use super::state::StateReader;
 use super::versions::Versions;
 use super::{Committed, Sink, SinkError, load, offsets, replay};
-use crate::batch::{Advance, Commit};
-use crate::database::{Connection, DatabaseError, Dialect, Limits};
+use crate::batch::{Advance, Commit, Tally};
+use crate::database::{self, Connection, DatabaseError, Dialect, Limits, Value};
 
 impl Sink {
     /// Writes one batch: the fence, the rows of the outputs, state, dead letters; then COMMIT. All of it, or nothing.
@@ -39,10 +40,9 @@ impl Sink {
     /// As [`Sink::commit`]; nothing is open then.
     pub async fn open(&mut self, advances: &[Advance]) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
-        let opened = match connection.begin().await {
-            Ok(()) => offsets::fence(connection, &self.job, advances, &[]).await.map(drop),
-            Err(error) => Err(error.into()),
-        };
+        let mut script = Script::default();
+        begin(&mut script, connection.dialect(), &self.job, advances, &[]);
+        let opened = script.send(connection).await.map(drop);
         if opened.is_err() {
             self.abandon().await;
         }
@@ -93,25 +93,19 @@ impl Sink {
             Ok(batch) => write(connection, readers, versions, &batch, opening, can_load).await,
             Err(error) => Err(error),
         };
-        let written = match written {
-            Ok(written) => written,
-            Err(error) => {
-                // Invariant: no try follows another in the same transaction; a lock timeout undoes its statement only.
-                if connection.rollback().await.is_err() {
-                    link.close();
-                }
-                link.done(Ok(()))?;
-                return Err(error);
-            }
-        };
-        match connection.commit().await {
-            Ok(()) => {
+        match written {
+            Ok(written) => {
                 versions.committed(&commit.advances);
                 link.done(Ok(written)).map_err(SinkError::from)
             }
             Err(error) => {
-                link.close();
-                Err(SinkError::UnknownOutcome(error))
+                // Invariant: no try follows another in the same transaction; a lock timeout undoes its statement only.
+                let is_over = matches!(error, SinkError::UnknownOutcome(_));
+                if is_over || connection.rollback().await.is_err() {
+                    link.close();
+                }
+                link.done(Ok(()))?;
+                Err(error)
             }
         }
     }
@@ -171,6 +165,19 @@ impl<'a> Batch<'a> {
         }
         Ok(batch)
     }
+
+    /// Whether anything is written by statements that do not travel with others, behind the rows.
+    fn writes_alone(&self) -> bool {
+        let Commit { expire_before_ms, replayed, .. } = self.commit;
+        expire_before_ms.iter().any(Option::is_some)
+            || !replayed.ids.is_empty()
+            || !replayed.failed.is_empty()
+    }
+
+    /// Whether rows of state must be compared with what the batch was computed from.
+    fn reads_state(&self) -> bool {
+        self.commit.states.iter().any(|change| change.read.as_ref().is_some_and(|read| read.num_rows() > 0))
+    }
 }
 
 async fn write(
@@ -182,51 +189,82 @@ async fn write(
     can_load: bool,
 ) -> Result<Committed, SinkError> {
     let mut sent = Committed::default();
+    let mut script = Script::default();
     let Commit { advances, tallies, .. } = batch.commit;
     match opening {
-        Opening::Fence => {
-            connection.begin().await?;
-            // Invariant: the fence stands before everything that waits for its locks.
-            sent.statements += offsets::fence(connection, batch.job, advances, tallies).await?;
-        }
+        // Invariant: the fence stands before everything that waits for its locks.
+        Opening::Fence => begin(&mut script, connection.dialect(), batch.job, advances, tallies),
         // The fence did not know them yet.
         Opening::Open => offsets::store_tallies(connection, batch.job, advances, tallies).await?,
     }
-    sent.statements += versions.record(connection, batch.job, advances).await?;
-    // Why before the rows: a conflict is found before anything was sent for nothing.
-    for (reader, change) in readers.iter_mut().zip(&batch.commit.states) {
-        sent.statements += reader.verify(connection, change).await?;
+    if versions.is_due(advances) || batch.reads_state() {
+        sent.statements += script.send(connection).await?;
+        sent.statements += versions.record(connection, batch.job, advances).await?;
+        // Why before the rows: a conflict is found before anything was sent for nothing.
+        for (reader, change) in readers.iter_mut().zip(&batch.commit.states) {
+            sent.statements += reader.verify(connection, change).await?;
+        }
     }
     for rows in batch.outputs.iter().chain(&batch.states) {
+        sent.rows += rows.len();
         if can_load && load::fits(rows) {
+            sent.statements += script.send(connection).await?;
             sent.statements += load::load(connection, rows).await?;
-            sent.rows += rows.len();
             continue;
         }
         for chunk in rows.chunks(&batch.limits) {
-            let parameters = rows.parameters(&chunk)?;
-            let written = connection.execute(&rows.sql(chunk.len()), parameters).await;
-            written.map_err(|error| rows.refused(error))?;
-            sent.statements += 1;
-            sent.rows += chunk.len();
+            let (sql, parameters) = (rows.sql(chunk.len()), rows.parameters(&chunk)?);
+            sent.statements += add(&mut script, connection, Part::Rows(rows), sql, parameters).await?;
         }
+    }
+    for chunk in batch.letters.chunks(&batch.limits) {
+        sent.rows += chunk.len();
+        let (sql, parameters) = (batch.letters.sql(chunk.len()), batch.letters.parameters(&chunk));
+        sent.statements += add(&mut script, connection, Part::DeadLetters, sql, parameters).await?;
+    }
+    if batch.writes_alone() {
+        sent.statements += script.send(connection).await?;
     }
     for (reader, before_ms) in readers.iter().zip(&batch.commit.expire_before_ms) {
         let Some(before_ms) = before_ms else { continue };
         sent.expired += reader.expire(connection, *before_ms, advances).await?;
         sent.statements += 1;
     }
-    for chunk in batch.letters.chunks(&batch.limits) {
-        let written =
-            connection.execute(&batch.letters.sql(chunk.len()), batch.letters.parameters(&chunk)).await;
-        written.map_err(letter_refused)?;
-        sent.statements += 1;
-        sent.rows += chunk.len();
-    }
     sent.statements += versions.record_replay(connection, &batch.commit.replayed).await?;
     sent.statements += replay::mark(connection, batch.job, &batch.commit.replayed).await?;
-    // BEGIN and COMMIT.
-    Ok(Committed { statements: sent.statements + 2, ..sent })
+    script.push(Part::Commit, "COMMIT", Vec::new());
+    sent.statements += script.send(connection).await?;
+    Ok(sent)
+}
+
+/// The first statements of a transaction: they begin it, and move the partitions that this instance still owns.
+fn begin<'a>(
+    script: &mut Script<'a>,
+    dialect: Dialect,
+    job: &'a str,
+    advances: &'a [Advance],
+    tallies: &[Tally],
+) {
+    script.push(Part::Begin, database::begin(dialect), Vec::new());
+    offsets::fence(script, dialect, job, advances, tallies);
+}
+
+/// Lets a statement travel with the others where it is small, and sends it alone, behind them, where it is not. Gives
+/// the number of statements that were sent.
+async fn add<'a>(
+    script: &mut Script<'a>,
+    connection: &mut Connection,
+    part: Part<'a>,
+    sql: String,
+    parameters: Vec<Value<'a>>,
+) -> Result<usize, SinkError> {
+    if script.has_room(parameters.iter().map(Value::size).sum()) {
+        script.push(part, sql, parameters);
+        return Ok(0);
+    }
+    let before = script.send(connection).await?;
+    connection.execute(&sql, parameters).await.map_err(|error| part.failed(error))?;
+    Ok(before + 1)
 }
 
 /// A dead letter that is refused cannot become a dead letter: halving the batch would never end.

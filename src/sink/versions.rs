@@ -30,9 +30,14 @@ impl Versions {
 
     /// The transaction is committed: what [`Versions::record`] wrote is stored.
     pub fn committed(&mut self, advances: &[Advance]) {
-        if self.sql.is_some() && !advances.iter().all(|advance| self.recorded.contains(&advance.partition)) {
+        if self.is_due(advances) {
             self.recorded.extend(advances.iter().map(|advance| advance.partition.clone()));
         }
+    }
+
+    /// Whether [`Versions::record`] has something to write for these partitions.
+    pub fn is_due(&self, advances: &[Advance]) -> bool {
+        self.sql.is_some() && !advances.iter().all(|advance| self.recorded.contains(&advance.partition))
     }
 
     /// Writes, in the transaction that is open, that these partitions are computed by this version from here on. Gives

@@ -99,14 +99,17 @@ fn write_value(out: &mut Vec<u8>, value: &Value<'_>, is_hex: bool) {
         Value::DateTime(micros) => {
             out.write_all(value::date_time_text(*micros).unwrap_or_default().as_bytes())
         }
-        Value::Time(micros) => {
-            let (sign, micros) = (if *micros < 0 { "-" } else { "" }, micros.unsigned_abs());
-            let (seconds, fraction) = (micros / MICROS_A_SECOND as u64, micros % MICROS_A_SECOND as u64);
-            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            write!(out, "{sign}{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}")
-        }
+        Value::Time(micros) => out.write_all(time_text(*micros).as_bytes()),
     };
     debug_assert!(written.is_ok(), "memory takes everything");
+}
+
+/// A span of microseconds as `-25:00:00.000001`.
+pub(super) fn time_text(micros: i64) -> String {
+    let (sign, micros) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs());
+    let (seconds, fraction) = (micros / MICROS_A_SECOND as u64, micros % MICROS_A_SECOND as u64);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}")
 }
 
 fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -50,7 +50,7 @@ async fn what_would_be_left_out_is_refused_by_insert() {
         ("CREATE TABLE rows_out (n INT PRIMARY KEY CHECK (n <> 77), text VARCHAR(20))", "Check constraint"),
         (
             "CREATE TABLE rows_out (n INT PRIMARY KEY, text VARCHAR(20) CHARACTER SET latin1)",
-            "Conversion from collation",
+            "Incorrect string value",
         ),
     ] {
         let place = Place::mysql().await;

@@ -1,0 +1,95 @@
+//! Statements of a transaction that travel together: a small one costs the server less than the way to it and back.
+//!
+//! What an error or a count means depends on the statement, so each is kept with what it stands for. Statements that
+//! cannot wait for others to come along are sent by whoever has them, after [`Script::send`].
+
+use std::borrow::Cow;
+
+use super::SinkError;
+use super::ddl::OFFSETS_TABLE;
+use super::output::Rows;
+use super::transaction::letter_refused;
+use crate::batch::{Advance, Fault};
+use crate::database::{Connection, DatabaseError, Interrupted, Statement, Value};
+
+/// Bytes of values (their size in a statement, at most) that travel together. Beyond it, a prepared statement or LOAD
+/// DATA costs less than text.
+const SCRIPT_BYTES_MAX: usize = 64 << 10;
+
+/// Statements that wait to be sent, in order.
+#[derive(Default)]
+pub(super) struct Script<'a> {
+    statements: Vec<Statement<'a>>,
+    parts: Vec<Part<'a>>,
+    bytes: usize,
+}
+
+/// What a statement stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Part<'a> {
+    /// `BEGIN`.
+    Begin,
+    /// It moves this partition, where this instance still owns it.
+    Fence(&'a Advance),
+    Rows(&'a Rows<'a>),
+    DeadLetters,
+    /// The last one: with its answer, everything is stored.
+    Commit,
+}
+
+impl<'a> Script<'a> {
+    pub fn push(&mut self, part: Part<'a>, sql: impl Into<Cow<'a, str>>, parameters: Vec<Value<'a>>) {
+        self.bytes += parameters.iter().map(Value::size).sum::<usize>();
+        // Invariant: where a partition could not be moved, it is another's, and nothing behind that is run.
+        let matches = matches!(part, Part::Fence(_)).then_some(1);
+        self.statements.push(Statement { sql: sql.into(), parameters, matches });
+        self.parts.push(part);
+    }
+
+    /// Whether values of this size may travel with the rest.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= SCRIPT_BYTES_MAX
+    }
+
+    /// Sends what waits, if anything does. Gives the number of statements.
+    ///
+    /// # Errors
+    /// What the first one that failed stands for; [`SinkError::UnknownOutcome`] where the answer to a `COMMIT` among them
+    /// is lost.
+    pub async fn send(&mut self, connection: &mut Connection) -> Result<usize, SinkError> {
+        let Self { statements, parts, .. } = std::mem::take(self);
+        if statements.is_empty() {
+            return Ok(0);
+        }
+        let Err(Interrupted { at, error }) = connection.execute_together(&statements).await else {
+            return Ok(statements.len());
+        };
+        let commits = matches!(parts.last(), Some(Part::Commit));
+        Err(match (parts.get(at).copied().unwrap_or(Part::Commit), error) {
+            (_, Some(error)) if commits && is_lost(&error) => SinkError::UnknownOutcome(error),
+            (part, Some(error)) => part.failed(error),
+            (Part::Fence(Advance { partition, from, epoch, .. }), None) => {
+                SinkError::Fenced { partition: partition.clone(), expected: *from, epoch: *epoch }
+            }
+            (_, None) => SinkError::Sql("a statement matched other rows than it must".into()),
+        })
+    }
+}
+
+/// Whether it is not known which statements were run.
+fn is_lost(error: &DatabaseError) -> bool {
+    error.is_connection_lost() && error.fault() == Fault::Infrastructure
+}
+
+impl Part<'_> {
+    /// What it means that the statement failed.
+    pub fn failed(self, error: DatabaseError) -> SinkError {
+        match self {
+            Part::Begin => error.into(),
+            Part::Fence(_) => SinkError::Refused { table: OFFSETS_TABLE.into(), error },
+            Part::Rows(rows) => rows.refused(error),
+            Part::DeadLetters => letter_refused(error),
+            Part::Commit => SinkError::UnknownOutcome(error),
+        }
+    }
+}
