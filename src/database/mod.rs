@@ -28,17 +28,7 @@ pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
 pub use connection::{Connection, Interrupted, Limits, Link, Purpose, Statement, begin};
 pub use error::DatabaseError;
 pub use fit::{Fit, Misfit, shorten};
-pub use mysql::{LOAD_FORMAT, Loaded};
+pub use mysql::{LOAD_FORMAT, LoadText, Loaded};
 pub use reader::{Origin, Reader, Relation};
 pub use scan::{Comparison, Scan};
 pub use value::Value;
-
-/// Rows of values as the text that LOAD DATA reads as [`LOAD_FORMAT`] says, a row for each `is_hex.len()` values;
-/// those of `is_hex` as hexadecimal digits.
-pub fn load_text(values: &[Value<'_>], is_hex: &[bool]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(values.iter().map(Value::size).sum());
-    for row in values.chunks(is_hex.len().max(1)) {
-        mysql::write_row(&mut text, row.iter().zip(is_hex.iter().copied()));
-    }
-    text
-}

@@ -115,6 +115,40 @@ pub(crate) fn date_time_text(micros: i64) -> Option<String> {
     date_time(micros).map(|time| time.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
+/// Appends what [`date_time_text`] writes, without a fraction that is 0; nothing where there is no such time.
+pub(crate) fn write_date_time(out: &mut Vec<u8>, micros: i64) {
+    let Some(time) = date_time(micros) else { return };
+    let Ok(year) = u32::try_from(time.year()) else { return };
+    let fraction = time.nanosecond() / 1000;
+    let parts = [
+        (year, 4),
+        (time.month(), 2),
+        (time.day(), 2),
+        (time.hour(), 2),
+        (time.minute(), 2),
+        (time.second(), 2),
+    ];
+    for ((number, width), separator) in parts.into_iter().zip(b"-- ::.") {
+        write_digits(out, number, width);
+        out.push(*separator);
+    }
+    match fraction {
+        0 => drop(out.pop()),
+        fraction => write_digits(out, fraction, 6),
+    }
+}
+
+/// `number` with leading zeros.
+fn write_digits(out: &mut Vec<u8>, number: u32, width: usize) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    let mut rest = number;
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
 /// Reads what [`date_text`] writes.
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(days)
@@ -145,6 +179,10 @@ mod tests {
         for micros in [0, -1, 1_704_164_645_000_006, -62_135_596_800_000_000, 253_402_300_799_999_999] {
             let text = date_time_text(micros).expect("in range");
             assert_eq!(parse_date_time(&text), Some(micros), "{text}");
+            let mut short = Vec::new();
+            write_date_time(&mut short, micros);
+            let short = String::from_utf8(short).expect("digits");
+            assert_eq!(short, text.trim_end_matches(".000000"));
         }
         assert_eq!(date_time_text(-1).as_deref(), Some("1969-12-31 23:59:59.999999"));
         assert_eq!(date_text(-1).as_deref(), Some("1969-12-31"));

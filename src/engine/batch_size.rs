@@ -13,6 +13,11 @@ pub(super) struct BatchSize {
 }
 
 impl BatchSize {
+    /// Messages of one batch, at most.
+    pub fn rows_max(&self) -> usize {
+        self.rows_max.unwrap_or(usize::MAX)
+    }
+
     /// A batch of so many messages was too large; gives how many the next ones may have.
     pub fn failed(&mut self, rows: usize) -> usize {
         let rows_max = (rows / 2).max(1).min(self.rows_max.unwrap_or(usize::MAX));

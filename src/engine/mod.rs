@@ -11,6 +11,7 @@ mod error;
 mod expiry;
 mod lost;
 mod batch_size;
+mod pace;
 mod draft;
 mod plan;
 mod reasons;
@@ -42,6 +43,7 @@ use crate::tables::{ReferenceTables, StateTables};
 use batch_size::BatchSize;
 use breaker::Breaker;
 use expiry::Expiry;
+use pace::Pace;
 use stages::Stages;
 use work::{Facts, Reason, Work};
 use writer::{Ended, Writer};
@@ -113,6 +115,7 @@ pub struct Engine<S> {
     breaker: Breaker,
     expiry: Expiry,
     batch_size: BatchSize,
+    pace: Pace,
     stop: Stop,
     /// New SQL, if somebody may give it.
     reloads: Option<Reloads>,
@@ -168,6 +171,7 @@ impl<S: Source> Engine<S> {
             source,
             expiry: Expiry::new(states.ttls()),
             batch_size: BatchSize::default(),
+            pace: Pace::default(),
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
             writer: Some(Writer::new(sink, stop.clone())),
@@ -197,6 +201,7 @@ impl<S: Source> Engine<S> {
     /// # Errors
     /// The fault that ended the job; what was committed before it stays.
     pub async fn run(mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
+        self.source.limit(self.rows_max());
         let ended = self.turns(report).await;
         // What is on its way is worth waiting for, whatever ended the loop.
         let settled = self.settle(report).await;
@@ -248,14 +253,20 @@ impl<S: Source> Engine<S> {
         }
         let now = Instant::now();
         let next_at = self.triggered_at.map_or(now, |at| at + self.options.trigger_interval);
-        // While a commit is on its way, only a full batch is worth computing ahead: a smaller one still grows.
         let is_early = next_at > now;
-        let fill = if self.in_flight.is_some() || is_early { Fill::Full } else { Fill::Any };
+        let fill = match self.in_flight {
+            _ if is_early => Fill::Full,
+            Some(_) => Fill::Rows(self.pace.ahead()),
+            None => Fill::Rows(1),
+        };
         let waited_since = now;
         let event = tokio::select! {
             biased;
             () = self.stop.asked() => return Ok(Turn::Finish),
-            () = finished(self.in_flight.as_mut()) => return Ok(Turn::Settle),
+            () = finished(self.in_flight.as_mut()) => {
+                self.pace.was_late();
+                return Ok(Turn::Settle);
+            }
             reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
             event = self.source.next(fill) => event?,
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
@@ -295,6 +306,9 @@ impl<S: Source> Engine<S> {
         fault_point::reach("taken", "").await;
         let is_locked = work.conflicts >= CONFLICTS_MAX;
         let computed = if is_locked { None } else { Some(self.stages.compute(&work, None).await) };
+        if self.in_flight.as_ref().is_some_and(|before| !before.task.is_finished()) {
+            self.pace.was_early();
+        }
         // Invariant: what came of a batch, a fault too, counts only if the batch before it is committed: it was computed
         // from the state which that one leaves.
         match self.settle(report).await? {
@@ -362,6 +376,11 @@ impl<S: Source> Engine<S> {
         Ok(())
     }
 
+    /// Messages that a batch may have.
+    fn rows_max(&self) -> usize {
+        self.pace.rows_max().min(self.batch_size.rows_max())
+    }
+
     /// Lets a batch go to its commit, or ends the job where too many messages became dead letters.
     async fn judge(&mut self, work: &Work, mut commit: Commit) -> Result<Commit, EngineError> {
         commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
@@ -376,7 +395,8 @@ impl<S: Source> Engine<S> {
     fn narrow(&mut self, work: Work, reason: Reason) -> Vec<Work> {
         let rows = work.polled.messages.len();
         if reason.is_of_size && rows > 1 {
-            self.source.limit(self.batch_size.failed(rows));
+            self.batch_size.failed(rows);
+            self.source.limit(self.rows_max());
         }
         work.narrow(reason)
     }
@@ -453,8 +473,9 @@ impl<S: Source> Engine<S> {
                 if expired > 0 {
                     states.forget_held();
                 }
-                if let Some(rows_max) = self.batch_size.passed() {
-                    self.source.limit(rows_max);
+                let has_changed = self.pace.committed(work.polled.messages.len(), elapsed);
+                if self.batch_size.passed().is_some() || has_changed {
+                    self.source.limit(self.rows_max());
                 }
                 self.expiry.deleted(expired < EXPIRED_ROWS_MAX);
                 self.breaker.committed(&work.polled, &facts.tallies);

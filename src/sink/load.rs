@@ -7,7 +7,7 @@
 use super::SinkError;
 use super::output::Rows;
 use crate::config::BulkLoad;
-use crate::database::{Connection, DatabaseError, Dialect, LOAD_FORMAT, quote_table};
+use crate::database::{Connection, DatabaseError, Dialect, LOAD_FORMAT, LoadText, quote_table};
 
 /// Fewer rows go by INSERT: a statement that is prepared already costs less than a new one.
 const LOAD_ROWS_MIN: usize = 200;
@@ -67,7 +67,7 @@ pub(super) fn fits(rows: &Rows<'_>) -> bool {
 /// [`SinkError::LoadInDoubt`] where the server did not take every row as it is; or the database's.
 pub(super) async fn load(connection: &mut Connection, rows: &Rows<'_>) -> Result<usize, SinkError> {
     let sql = statement(rows, connection.dialect());
-    let is_hex: Vec<bool> = rows.columns().map(|(_, fit)| fit.is_binary()).collect();
+    let mut text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
     let (mut at, mut broken) = (0, None);
     let mut next_part = || {
         let part = at..rows.len().min(at + PART_ROWS);
@@ -75,8 +75,8 @@ pub(super) async fn load(connection: &mut Connection, rows: &Rows<'_>) -> Result
         if part.is_empty() {
             return None;
         }
-        match rows.parameters(&part) {
-            Ok(values) => Some(crate::database::load_text(&values, &is_hex)),
+        match rows.each(&part, &mut |_, column, value| text.put(column, &value)) {
+            Ok(()) => Some(text.take_lines()),
             Err(error) => {
                 broken = Some(error);
                 None

@@ -331,6 +331,17 @@ impl Rows<'_> {
     pub fn parameters(&self, chunk: &Range<usize>) -> Result<Vec<Value<'_>>, SinkError> {
         let width = self.sent.len();
         let mut parameters = vec![Value::Null; chunk.len() * width];
+        self.each(chunk, &mut |row, column, value| parameters[row * width + column] = value)?;
+        Ok(parameters)
+    }
+
+    /// Gives `put` the values of some rows with their places: the row's among these, and the column's among those that
+    /// are sent. Each column's values come in the order of the rows.
+    pub fn each<'s>(
+        &'s self,
+        chunk: &Range<usize>,
+        put: &mut dyn FnMut(usize, usize, Value<'s>),
+    ) -> Result<(), SinkError> {
         let mut start = 0;
         for part in &self.parts {
             let length = part.first().map_or(0, |column| column.len());
@@ -341,15 +352,13 @@ impl Rows<'_> {
                     break;
                 }
                 let column = &self.output.columns[*place];
-                let mut put = |row: usize, value| {
-                    parameters[(start + row - chunk.start) * width + index] = value;
-                };
+                let mut put = |row: usize, value| put(start + row - chunk.start, index, value);
                 let put_all = column.fit.each(array, from - start..to - start, &mut put);
                 put_all.map_err(|misfit| self.output.data(column, misfit.reason))?;
             }
             start += length;
         }
-        Ok(parameters)
+        Ok(())
     }
 }
 

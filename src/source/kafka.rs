@@ -81,6 +81,8 @@ struct State {
     events: VecDeque<Result<Event, SourceError>>,
     batch: MessagesBuilder,
     is_full: bool,
+    /// Messages that the engine waits for.
+    wanted: usize,
     /// Messages of one batch, at most, where that is fewer than configured.
     rows_limit: Option<usize>,
     /// Every partition the group gave to this instance; `None` until the engine has claimed it.
@@ -330,8 +332,12 @@ impl State {
             return Some(event);
         }
         let is_ready = match fill {
-            Fill::Any => !self.batch.is_empty(),
+            Fill::Rows(rows) => self.is_full || self.batch.len() >= rows.max(1),
             Fill::Full => self.is_full,
+        };
+        self.wanted = match fill {
+            Fill::Rows(rows) => rows.max(1),
+            Fill::Full => usize::MAX,
         };
         if is_ready {
             return Some(Ok(Event::Ready));

@@ -34,8 +34,8 @@ pub enum Event {
 /// How much must wait before [`Event::Ready`] is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// One message.
-    Any,
+    /// So many messages, or a full batch.
+    Rows(usize),
     /// As much as one batch may hold.
     Full,
 }

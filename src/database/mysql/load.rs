@@ -1,8 +1,6 @@
 //! LOAD DATA LOCAL: rows as text that the server asks for and this connection sends. It serves only what was made ready
 //! for the statement in hand; a server that asks for a file at any other time gets nothing.
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt as _, StreamExt as _};
@@ -60,48 +58,78 @@ impl MySqlConnection {
     }
 }
 
-/// Writes one row as a line, the values of `is_hex` as hexadecimal digits.
-pub fn write_row<'v, 'a: 'v>(out: &mut Vec<u8>, row: impl Iterator<Item = (&'v Value<'a>, bool)>) {
-    for (index, (value, is_hex)) in row.enumerate() {
-        if index > 0 {
-            out.push(b'\t');
-        }
-        write_value(out, value, is_hex);
+/// Rows as the text that LOAD DATA reads as [`LOAD_FORMAT`] says. Values come column by column, as Arrow has them, and
+/// are put together to lines when all of them are there.
+#[derive(Debug)]
+pub struct LoadText {
+    columns: Vec<Cells>,
+}
+
+/// The texts of one column, one behind the other.
+#[derive(Debug, Default)]
+struct Cells {
+    /// Whether values are written as hexadecimal digits.
+    is_hex: bool,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl LoadText {
+    /// `is_hex`: for each column, whether its values are written as hexadecimal digits.
+    pub fn new(is_hex: impl Iterator<Item = bool>) -> Self {
+        Self { columns: is_hex.map(|is_hex| Cells { is_hex, ..Cells::default() }).collect() }
     }
-    out.push(b'\n');
+
+    /// Adds the value of a column's next row.
+    pub fn put(&mut self, column: usize, value: &Value<'_>) {
+        let Cells { is_hex, text, ends } = &mut self.columns[column];
+        write_value(text, value, *is_hex);
+        ends.push(text.len());
+    }
+
+    /// The lines of all rows that every column has a value for; none of them is left.
+    pub fn take_lines(&mut self) -> Vec<u8> {
+        let rows = self.columns.iter().map(|cells| cells.ends.len()).min().unwrap_or(0);
+        let bytes: usize = self.columns.iter().map(|cells| cells.text.len() + rows).sum();
+        let mut lines = Vec::with_capacity(bytes);
+        for row in 0..rows {
+            for (index, cells) in self.columns.iter().enumerate() {
+                if index > 0 {
+                    lines.push(b'\t');
+                }
+                let start = if row > 0 { cells.ends[row - 1] } else { 0 };
+                lines.extend_from_slice(&cells.text[start..cells.ends[row]]);
+            }
+            lines.push(b'\n');
+        }
+        for Cells { text, ends, .. } in &mut self.columns {
+            text.clear();
+            ends.clear();
+        }
+        lines
+    }
 }
 
 fn write_value(out: &mut Vec<u8>, value: &Value<'_>, is_hex: bool) {
-    let written = match value {
-        Value::Null => out.write_all(b"\\N"),
-        Value::Int(value) => write!(out, "{value}"),
-        Value::UInt(value) => write!(out, "{value}"),
-        // The shortest digits that are read back as the same number.
-        Value::Float(value) => write!(out, "{value:e}"),
-        Value::Double(value) => write!(out, "{value:e}"),
-        Value::Text(text) if is_hex => {
-            write_hex(out, text.as_bytes());
-            Ok(())
+    let mut integer = itoa::Buffer::new();
+    // The shortest digits that are read back as the same number.
+    let mut double = ryu::Buffer::new();
+    match value {
+        Value::Null => out.extend_from_slice(b"\\N"),
+        Value::Int(value) => out.extend_from_slice(integer.format(*value).as_bytes()),
+        Value::UInt(value) => out.extend_from_slice(integer.format(*value).as_bytes()),
+        Value::Float(value) => out.extend_from_slice(double.format(*value).as_bytes()),
+        Value::Double(value) => out.extend_from_slice(double.format(*value).as_bytes()),
+        Value::Text(text) if is_hex => write_hex(out, text.as_bytes()),
+        Value::Bytes(bytes) if is_hex => write_hex(out, bytes),
+        Value::Text(text) => write_escaped(out, text.as_bytes()),
+        Value::Bytes(bytes) => write_escaped(out, bytes),
+        Value::Date(days) => {
+            out.extend_from_slice(value::date_text(*days).unwrap_or_default().as_bytes());
         }
-        Value::Bytes(bytes) if is_hex => {
-            write_hex(out, bytes);
-            Ok(())
-        }
-        Value::Text(text) => {
-            write_escaped(out, text.as_bytes());
-            Ok(())
-        }
-        Value::Bytes(bytes) => {
-            write_escaped(out, bytes);
-            Ok(())
-        }
-        Value::Date(days) => out.write_all(value::date_text(*days).unwrap_or_default().as_bytes()),
-        Value::DateTime(micros) => {
-            out.write_all(value::date_time_text(*micros).unwrap_or_default().as_bytes())
-        }
-        Value::Time(micros) => out.write_all(time_text(*micros).as_bytes()),
-    };
-    debug_assert!(written.is_ok(), "memory takes everything");
+        Value::DateTime(micros) => value::write_date_time(out, *micros),
+        Value::Time(micros) => out.extend_from_slice(time_text(*micros).as_bytes()),
+    }
 }
 
 /// A span of microseconds as `-25:00:00.000001`.
@@ -154,11 +182,29 @@ mod tests {
             (Value::Time(-90_000_000_001), false),
             (Value::text(""), false),
         ];
-        let mut out = Vec::new();
-        write_row(&mut out, values.iter().map(|(value, is_hex)| (value, *is_hex)));
+        let mut text = LoadText::new(values.iter().map(|(_, is_hex)| *is_hex));
+        for (column, (value, _)) in values.iter().enumerate() {
+            text.put(column, value);
+        }
+        let out = text.take_lines();
         let text = String::from_utf8(out).expect("UTF-8");
-        let expected = "\\N\t-7\t1e-1\t-1.5e300\ta\\tb\\\\c\\nd\\0e'\"é\t00FF09\t1970-01-01\t\
+        let expected = "\\N\t-7\t0.1\t-1.5e300\ta\\tb\\\\c\\nd\\0e'\"é\t00FF09\t1970-01-01\t\
             2024-01-02 03:04:05.000006\t-25:00:00.000001\t\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn columns_are_put_together_to_lines() {
+        let mut text = LoadText::new([false, true].into_iter());
+        for part in [1..3, 3..4] {
+            for n in part.clone() {
+                text.put(0, &Value::Int(n));
+            }
+            for n in part {
+                text.put(1, &Value::bytes(vec![n as u8]));
+            }
+        }
+        assert_eq!(text.take_lines(), b"1\t01\n2\t02\n3\t03\n");
+        assert_eq!(text.take_lines(), b"", "they are taken once");
     }
 }

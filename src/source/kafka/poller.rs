@@ -21,6 +21,8 @@ use crate::source::{Event, SourceError};
 
 /// How long one poll waits: the longest a command waits to be seen while nothing arrives.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(100);
+/// Messages that are taken before commands are looked for again.
+const BURST_MESSAGES_MAX: usize = 256;
 /// While nothing is assigned, commands are waited for in steps of this length.
 const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
 /// A full batch is waited for this long before the partitions are paused.
@@ -184,7 +186,9 @@ impl Poller {
         while self.obey() == Next::Poll {
             self.tell_kafka(KAFKA_COMMIT_INTERVAL);
             if self.wait_for_room() {
-                self.poll();
+                let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
+                self.poll(wait);
+                self.poll_burst();
             }
         }
         self.tell_kafka(Duration::ZERO);
@@ -283,16 +287,27 @@ impl Poller {
         }
     }
 
-    fn poll(&mut self) {
+    /// Takes what librdkafka holds ready, as far as the batch has room.
+    fn poll_burst(&mut self) {
+        for _ in 1..BURST_MESSAGES_MAX {
+            // Without waiting, librdkafka asks for no time.
+            if self.shared.lock().is_full || !self.poll(Duration::ZERO) {
+                return;
+            }
+        }
+    }
+
+    /// Whether there was something.
+    fn poll(&mut self, wait: Duration) -> bool {
         // Why: the reference is cloned so that the message may borrow it while `self` changes.
         let consumer = Arc::clone(&self.consumer);
-        let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
         match consumer.poll(wait) {
-            None => {}
+            None => return false,
             Some(Ok(message)) => self.collect(&message),
             Some(Err(KafkaError::PartitionEOF(partition))) => self.reach_end(partition),
             Some(Err(error)) => self.judge(&error),
         }
+        true
     }
 
     fn collect(&mut self, message: &BorrowedMessage<'_>) {
@@ -302,10 +317,12 @@ impl Poller {
         }
         let topic = self.topic(message.topic());
         let partition = TopicPartition { topic, partition: message.partition() };
+        let (offset, timestamp_ms) = (message.offset(), timestamp(message));
+        let headers = headers(message);
         let mut state = self.shared.lock();
         let Some(Some(slot)) = state.slots.get_mut(&partition) else { return };
-        if message.offset() < slot.next {
-            if slot.claim.is_contradicted_by(message.offset(), timestamp(message)) {
+        if offset < slot.next {
+            if slot.claim.is_contradicted_by(offset, timestamp_ms) {
                 let claim = slot.claim.clone();
                 state.events.push_back(Ok(Event::MadeAnew(claim)));
                 // Nothing more of it: the engine decides where to go on.
@@ -315,22 +332,20 @@ impl Poller {
             }
             return;
         }
-        slot.next = message.offset() + 1;
+        slot.next = offset + 1;
         slot.is_at_end = false;
-        slot.last_timestamp_ms = timestamp(message).or(slot.last_timestamp_ms);
-        let headers = headers(message);
-        let was_empty = state.batch.is_empty();
+        slot.last_timestamp_ms = timestamp_ms.or(slot.last_timestamp_ms);
         state.batch.push(Message {
             topic: &partition.topic,
             partition: partition.partition,
-            offset: message.offset(),
-            timestamp_ms: timestamp(message),
+            offset,
+            timestamp_ms,
             key: message.key(),
             payload: message.payload(),
             headers: &headers,
         });
         state.is_full = state.is_at(self.limits);
-        let is_news = was_empty || state.is_full;
+        let is_news = state.is_full || state.batch.len() == state.wanted;
         drop(state);
         if is_news {
             self.shared.changed.notify_one();

@@ -1,0 +1,107 @@
+//! How many messages a batch takes, and when the next one is computed while a commit is on its way.
+//!
+//! A job that keeps up takes whatever has arrived. One that is behind takes as many as are committed in about
+//! [`COMMIT_TARGET`]: more of them are hardly faster, need more memory, hold locks longer and are seen later.
+//!
+//! Computing ahead of a commit hides the time of computing, but what is taken early leaves out what arrives until the
+//! commit has ended. So a few messages are left to grow; how many are worth it follows from who had to wait for whom.
+
+use std::time::Duration;
+
+/// How long a full batch's commit takes, within a factor of two.
+const COMMIT_TARGET: Duration = Duration::from_millis(200);
+/// Messages of a full batch at the start, and at least.
+const ROWS_START: usize = 16 << 10;
+const ROWS_MIN: usize = 1 << 10;
+/// So few messages are computed in less time than a durable commit takes.
+const AHEAD_MIN: usize = 512;
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Messages of a full batch.
+    rows_max: usize,
+    /// Messages that are worth computing while a commit is on its way.
+    ahead: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rows_max: ROWS_START, ahead: AHEAD_MIN }
+    }
+}
+
+impl Pace {
+    pub fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
+    pub fn ahead(&self) -> usize {
+        self.ahead.min(self.rows_max)
+    }
+
+    /// A batch of so many messages was committed; gives whether the size of full batches has changed.
+    pub fn committed(&mut self, rows: usize, elapsed: Duration) -> bool {
+        let before = self.rows_max;
+        // A smaller batch says nothing: it took what there was.
+        if rows >= self.rows_max / 2 {
+            if elapsed < COMMIT_TARGET / 2 {
+                self.rows_max = self.rows_max.saturating_mul(2);
+            } else if elapsed > COMMIT_TARGET * 2 {
+                self.rows_max = (self.rows_max / 2).max(ROWS_MIN);
+            }
+        }
+        self.rows_max != before
+    }
+
+    /// A batch that was computed ahead has waited for the commit before it: it could have grown meanwhile.
+    pub fn was_early(&mut self) {
+        self.ahead = self.ahead.saturating_mul(2).min(self.rows_max);
+    }
+
+    /// A commit has ended before so much was there that computing ahead was worth it.
+    pub fn was_late(&mut self) {
+        self.ahead = (self.ahead / 2).max(AHEAD_MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_batches_grow_and_shrink_until_their_commit_takes_its_time() {
+        let mut pace = Pace::default();
+        let commit =
+            |rows: usize, rows_a_second: f64| Duration::from_secs_f64(0.002 + rows as f64 / rows_a_second);
+        for rows_a_second in [170_000.0, 5_000.0, 1_000_000.0] {
+            for _ in 0..20 {
+                pace.committed(pace.rows_max(), commit(pace.rows_max(), rows_a_second));
+            }
+            let took = commit(pace.rows_max(), rows_a_second);
+            assert!((COMMIT_TARGET / 2..=COMMIT_TARGET * 2).contains(&took), "{took:?} at {rows_a_second}/s");
+        }
+    }
+
+    #[test]
+    fn batches_that_were_not_full_say_nothing() {
+        let mut pace = Pace::default();
+        assert!(!pace.committed(ROWS_START / 4, Duration::from_millis(1)));
+        assert!(!pace.committed(1, Duration::from_secs(5)));
+        assert_eq!(pace.rows_max(), ROWS_START);
+    }
+
+    #[test]
+    fn computing_ahead_is_left_where_there_is_little_to_compute() {
+        let mut pace = Pace::default();
+        pace.was_early();
+        assert_eq!(pace.ahead(), AHEAD_MIN * 2);
+        for _ in 0..20 {
+            pace.was_late();
+        }
+        assert_eq!(pace.ahead(), AHEAD_MIN);
+        for _ in 0..20 {
+            pace.was_early();
+        }
+        assert_eq!(pace.ahead(), pace.rows_max(), "a full batch waits for nothing");
+    }
+}
