@@ -1,0 +1,107 @@
+"""The command line of `scripts/compare`."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from compare import machine, report, spark
+from compare.bench import Bench
+from compare.load_data import Client
+from compare.measure import DEFAULT, LATENCY_SECONDS, MEASUREMENTS, measure
+from compare.ours import Ours
+from compare.processes import Children
+from compare.run import Failed
+from compare.tables import Tables
+
+MESSAGES = 2_000_000
+QUICK_MESSAGES = 200_000
+QUICK_LATENCY_SECONDS = 5
+ENVIRONMENT = ("REALTIME_PROCESSOR", "KAFKA_SERVER", "MYSQL_URL", "SERVICES_DIR")
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="scripts/compare",
+        description="Runs this program and Spark in turn over the same topic into the same tables, checks that they"
+        " write the same rows, and prints how they compare, with LOAD DATA of MySQL's own client as the limit.",
+        epilog=f"WORD is one of: {', '.join(MEASUREMENTS)}. Without --only: {', '.join(DEFAULT)}.",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="what the messages follow from (default 1)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement (default 3)")
+    parser.add_argument("--messages", type=int, default=MESSAGES, help=f"in the topic (default {MESSAGES:,})")
+    parser.add_argument("--only", nargs="+", metavar="WORD", choices=list(MEASUREMENTS), help="these measurements alone")
+    parser.add_argument("--without-spark", action="store_true", help="this program and LOAD DATA alone")
+    parser.add_argument("--quick", action="store_true", help="few messages, one run: shows that it works, no result")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as markdown, too")
+    options = parser.parse_args()
+    missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
+    if missing:
+        parser.error(f"{', '.join(missing)} not set (hint: run scripts/compare, which sets them)")
+    if options.quick:
+        options.runs, options.messages = 1, min(options.messages, QUICK_MESSAGES)
+    return options
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
+
+
+def compare(options, folder, children):
+    environment = os.environ
+    tables = Tables(environment["MYSQL_URL"], environment.get("MYSQL_ADMIN_URL"))
+    tables.make()
+    kafka, services = environment["KAFKA_SERVER"], Path(environment["SERVICES_DIR"])
+    ours = Ours(environment["REALTIME_PROCESSOR"], kafka, tables.database, options.seed, folder / "ours", children)
+    bench = Bench(
+        kafka,
+        tables,
+        children,
+        options.seed,
+        options.messages,
+        options.runs,
+        QUICK_LATENCY_SECONDS if options.quick else LATENCY_SECONDS,
+        folder,
+        Client(tables.database, services),
+        say,
+        {"ours": ours},
+    )
+    if not options.without_spark:
+        home = spark.install(services, say)
+        bench.sides["spark"] = spark.Spark(home, kafka, tables.database, ours.accounts, folder / "spark", children)
+    try:
+        measure(bench, options.only or DEFAULT)
+        facts = machine.facts(bench)
+    finally:
+        children.end_all()
+    tables.close()
+    if options.quick:
+        facts.insert(0, "Quick: few messages and one run. This is no result.")
+    if options.out:
+        options.out.write_text(report.markdown(bench.figures, facts), encoding="utf-8")
+    shown = report.as_json if options.format == "json" else report.text
+    print(shown(bench.figures, facts), end="")
+
+
+def main():
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    children = Children()
+    folder = Path(tempfile.mkdtemp(prefix="compare-"))
+    try:
+        compare(options, folder, children)
+    except Failed as failure:
+        sys.exit(f"compare: error: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        children.end_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+main()
