@@ -41,6 +41,7 @@ pub struct Config {
     /// False: tables are checked and never created.
     pub create_tables: bool,
     pub bulk_load: BulkLoad,
+    pub write_connections: WriteConnections,
     /// The folder of the views.
     pub sql: PathBuf,
     pub trigger: TriggerConfig,
@@ -125,6 +126,14 @@ pub enum BulkLoad {
     /// Where the server takes it.
     Auto,
     Off,
+}
+
+/// How many connections a job writes by. Each is a lane, with partitions, plans and state of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteConnections {
+    pub count: usize,
+    /// The line of the configuration file, for messages; 0 where nothing is said.
+    pub line: usize,
 }
 
 /// When a running job reads its SQL again.
@@ -226,8 +235,8 @@ const MEMORY_LEAST: usize = 32 * MIB;
 /// MySQL's longest key of utf8mb4 text lies above this; Kafka's longest group name is not smaller.
 const JOB_LENGTH_MAX: usize = 190;
 
-/// Keys that later versions know.
-const LATER_KEYS: &[&str] = &["write_connections"];
+/// More lanes than this have not been seen to pay, and each takes its part of the memory.
+const WRITE_CONNECTIONS_MAX: usize = 16;
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -245,6 +254,14 @@ const OWNED_PROPERTIES: &[(&str, &str)] = &[
 ];
 
 impl Config {
+    /// How many lanes the job has: one for each write connection. SQLite takes one writer at a time, so it has one.
+    pub fn lanes(&self) -> usize {
+        match self.database {
+            Address::Sqlite { .. } => 1,
+            Address::MySql(_) => self.write_connections.count,
+        }
+    }
+
     /// Reads and checks `file`.
     ///
     /// # Errors
@@ -321,6 +338,7 @@ fn read_config(
         window: section.count("dead_letters_window", 10_000, BATCH_ROWS_LIMIT),
     };
     let memory_max = section.size("memory_max", 256 * MIB, MEMORY_LEAST);
+    let write_connections = read_write_connections(&mut section, memory_max);
     let reference_tables = match section.node("reference_tables") {
         Some(node) => read_reference_tables(node, base, faults),
         None => vec![accounts_by_default(base)],
@@ -335,7 +353,7 @@ fn read_config(
         &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
         ReloadOn::Signal,
     );
-    section.finish(faults, LATER_KEYS);
+    section.finish(faults);
     Some(Config {
         file: file.clone(),
         kafka: kafka?,
@@ -344,6 +362,7 @@ fn read_config(
         database: database?,
         create_tables,
         bulk_load,
+        write_connections,
         sql,
         trigger,
         dead_letters,
@@ -353,6 +372,19 @@ fn read_config(
         outputs,
         reload,
     })
+}
+
+fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> WriteConnections {
+    let line = section.line_of("write_connections");
+    let count = section.count("write_connections", 1, WRITE_CONNECTIONS_MAX);
+    let needed = MEMORY_LEAST * count;
+    if memory_max < needed {
+        let (found, needed) = (memory_max / MIB, needed / MIB);
+        let message = format!("write_connections: {count} lanes share memory_max, found {found}MiB");
+        let hint = format!("each needs 32MiB: `memory_max: {needed}MiB`, or fewer connections");
+        section.fault(Fault::new(line, message).hint(hint));
+    }
+    WriteConnections { count, line: if count > 1 { line } else { 0 } }
 }
 
 fn read_kafka(section: &mut Section<'_>) -> Option<KafkaConfig> {

@@ -2,8 +2,8 @@
 //! between the stages of a trigger. A test counts the places that a run passes, and then runs it once for each of them.
 //!
 //! Why only where debug assertions are on: those are the builds that tests run. A release build has none of this, and
-//! no feature has to be thought of. Why by thread: a test's job runs on the test's own thread, so tests that run beside
-//! it see nothing of its faults.
+//! no feature has to be thought of. Why by thread: a test's job runs on the test's own thread, and on those that share in
+//! its script, so tests that run beside it see nothing of its faults.
 
 /// What a place did to the statement that passed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +25,32 @@ pub(crate) async fn reach(_: &str, _: &str) -> Option<Injected> {
 #[inline]
 pub(crate) fn connected() {}
 
+/// What the threads of one job share; nothing in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) struct Shared;
+
+#[cfg(not(debug_assertions))]
+#[inline]
+pub(crate) fn share() -> Shared {
+    Shared
+}
+
+#[cfg(not(debug_assertions))]
+impl Shared {
+    #[inline]
+    #[allow(clippy::unused_self)] // Why: a test build has something in it.
+    pub fn join(self) {}
+}
+
 #[cfg(debug_assertions)]
 pub use script::{Fault, begin, end, stopped};
 #[cfg(debug_assertions)]
-pub(crate) use script::{connected, reach};
+pub(crate) use script::{connected, reach, share};
 
 #[cfg(debug_assertions)]
 mod script {
     use std::cell::RefCell;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use tokio::sync::Notify;
 
@@ -66,23 +83,48 @@ mod script {
     }
 
     thread_local! {
-        static SCRIPT: RefCell<Option<Script>> = const { RefCell::new(None) };
+        static SCRIPT: RefCell<Shared> = const { RefCell::new(Shared(None)) };
+    }
+
+    /// A script that several threads pass.
+    #[derive(Clone)]
+    pub(crate) struct Shared(Option<Arc<Mutex<Script>>>);
+
+    /// The script of this thread, for another one.
+    pub(crate) fn share() -> Shared {
+        SCRIPT.with_borrow(Shared::clone)
+    }
+
+    impl Shared {
+        /// Lets this thread pass the same places.
+        pub fn join(self) {
+            SCRIPT.set(self);
+        }
+    }
+
+    /// Does something with the script of this thread, if it has one.
+    fn with<T>(change: impl FnOnce(&mut Script) -> T) -> Option<T> {
+        let script = share().0?;
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(change(&mut script))
     }
 
     /// Counts the places that this thread passes from now on, and lets something happen at one of them.
     pub fn begin(at: Option<(usize, Fault)>) {
-        SCRIPT.with_borrow_mut(|script| *script = Some(Script { at, ..Script::default() }));
+        let script = Script { at, ..Script::default() };
+        Shared(Some(Arc::new(Mutex::new(script)))).join();
     }
 
     /// Ends the counting; gives the names of the places that were passed, in order.
     pub fn end() -> Vec<String> {
-        SCRIPT.with_borrow_mut(Option::take).map(|script| script.passed).unwrap_or_default()
+        let passed = with(|script| std::mem::take(&mut script.passed)).unwrap_or_default();
+        Shared(None).join();
+        passed
     }
 
     /// Returns when a place has stopped the job.
     pub async fn stopped() {
-        let stopped = SCRIPT.with_borrow(|script| script.as_ref().map(|script| Arc::clone(&script.stopped)));
-        match stopped {
+        match with(|script| Arc::clone(&script.stopped)) {
             Some(stopped) => stopped.notified().await,
             None => std::future::pending().await,
         }
@@ -90,17 +132,12 @@ mod script {
 
     /// A connection was opened: the server is there again.
     pub(crate) fn connected() {
-        SCRIPT.with_borrow_mut(|script| {
-            if let Some(script) = script {
-                script.is_lost = false;
-            }
-        });
+        with(|script| script.is_lost = false);
     }
 
     /// Passes a place: `when` is "before", "after" or the name of a stage.
     pub(crate) async fn reach(when: &str, what: &str) -> Option<Injected> {
-        let fault = SCRIPT.with_borrow_mut(|script| script.as_mut()?.pass(when, what));
-        match fault? {
+        match with(|script| script.pass(when, what))?? {
             Fault::Lose => Some(Injected::Lost),
             Fault::Busy => Some(Injected::Busy),
             Fault::Stop => std::future::pending().await,

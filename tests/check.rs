@@ -312,6 +312,30 @@ fn what_does_not_depend_on_the_cut_is_not_warned_of() {
 }
 
 #[test]
+fn several_connections_need_state_that_follows_the_partitions() {
+    let view = "SELECT b.customer, coalesce(s.n, 0) + count(*) AS n FROM batch b LEFT JOIN totals s \
+                ON s.customer = b.customer GROUP BY b.customer, s.n";
+    let config = |follows: bool, connections: u32| {
+        format!(
+            "reference_tables: {{}}\nwrite_connections: {connections}\nstate_tables:\n  \
+             totals: {{ view: next_totals, key: customer, follows_partition: {follows} }}\n"
+        )
+    };
+    let checked = |config: &str| check(&[("config.yaml", config), ("sql/next_totals.sql", view)]);
+    for (follows, connections) in [(true, 2), (false, 1)] {
+        let checked = checked(&config(follows, connections));
+        assert_eq!(checked.code, 0, "{}", checked.out);
+    }
+    let wrong = checked(&config(false, 2));
+    assert_eq!(wrong.code, 78, "{}", wrong.err);
+    let said = "config.yaml:8:3: error: state table `totals` cannot be written by 2 connections, as its rows do not follow \
+                the partitions";
+    assert!(wrong.err.contains(said), "{}", wrong.err);
+    let hint = "hint: write `follows_partition: true` where the messages are keyed by `customer`, or `write_connections: 1`";
+    assert!(wrong.err.contains(hint), "{}", wrong.err);
+}
+
+#[test]
 fn state_that_forgets_or_grows_wrong_is_warned_of() {
     let forgets = "SELECT customer, count(*) AS n FROM batch GROUP BY customer";
     insta::assert_snapshot!(warnings(WITH_STATE, &[("next_totals", forgets)]), @r"

@@ -89,7 +89,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Each demo has a broker of its own, so its offsets start anew; the rows of earlier ones stay.
     config.job = format!("demo-{}", project::stamp());
     let (asked, stop) = signals::stop_on_signals()?;
-    let engine = job::open(&config, false, stop.clone()).await?.engine;
+    let lanes = job::open(&config, false, stop.clone()).await?.lanes;
     terminal::say(&format!(
         "Sending {} movements a second for {:?}, in {}.",
         arguments.rate,
@@ -110,7 +110,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
             asked.ask();
         }
     });
-    let ended = engine
+    let ended = lanes
         .run(&mut |report| {
             counts.committed.fetch_add(report.messages as u64, Ordering::Release);
             progress.show(report);

@@ -3,10 +3,11 @@
 
 use crate::batch::Fault;
 use crate::config::Config;
-use crate::decode::Decoder;
+use crate::decode::{DecodeError, Decoder};
 use crate::diagnostic::render;
 use crate::engine::{
-    Engine, Options, Parts, Plan, ReloadSender, Reloads, Replay, ReplayParts, Running, Stop, TargetPlaces,
+    Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts, Running, Stop,
+    TargetPlaces,
 };
 use crate::sink::{PageLimits, Sink, SinkError, StoredLetters, Target};
 use crate::source::{BatchLimits, KafkaSource};
@@ -19,7 +20,7 @@ const BATCH_SHARES: usize = 16;
 
 /// A job, and what gives it new SQL.
 pub(super) struct Job {
-    pub engine: Engine<KafkaSource>,
+    pub lanes: Lanes<KafkaSource>,
     pub running: Running,
     pub reload: ReloadSender,
 }
@@ -29,23 +30,38 @@ pub(super) struct Job {
 /// # Errors
 /// Everything that can be known before the first message is read.
 pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> Result<Job, Failure> {
-    let (decoder, plan) = plan(config).await?;
-    let running = Running::new(config, &decoder, &plan);
-    let Plan { tables, states, pipeline, targets, places, sql } = plan;
+    let lanes = config.lanes();
+    if lanes < config.write_connections.count {
+        tracing::info!("SQLite takes one writer at a time: there is one write connection");
+    }
+    let decoder = Decoder::new(&config.avro)?;
+    let mut plans = Plan::of_lanes(config, &decoder, lanes).await.map_err(not_planned)?;
+    let Some(plan) = plans.first_mut() else { return Err(Failure::failed("a job has one lane at least")) };
+    let running = Running::new(config, &decoder, plan);
+    let (targets, places, sql) = (std::mem::take(&mut plan.targets), plan.places.clone(), plan.sql.clone());
     let kafka = tokio::task::spawn_blocking({
         let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
-        let limits = BatchLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config) };
-        move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up)
+        let bytes_max = batch_bytes_max(config, lanes);
+        let limits = BatchLimits { rows_max: config.trigger.rows_max, bytes_max };
+        move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up, lanes)
     });
-    let (sink, source) = tokio::join!(connect(config, targets, &places), kafka);
+    let (sink, sources) = tokio::join!(connect(config, targets, &places), kafka);
     let sink = sink?.with_sql(sql);
-    let source = source
+    let sources = sources
         .map_err(|error| Failure::failed(error.to_string()))?
         .map_err(|error| Failure::failed(error.to_string()))?;
-    let options = Options::of(config, until_caught_up);
-    let (reload, reloads) = Reloads::new();
-    let engine = Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop);
-    Ok(Job { engine: engine.with_reloads(reloads), running, reload })
+    // The first has connected already, the others do so when they have something to claim.
+    let more: Vec<Sink> = (1..lanes).map(|_| sink.another()).collect();
+    let sinks = std::iter::once(sink).chain(more);
+    let parts = plans.into_iter().zip(sources).zip(sinks).map(|((plan, source), sink)| {
+        let Plan { tables, states, pipeline, .. } = plan;
+        Ok(Parts { source, decoder: decoder.another()?, tables, states, pipeline, sink })
+    });
+    let parts =
+        parts.collect::<Result<_, DecodeError>>().map_err(|error| Failure::failed(error.to_string()))?;
+    let lanes = Lanes::new(parts, Options::of(config, until_caught_up), stop);
+    let (reload, reloads) = Reloads::of_lanes(config.lanes());
+    Ok(Job { lanes: lanes.with_reloads(reloads), running, reload })
 }
 
 /// Builds a replay of dead letters: a job that reads what it has stored itself.
@@ -57,24 +73,24 @@ pub(super) async fn open_replay(
     letters: StoredLetters,
     stop: Stop,
 ) -> Result<Replay, Failure> {
-    let (decoder, plan) = plan(config).await?;
+    let decoder = Decoder::new(&config.avro)?;
+    let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
     let Plan { tables, states, pipeline, targets, places, sql } = plan;
     let sink = connect(config, targets, &places).await?.with_sql(sql);
-    let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config) };
+    let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config, 1) };
     Ok(Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop))
 }
 
-async fn plan(config: &Config) -> Result<(Decoder, Plan), Failure> {
-    let decoder = Decoder::new(&config.avro)?;
-    let plan = Plan::prepare(config, &decoder).await.map_err(|error| match error.is_away() {
+fn not_planned(error: PlanError) -> Failure {
+    match error.is_away() {
         true => Failure::failed(error.to_string()),
         false => Failure::bad_config(error.to_string()),
-    })?;
-    Ok((decoder, plan))
+    }
 }
 
-fn batch_bytes_max(config: &Config) -> usize {
-    config.trigger.bytes_max.min(config.memory_max / BATCH_SHARES)
+/// Bytes of one batch of one of so many lanes.
+fn batch_bytes_max(config: &Config, lanes: usize) -> usize {
+    config.trigger.bytes_max.min(config.memory_max / BATCH_SHARES / lanes)
 }
 
 async fn connect(config: &Config, targets: Vec<Target>, places: &TargetPlaces) -> Result<Sink, Failure> {

@@ -43,11 +43,11 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     let config = Config::load(config)?;
     let (_asked, stop) = signals::stop_on_signals()?;
     let hangup = reload::hangup()?;
-    let Job { engine, running, reload: sender } = job::open(&config, arguments.until_caught_up, stop).await?;
+    let Job { lanes, running, reload: sender } = job::open(&config, arguments.until_caught_up, stop).await?;
     reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
-    let ended = engine.run(&mut |report| progress.show(report)).await;
+    let ended = lanes.run(&mut |report| progress.show(report)).await;
     progress.finish(arguments.timings);
     Ok(ended?)
 }

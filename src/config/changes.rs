@@ -19,6 +19,7 @@ impl Config {
             ("database", self.database != new.database),
             ("create_tables", self.create_tables != new.create_tables),
             ("bulk_load", self.bulk_load != new.bulk_load),
+            ("write_connections", self.write_connections.count != new.write_connections.count),
             ("sql", self.sql != new.sql),
             ("trigger_interval", trigger.interval != new_trigger.interval),
             ("batch_rows_max", trigger.rows_max != new_trigger.rows_max),

@@ -153,20 +153,14 @@ impl<'a> Section<'a> {
     }
 
     /// Ends the section: every key that is left is a fault, named with the nearest right one.
-    pub fn finish(mut self, faults: &mut Vec<Fault>, later: &[&str]) {
+    pub fn finish(mut self, faults: &mut Vec<Fault>) {
         for (name, node) in std::mem::take(&mut self.entries) {
             let full = self.name(name);
-            let fault = if later.contains(&name) {
-                Fault::new(node.line, format!("the key `{full}` is not supported by this version"))
-                    .hint("take it out; it will be accepted when its function is there")
-            } else {
-                let unknown = Fault::new(node.line, format!("unknown key `{full}`"));
-                match nearest(name, self.known.iter().copied()) {
-                    Some(right) => unknown.hint(format!("did you mean `{right}`?")),
-                    None => unknown.hint(format!("allowed here: {}", self.known.join(", "))),
-                }
-            };
-            self.faults.push(fault);
+            let unknown = Fault::new(node.line, format!("unknown key `{full}`"));
+            self.faults.push(match nearest(name, self.known.iter().copied()) {
+                Some(right) => unknown.hint(format!("did you mean `{right}`?")),
+                None => unknown.hint(format!("allowed here: {}", self.known.join(", "))),
+            });
         }
         faults.append(&mut self.faults);
     }

@@ -49,7 +49,7 @@ pub(super) fn read_reference_tables(
                     section.fault(Fault::new(line, format!("{path}: `batch` names the messages")));
                 }
                 let table = read_reference_table(name, line, &mut section, base);
-                section.finish(faults, &[]);
+                section.finish(faults);
                 tables.extend(table);
             }
             Err(fault) => faults.push(fault),
@@ -146,7 +146,7 @@ pub(super) fn read_state_tables(
             }
             tables.push(StateTableConfig { name, line, view, key, matches, follows_partition, ttl });
         }
-        section.finish(faults, &[]);
+        section.finish(faults);
     }
     tables
 }
@@ -233,7 +233,7 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
             section.fault(Fault::new(line, message));
         }
         outputs.push(OutputConfig { view: view.to_owned(), line, table, mode });
-        section.finish(faults, &[]);
+        section.finish(faults);
     }
     outputs
 }

@@ -33,8 +33,26 @@ fn the_three_keys_of_the_spark_job_and_a_database_are_enough() {
 #[test]
 fn several_faults_are_reported_at_once_each_with_its_line() {
     let text = "kafka_server: [a]\nkafka_topik: movements\navro_schema: a.avsc\nbatch_rows_max: many\n\
-                trigger_interval: 5\nwrite_connections: 2\njob: ${NO_JOB}\ndatabase: ${NO_DATABASE}\n";
+                trigger_interval: 5\nwrite_connections: 20\njob: ${NO_JOB}\ndatabase: ${NO_DATABASE}\n";
     insta::assert_snapshot!(faults(text));
+}
+
+#[test]
+fn a_job_has_a_lane_for_each_write_connection_with_enough_memory_and_one_on_sqlite() {
+    let text = SEED.replace("sqlite://data/realtime.db", "mysql://u:p@h/d");
+    assert_eq!(parse(&text).expect("valid").lanes(), 1);
+    let four = format!("{text}write_connections: 4\n");
+    let config = parse(&four).expect("valid");
+    assert_eq!((config.lanes(), config.write_connections.line), (4, 5));
+    assert_eq!(parse(&format!("{SEED}write_connections: 4\n")).expect("valid").lanes(), 1);
+    let changed = parse(&text).expect("valid").needs_restart(&config);
+    assert_eq!(changed, ["write_connections"]);
+    let said = faults(&format!("{four}memory_max: 100MiB\n"));
+    assert!(
+        said.contains("config.yaml:5:1: error: write_connections: 4 lanes share memory_max, found 100MiB"),
+        "{said}"
+    );
+    assert!(said.contains("hint: each needs 32MiB: `memory_max: 128MiB`, or fewer connections"), "{said}");
 }
 
 #[test]

@@ -323,6 +323,12 @@ impl Link {
         &self.address
     }
 
+    /// A link to the same database, for the same purpose, that has not connected yet.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.address.clone(), self.purpose)
+    }
+
     /// The connection, opened if there is none that works. [`Link::done`] gives it back.
     pub async fn ready(&mut self) -> Result<&mut Connection, DatabaseError> {
         let mut kept = self.connection.take().filter(|_| !self.is_in_use);

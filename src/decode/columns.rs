@@ -47,6 +47,12 @@ impl Columns {
         Ok(Self { fields, plain, decoder, rows: 0 })
     }
 
+    /// The same columns, without rows.
+    pub(super) fn another(&self) -> Result<Self, ArrowError> {
+        let (fields, plain) = (self.fields.clone(), self.plain.clone());
+        Ok(Self { fields, decoder: new_decoder(&plain)?, plain, rows: 0 })
+    }
+
     pub(super) fn fields(&self) -> Fields {
         struct_fields(&self.fields)
     }

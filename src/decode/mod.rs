@@ -55,7 +55,7 @@ pub struct Decoder {
 }
 
 /// What to do with payloads, by the schema that their frame names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Writers {
     Raw(Step),
     SingleObject(HashMap<u64, Step>),
@@ -169,6 +169,21 @@ impl Decoder {
         let schema = Arc::new(ArrowSchema::new(fields));
         let (rewriter, rewritten) = (Rewriter::default(), Vec::new());
         Ok(Self { writers, tombstones, columns, schema, rewriter, rewritten })
+    }
+
+    /// Another decoder of the same messages, for another lane.
+    ///
+    /// # Errors
+    /// [`DecodeError::Internal`] where arrow-avro refuses a schema that it took before.
+    pub fn another(&self) -> Result<Self, DecodeError> {
+        Ok(Self {
+            writers: self.writers.clone(),
+            tombstones: self.tombstones,
+            columns: self.columns.another().map_err(DecodeError::Internal)?,
+            schema: Arc::clone(&self.schema),
+            rewriter: Rewriter::default(),
+            rewritten: Vec::new(),
+        })
     }
 
     /// The schema of `batch`: the record's fields by their names as written, then `kafka_topic`,

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{self, Plan};
 use crate::batch::Fault;
-use crate::config::{Config, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin};
+use crate::config::{
+    Config, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin, WriteConnections,
+};
 use crate::database::Address;
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::sink::{TableFault, Target};
-use crate::sql::{self, Survey, ViewFiles};
+use crate::sql::{self, SqlError, Survey, ViewFiles};
 use crate::tables::{ReferenceTables, StateTables, TableError};
 
 /// A configuration's SQL and tables, as far as they could be made sense of.
@@ -43,30 +45,40 @@ impl Draft {
     ///
     /// `decoder`: `None` where the schema has a fault, so that views over `batch` cannot be planned.
     pub async fn of(config: &Config, decoder: Option<&Decoder>, reach: Reach) -> Self {
-        let (views, faults) = ViewFiles::read_some(&config.sql);
-        let mut diagnostics: Vec<Diagnostic> = faults.into_iter().map(Diagnostic::from).collect();
-        let states = plan::state_tables(config, &views);
-        let (tables, errors) = open_references(config, &views, &states, reach.servers).await;
+        Self::of_views(config, &ViewFiles::read_some(&config.sql), decoder, reach).await
+    }
+
+    /// The same, of files that were read; with what is wrong with them.
+    pub(super) async fn of_views(
+        config: &Config,
+        (views, faults): &(ViewFiles, Vec<SqlError>),
+        decoder: Option<&Decoder>,
+        reach: Reach,
+    ) -> Self {
+        let mut diagnostics: Vec<Diagnostic> = faults.iter().cloned().map(Diagnostic::from).collect();
+        let states = plan::state_tables(config, views);
+        diagnostics.extend(states_of_one_lane(config, &states));
+        let (tables, errors) = open_references(config, views, &states, reach.servers).await;
         diagnostics.extend(errors.iter().map(|error| table_diagnostic(config, error)));
         let unknown = unknown_tables(&tables);
         if reach.warns {
-            diagnostics.extend(tables_not_checked(config, &views, &unknown, reach.servers));
+            diagnostics.extend(tables_not_checked(config, views, &unknown, reach.servers));
         }
-        let outputs = configured_outputs(config, &views, &mut diagnostics);
+        let outputs = configured_outputs(config, views, &mut diagnostics);
         let specs = plan::table_specs(config, &tables, &states);
         let batch = decoder.map(Decoder::schema);
         let memory = config.memory_max / plan::SQL_SHARES;
-        let survey = Survey::of(&views, batch, specs, &unknown, outputs.as_deref(), memory).await;
+        let survey = Survey::of(views, batch, specs, &unknown, outputs.as_deref(), memory).await;
         diagnostics.extend(survey.faults().iter().cloned().map(Diagnostic::from));
         let state_specs = plan::state_specs(&survey, &states, config);
         let targets = plan::targets(config, &survey, &state_specs);
-        let places = TargetPlaces::of(config, &views, &targets);
+        let places = TargetPlaces::of(config, views, &targets);
         let lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
         if reach.warns {
             let is_append =
                 |view: &str| targets.iter().any(|target| target.name == view && target.mode == Mode::Append);
             diagnostics.extend(survey.warnings(&is_append));
-            diagnostics.extend(unused_tables(config, &views, &states));
+            diagnostics.extend(unused_tables(config, views, &states));
         }
         let graph = survey.graph().into_iter();
         let graph =
@@ -92,6 +104,26 @@ impl Draft {
         }
         draft
     }
+}
+
+/// State tables that several lanes could write the same rows of, where there are several. What one lane has staged the
+/// others do not see.
+fn states_of_one_lane(config: &Config, states: &[&StateTableConfig]) -> Vec<Diagnostic> {
+    let WriteConnections { count, line: lanes_line } = config.write_connections;
+    let wrong = states.iter().filter(|state| count > 1 && !state.follows_partition);
+    let errors = wrong.map(|StateTableConfig { name, key, line, .. }| {
+        let message = format!(
+            "state table `{name}` cannot be written by {count} connections, as its rows do not follow the partitions"
+        );
+        let line = if *line > 0 { *line } else { lanes_line };
+        let hint = format!(
+            "write `follows_partition: true` where the messages are keyed by `{}`, or `write_connections: 1`",
+            key.join(", ")
+        );
+        let place = config.file.place(line, &[name, "write_connections"]);
+        Diagnostic::error(Code::Config, place, message).with_hint(hint)
+    });
+    errors.collect()
 }
 
 /// Opens the reference tables that views read, or that the keys of state tables are compared with.

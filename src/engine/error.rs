@@ -33,4 +33,7 @@ pub enum EngineError {
     /// The task that writes ended without an answer.
     #[error("the writer stopped: {0}")]
     Writer(String),
+    /// The thread of a lane ended without an answer.
+    #[error("a lane stopped: {0}")]
+    Lane(String),
 }

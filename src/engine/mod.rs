@@ -9,6 +9,7 @@ mod breaker;
 mod claim;
 mod error;
 mod expiry;
+mod lanes;
 mod lost;
 mod batch_size;
 mod pace;
@@ -50,6 +51,7 @@ use writer::{Ended, Writer};
 
 pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
+pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
 pub(crate) use plan::{outputs, state_tables, table_specs};
 pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};
@@ -100,7 +102,7 @@ const FENCED_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// After so many conflicts in a row a batch is computed with its keys locked.
 const CONFLICTS_MAX: u32 = 2;
 
-/// A running job.
+/// A running job, or one lane of it.
 pub struct Engine<S> {
     source: S,
     stages: Stages,

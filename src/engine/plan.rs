@@ -22,6 +22,9 @@ pub(super) const STATE_SHARES: usize = 8;
 /// The part of the memory that the plans of the views may use.
 pub(super) const SQL_SHARES: usize = 2;
 
+/// How far a job looks.
+const REACH: Reach = Reach { servers: true, warns: false };
+
 /// The views, planned, and the tables they read and write.
 pub struct Plan {
     pub tables: ReferenceTables,
@@ -62,9 +65,30 @@ impl Plan {
     /// # Errors
     /// All that is wrong with the views and the tables.
     pub async fn prepare(config: &Config, decoder: &Decoder) -> Result<Self, PlanError> {
-        let reach = Reach { servers: true, warns: false };
-        let draft = Draft::of(config, Some(decoder), reach).await;
+        let draft = Draft::of(config, Some(decoder), REACH).await;
         draft.plan.ok_or(PlanError(draft.diagnostics))
+    }
+
+    /// A plan for each of so many lanes, all of the same files, each with its part of the memory.
+    ///
+    /// # Errors
+    /// As [`Plan::prepare`]; or a reference table has got other columns meanwhile.
+    pub async fn of_lanes(config: &Config, decoder: &Decoder, lanes: usize) -> Result<Vec<Self>, PlanError> {
+        let config = &Config { memory_max: config.memory_max / lanes.max(1), ..config.clone() };
+        let views = ViewFiles::read_some(&config.sql);
+        let mut plans: Vec<Self> = Vec::with_capacity(lanes);
+        for _ in 0..lanes {
+            let draft = Draft::of_views(config, &views, Some(decoder), REACH).await;
+            let plan = draft.plan.ok_or(PlanError(draft.diagnostics))?;
+            // Invariant: the lanes write the same columns to the same tables.
+            if plans.first().is_some_and(|first| first.targets != plan.targets) {
+                let message = "the columns of a reference table changed while the views were planned";
+                let error = Diagnostic::error(Code::ReferenceTable, config.file.place(0, &[]), message);
+                return Err(PlanError(vec![error.with_hint("do it again")]));
+            }
+            plans.push(plan);
+        }
+        Ok(plans)
     }
 }
 

@@ -48,18 +48,19 @@ pub enum ReloadError {
     Ended,
 }
 
-/// Hands new SQL to a job.
+/// Hands new SQL to a job: to each of its lanes.
 #[derive(Clone)]
-pub struct ReloadSender(mpsc::Sender<Reload>);
+pub struct ReloadSender(Vec<mpsc::Sender<Reload>>);
 
-/// Where a job gets new SQL from.
+/// Where a lane of a job gets new SQL from.
 pub struct Reloads(mpsc::Receiver<Reload>);
 
 impl Reloads {
-    /// A way to give a job new SQL. One change waits at most, for the batch in hand.
-    pub fn new() -> (ReloadSender, Self) {
-        let (sender, receiver) = mpsc::channel(1);
-        (ReloadSender(sender), Self(receiver))
+    /// A way to give a job of so many lanes new SQL. One change waits at most, for the batch in hand.
+    pub fn of_lanes(lanes: usize) -> (ReloadSender, Vec<Self>) {
+        let (senders, receivers) = (0..lanes).map(|_| mpsc::channel(1)).unzip();
+        let receivers: Vec<mpsc::Receiver<Reload>> = receivers;
+        (ReloadSender(senders), receivers.into_iter().map(Self).collect())
     }
 
     /// The next change; never, where nobody can give one any more.
@@ -92,7 +93,7 @@ impl Running {
     }
 
     /// Reads the configuration and the SQL again, plans and checks all of it, and hands it to the job. Gives the version
-    /// that the job takes over before its next batch.
+    /// that each lane takes over before its next batch.
     ///
     /// # Errors
     /// Everything that is wrong with the new files; the job is as it was.
@@ -106,17 +107,20 @@ impl Running {
         if decoder.schema() != self.batch {
             return Err(self.refuse(&["the columns of avro_schema"]));
         }
-        let plan = Plan::prepare(&config, &decoder).await?;
-        self.check_state(&plan)?;
+        let plans = Plan::of_lanes(&config, &decoder, sender.0.len()).await?;
+        let Some(plan) = plans.first() else { return Err(ReloadError::Ended) };
+        self.check_state(plan)?;
         let written =
             Tables::prepare(config.database.clone(), &config.job, &plan.targets, config.create_tables).await;
         let written = written.map_err(|error| match error {
             SinkError::Check(faults) => ReloadError::Plan(PlanError(plan.places.diagnostics(&faults))),
             error => ReloadError::Sink(error),
         })?;
-        let running = Self::new(&config, &decoder, &plan);
-        let reload = Reload { plan, written, dead_letters: config.dead_letters };
-        sender.0.send(reload).await.map_err(|_| ReloadError::Ended)?;
+        let running = Self::new(&config, &decoder, plan);
+        for (lane, plan) in sender.0.iter().zip(plans) {
+            let reload = Reload { plan, written: written.clone(), dead_letters: config.dead_letters };
+            lane.send(reload).await.map_err(|_| ReloadError::Ended)?;
+        }
         *self = running;
         Ok(&self.sql.id)
     }

@@ -17,7 +17,7 @@ const PAUSE_COMMITS: u32 = 20;
 const PART_ROWS: usize = 1_000;
 
 /// Whether LOAD DATA is used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Load {
     wanted: BulkLoad,
     /// Commits until it is tried again.

@@ -40,7 +40,7 @@ pub use stored::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
 use versions::Versions;
 
 /// A view whose rows are written, and the table they are written to. Outputs and state tables each keep their order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The view's name, for messages.
     pub name: String,
@@ -72,7 +72,7 @@ impl TargetKind {
     }
 }
 
-/// The one writer of a job: a connection, opened again after it was lost, and how each output is written.
+/// The one writer of a lane: a connection, opened again after it was lost, and how each output is written.
 pub struct Sink {
     link: Link,
     job: String,
@@ -85,6 +85,7 @@ pub struct Sink {
 }
 
 /// The tables of a job, checked, and how they are written: for [`Sink::change`].
+#[derive(Clone)]
 pub struct Tables {
     outputs: Vec<output::Output>,
     states: Vec<output::Output>,
@@ -172,6 +173,20 @@ impl Sink {
     #[must_use]
     pub fn with_bulk_load(self, wanted: BulkLoad) -> Self {
         Self { load: load::Load::new(wanted), ..self }
+    }
+
+    /// Another writer to the same tables, with a connection of its own, which is opened when it is first used.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            link: self.link.another(),
+            job: self.job.clone(),
+            outputs: self.outputs.clone(),
+            states: self.states.clone(),
+            readers: self.readers.clone(),
+            load: self.load.clone(),
+            versions: self.versions.clone(),
+        }
     }
 
     /// Checks as [`Sink::connect`] does and changes nothing. Tables that are missing are faults only where

@@ -15,6 +15,7 @@ use crate::config::Mode;
 use crate::database::{ColumnType, DatabaseError, Dialect, Fit, Limits, Table, Value, quote, quote_table};
 
 /// How the rows of one view are written.
+#[derive(Clone)]
 pub(super) struct Output {
     view: String,
     pub table: String,
@@ -33,6 +34,7 @@ pub(super) struct Output {
     remove: Shape,
 }
 
+#[derive(Clone)]
 struct Column {
     name: String,
     /// The place in the view.

@@ -21,6 +21,7 @@ use crate::database::{Connection, DatabaseError, Dialect, Origin, Relation, Valu
 pub const EXPIRED_ROWS_MAX: usize = 1_000;
 
 /// Reads the rows of one state table in the transaction that writes them.
+#[derive(Clone)]
 pub(super) struct StateReader {
     table: String,
     key: Vec<String>,

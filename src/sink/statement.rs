@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::database::Limits;
 
 /// A statement that repeats a group of placeholders, one for each row.
+#[derive(Clone)]
 pub(super) struct Shape {
     head: String,
     row: String,

@@ -10,7 +10,7 @@ use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// The version in use, and where that is stored already.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Versions {
     /// `None`: nothing is recorded.
     sql: Option<SqlVersion>,

@@ -5,23 +5,23 @@
 mod browse;
 mod lookup;
 mod poller;
+mod state;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use tokio::sync::Notify;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, MessagesBuilder, Polled, TopicPartition};
+use crate::batch::{Advance, Claim, Polled, TopicPartition};
 use crate::config::KafkaConfig;
 use lookup::bounds_of;
 use poller::{Context, Poller};
+use state::{Shared, Slot};
 
 pub use browse::Range;
 pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
@@ -44,14 +44,14 @@ pub struct BatchLimits {
     pub bytes_max: usize,
 }
 
-/// A member of the job's consumer group.
+/// One lane of a member of the job's consumer group: the partitions that go to it. All lanes share the member, which
+/// leaves the group when the last of them is closed.
 pub struct KafkaSource {
+    lane: usize,
     shared: Arc<Shared>,
     commands: SyncSender<Command>,
     consumer: Option<Arc<BaseConsumer<Context>>>,
-    thread: Option<JoinHandle<()>>,
-    /// Whether the end matters: otherwise it is never said.
-    until_caught_up: bool,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// What the engine asks the polling thread to do.
@@ -64,67 +64,9 @@ enum Command {
     Close,
 }
 
-/// What the engine and the polling thread share.
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    /// Told when the engine may have something to do.
-    changed: Notify,
-    /// Told when there is room in the batch again.
-    room: Condvar,
-    /// Told when revoked partitions are released.
-    released: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    events: VecDeque<Result<Event, SourceError>>,
-    batch: MessagesBuilder,
-    is_full: bool,
-    /// Messages that the engine waits for.
-    wanted: usize,
-    /// Messages of one batch, at most, where that is fewer than configured.
-    rows_limit: Option<usize>,
-    /// Every partition the group gave to this instance; `None` until the engine has claimed it.
-    slots: BTreeMap<TopicPartition, Option<Slot>>,
-    /// Whether the group has said what this instance gets.
-    has_joined: bool,
-    /// What librdkafka said about the error that the next poll gives.
-    reason: String,
-    /// Whether the engine has something of revoked partitions in hand.
-    is_releasing: bool,
-    /// Whether the engine has gone: nobody releases anything any more.
-    is_closing: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Slot {
-    /// What was claimed.
-    claim: Claim,
-    /// The offset behind the last batch that was taken.
-    taken: i64,
-    /// The offset behind the last message that was collected.
-    next: i64,
-    last_timestamp_ms: Option<i64>,
-    /// The end when the partition was assigned.
-    target: i64,
-    /// The end as it was seen last.
-    end: i64,
-    /// Whether the end was reached since the last message: gaps of transactions leave `next` below it.
-    is_at_end: bool,
-    /// `next` as it was when the statistics said that all up to `target` was fetched.
-    fetched_at: Option<i64>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Why: no code panics while it holds this lock, and the state is whole between any two statements.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl KafkaSource {
-    /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers.
+    /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers. Gives a source
+    /// for each of `lanes`, whose batches have the `limits`.
     ///
     /// # Errors
     /// [`SourceError::Unavailable`] where no broker answers within 10 s, [`SourceError::Broken`] where a topic
@@ -135,8 +77,9 @@ impl KafkaSource {
         limits: BatchLimits,
         memory_max: usize,
         until_caught_up: bool,
-    ) -> Result<Self, SourceError> {
-        let shared = Arc::new(Shared::default());
+        lanes: usize,
+    ) -> Result<Vec<Self>, SourceError> {
+        let shared = Arc::new(Shared::new(lanes, until_caught_up));
         let context = Context::new(Arc::clone(&shared));
         let client = client_config(config, job, memory_max);
         let consumer: BaseConsumer<Context> = client.create_with_context(context).map_err(refused)?;
@@ -154,7 +97,15 @@ impl KafkaSource {
             .name("kafka-poll".into())
             .spawn(move || poller.run())
             .map_err(|error| SourceError::Broken(format!("no thread for polling: {error}")))?;
-        Ok(Self { shared, commands, consumer: Some(consumer), thread: Some(thread), until_caught_up })
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        let source = |lane| Self {
+            lane,
+            shared: Arc::clone(&shared),
+            commands: commands.clone(),
+            consumer: Some(Arc::clone(&consumer)),
+            thread: Arc::clone(&thread),
+        };
+        Ok((0..lanes).map(source).collect())
     }
 
     fn send(&self, command: Command) {
@@ -234,10 +185,11 @@ pub(crate) fn refused(error: KafkaError) -> SourceError {
 impl Source for KafkaSource {
     async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
         loop {
-            if let Some(event) = self.shared.lock().next_event(fill, self.until_caught_up) {
+            let event = self.shared.lock().next_event(self.lane, fill, self.shared.until_caught_up);
+            if let Some(event) = event {
                 return event;
             }
-            self.shared.changed.notified().await;
+            self.shared.told(self.lane).await;
         }
     }
 
@@ -256,40 +208,37 @@ impl Source for KafkaSource {
         let mut state = self.shared.lock();
         let mut starts = Vec::new();
         for claim in claims {
-            // A partition that was revoked meanwhile has no slot any more.
-            let Some(slot) = state.slots.get_mut(&claim.partition) else { continue };
+            // A partition that was revoked meanwhile has no place any more.
+            let Some(place) = state.places.get_mut(&claim.partition) else { continue };
             let bounds = bounds.iter().find(|bounds| bounds.partition == claim.partition);
             let (low, high) = bounds.map_or((claim.next_offset, 0), |bounds| (bounds.low, bounds.high));
             // Why: the message before is read as well where it is there, to see whether it is the one that was processed.
             let is_known = claim.message_time_ms.is_some() && claim.next_offset > low;
             starts.push((claim.partition.clone(), claim.next_offset - i64::from(is_known)));
-            *slot = Some(Slot {
-                claim: claim.clone(),
-                taken: claim.next_offset,
-                next: claim.next_offset,
-                last_timestamp_ms: None,
-                target: high,
-                end: high,
-                is_at_end: false,
-                fetched_at: None,
-            });
+            place.slot = Some(Slot::new(claim.clone(), high));
         }
         drop(state);
         self.send(Command::Assign(starts));
     }
 
     fn release(&mut self) {
-        self.shared.lock().is_releasing = false;
+        self.shared.lock().lanes[self.lane].is_releasing = false;
         self.shared.released.notify_one();
     }
 
     fn limit(&mut self, rows_max: usize) {
-        self.shared.lock().rows_limit = Some(rows_max.max(1));
+        self.shared.lock().lanes[self.lane].rows_limit = Some(rows_max.max(1));
     }
 
     fn take(&mut self) -> Polled {
-        let polled = self.shared.lock().take();
+        let mut state = self.shared.lock();
+        let polled = state.take(self.lane);
+        let is_end = self.shared.until_caught_up && state.is_caught_up();
+        drop(state);
         self.shared.room.notify_one();
+        if is_end {
+            self.shared.tell_all();
+        }
         polled
     }
 
@@ -304,158 +253,24 @@ impl Source for KafkaSource {
     }
 
     fn ends(&self) -> Vec<PartitionEnd> {
-        let state = self.shared.lock();
-        let ends = state.slots.iter().filter_map(|(partition, slot)| {
-            let slot = slot.as_ref()?;
-            let end = if slot.is_at_end { slot.next } else { slot.end.max(slot.next) };
-            Some(PartitionEnd { partition: partition.clone(), end })
-        });
-        ends.collect()
+        self.shared.lock().ends(self.lane)
     }
 
     async fn close(mut self) {
-        self.shared.lock().is_closing = true;
-        self.release();
-        self.send(Command::Close);
+        let is_last = self.shared.lock().close(self.lane);
+        self.shared.released.notify_one();
         self.shared.room.notify_one();
         self.consumer = None;
-        if let Some(thread) = self.thread.take() {
+        if !is_last {
+            // What this lane had is nothing that the others wait for any more.
+            self.shared.tell_all();
+            return;
+        }
+        self.send(Command::Close);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             // Why: a panic of the thread was reported by itself; there is nothing left to do with it.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-    }
-}
-
-impl State {
-    fn next_event(&mut self, fill: Fill, until_caught_up: bool) -> Option<Result<Event, SourceError>> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
-        }
-        let is_ready = match fill {
-            Fill::Rows(rows) => self.is_full || self.batch.len() >= rows.max(1),
-            Fill::Full => self.is_full,
-        };
-        self.wanted = match fill {
-            Fill::Rows(rows) => rows.max(1),
-            Fill::Full => usize::MAX,
-        };
-        if is_ready {
-            return Some(Ok(Event::Ready));
-        }
-        (until_caught_up && self.is_caught_up()).then_some(Ok(Event::CaughtUp))
-    }
-
-    fn is_caught_up(&self) -> bool {
-        let reached = |slot: &Option<Slot>| {
-            slot.as_ref().is_some_and(|slot| slot.taken >= slot.target || slot.is_at_end)
-        };
-        self.has_joined && self.batch.is_empty() && self.slots.values().all(reached)
-    }
-
-    fn take(&mut self) -> Polled {
-        let mut advances = Vec::new();
-        for (partition, slot) in &mut self.slots {
-            let Some(slot) = slot else { continue };
-            if slot.next > slot.taken {
-                advances.push(Advance {
-                    partition: partition.clone(),
-                    epoch: slot.claim.epoch,
-                    from: slot.taken,
-                    to: slot.next,
-                    message_time_ms: slot.last_timestamp_ms,
-                });
-                slot.taken = slot.next;
-            }
-        }
-        self.is_full = false;
-        Polled { messages: self.batch.finish(), advances }
-    }
-
-    /// Whether the batch that is being collected holds what one may hold.
-    fn is_at(&self, limits: BatchLimits) -> bool {
-        let rows_max = limits.rows_max.min(self.rows_limit.unwrap_or(usize::MAX));
-        self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
-    }
-
-    fn drop_partitions(&mut self, partitions: &[TopicPartition]) {
-        self.batch.drop_partitions(partitions);
-        // Why: a batch that was full has room now, and only a full one stops the polling.
-        self.is_full = false;
-        for partition in partitions {
-            self.slots.remove(partition);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::{Message, Tally};
-
-    fn partition(partition: i32) -> TopicPartition {
-        TopicPartition { topic: "t".into(), partition }
-    }
-
-    /// Two partitions, claimed at offset 5, of which messages 7 and 9 were collected.
-    fn collected() -> State {
-        let mut state = State::default();
-        for number in [0, 1] {
-            let claim = Claim {
-                partition: partition(number),
-                epoch: 3,
-                next_offset: 5,
-                message_time_ms: None,
-                tally: Tally::default(),
-            };
-            for offset in [7, 9] {
-                let topic = &claim.partition.topic;
-                let (timestamp_ms, key, payload) = (None, None, None);
-                let message =
-                    Message { topic, partition: number, offset, timestamp_ms, key, payload, headers: &[] };
-                state.batch.push(message);
-            }
-            let slot = Slot {
-                claim,
-                taken: 5,
-                next: 10,
-                last_timestamp_ms: None,
-                target: 20,
-                end: 20,
-                is_at_end: false,
-                fetched_at: None,
-            };
-            state.slots.insert(partition(number), Some(slot));
-        }
-        state
-    }
-
-    #[test]
-    fn positions_are_carried_and_not_derived_from_messages() {
-        let mut state = collected();
-        let Polled { messages, advances } = state.take();
-        assert_eq!(messages.len(), 4);
-        let moved: Vec<(i64, i64)> = advances.iter().map(|advance| (advance.from, advance.to)).collect();
-        assert_eq!(moved, [(5, 10), (5, 10)]);
-        assert!(state.take().advances.is_empty(), "they are moved once");
-    }
-
-    #[test]
-    fn nothing_that_was_collected_of_a_revoked_partition_is_taken() {
-        let mut state = collected();
-        state.drop_partitions(&[partition(0)]);
-        let Polled { messages, advances } = state.take();
-        assert!(messages.iter().all(|message| message.partition == 1), "{messages:?}");
-        assert_eq!((messages.len(), advances.len()), (2, 1));
-    }
-    #[test]
-    fn a_batch_is_bounded_in_messages_and_in_bytes() {
-        let mut state = collected();
-        let (rows_max, bytes_max) = (state.batch.len(), state.batch.bytes());
-        let is_full = |state: &State, rows_max, bytes_max| state.is_at(BatchLimits { rows_max, bytes_max });
-        assert!(!is_full(&state, rows_max + 1, bytes_max + 1));
-        assert!(is_full(&state, rows_max, bytes_max + 1));
-        assert!(is_full(&state, rows_max + 1, bytes_max));
-        state.rows_limit = Some(rows_max);
-        assert!(is_full(&state, rows_max + 1, bytes_max + 1));
     }
 }

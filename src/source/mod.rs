@@ -59,7 +59,7 @@ pub struct PartitionEnd {
 }
 
 /// What went wrong with a source.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SourceError {
     /// The broker cannot be reached, or does not answer for now.
     #[error("{0}")]

@@ -8,7 +8,7 @@ use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
-    Engine, EngineError, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
+    Engine, EngineError, Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
     ReplayReport, Report, Running, Stop,
 };
 use realtime_processor::sink::{PageLimits, Sink, StoredLetters};
@@ -146,9 +146,41 @@ pub async fn reloadable<S: Source>(config: &Config, source: S) -> (Engine<S>, Ru
         .with_sql(sql);
     let options = Options::of(config, true);
     let (_, stop) = Stop::new();
-    let (sender, reloads) = Reloads::new();
+    let (sender, reloads) = Reloads::of_lanes(1);
     let engine = Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop);
-    (engine.with_reloads(reloads), running, sender)
+    let engine = reloads.into_iter().fold(engine, Engine::with_reloads);
+    (engine, running, sender)
+}
+
+/// A job with a lane for each recording, and what a change of its SQL needs.
+pub async fn lanes<S: Source + Send + 'static>(
+    config: &Config,
+    sources: Vec<S>,
+) -> (Lanes<S>, Running, ReloadSender) {
+    let decoder = Decoder::new(&config.avro).expect("a schema");
+    let plans = Plan::of_lanes(config, &decoder, sources.len()).await.expect("plans");
+    let running = Running::new(config, &decoder, &plans[0]);
+    let targets = plans[0].targets.clone();
+    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
+    let sink = sink.with_sql(plans[0].sql.clone());
+    let (sender, reloads) = Reloads::of_lanes(sources.len());
+    let parts = plans.into_iter().zip(sources).map(|(Plan { tables, states, pipeline, .. }, source)| {
+        let decoder = decoder.another().expect("a decoder");
+        Parts { source, decoder, tables, states, pipeline, sink: sink.another() }
+    });
+    let (_, stop) = Stop::new();
+    let lanes = Lanes::new(parts.collect(), Options::of(config, true), stop);
+    (lanes.with_reloads(reloads), running, sender)
+}
+
+/// Runs a job with a lane for each recording to its end.
+pub async fn run_lanes<S: Source + Send + 'static>(
+    config: &Config,
+    sources: Vec<S>,
+) -> Result<Vec<Report>, EngineError> {
+    let mut reports = Vec::new();
+    lanes(config, sources).await.0.run(&mut |report| reports.push(report.clone())).await?;
+    Ok(reports)
 }
 
 /// Runs a job over a recording to its end.

@@ -1,6 +1,6 @@
 //! The thread that polls librdkafka. It alone touches the assignment, so a message can never slip between
-//! "start again there" and the batch being collected. When the batch is full it stops polling; when that
-//! lasts, it pauses the partitions and polls on, so that the group is still served.
+//! "start again there" and the batches being collected. When the batch of a lane is full it stops polling; when that
+//! lasts, it pauses the partitions of that lane and polls on, so that the group and the other lanes are still served.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, PoisonError};
@@ -15,7 +15,8 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
-use super::{BatchLimits, Command, Shared};
+use super::state::{Place, Shared, State};
+use super::{BatchLimits, Command};
 use crate::batch::{Message, TopicPartition};
 use crate::source::{Event, SourceError};
 
@@ -51,8 +52,8 @@ impl ClientContext for Context {
 
     fn stats(&self, statistics: Statistics) {
         let mut state = self.shared.lock();
-        let is_idle = state.batch.is_empty();
-        for (partition, slot) in &mut state.slots {
+        let State { lanes, places, .. } = &mut *state;
+        for (partition, Place { lane, slot }) in places {
             let Some(slot) = slot else { continue };
             let topic = statistics.topics.get(partition.topic.as_ref());
             let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else {
@@ -61,12 +62,13 @@ impl ClientContext for Context {
             slot.end = slot.end.max(found.ls_offset);
             // Twice in a row everything was fetched and nothing came of it: only markers of transactions
             // stand between here and the end.
+            let is_idle = lanes[*lane].batch.is_empty();
             let is_fetched = is_idle && found.next_offset >= slot.target && found.fetchq_cnt == 0;
             slot.is_at_end |= is_fetched && slot.fetched_at == Some(slot.next);
             slot.fetched_at = is_fetched.then_some(slot.next);
         }
         drop(state);
-        self.shared.changed.notify_one();
+        self.shared.tell_all();
     }
 
     /// The same error comes out of the poll, without its reason.
@@ -84,37 +86,28 @@ impl ConsumerContext for Context {
         let mut state = self.shared.lock();
         let answered = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             tracing::info!("assigned: {}", names(&partitions));
-            state.has_joined = true;
-            for partition in &partitions {
-                state.slots.insert(partition.clone(), None);
-            }
-            state.events.push_back(Ok(Event::Assigned(partitions)));
+            state.give(&partitions);
             consumer.incremental_assign(&TopicPartitionList::new())
         } else {
             tracing::info!("revoked: {}", names(&partitions));
-            let mut assigned = TopicPartitionList::new();
             let current = consumer.assignment().map(|list| partitions_of(&list)).unwrap_or_default();
-            for partition in partitions.iter().filter(|partition| current.contains(partition)) {
-                assigned.add_partition(&partition.topic, partition.partition);
-            }
-            state.drop_partitions(&partitions);
-            // With nothing left, the group is asked again: what it gives next counts.
-            state.has_joined &= !state.slots.is_empty();
-            state.events.push_back(Ok(Event::Revoked(partitions)));
-            // Why: a partition that is lost has another owner already, and a closing source nobody to answer.
-            state.is_releasing = !is_lost && !state.is_closing;
-            self.shared.changed.notify_one();
-            let waited =
-                self.shared.released.wait_timeout_while(state, RELEASE_WAIT_MAX, |state| state.is_releasing);
+            let assigned = list_of(partitions.iter().filter(|partition| current.contains(partition)));
+            // Why: a partition that is lost has another owner already.
+            state.take_away(&partitions, !is_lost);
+            self.shared.tell_all();
+            let waited = self.shared.released.wait_timeout_while(state, RELEASE_WAIT_MAX, |state| {
+                // Invariant: every lane that had some of them has released it.
+                state.is_releasing()
+            });
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             consumer.incremental_unassign(&assigned)
         };
         if let Err(error) = answered {
             let message = format!("the group's assignment could not be followed: {error}");
-            state.events.push_back(Err(SourceError::Unavailable(message)));
+            state.fail(&SourceError::Unavailable(message));
         }
         drop(state);
-        self.shared.changed.notify_one();
+        self.shared.tell_all();
     }
 }
 
@@ -126,6 +119,14 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
         .collect();
     partitions.sort();
     partitions
+}
+
+fn list_of<'p>(partitions: impl Iterator<Item = &'p TopicPartition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.partition);
+    }
+    list
 }
 
 fn names(partitions: &[TopicPartition]) -> String {
@@ -143,7 +144,6 @@ pub(super) struct Poller {
     names: Vec<Arc<str>>,
     /// Whether partitions were assigned: then messages are waited for, before commands.
     is_reading: bool,
-    is_paused: bool,
     /// Whether the broker was said to be away.
     is_broker_away: bool,
     /// Offsets that Kafka was not told yet.
@@ -174,7 +174,6 @@ impl Poller {
             names: topics.iter().map(|topic| Arc::from(*topic)).collect(),
             topics: topics.into_iter().map(str::to_owned).collect(),
             is_reading: false,
-            is_paused: false,
             is_broker_away: false,
             untold: Vec::new(),
             told_at: Instant::now(),
@@ -221,16 +220,16 @@ impl Poller {
     fn assign(&mut self, starts: &[(TopicPartition, i64)]) {
         let mut list = TopicPartitionList::new();
         let state = self.shared.lock();
-        for (partition, start) in starts.iter().filter(|(partition, _)| state.slots.contains_key(partition)) {
+        for (partition, start) in starts.iter().filter(|(partition, _)| state.places.contains_key(partition))
+        {
             let added =
                 list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*start));
             debug_assert!(added.is_ok(), "stored offsets are not negative");
         }
+        let paused = state.paused_lanes();
         drop(state);
-        if self.is_paused {
-            // Why: while paused, polling goes on for the group's sake, and partitions that are new are not paused.
-            self.pause(false);
-        }
+        // Why: while lanes are paused polling goes on, and partitions that are new are not paused.
+        paused.into_iter().for_each(|lane| self.pause(lane, false));
         // Why: librdkafka keeps a partition paused that was paused when it was taken away, also when it comes back.
         if list.count() > 0
             && let Err(error) = self.consumer.resume(&list)
@@ -243,7 +242,7 @@ impl Poller {
             self.fail(SourceError::Broken(format!("partitions could not be assigned: {error}")));
         }
         self.is_reading |= list.count() > 0;
-        self.shared.changed.notify_one();
+        self.shared.tell_all();
     }
 
     fn rejoin(&mut self) {
@@ -255,43 +254,49 @@ impl Poller {
         }
     }
 
-    /// Whether the batch has room. Serves the group, with partitions paused, where it lacks room for long.
+    /// Whether the batches have room. Where one lacks it for long, its lane is paused, and the group and the other lanes
+    /// are served meanwhile.
     fn wait_for_room(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let state = shared.lock();
-        let is_full = state.is_full;
-        if is_full && !self.is_paused {
-            let waited = shared.room.wait_timeout_while(state, FULL_WAIT_MAX, |state| state.is_full);
-            let is_full = waited.map_or_else(|poisoned| poisoned.into_inner().0.is_full, |(s, _)| s.is_full);
-            if is_full {
-                self.pause(true);
-            }
-            return !is_full;
+        if state.is_flowing() {
+            // A poll gives no messages of lanes that are paused.
+            return true;
         }
+        let waited = shared.room.wait_timeout_while(state, FULL_WAIT_MAX, |state| state.is_blocked());
+        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let resumed: Vec<usize> = state.lanes_to(false).collect();
+        let full: Vec<usize> = state.lanes_to(true).collect();
         drop(state);
-        if !is_full && self.is_paused {
-            self.pause(false);
+        resumed.into_iter().for_each(|lane| self.pause(lane, false));
+        let has_room = full.is_empty();
+        if waited.timed_out() {
+            full.into_iter().for_each(|lane| self.pause(lane, true));
         }
-        // While paused, a poll gives no messages but serves the group.
-        true
+        has_room
     }
 
-    fn pause(&mut self, pause: bool) {
-        self.is_paused = pause;
-        let changed = self
-            .consumer
-            .assignment()
-            .and_then(|list| if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) });
-        if let Err(error) = changed {
+    /// Pauses the partitions of a lane, or lets them go on.
+    fn pause(&mut self, lane: usize, pause: bool) {
+        let mut state = self.shared.lock();
+        state.paused(lane, pause);
+        let partitions: Vec<TopicPartition> = state.partitions_of(lane).cloned().collect();
+        drop(state);
+        let change = |assigned: TopicPartitionList| {
+            let list =
+                list_of(partitions_of(&assigned).iter().filter(|partition| partitions.contains(partition)));
+            if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) }
+        };
+        if let Err(error) = self.consumer.assignment().and_then(change) {
             tracing::warn!("partitions could not be paused or resumed: {error}");
         }
     }
 
-    /// Takes what librdkafka holds ready, as far as the batch has room.
+    /// Takes what librdkafka holds ready, as far as the batches have room.
     fn poll_burst(&mut self) {
         for _ in 1..BURST_MESSAGES_MAX {
             // Without waiting, librdkafka asks for no time.
-            if self.shared.lock().is_full || !self.poll(Duration::ZERO) {
+            if !self.shared.lock().is_flowing() || !self.poll(Duration::ZERO) {
                 return;
             }
         }
@@ -320,22 +325,23 @@ impl Poller {
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let headers = headers(message);
         let mut state = self.shared.lock();
-        let Some(Some(slot)) = state.slots.get_mut(&partition) else { return };
+        let Some(Place { lane, slot: Some(slot) }) = state.places.get_mut(&partition) else { return };
+        let lane = *lane;
         if offset < slot.next {
             if slot.claim.is_contradicted_by(offset, timestamp_ms) {
                 let claim = slot.claim.clone();
-                state.events.push_back(Ok(Event::MadeAnew(claim)));
+                state.lanes[lane].say(Event::MadeAnew(claim));
                 // Nothing more of it: the engine decides where to go on.
-                state.slots.insert(partition, None);
+                state.places.insert(partition, Place { lane, slot: None });
                 drop(state);
-                self.shared.changed.notify_one();
+                self.shared.tell(lane);
             }
             return;
         }
         slot.next = offset + 1;
         slot.is_at_end = false;
         slot.last_timestamp_ms = timestamp_ms.or(slot.last_timestamp_ms);
-        state.batch.push(Message {
+        let message = Message {
             topic: &partition.topic,
             partition: partition.partition,
             offset,
@@ -343,12 +349,11 @@ impl Poller {
             key: message.key(),
             payload: message.payload(),
             headers: &headers,
-        });
-        state.is_full = state.is_at(self.limits);
-        let is_news = state.is_full || state.batch.len() == state.wanted;
+        };
+        let is_news = state.lanes[lane].collect(message, self.limits);
         drop(state);
         if is_news {
-            self.shared.changed.notify_one();
+            self.shared.tell(lane);
         }
     }
 
@@ -367,11 +372,14 @@ impl Poller {
         let [topic] = self.names.as_slice() else { return };
         let partition = TopicPartition { topic: Arc::clone(topic), partition };
         let mut state = self.shared.lock();
-        if let Some(Some(slot)) = state.slots.get_mut(&partition) {
+        let place = state.places.get_mut(&partition);
+        if let Some(slot) = place.and_then(|place| place.slot.as_mut()) {
             slot.is_at_end = true;
         }
         drop(state);
-        self.shared.changed.notify_one();
+        if self.shared.until_caught_up {
+            self.shared.tell_all();
+        }
     }
 
     /// What an error means: most pass by themselves, some end the job.
@@ -413,8 +421,8 @@ impl Poller {
     }
 
     fn fail(&self, error: SourceError) {
-        self.shared.lock().events.push_back(Err(error));
-        self.shared.changed.notify_one();
+        self.shared.lock().fail(&error);
+        self.shared.tell_all();
     }
 
     fn remember(&mut self, offsets: Vec<(TopicPartition, i64)>) {
@@ -433,7 +441,7 @@ impl Poller {
         let mut list = TopicPartitionList::new();
         let state = self.shared.lock();
         for (partition, offset) in self.untold.drain(..) {
-            if state.slots.contains_key(&partition) {
+            if state.places.contains_key(&partition) {
                 let offset = Offset::Offset(offset);
                 let added = list.add_partition_offset(&partition.topic, partition.partition, offset);
                 debug_assert!(added.is_ok(), "stored offsets are not negative");

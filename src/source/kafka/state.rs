@@ -1,0 +1,469 @@
+//! What the engines and the polling thread share: for each lane the batch that is being collected and what its engine is
+//! to hear, and for each partition how far it is and which lane it belongs to.
+//!
+//! Invariant: a partition stays in its lane from the moment the group gives it to this instance until it is taken away.
+//! So a lane sees all of a partition's messages in their order, and its engine alone claims and releases it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::BatchLimits;
+use crate::batch::{Advance, Claim, Message, MessagesBuilder, Polled, TopicPartition};
+use crate::source::{Event, Fill, PartitionEnd, SourceError};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// For each lane: told when its engine may have something to do.
+    changed: Vec<Notify>,
+    /// Told when there is room in a lane's batch again.
+    pub room: Condvar,
+    /// Told when a lane has released revoked partitions.
+    pub released: Condvar,
+    /// Whether the end matters: otherwise it is never said.
+    pub until_caught_up: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub lanes: Vec<Lane>,
+    /// Every partition that the group gave to this instance.
+    pub places: BTreeMap<TopicPartition, Place>,
+    /// Whether the group has said what this instance gets.
+    pub has_joined: bool,
+    /// What librdkafka said about the error that the next poll gives.
+    pub reason: String,
+}
+
+/// What waits for the engine of one lane.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    events: VecDeque<Result<Event, SourceError>>,
+    pub batch: MessagesBuilder,
+    is_full: bool,
+    /// Messages that the engine waits for.
+    wanted: usize,
+    /// Whether its partitions are paused, because it was full for long.
+    is_paused: bool,
+    /// Messages of one batch, at most, where that is fewer than configured.
+    pub rows_limit: Option<usize>,
+    /// Whether the engine has something of revoked partitions in hand.
+    pub is_releasing: bool,
+    /// Whether the engine has gone: nobody takes or releases anything any more.
+    is_closed: bool,
+}
+
+/// A partition in its lane.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub lane: usize,
+    /// `None` until the engine has claimed it.
+    pub slot: Option<Slot>,
+}
+
+/// How far a partition is.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    /// What was claimed.
+    pub claim: Claim,
+    /// The offset behind the last batch that was taken.
+    taken: i64,
+    /// The offset behind the last message that was collected.
+    pub next: i64,
+    pub last_timestamp_ms: Option<i64>,
+    /// The end when the partition was assigned.
+    pub target: i64,
+    /// The end as it was seen last.
+    pub end: i64,
+    /// Whether the end was reached since the last message: gaps of transactions leave `next` below it.
+    pub is_at_end: bool,
+    /// `next` as it was when the statistics said that all up to `target` was fetched.
+    pub fetched_at: Option<i64>,
+}
+
+impl Shared {
+    pub fn new(lanes: usize, until_caught_up: bool) -> Self {
+        Self {
+            state: Mutex::new(State::new(lanes)),
+            changed: (0..lanes).map(|_| Notify::new()).collect(),
+            room: Condvar::new(),
+            released: Condvar::new(),
+            until_caught_up,
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // Why: no code panics while it holds this lock, and the state is whole between any two statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the lane was told something since the last time.
+    pub async fn told(&self, lane: usize) {
+        self.changed[lane].notified().await;
+    }
+
+    pub fn tell(&self, lane: usize) {
+        self.changed[lane].notify_one();
+    }
+
+    pub fn tell_all(&self) {
+        self.changed.iter().for_each(Notify::notify_one);
+    }
+}
+
+impl Slot {
+    /// Where a claim starts, in a partition that ends at `end` for now.
+    pub fn new(claim: Claim, end: i64) -> Self {
+        let next = claim.next_offset;
+        Self {
+            claim,
+            taken: next,
+            next,
+            last_timestamp_ms: None,
+            target: end,
+            end,
+            is_at_end: false,
+            fetched_at: None,
+        }
+    }
+}
+
+impl Lane {
+    /// Collects a message; whether the engine should look.
+    pub fn collect(&mut self, message: Message<'_>, limits: BatchLimits) -> bool {
+        self.batch.push(message);
+        self.is_full = self.is_at(limits);
+        self.is_full || self.batch.len() == self.wanted
+    }
+
+    /// Whether the batch that is being collected holds what one may hold.
+    fn is_at(&self, limits: BatchLimits) -> bool {
+        let rows_max = limits.rows_max.min(self.rows_limit.unwrap_or(usize::MAX));
+        self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
+    }
+
+    pub fn say(&mut self, event: Event) {
+        self.events.push_back(Ok(event));
+    }
+}
+
+impl State {
+    pub fn new(lanes: usize) -> Self {
+        Self {
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            places: BTreeMap::new(),
+            has_joined: false,
+            reason: String::new(),
+        }
+    }
+
+    /// The group gives partitions to this instance: each goes to the lane that has the fewest.
+    pub fn give(&mut self, partitions: &[TopicPartition]) {
+        self.has_joined = true;
+        let mut given: BTreeMap<usize, Vec<TopicPartition>> = BTreeMap::new();
+        for partition in partitions {
+            self.places.remove(partition);
+            let open = (0..self.lanes.len()).filter(|lane| !self.lanes[*lane].is_closed);
+            let Some(lane) = open.min_by_key(|lane| self.partitions_of(*lane).count()) else { return };
+            self.places.insert(partition.clone(), Place { lane, slot: None });
+            given.entry(lane).or_default().push(partition.clone());
+        }
+        for (lane, partitions) in given {
+            self.lanes[lane].say(Event::Assigned(partitions));
+        }
+    }
+
+    /// The group takes partitions away: nothing that was collected of them counts. The lanes that had some of them have
+    /// something in hand until they release it, unless nobody would wait for that.
+    pub fn take_away(&mut self, partitions: &[TopicPartition], is_waited_for: bool) {
+        let mut taken: BTreeMap<usize, Vec<TopicPartition>> = BTreeMap::new();
+        for partition in partitions {
+            let Some(Place { lane, .. }) = self.places.remove(partition) else { continue };
+            taken.entry(lane).or_default().push(partition.clone());
+        }
+        // With nothing left, the group is asked again: what it gives next counts.
+        self.has_joined &= !self.places.is_empty();
+        for (lane, partitions) in taken {
+            let lane = &mut self.lanes[lane];
+            lane.batch.drop_partitions(&partitions);
+            // Why: a batch that was full has room now, and only a full one stops the polling.
+            lane.is_full = false;
+            lane.is_releasing = is_waited_for && !lane.is_closed;
+            lane.say(Event::Revoked(partitions));
+        }
+    }
+
+    /// Whether a lane has something of revoked partitions in hand.
+    pub fn is_releasing(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_releasing)
+    }
+
+    /// Something that ends the job, which every lane hears.
+    pub fn fail(&mut self, error: &SourceError) {
+        for lane in &mut self.lanes {
+            lane.events.push_back(Err(error.clone()));
+        }
+    }
+
+    /// The engine of a lane has gone: its partitions are not read any more. Whether it was the last one.
+    pub fn close(&mut self, lane: usize) -> bool {
+        let is_paused = self.lanes[lane].is_paused;
+        self.lanes[lane] = Lane { is_closed: true, is_paused, ..Lane::default() };
+        for place in self.places.values_mut().filter(|place| place.lane == lane) {
+            place.slot = None;
+        }
+        self.lanes.iter().all(|lane| lane.is_closed)
+    }
+
+    pub fn next_event(
+        &mut self,
+        lane: usize,
+        fill: Fill,
+        until_caught_up: bool,
+    ) -> Option<Result<Event, SourceError>> {
+        let Lane { events, batch, is_full, wanted, .. } = &mut self.lanes[lane];
+        if let Some(event) = events.pop_front() {
+            return Some(event);
+        }
+        *wanted = match fill {
+            Fill::Rows(rows) => rows.max(1),
+            Fill::Full => usize::MAX,
+        };
+        let is_ready = *is_full || batch.len() >= *wanted;
+        if is_ready {
+            return Some(Ok(Event::Ready));
+        }
+        (until_caught_up && self.is_caught_up()).then_some(Ok(Event::CaughtUp))
+    }
+
+    /// Whether every partition of every lane that is open was taken up to the end it had at the start.
+    pub fn is_caught_up(&self) -> bool {
+        let reached = |place: &Place| {
+            let is_reached = |slot: &Slot| slot.taken >= slot.target || slot.is_at_end;
+            self.lanes[place.lane].is_closed || place.slot.as_ref().is_some_and(is_reached)
+        };
+        let is_empty = |lane: &Lane| lane.batch.is_empty();
+        self.has_joined && self.lanes.iter().all(is_empty) && self.places.values().all(reached)
+    }
+
+    /// Takes what was collected for a lane.
+    pub fn take(&mut self, lane: usize) -> Polled {
+        let mut advances = Vec::new();
+        for (partition, place) in self.places.iter_mut().filter(|(_, place)| place.lane == lane) {
+            let Some(slot) = &mut place.slot else { continue };
+            if slot.next > slot.taken {
+                advances.push(Advance {
+                    partition: partition.clone(),
+                    epoch: slot.claim.epoch,
+                    from: slot.taken,
+                    to: slot.next,
+                    message_time_ms: slot.last_timestamp_ms,
+                });
+                slot.taken = slot.next;
+            }
+        }
+        let lane = &mut self.lanes[lane];
+        lane.is_full = false;
+        Polled { messages: lane.batch.finish(), advances }
+    }
+
+    /// How far the claimed partitions of a lane go.
+    pub fn ends(&self, lane: usize) -> Vec<PartitionEnd> {
+        let places = self.places.iter().filter(|(_, place)| place.lane == lane);
+        let ends = places.filter_map(|(partition, place)| {
+            let slot = place.slot.as_ref()?;
+            let end = if slot.is_at_end { slot.next } else { slot.end.max(slot.next) };
+            Some(PartitionEnd { partition: partition.clone(), end })
+        });
+        ends.collect()
+    }
+
+    /// The partitions of a lane.
+    pub fn partitions_of(&self, lane: usize) -> impl Iterator<Item = &TopicPartition> {
+        self.places.iter().filter(move |(_, place)| place.lane == lane).map(|(partition, _)| partition)
+    }
+
+    /// Whether every lane's partitions are paused as they should be: those of a full one, and no others.
+    pub fn is_flowing(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.is_full == lane.is_paused)
+    }
+
+    /// Whether a lane is full and not paused, while none that is paused could go on.
+    pub fn is_blocked(&self) -> bool {
+        self.lanes_to(true).next().is_some() && self.lanes_to(false).next().is_none()
+    }
+
+    /// The lanes to be paused (those that are full), or to be resumed.
+    pub fn lanes_to(&self, pause: bool) -> impl Iterator<Item = usize> {
+        let lanes = self.lanes.iter().enumerate();
+        lanes
+            .filter(move |(_, lane)| lane.is_full == pause && lane.is_paused != pause)
+            .map(|(index, _)| index)
+    }
+
+    /// The lanes whose partitions are paused.
+    pub fn paused_lanes(&self) -> Vec<usize> {
+        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| lane.is_paused);
+        lanes.map(|(index, _)| index).collect()
+    }
+
+    pub fn paused(&mut self, lane: usize, pause: bool) {
+        self.lanes[lane].is_paused = pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Tally;
+
+    fn partition(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn partitions(numbers: std::ops::Range<i32>) -> Vec<TopicPartition> {
+        numbers.map(partition).collect()
+    }
+
+    fn claim(partition: TopicPartition) -> Claim {
+        Claim { partition, epoch: 3, next_offset: 5, message_time_ms: None, tally: Tally::default() }
+    }
+
+    const NO_LIMITS: BatchLimits = BatchLimits { rows_max: usize::MAX, bytes_max: usize::MAX };
+
+    /// Two partitions, claimed at offset 5, of which messages 7 and 9 were collected.
+    fn collected(lanes: usize) -> State {
+        let mut state = State::new(lanes);
+        state.give(&partitions(0..2));
+        for (partition, place) in &mut state.places {
+            for offset in [7, 9] {
+                let (timestamp_ms, key, payload) = (None, None, None);
+                let (topic, partition) = (&partition.topic, partition.partition);
+                let message = Message { topic, partition, offset, timestamp_ms, key, payload, headers: &[] };
+                state.lanes[place.lane].collect(message, NO_LIMITS);
+            }
+            place.slot = Some(Slot { next: 10, ..Slot::new(claim(partition.clone()), 20) });
+        }
+        state
+    }
+
+    /// What a lane hears before anything else.
+    fn heard(state: &mut State, lane: usize) -> Option<Event> {
+        state.next_event(lane, Fill::Full, true).map(|event| event.expect("no error"))
+    }
+
+    #[test]
+    fn positions_are_carried_and_not_derived_from_messages() {
+        let mut state = collected(1);
+        let Polled { messages, advances } = state.take(0);
+        assert_eq!(messages.len(), 4);
+        let moved: Vec<(i64, i64)> = advances.iter().map(|advance| (advance.from, advance.to)).collect();
+        assert_eq!(moved, [(5, 10), (5, 10)]);
+        assert!(state.take(0).advances.is_empty(), "they are moved once");
+    }
+
+    #[test]
+    fn nothing_that_was_collected_of_a_revoked_partition_is_taken() {
+        let mut state = collected(1);
+        state.take_away(&[partition(0)], true);
+        let Polled { messages, advances } = state.take(0);
+        assert!(messages.iter().all(|message| message.partition == 1), "{messages:?}");
+        assert_eq!((messages.len(), advances.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_messages_and_in_bytes() {
+        let mut lane = collected(1).lanes.remove(0);
+        let (rows_max, bytes_max) = (lane.batch.len(), lane.batch.bytes());
+        let is_full = |lane: &Lane, rows_max, bytes_max| lane.is_at(BatchLimits { rows_max, bytes_max });
+        assert!(!is_full(&lane, rows_max + 1, bytes_max + 1));
+        assert!(is_full(&lane, rows_max, bytes_max + 1));
+        assert!(is_full(&lane, rows_max + 1, bytes_max));
+        lane.rows_limit = Some(rows_max);
+        assert!(is_full(&lane, rows_max + 1, bytes_max + 1));
+    }
+
+    #[test]
+    fn partitions_are_shared_out_among_the_lanes_and_stay_where_they_are() {
+        let mut state = State::new(2);
+        state.give(&partitions(0..5));
+        let of =
+            |state: &State, lane| -> Vec<i32> { state.partitions_of(lane).map(|p| p.partition).collect() };
+        assert_eq!((of(&state, 0), of(&state, 1)), (vec![0, 2, 4], vec![1, 3]));
+        assert_eq!(heard(&mut state, 1), Some(Event::Assigned(vec![partition(1), partition(3)])));
+        state.take_away(&[partition(0), partition(2)], true);
+        state.give(&partitions(5..8));
+        assert_eq!((of(&state, 0), of(&state, 1)), (vec![4, 5, 6], vec![1, 3, 7]));
+    }
+
+    #[test]
+    fn each_lane_takes_its_own_partitions_only() {
+        let mut state = collected(2);
+        for lane in [0, 1] {
+            let Polled { messages, advances } = state.take(lane);
+            assert_eq!((messages.len(), advances.len()), (2, 1));
+            assert_eq!(advances[0].partition, partition(lane as i32));
+            assert!(messages.iter().all(|message| message.partition == lane as i32));
+        }
+    }
+
+    #[test]
+    fn a_revocation_waits_for_every_lane_that_had_some_of_it() {
+        let mut state = collected(3);
+        state.take_away(&partitions(0..2), true);
+        assert!(!state.lanes[2].is_releasing, "it had none of them");
+        state.lanes[0].is_releasing = false;
+        assert!(state.is_releasing(), "lane 1 has not released them yet");
+        state.lanes[1].is_releasing = false;
+        assert!(!state.is_releasing());
+    }
+
+    #[test]
+    fn all_lanes_have_caught_up_or_none_has() {
+        let mut state = collected(2);
+        state.lanes.iter_mut().for_each(|lane| lane.events.clear());
+        for place in state.places.values_mut() {
+            place.slot.as_mut().expect("claimed").target = 10;
+        }
+        state.take(0);
+        assert_eq!(heard(&mut state, 0), None, "lane 1 has something to take");
+        state.take(1);
+        assert_eq!(
+            (heard(&mut state, 0), heard(&mut state, 1)),
+            (Some(Event::CaughtUp), Some(Event::CaughtUp))
+        );
+    }
+
+    #[test]
+    fn a_lane_whose_engine_has_gone_gets_nothing_and_holds_nobody_up() {
+        let mut state = collected(2);
+        state.lanes[1].events.clear();
+        state.take(1);
+        assert!(!state.close(0), "lane 1 is there");
+        state.places.get_mut(&partition(1)).and_then(|place| place.slot.as_mut()).expect("claimed").target =
+            10;
+        assert_eq!(heard(&mut state, 1), Some(Event::CaughtUp));
+        state.take_away(&[partition(0)], true);
+        assert!(!state.is_releasing());
+        state.give(&partitions(2..4));
+        assert_eq!(state.partitions_of(1).count(), 3, "lane 0 gets none");
+        assert!(state.close(1), "it was the last one");
+    }
+
+    #[test]
+    fn a_lane_that_is_full_stops_itself_and_not_the_others() {
+        let mut state = collected(2);
+        assert!(state.is_flowing());
+        state.lanes[1].is_full = true;
+        assert!(state.is_blocked());
+        assert_eq!(state.lanes_to(true).collect::<Vec<_>>(), [1]);
+        state.paused(1, true);
+        assert!(state.is_flowing() && !state.is_blocked());
+        state.take(1);
+        state.lanes[0].is_full = true;
+        assert!(!state.is_blocked(), "lane 1 can go on");
+        assert_eq!(state.lanes_to(false).collect::<Vec<_>>(), [1]);
+    }
+}

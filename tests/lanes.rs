@@ -1,0 +1,220 @@
+//! Several lanes in one job: each with partitions, plans, state and a connection of its own, all of them at once. What
+//! happens to one of them, the others neither suffer from nor hide.
+
+mod support;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
+use realtime_processor::engine::Report;
+use realtime_processor::source::{Bounds, Event, Fill, PartitionEnd, ReplaySource, Source, SourceError};
+use support::{Project, Server, on_each_server};
+
+const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "customer", "type": "int"}]}"#;
+const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n \
+    FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n";
+const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  \
+    totals: { view: next_totals, key: customer, follows_partition: true }\n";
+const COUNTS: &str = "SELECT count(*), count(DISTINCT kafka_partition * 1000000 + kafka_offset) FROM places";
+const LANES: i32 = 2;
+/// A job that makes no progress ends within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A view whose rows say which text of it made them.
+fn places(rule: u32) -> String {
+    format!("SELECT kafka_partition, kafka_offset, {rule} AS rule FROM batch")
+}
+
+async fn project(server: Server) -> Project {
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", CONFIG),
+        ("sql/places.sql", &places(1)),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    Project::on(server, &files).await
+}
+
+/// Messages of one partition, of the customer of its number, offsets from 0.
+fn messages(schema: &Path, partition: i32, count: i64) -> Messages {
+    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let mut payload = Vec::new();
+    encoder.encode(&serde_json::json!({"customer": partition}), &mut payload).expect("it fits");
+    let mut builder = MessagesBuilder::default();
+    for offset in 0..count {
+        builder.push(Message {
+            topic: &topic,
+            partition,
+            offset,
+            timestamp_ms: Some(1_700_000_000_000 + offset),
+            key: None,
+            payload: Some(&payload),
+            headers: &[],
+        });
+    }
+    builder.finish()
+}
+
+/// A recording for each lane: the partition of its number, in batches of five.
+fn recordings(project: &Project, count: i64) -> Vec<ReplaySource> {
+    let recording = |lane| ReplaySource::new(messages(&project.schema(), lane, count), 5);
+    (0..LANES).map(recording).collect()
+}
+
+/// Each message of both partitions stands once among the rows, and counts once.
+async fn assert_each_once(project: &Project, count: i64) {
+    let n = i64::from(LANES) * count;
+    assert_eq!(project.rows(COUNTS).await, [format!("{n},{n}")]);
+    let totals = project.rows("SELECT customer, n FROM totals ORDER BY customer").await;
+    assert_eq!(totals, [format!("0,{count}"), format!("1,{count}")]);
+}
+
+/// What happens in a lane, when it looks for something to do.
+type Incident = Box<dyn FnMut(&mut Lane) -> Option<Result<Event, SourceError>> + Send>;
+
+/// A lane's recording, in which something happens.
+struct Lane {
+    recording: ReplaySource,
+    incident: Option<Incident>,
+    /// Batches that were taken.
+    taken: Arc<AtomicUsize>,
+    is_released: bool,
+}
+
+impl Lane {
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    fn new(recording: ReplaySource) -> Self {
+        Self { recording, incident: None, taken: Arc::default(), is_released: false }
+    }
+
+    fn with(
+        recording: ReplaySource,
+        incident: impl FnMut(&mut Self) -> Option<Result<Event, SourceError>> + Send + 'static,
+    ) -> Self {
+        Self { incident: Some(Box::new(incident)), ..Self::new(recording) }
+    }
+}
+
+impl Source for Lane {
+    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+        if let Some(mut incident) = self.incident.take() {
+            let happened = incident(self);
+            self.incident = Some(incident);
+            if let Some(event) = happened {
+                return event;
+            }
+        }
+        self.recording.next(fill).await
+    }
+
+    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
+        self.recording.bounds(partitions).await
+    }
+
+    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]) {
+        self.recording.assign(claims, bounds);
+    }
+
+    fn release(&mut self) {
+        self.is_released = true;
+    }
+
+    fn limit(&mut self, rows_max: usize) {
+        self.recording.limit(rows_max);
+    }
+
+    fn take(&mut self) -> Polled {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        self.recording.take()
+    }
+
+    fn rejoin(&mut self) {
+        self.recording.rejoin();
+    }
+
+    fn stored(&mut self, _: &[Advance]) {}
+
+    fn ends(&self) -> Vec<PartitionEnd> {
+        self.recording.ends()
+    }
+
+    async fn close(self) {}
+}
+
+/// A place where all lanes meet, each on its thread.
+#[derive(Default)]
+struct Meeting {
+    arrived: Mutex<i32>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    /// Blocks until all lanes are here; whether they came.
+    fn wait(&self) -> bool {
+        let mut arrived = self.arrived.lock().expect("no panic");
+        *arrived += 1;
+        self.changed.notify_all();
+        let waited = self.changed.wait_timeout_while(arrived, PATIENCE, |arrived| *arrived < LANES);
+        !waited.expect("no panic").1.timed_out()
+    }
+}
+
+on_each_server! {
+    lanes_write_at_once_and_every_message_once,
+    an_error_in_one_lane_stops_the_others_after_the_batch_in_hand,
+}
+
+async fn run(project: &Project, lanes: Vec<Lane>) -> Result<Vec<Report>, String> {
+    let job = support::run_lanes(&project.config, lanes);
+    let ended = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end");
+    ended.map_err(|error| error.to_string())
+}
+
+async fn lanes_write_at_once_and_every_message_once(server: Server) {
+    let project = project(server).await;
+    let meeting = Arc::new(Meeting::default());
+    let lanes = recordings(&project, 50).into_iter().map(|recording| {
+        let meeting = Arc::clone(&meeting);
+        let mut has_met = false;
+        Lane::with(recording, move |lane| {
+            if lane.taken() == 2 && !has_met {
+                has_met = true;
+                assert!(meeting.wait(), "the other lane computes at the same time");
+            }
+            None
+        })
+    });
+    let reports = run(&project, lanes.collect()).await.expect("done");
+    let ids: Vec<u64> = reports.iter().map(|report| report.batch_id).collect();
+    assert_eq!(ids, (0..20).collect::<Vec<u64>>(), "batches are numbered through");
+    assert_each_once(&project, 50).await;
+}
+
+async fn an_error_in_one_lane_stops_the_others_after_the_batch_in_hand(server: Server) {
+    let project = project(server).await;
+    let [failing, other] = <[_; 2]>::try_from(recordings(&project, 50)).expect("two lanes");
+    let failing = Lane::with(failing, |lane| {
+        (lane.taken() == 3).then(|| Err(SourceError::Broken("the topic is gone".into())))
+    });
+    // It never comes to its end by itself.
+    let other = Lane::with(other, |lane| (lane.taken() == 2).then_some(Ok(Event::Revoked(Vec::new()))));
+    let taken = Arc::clone(&other.taken);
+    let error = run(&project, vec![failing, other]).await.expect_err("one lane fails");
+    assert_eq!(error, "the topic is gone");
+    let stored = "SELECT kafka_partition, next_offset FROM realtime_offsets ORDER BY kafka_partition";
+    let taken = 5 * taken.load(Ordering::SeqCst);
+    assert_eq!(project.rows(stored).await, ["0,15".to_owned(), format!("1,{taken}")]);
+    let rows =
+        "SELECT kafka_partition, count(*) FROM places GROUP BY kafka_partition ORDER BY kafka_partition";
+    let all =
+        if taken == 0 { vec!["0,15".to_owned()] } else { vec!["0,15".to_owned(), format!("1,{taken}")] };
+    assert_eq!(project.rows(rows).await, all, "what was taken is committed");
+}
