@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 /// How long a full batch's commit takes, within a factor of two.
-const COMMIT_TARGET: Duration = Duration::from_millis(200);
+const COMMIT_TARGET: Duration = Duration::from_millis(100);
 /// Messages of a full batch at the start, and at least.
 const ROWS_START: usize = 16 << 10;
 const ROWS_MIN: usize = 1 << 10;

@@ -33,9 +33,9 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Commands that may wait for the polling thread: one a partition change, and the goodbye.
 const COMMANDS_MAX: usize = 64;
 /// librdkafka holds at least this many messages of a partition ready.
-const QUEUED_MESSAGES_MIN: usize = 5_000;
+const QUEUED_MESSAGES_MIN: usize = 2_000;
 /// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides.
-const FETCH_PARTITION_BYTES: usize = 256 << 10;
+const FETCH_PARTITION_BYTES: usize = 128 << 10;
 
 /// What one batch may hold.
 #[derive(Clone, Copy, Debug)]

@@ -148,6 +148,10 @@ pub(super) struct Poller {
     is_broker_away: bool,
     /// Offsets that Kafka was not told yet.
     untold: Vec<(TopicPartition, i64)>,
+    /// Lanes whose engines are to hear of what was collected.
+    news: Vec<usize>,
+    /// Whether every lane that flows has room, as of the message collected last.
+    has_room: bool,
     told_at: Instant,
 }
 
@@ -176,6 +180,8 @@ impl Poller {
             is_reading: false,
             is_broker_away: false,
             untold: Vec::new(),
+            news: Vec::new(),
+            has_room: true,
             told_at: Instant::now(),
         }
     }
@@ -186,8 +192,7 @@ impl Poller {
             self.tell_kafka(KAFKA_COMMIT_INTERVAL);
             if self.wait_for_room() {
                 let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
-                self.poll(wait);
-                self.poll_burst();
+                self.poll_burst(wait);
             }
         }
         self.tell_kafka(Duration::ZERO);
@@ -292,14 +297,18 @@ impl Poller {
         }
     }
 
-    /// Takes what librdkafka holds ready, as far as the batches have room.
-    fn poll_burst(&mut self) {
-        for _ in 1..BURST_MESSAGES_MAX {
+    /// Waits for a message, and takes what librdkafka holds ready behind it, as far as the batches have room. The engines
+    /// hear of it afterwards, so that messages that arrive together are taken together.
+    fn poll_burst(&mut self, wait: Duration) {
+        self.has_room = true;
+        let mut polled = 0;
+        let mut wait = wait;
+        while self.has_room && polled < BURST_MESSAGES_MAX && self.poll(wait) {
+            polled += 1;
             // Without waiting, librdkafka asks for no time.
-            if !self.shared.lock().is_flowing() || !self.poll(Duration::ZERO) {
-                return;
-            }
+            wait = Duration::ZERO;
         }
+        self.news.drain(..).for_each(|lane| self.shared.tell(lane));
     }
 
     /// Whether there was something.
@@ -351,9 +360,10 @@ impl Poller {
             headers: &headers,
         };
         let is_news = state.lanes[lane].collect(message, self.limits);
+        self.has_room = state.is_flowing();
         drop(state);
-        if is_news {
-            self.shared.tell(lane);
+        if is_news && !self.news.contains(&lane) {
+            self.news.push(lane);
         }
     }
 
