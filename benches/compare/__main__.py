@@ -34,7 +34,9 @@ def parse():
     parser.add_argument("--seed", type=int, default=1, help="what the messages follow from (default 1)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each measurement (default 3)")
     parser.add_argument("--messages", type=int, default=MESSAGES, help=f"in the topic (default {MESSAGES:,})")
-    parser.add_argument("--only", nargs="+", metavar="WORD", choices=list(MEASUREMENTS), help="these measurements alone")
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", choices=list(MEASUREMENTS), help="these measurements alone"
+    )
     parser.add_argument("--without-spark", action="store_true", help="this program and LOAD DATA alone")
     parser.add_argument("--quick", action="store_true", help="few messages, one run: shows that it works, no result")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed")
@@ -53,39 +55,50 @@ def say(text):
 
 
 def compare(options, folder, children):
-    environment = os.environ
-    tables = Tables(environment["MYSQL_URL"], environment.get("MYSQL_ADMIN_URL"))
+    """The figures, and what they were measured on."""
+    tables = Tables(os.environ["MYSQL_URL"], os.environ.get("MYSQL_ADMIN_URL"))
     tables.make()
-    kafka, services = environment["KAFKA_SERVER"], Path(environment["SERVICES_DIR"])
-    ours = Ours(environment["REALTIME_PROCESSOR"], kafka, tables.database, options.seed, folder / "ours", children)
+    try:
+        bench = made(options, folder, children, tables)
+        measure(bench, options.only or DEFAULT)
+        return bench.figures, machine.facts(bench)
+    finally:
+        children.end_all()
+        tables.close()
+
+
+def made(options, folder, children, tables):
+    """The bench with the programs that take part."""
+    kafka, services = os.environ["KAFKA_SERVER"], Path(os.environ["SERVICES_DIR"])
+    binary, database = os.environ["REALTIME_PROCESSOR"], tables.database
+    ours = Ours(binary, kafka, database, options.seed, folder / "ours", children)
     bench = Bench(
-        kafka,
-        tables,
-        children,
-        options.seed,
-        options.messages,
-        options.runs,
-        QUICK_LATENCY_SECONDS if options.quick else LATENCY_SECONDS,
-        folder,
-        Client(tables.database, services),
-        say,
-        {"ours": ours},
+        kafka=kafka,
+        tables=tables,
+        children=children,
+        seed=options.seed,
+        messages=options.messages,
+        runs=options.runs,
+        latency_seconds=QUICK_LATENCY_SECONDS if options.quick else LATENCY_SECONDS,
+        folder=folder,
+        client=Client(database, services),
+        say=say,
+        sides={"ours": ours},
     )
     if not options.without_spark:
         home = spark.install(services, say)
-        bench.sides["spark"] = spark.Spark(home, kafka, tables.database, ours.accounts, folder / "spark", children)
-    try:
-        measure(bench, options.only or DEFAULT)
-        facts = machine.facts(bench)
-    finally:
-        children.end_all()
-    tables.close()
+        bench.sides["spark"] = spark.Spark(
+            home, kafka, database, ours.accounts, folder / "spark", children, options.messages
+        )
+    return bench
+
+
+def show(options, figures, facts):
     if options.quick:
         facts.insert(0, "Quick: few messages and one run. This is no result.")
     if options.out:
-        options.out.write_text(report.markdown(bench.figures, facts), encoding="utf-8")
-    shown = report.as_json if options.format == "json" else report.text
-    print(shown(bench.figures, facts), end="")
+        options.out.write_text(report.markdown(figures, facts), encoding="utf-8")
+    print((report.as_json if options.format == "json" else report.text)(figures, facts), end="")
 
 
 def main():
@@ -94,7 +107,7 @@ def main():
     children = Children()
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
     try:
-        compare(options, folder, children)
+        figures, facts = compare(options, folder, children)
     except Failed as failure:
         sys.exit(f"compare: error: {failure}")
     except KeyboardInterrupt:
@@ -102,6 +115,7 @@ def main():
     finally:
         children.end_all()
         shutil.rmtree(folder, ignore_errors=True)
+    show(options, figures, facts)
 
 
 main()

@@ -7,12 +7,11 @@ import time
 from bisect import bisect_left
 from datetime import UTC, datetime
 
-from harness import unique
-
 from compare import topic as topics
 from compare.ours import Project
 from compare.run import Failed, Watch, until_seen
 from compare.tables import TABLE
+from harness import unique
 
 # Sent before at the same pace and not counted: a JVM needs it.
 WARM_UP_SECONDS = 10
@@ -22,19 +21,18 @@ FIRST_ROW_SECONDS_MAX = 120
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
-def latency(bench, side, rate, seconds):
+def latency(bench, side, rate, seconds, project=None):
     """Milliseconds by quantile, and how fine the watcher looked, in milliseconds at the median and at 99 %."""
     name = unique("compare-latency")
     topics.create(bench.kafka, name)
     try:
-        return _latency(bench, side, name, rate, seconds)
+        return _latency(bench, side.project(name, project or Project()), name, rate, seconds)
     finally:
         topics.delete(bench.kafka, name)
 
 
-def _latency(bench, side, topic, rate, seconds):
+def _latency(bench, job, topic, rate, seconds):
     bench.tables.empty()
-    job = side.project(topic, Project())
     process = job.start()
     send_first(bench, topic, process, job)
     total = rate * (WARM_UP_SECONDS + seconds)

@@ -7,10 +7,9 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from harness import unique
-
 from compare.run import Failed
 from compare.tables import COLUMNS, TABLE
+from harness import unique
 
 EXPORT_SECONDS_MAX = 300
 

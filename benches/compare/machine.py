@@ -7,9 +7,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import ROOT
-
 from compare.topic import CUSTOMERS, PARTITIONS
+from harness import ROOT
 
 
 def facts(bench):

@@ -3,11 +3,13 @@
 import json
 import time
 
+from compare.growth import measure_accounts, measure_keys, measure_linear
 from compare.latency import QUANTILES, latency
 from compare.load_data import LoadData
 from compare.ours import Project
 from compare.processes import cpu_seconds
 from compare.run import START_POLL_SECONDS, Failed, Watch, catch_up, until_seen
+from compare.tables import TABLE
 
 LANES = 2
 # Of Spark's batches into nothing, those up to here are its warm-up.
@@ -167,7 +169,7 @@ def measure_idle(bench, _):
     for name, side in bench.rounds({"ours": bench.sides["ours"]}):
         bench.tables.empty()
         job = side.project(topic, Project())
-        watch = Watch(bench, "catch_up", START_POLL_SECONDS, table="classified_movements", ends=bench.ends(topic))
+        watch = Watch(bench, "catch_up", START_POLL_SECONDS, table=TABLE, ends=bench.ends(topic))
         process = job.start()
         until_seen(watch, process, job)
         watch.answer()
@@ -191,8 +193,12 @@ MEASUREMENTS = {
     "state": measure_catch_up,
     "million": measure_million,
     "nothing": measure_nothing,
+    "accounts": measure_accounts,
+    "keys": measure_keys,
+    "linear": measure_linear,
 }
-DEFAULT = tuple(MEASUREMENTS)
+LONG = ("accounts", "keys", "linear")
+DEFAULT = tuple(word for word in MEASUREMENTS if word not in LONG)
 
 
 def measure(bench, words):
@@ -202,4 +208,3 @@ def measure(bench, words):
             done.add(function)
             bench.say(f"== {word}: {(function.__doc__ or '').splitlines()[0] if function.__doc__ else ''}")
             function(bench, words)
-

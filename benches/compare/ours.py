@@ -5,10 +5,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import ROOT, unique, yaml_of
-
 from compare.tables import TABLE
 from compare.topic import ACCOUNT_COLUMNS, accounts
+from harness import ROOT, unique, yaml_of
 
 HERE = Path(__file__).resolve().parent
 VIEWS = HERE / "sql"
@@ -59,9 +58,7 @@ class Ours:
             "avro_schema": str(SCHEMA),
             "job": job,
             "database": self.database.url,
-            "reference_tables": {
-                "accounts": {"file": str(self.accounts), "key": "customer_id", "matches": "customer"}
-            },
+            "reference_tables": {"accounts": {"file": str(self.accounts), "key": "customer_id", "matches": "customer"}},
             "outputs": {TABLE: {"table": TABLE, "mode": "append"}},
         }
         if project.is_into_nothing:
@@ -116,5 +113,3 @@ class OurJob:
         """Leaves nothing of it in the database."""
         self.side.database.execute("DELETE FROM realtime_offsets WHERE job = %s", self.name)
         shutil.rmtree(self.folder)
-
-

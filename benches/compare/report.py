@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from statistics import median
 
+# How far a ratio may be from 1 where nothing should change.
 NOISE = 0.1
 
 
@@ -27,12 +28,18 @@ SPARK = {"other_name": "Spark"}
 LIMIT = {"other": "load_data.rate", "other_name": "LOAD DATA"}
 PLAIN = {"other_name": "without"}
 LESS = {"is_less_better": True}
+THOUSAND = {"other_name": "a thousand"}
+NONE = {"other_name": "none"}
+ONCE = {"other_name": "in the first"}
+SAME = {"ratio_min": 1 - NOISE}
 LINES = (
     Line("rows/s into MySQL, first to last commit", "ours.rate", "spark.rate", **SPARK, ratio_min=5),
     Line("rows/s into MySQL, first to last commit", "ours.rate", **LIMIT, ratio_min=0.9),
     Line("the same with two lanes", "lanes.rate", **LIMIT, ratio_min=1),
     Line("rows/s into MySQL, from the start", "ours.rate_with_start", "spark.rate_with_start", **SPARK),
-    Line("a million rows, start to last row, s", "ours.million", "spark.million", **SPARK, **LESS, ratio_min=7, digits=1),
+    Line(
+        "a million rows, start to last row, s", "ours.million", "spark.million", **SPARK, **LESS, ratio_min=7, digits=1
+    ),
     Line("messages/s into nothing, without start and warm-up", "ours.nothing", "spark.nothing", **SPARK, ratio_min=8),
     Line("latency at 1,000/s, p50, ms", "ours.p50", "spark.p50", **SPARK, **LESS, value_max=3, digits=1),
     Line("latency at 1,000/s, p95, ms", "ours.p95", "spark.p95", **SPARK, **LESS, digits=1),
@@ -44,6 +51,11 @@ LINES = (
     Line("peak memory of the catch-up, MiB", "ours.peak_mib", "spark.peak_mib", **SPARK, **LESS, value_max=100),
     Line("CPU seconds per million rows", "ours.cpu", "spark.cpu", **SPARK, **LESS, ratio_min=10, digits=2),
     Line("rows/s with the shipped state", "state.rate", "ours.rate", **PLAIN, ratio_min=0.5),
+    Line("rows/s, a million accounts in the database", "accounts_many.rate", "accounts_few.rate", **THOUSAND, **SAME),
+    Line("p50 at 1,000/s, the same, ms", "accounts_many.p50", "accounts_few.p50", **THOUSAND, **LESS, **SAME, digits=1),
+    Line("rows/s, ten million keys of state", "keys_many.rate", "keys_none.rate", **NONE, **SAME),
+    Line("p50 at 1,000/s, the same, ms", "keys_many.p50", "keys_none.p50", **NONE, **LESS, **SAME, digits=1),
+    Line("us a message, in five times as many", "linear.after", "linear.first", **ONCE, **LESS, **SAME, digits=2),
     Line("idle, % of a core", "ours.idle", **LESS, value_max=1, digits=2),
 )
 HEAD = ("", "realtime-processor", "against", "", "ratio", "goal", "holds")
@@ -116,6 +128,7 @@ def text(figures, facts):
 
 def as_json(figures, facts):
     found = [
-        {**asdict(row.line), "median": median(row.ours), "ratio": row.ratio, "holds": row.holds} for row in rows(figures)
+        {**asdict(row.line), "median": median(row.ours), "ratio": row.ratio, "holds": row.holds}
+        for row in rows(figures)
     ]
     return json.dumps({"facts": facts, "lines": found, "figures": figures}, indent=1) + "\n"

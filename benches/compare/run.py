@@ -6,10 +6,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-from harness import unique
-
 from compare.processes import cpu_seconds, peak_mib
-from compare.tables import DATABASE, TABLE
+from compare.tables import TABLE
+from harness import unique
 
 RUN_SECONDS_MAX = 600
 WATCH_READY_SECONDS_MAX = 30
@@ -56,7 +55,7 @@ class Watch:
         self.children, self.file = bench.children, bench.folder / f"{unique('watch')}.json"
         options = {
             "watch": watch,
-            "database": DATABASE,
+            "database": bench.tables.database.name,
             "poll_seconds": poll_seconds,
             "of": of,
             "timeout_seconds": RUN_SECONDS_MAX,

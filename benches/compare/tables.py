@@ -3,9 +3,9 @@
 import time
 
 import pymysql
-from harness import Database
 
-DATABASE = "realtime_compare"
+from harness import Database, unique
+
 TABLE = "classified_movements"
 # Where MySQL should be before a run: what the run before has left in memory is written.
 CALM_DIRTY_PAGES_MAX = 500
@@ -51,11 +51,10 @@ DURABILITY = ("innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innod
 
 class Tables:
     def __init__(self, mysql_url, admin_url):
-        self.database = Database(mysql_url, DATABASE)
+        self.database = Database(mysql_url, unique("realtime_compare"))
         self.admin = Database(admin_url, "mysql") if admin_url else None
 
     def make(self):
-        self.database.drop()
         self.database.create()
         self.empty()
 

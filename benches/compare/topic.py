@@ -7,9 +7,10 @@ encoded before, so two million take seconds.
 import random
 from datetime import datetime, timedelta
 
-from avro import double, string, varint
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from avro import double, string, varint
 
 PARTITIONS = 4
 CUSTOMERS = 10_000
@@ -52,10 +53,15 @@ class Movements:
         return partition, key, payload
 
 
+def quiet(server):
+    # What librdkafka says about queues that it leaves behind is not worth reading.
+    return {"bootstrap.servers": server, "log_level": 2}
+
+
 def producer(server, **settings):
     return Producer(
         {
-            "bootstrap.servers": server,
+            **quiet(server),
             "acks": "all",
             "enable.idempotence": True,
             "queue.buffering.max.messages": 1_000_000,
@@ -66,7 +72,7 @@ def producer(server, **settings):
 
 def ends(server, name):
     """The end offset of each partition, or None where there is no such topic or its beginning is gone."""
-    consumer = Consumer({"bootstrap.servers": server, "group.id": f"{name}-size", "log_level": 2})
+    consumer = Consumer({**quiet(server), "group.id": f"{name}-size"})
     try:
         if name not in consumer.list_topics(timeout=READY_SECONDS_MAX).topics:
             return None
@@ -80,12 +86,12 @@ def ends(server, name):
 
 def create(server, name):
     topic = NewTopic(name, num_partitions=PARTITIONS, replication_factor=1, config={"retention.ms": "-1"})
-    admin = AdminClient({"bootstrap.servers": server})
+    admin = AdminClient(quiet(server))
     admin.create_topics([topic])[name].result(READY_SECONDS_MAX)
 
 
 def delete(server, name):
-    admin = AdminClient({"bootstrap.servers": server})
+    admin = AdminClient(quiet(server))
     admin.delete_topics([name])[name].result(READY_SECONDS_MAX)
 
 

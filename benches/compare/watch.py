@@ -90,9 +90,7 @@ class Rows:
 
     def ends(self):
         """How many rows of each partition are there. For tables without a large transaction on its way."""
-        most = (
-            f"(SELECT MAX({TABLE_OFFSET}) + 1 FROM {self.table} WHERE {TABLE_PARTITION} = {p})" for p in range(4)
-        )
+        most = (f"(SELECT MAX({TABLE_OFFSET}) + 1 FROM {self.table} WHERE {TABLE_PARTITION} = {p})" for p in range(4))
         return [end or 0 for end in self.session.numbers(f"SELECT {', '.join(most)}")]
 
     def bisected_ends(self, limits):

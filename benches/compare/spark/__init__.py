@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from harness import unique
-
 from compare.ours import SCHEMA, VIEWS
 from compare.tables import TABLE
+from harness import unique
 
 HERE = Path(__file__).resolve().parent
 MASTER = "local[2]"
+# At most; a tenth of the messages where there are fewer, so that there is something after the warm-up.
 MAX_OFFSETS_PER_TRIGGER = 200_000
 # Rows of a statement, once they are rewritten to one.
 JDBC_BATCH_ROWS = 10_000
@@ -53,9 +53,10 @@ def install(services, say):
 class Spark:
     name = "Spark"
 
-    def __init__(self, home, kafka, database, accounts, folder, children):
+    def __init__(self, home, kafka, database, accounts, folder, children, messages):
         self.home, self.kafka, self.database, self.accounts = home, kafka, database, accounts
         self.folder, self.children = folder, children
+        self.max_offsets_per_trigger = min(MAX_OFFSETS_PER_TRIGGER, max(1, messages // 10))
         folder.mkdir(parents=True)
 
     def project(self, topic, project):
@@ -79,7 +80,7 @@ class SparkJob:
             "accounts": str(side.accounts),
             "views": str(VIEWS),
             "checkpoint": str(self.folder / "checkpoint"),
-            "max_offsets_per_trigger": MAX_OFFSETS_PER_TRIGGER,
+            "max_offsets_per_trigger": side.max_offsets_per_trigger,
             "jdbc": None if self.project.is_into_nothing else self._jdbc(),
             "total": total,
         }

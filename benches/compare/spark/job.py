@@ -14,9 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.functions import broadcast, col
 
-ACCOUNTS_SCHEMA = (
-    "customer_id INT, name STRING, age INT, account_manager STRING, account_type STRING, credit_score INT"
-)
+ACCOUNTS_SCHEMA = "customer_id INT, name STRING, age INT, account_manager STRING, account_type STRING, credit_score INT"
 VIEWS = ("enriched_movements", "assessed_movements", "classified_movements")
 
 
