@@ -20,11 +20,13 @@ CUTS_MAX = 60
 SERVER_SETTLES_SECONDS = 0.2
 
 
-@pytest.mark.parametrize("instance", [None, "one"])
-def test_kill_nine_during_a_catch_up(new_job, new_topic, database, full, figure, instance):
+@pytest.mark.parametrize(
+    ("instance", "lanes"), [(None, 1), ("one", 1), ("one", 2)], ids=["nameless", "named", "two lanes"]
+)
+def test_kill_nine_during_a_catch_up(new_job, new_topic, database, full, figure, instance, lanes):
     messages, kills = (2_000_000, 20) if full else (200_000, 5)
     topic = new_topic(partitions=4)
-    job = counting_job(new_job, topic, batch_rows_max=1000, instance=instance)
+    job = counting_job(new_job, topic, batch_rows_max=1000, instance=instance, write_connections=lanes)
     topic.send_all(movement(n) for n in range(messages))
     rng = random.Random(5)
     restarts = []
@@ -55,10 +57,11 @@ def test_kill_nine_during_a_catch_up(new_job, new_topic, database, full, figure,
     assert max(again) < (NAMED_RESTART_SECONDS_MAX if instance else RESTART_SECONDS_MAX)
 
 
-def test_two_instances_share_and_hand_over(new_job, new_topic, database):
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_two_instances_share_and_hand_over(new_job, new_topic, database, lanes):
     """Instances come and go, in good order and killed, while messages arrive."""
     topic = new_topic(partitions=8)
-    job = counting_job(new_job, topic, batch_rows_max=500)
+    job = counting_job(new_job, topic, batch_rows_max=500, write_connections=lanes)
     count = 0
 
     def send(more):
