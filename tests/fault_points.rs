@@ -24,7 +24,7 @@ use support::{Project, Server};
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
 const CONFIG: &str = "reference_tables: {}\n\
-    state_tables:\n  totals: { view: next_totals, key: customer }\n\
+    state_tables:\n  totals: { view: next_totals, key: customer, follows_partition: FOLLOWS }\n\
     outputs:\n  shares: { table: shares, mode: append }\n  latest: { table: latest, mode: upsert, key: customer }\n";
 const SHARES: &str = "SELECT kafka_partition, kafka_offset, customer, 100 / amount AS share FROM batch";
 const LATEST: &str = "SELECT customer, kafka_offset, amount FROM (SELECT *, row_number() OVER \
@@ -42,6 +42,8 @@ const PARTITIONS: i32 = 2;
 struct Recording {
     messages: Vec<(i32, i32)>,
     sizes: Vec<usize>,
+    /// Whether each partition goes to a lane of its own.
+    is_in_lanes: bool,
 }
 
 /// What is special about a job.
@@ -54,33 +56,42 @@ enum Kind {
     Contended,
     /// Enough rows for LOAD DATA.
     Loaded,
+    /// As the first, with a lane for each partition.
+    Lanes,
 }
 
 impl Kind {
     fn recording(self) -> Recording {
-        match self {
-            Self::Faulty => Recording {
-                messages: vec![(1, 5), (2, 4), (1, 2), (3, REFUSED), (2, ZERO), (-1, 1)],
-                sizes: vec![2, 4],
-            },
-            Self::Contended => Recording { messages: vec![(1, 5), (2, 4), (1, 2), (2, 10)], sizes: vec![2] },
-            Self::Loaded => {
-                Recording { messages: (0..500).map(|n| (n % 5, n % 20 + 1)).collect(), sizes: vec![250] }
-            }
-        }
+        let faulty = [(1, 5), (2, 4), (1, 2), (3, REFUSED), (2, ZERO), (-1, 1)];
+        let (messages, sizes) = match self {
+            Self::Faulty => (faulty.to_vec(), vec![2, 4]),
+            Self::Contended => (vec![(1, 5), (2, 4), (1, 2), (2, 10)], vec![2]),
+            Self::Loaded => ((0..500).map(|n| (n % 5, n % 20 + 1)).collect(), vec![250]),
+            Self::Lanes => (faulty.to_vec(), vec![1, 2]),
+        };
+        Recording { messages, sizes, is_in_lanes: self == Self::Lanes }
+    }
+
+    /// By its name.
+    fn of_name(name: &str) -> Option<Self> {
+        [Self::Faulty, Self::Contended, Self::Loaded, Self::Lanes]
+            .into_iter()
+            .find(|kind| format!("{kind:?}") == name)
     }
 }
 
 impl Recording {
-    /// A customer below 0 stands for a payload that is no message.
-    fn messages(&self) -> (Messages, Vec<usize>) {
+    /// Those of some partitions, and their places in the order in which they arrive. A customer below 0 stands for a
+    /// payload that is no message.
+    fn messages(&self, partitions: &[i32]) -> (Messages, Vec<usize>) {
         let folder = tempfile::tempdir().expect("a folder");
         let schema = folder.path().join("schema.avsc");
         std::fs::write(&schema, SCHEMA).expect("written");
         let encoder = Encoder::new(&schema, Frame::Raw).expect("a schema");
         let topic: Arc<str> = "t".into();
         let mut builder = MessagesBuilder::default();
-        for (partition, offset, (customer, amount)) in self.placed() {
+        let placed = || self.placed().into_iter().filter(|(partition, ..)| partitions.contains(partition));
+        for (partition, offset, (customer, amount)) in placed() {
             let mut payload = Vec::new();
             let record = serde_json::json!({"customer": customer, "amount": amount});
             encoder.encode(&record, &mut payload).expect("it fits");
@@ -100,7 +111,7 @@ impl Recording {
         let messages = builder.finish();
         let places: BTreeMap<_, _> =
             messages.iter().enumerate().map(|(i, m)| ((m.partition, m.offset), i)).collect();
-        let arrival = self.placed().into_iter().map(|(partition, offset, _)| places[&(partition, offset)]);
+        let arrival = placed().map(|(partition, offset, _)| places[&(partition, offset)]);
         (messages.clone(), arrival.collect())
     }
 
@@ -116,9 +127,15 @@ impl Recording {
         self.messages.iter().map(place).collect()
     }
 
-    fn source(&self) -> ReplaySource {
-        let (messages, arrival) = self.messages();
-        ReplaySource::arriving(messages, arrival, self.sizes.clone())
+    /// One for each lane.
+    fn sources(&self) -> Vec<ReplaySource> {
+        let partitions: Vec<i32> = (0..PARTITIONS).collect();
+        let lanes = partitions.chunks(if self.is_in_lanes { 1 } else { partitions.len() });
+        let source = |partitions: &[i32]| {
+            let (messages, arrival) = self.messages(partitions);
+            ReplaySource::arriving(messages, arrival, self.sizes.clone())
+        };
+        lanes.map(source).collect()
     }
 
     /// What must stand in the database when all messages are processed.
@@ -192,9 +209,10 @@ fn alone<T>(future: impl Future<Output = T>) -> T {
 
 /// A job whose tables are there, with what its kind needs.
 async fn project(server: Server, kind: Kind) -> Project {
+    let config = CONFIG.replace("FOLLOWS", if kind == Kind::Lanes { "true" } else { "false" });
     let files = [
         ("schema.avsc", SCHEMA),
-        ("config.yaml", CONFIG),
+        ("config.yaml", &config),
         ("sql/shares.sql", SHARES),
         ("sql/latest.sql", LATEST),
         ("sql/next_totals.sql", TOTALS),
@@ -214,7 +232,7 @@ async fn project(server: Server, kind: Kind) -> Project {
             100 / REFUSED
         )])
         .await;
-    support::engine(&project.config, kind.recording().source()).await;
+    support::lanes(&project.config, kind.recording().sources()).await;
     if kind == Kind::Contended {
         project.execute(&[&format!("CREATE TRIGGER meddle AFTER UPDATE ON realtime_offsets {end}")]).await;
     }
@@ -241,12 +259,12 @@ struct Ran {
 /// Runs the job once, in this process.
 fn run(config: &Config, recording: &Recording, at: Option<(usize, Fault)>) -> Ran {
     alone(async {
-        let engine = support::engine(config, recording.source()).await;
+        let (job, ..) = support::lanes(config, recording.sources()).await;
         let mut conflicts = 0;
         let mut count = |report: &Report| conflicts += report.conflicts;
         fault_point::begin(at);
         let has_ended = tokio::select! {
-            ended = engine.run(&mut count) => {
+            ended = job.run(&mut count) => {
                 ended.unwrap_or_else(|error| panic!("the job ended: {error}, {at:?}"));
                 true
             }
@@ -285,7 +303,7 @@ fn a_process_to_be_killed() {
         Config::load(&std::path::Path::new(&folder).join("config.yaml")).expect("a configuration");
     config.database = Address::Sqlite { path: database.into() };
     config.dead_letters.ratio_max = 1.0;
-    let kind = if kind == "Contended" { Kind::Contended } else { Kind::Faulty };
+    let kind = Kind::of_name(&kind).expect("a kind");
     run(&config, &kind.recording(), Some((at.parse().expect("a number"), Fault::Kill)));
 }
 
@@ -338,10 +356,14 @@ at_every_step! {
     the_database_is_busy_under_contention: Contended, Busy;
     the_job_stops: Faulty, Stop;
     the_job_stops_under_contention: Contended, Stop;
+    the_connections_of_lanes_are_lost: Lanes, Lose;
+    the_job_stops_in_lanes: Lanes, Stop;
     #[ignore = "long: a process for each step"]
     the_process_is_killed: Faulty, Kill;
     #[ignore = "long: a process for each step"]
     the_process_is_killed_under_contention: Contended, Kill;
+    #[ignore = "long: a process for each step"]
+    the_process_is_killed_in_lanes: Lanes, Kill;
 }
 
 mod mysql {
@@ -369,5 +391,11 @@ mod mysql {
     #[ignore = "needs MySQL: scripts/services up"]
     fn whatever_happens_to_rows_that_are_loaded() {
         all_faults(Kind::Loaded);
+    }
+
+    #[test]
+    #[ignore = "needs MySQL: scripts/services up"]
+    fn whatever_happens_in_lanes() {
+        all_faults(Kind::Lanes);
     }
 }

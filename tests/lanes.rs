@@ -1,5 +1,5 @@
 //! Several lanes in one job: each with partitions, plans, state and a connection of its own, all of them at once. What
-//! happens to one of them, the others neither suffer from nor hide.
+//! happens to one of them, the others neither suffer from nor hide. What Kafka does is played here.
 
 mod support;
 
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
+use realtime_processor::config::Config;
+use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::Report;
 use realtime_processor::source::{Bounds, Event, Fill, PartitionEnd, ReplaySource, Source, SourceError};
 use support::{Project, Server, on_each_server};
@@ -81,9 +83,21 @@ type Incident = Box<dyn FnMut(&mut Lane) -> Option<Result<Event, SourceError>> +
 struct Lane {
     recording: ReplaySource,
     incident: Option<Incident>,
-    /// Batches that were taken.
+    /// What another instance does when two batches are taken.
+    other: Option<Other>,
+    /// Batches that were taken, and how often the group was asked anew.
     taken: Arc<AtomicUsize>,
+    rejoined: Arc<AtomicUsize>,
+    is_revoked: bool,
     is_released: bool,
+}
+
+/// Another instance of the job.
+enum Other {
+    /// It runs this statement.
+    Writes { config: Config, statement: &'static str },
+    /// It gets the partition, processes this, and gives it back.
+    Processes { config: Config, recording: ReplaySource, partition: i32 },
 }
 
 impl Lane {
@@ -92,7 +106,47 @@ impl Lane {
     }
 
     fn new(recording: ReplaySource) -> Self {
-        Self { recording, incident: None, taken: Arc::default(), is_released: false }
+        Self {
+            recording,
+            incident: None,
+            other: None,
+            taken: Arc::default(),
+            rejoined: Arc::default(),
+            is_revoked: false,
+            is_released: false,
+        }
+    }
+
+    fn beside(recording: ReplaySource, other: Other) -> Self {
+        Self { other: Some(other), ..Self::new(recording) }
+    }
+
+    /// What another instance does, as far as the engine hears of it. Dropping the future loses nothing.
+    async fn meet(&mut self) -> Option<Event> {
+        match self.other.as_ref()? {
+            Other::Writes { config, statement } => {
+                let write = Purpose::Write { create: false };
+                let mut database = Connection::open(&config.database, write).await.expect("a database");
+                database.run(statement).await.expect("written");
+                self.other = None;
+                None
+            }
+            Other::Processes { partition, .. } if !self.is_revoked => {
+                self.is_revoked = true;
+                Some(Event::Revoked(vec![TopicPartition { topic: "t".into(), partition: *partition }]))
+            }
+            Other::Processes { config, recording, partition } => {
+                assert!(self.is_released, "the engine answers before it asks again");
+                let stored =
+                    format!("SELECT next_offset FROM realtime_offsets WHERE kafka_partition = {partition}");
+                let stored = support::rows(config, &stored).await;
+                assert_eq!(stored, ["10"], "the batch in hand is committed before its partition is released");
+                support::run(config, recording.clone()).await.expect("the other instance is done");
+                let partition = TopicPartition { topic: "t".into(), partition: *partition };
+                self.other = None;
+                Some(Event::Assigned(vec![partition]))
+            }
+        }
     }
 
     fn with(
@@ -111,6 +165,11 @@ impl Source for Lane {
             if let Some(event) = happened {
                 return event;
             }
+        }
+        if self.taken() == 2
+            && let Some(event) = self.meet().await
+        {
+            return Ok(event);
         }
         self.recording.next(fill).await
     }
@@ -137,6 +196,7 @@ impl Source for Lane {
     }
 
     fn rejoin(&mut self) {
+        self.rejoined.fetch_add(1, Ordering::SeqCst);
         self.recording.rejoin();
     }
 
@@ -149,7 +209,7 @@ impl Source for Lane {
     async fn close(self) {}
 }
 
-/// A place where all lanes meet, each on its thread.
+/// A place where threads meet.
 #[derive(Default)]
 struct Meeting {
     arrived: Mutex<i32>,
@@ -157,19 +217,24 @@ struct Meeting {
 }
 
 impl Meeting {
-    /// Blocks until all lanes are here; whether they came.
-    fn wait(&self) -> bool {
-        let mut arrived = self.arrived.lock().expect("no panic");
-        *arrived += 1;
+    fn come(&self) {
+        *self.arrived.lock().expect("no panic") += 1;
         self.changed.notify_all();
-        let waited = self.changed.wait_timeout_while(arrived, PATIENCE, |arrived| *arrived < LANES);
-        !waited.expect("no panic").1.timed_out()
+    }
+
+    /// Blocks until so many have come.
+    fn wait_for(&self, count: i32) {
+        let arrived = self.arrived.lock().expect("no panic");
+        let waited = self.changed.wait_timeout_while(arrived, PATIENCE, |arrived| *arrived < count);
+        assert!(!waited.expect("no panic").1.timed_out(), "nobody else has come");
     }
 }
 
 on_each_server! {
     lanes_write_at_once_and_every_message_once,
     an_error_in_one_lane_stops_the_others_after_the_batch_in_hand,
+    a_lane_that_is_fenced_asks_anew_and_the_other_goes_on,
+    partitions_of_all_lanes_go_to_another_instance_and_come_back,
 }
 
 async fn run(project: &Project, lanes: Vec<Lane>) -> Result<Vec<Report>, String> {
@@ -187,7 +252,9 @@ async fn lanes_write_at_once_and_every_message_once(server: Server) {
         Lane::with(recording, move |lane| {
             if lane.taken() == 2 && !has_met {
                 has_met = true;
-                assert!(meeting.wait(), "the other lane computes at the same time");
+                // The other lane computes at the same time.
+                meeting.come();
+                meeting.wait_for(LANES);
             }
             None
         })
@@ -217,4 +284,73 @@ async fn an_error_in_one_lane_stops_the_others_after_the_batch_in_hand(server: S
     let all =
         if taken == 0 { vec!["0,15".to_owned()] } else { vec!["0,15".to_owned(), format!("1,{taken}")] };
     assert_eq!(project.rows(rows).await, all, "what was taken is committed");
+}
+
+async fn a_lane_that_is_fenced_asks_anew_and_the_other_goes_on(server: Server) {
+    let project = project(server).await;
+    let [fenced, other] = <[_; 2]>::try_from(recordings(&project, 50)).expect("two lanes");
+    let statement = "UPDATE realtime_offsets SET epoch = epoch + 1 WHERE kafka_partition = 0";
+    let fenced = Lane::beside(fenced, Other::Writes { config: project.config.clone(), statement });
+    let other = Lane::new(other);
+    let rejoined = [Arc::clone(&fenced.rejoined), Arc::clone(&other.rejoined)];
+    run(&project, vec![fenced, other]).await.expect("done");
+    assert_eq!(rejoined.map(|count| count.load(Ordering::SeqCst)), [1, 0]);
+    assert_each_once(&project, 50).await;
+}
+
+async fn partitions_of_all_lanes_go_to_another_instance_and_come_back(server: Server) {
+    let project = project(server).await;
+    let shorter = recordings(&project, 30);
+    let lanes =
+        recordings(&project, 50).into_iter().zip(shorter).zip(0..).map(|((recording, other), partition)| {
+            Lane::beside(
+                recording,
+                Other::Processes { config: project.config.clone(), recording: other, partition },
+            )
+        });
+    let reports = run(&project, lanes.collect()).await.expect("done");
+    let processed: usize = reports.iter().map(|report| report.messages).sum();
+    assert_eq!(processed, 60, "the other instance has processed what lies between");
+    assert_each_once(&project, 50).await;
+}
+
+#[tokio::test]
+async fn each_lane_takes_new_sql_over_between_two_batches() {
+    let project = project(Server::Sqlite).await;
+    let (meeting, given) = (Arc::new(Meeting::default()), Arc::new(Meeting::default()));
+    let lanes = recordings(&project, 50).into_iter().map(|recording| {
+        let (meeting, given) = (Arc::clone(&meeting), Arc::clone(&given));
+        let mut has_waited = false;
+        Lane::with(recording, move |lane| {
+            if lane.taken() != 4 || has_waited {
+                return None;
+            }
+            has_waited = true;
+            meeting.come();
+            given.wait_for(1);
+            // Something that changes nothing, so that the engine looks around.
+            Some(Ok(Event::Revoked(Vec::new())))
+        })
+    });
+    let (job, mut running, sender) = support::lanes(&project.config, lanes.collect()).await;
+    let before = running.version().to_owned();
+    let view = project.folder.path().join("sql/places.sql");
+    let change = tokio::spawn(async move {
+        tokio::task::spawn_blocking(move || meeting.wait_for(LANES)).await.expect("all lanes come");
+        std::fs::write(view, places(2)).expect("written");
+        let version = running.reload(&sender).await.map(str::to_owned);
+        given.come();
+        version
+    });
+    tokio::time::timeout(PATIENCE, job.run(&mut |_| {})).await.expect("an end").expect("done");
+    let version = change.await.expect("it ended").expect("new SQL");
+    let rows =
+        "SELECT kafka_partition, rule, min(kafka_offset), count(*) FROM places GROUP BY 1, 2 ORDER BY 1, 2";
+    assert_eq!(project.rows(rows).await, ["0,1,0,20", "0,2,20,30", "1,1,0,20", "1,2,20,30"]);
+    let history = "SELECT kafka_partition, from_offset, version FROM realtime_sql_history ORDER BY 1, 2";
+    let entry = |partition: i32, from: i64, version: &str| format!("{partition},{from},{version}");
+    let expected =
+        [entry(0, 0, &before), entry(0, 20, &version), entry(1, 0, &before), entry(1, 20, &version)];
+    assert_eq!(project.rows(history).await, expected);
+    assert_each_once(&project, 50).await;
 }

@@ -8,7 +8,7 @@ use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
 
 /// Gives recorded messages in batches, then says that it has caught up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReplaySource {
     messages: Messages,
     /// Messages of each batch, at most; the last counts for all that follow.
