@@ -21,6 +21,7 @@ from compare.tables import Tables
 MESSAGES = 2_000_000
 QUICK_MESSAGES = 200_000
 QUICK_LATENCY_SECONDS = 5
+DOUBLINGS, QUICK_DOUBLINGS = 10, 3
 ENVIRONMENT = ("REALTIME_PROCESSOR", "KAFKA_SERVER", "MYSQL_URL", "SERVICES_DIR")
 
 
@@ -80,6 +81,7 @@ def made(options, folder, children, tables):
         messages=options.messages,
         runs=options.runs,
         latency_seconds=QUICK_LATENCY_SECONDS if options.quick else LATENCY_SECONDS,
+        doublings=QUICK_DOUBLINGS if options.quick else DOUBLINGS,
         folder=folder,
         client=Client(database, services),
         say=say,

@@ -22,6 +22,8 @@ class Bench:
     messages: int
     runs: int
     latency_seconds: int
+    # How often a table is doubled that is to be large: ten times make a thousand times the rows.
+    doublings: int
     folder: Path
     client: Client
     say: Callable

@@ -9,8 +9,6 @@ from compare.ours import Project
 from compare.run import catch_up
 
 FEW_CUSTOMERS = 1_000
-# Times a table is doubled: from 1,000 accounts to 1,024,000, from 10,000 keys of state to 10,240,000.
-DOUBLINGS = 10
 LATENCY_RATE = 1_000
 ACCOUNTS = """
 CREATE TABLE {} (customer_id INT PRIMARY KEY, name VARCHAR(64), age INT, account_manager VARCHAR(64),
@@ -79,7 +77,7 @@ def double(bench, table, key, rows):
     session = admin or bench.tables.database
     place = f"{bench.tables.database.name}.{table}"
     names = ", ".join(f"`{column}`" for column in columns)
-    for number in range(DOUBLINGS):
+    for number in range(bench.doublings):
         shift = rows << number
         values = re.sub(f"`{key}`", f"`{key}` + {shift}", names, count=1)
         session.execute(f"INSERT INTO {place} ({names}) SELECT {values} FROM {place}")

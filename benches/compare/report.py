@@ -24,6 +24,8 @@ class Line:
     digits: int = 0
 
 
+AGAINST_LIMIT = ("ours.rate", "load_data.rate")
+
 SPARK = {"other_name": "Spark"}
 LIMIT = {"other": "load_data.rate", "other_name": "LOAD DATA"}
 PLAIN = {"other_name": "without"}
@@ -109,7 +111,8 @@ def rows(figures):
     return [
         Row(line, figures[line.ours], figures.get(line.other) or [])
         for line in LINES
-        if figures.get(line.ours) and not (line.other_name == "LOAD DATA" and not figures.get(line.other))
+        # Without the limit its line would only repeat the one before.
+        if figures.get(line.ours) and ((line.ours, line.other) != AGAINST_LIMIT or figures.get(line.other))
     ]
 
 
