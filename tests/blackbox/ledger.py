@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 import rules
 from avro import Broken, read_strictly
 from harness import ROOT, unique
-from shipped import shipped_config, shipped_job
+from shipped import following, shipped_config, shipped_job
 
 FIELDS = {
     "customer": "long",
@@ -54,9 +54,10 @@ EXAMPLES_MAX = 10
 READ_SECONDS_MAX = 60
 
 
-def audited_config(job, **changes):
-    """The text of a configuration of the job that can be audited."""
-    return shipped_config(job, **changes) + LATEST_OUTPUT
+def audited_config(job, lanes=1, **changes):
+    """The text of a configuration of the job that can be audited. With several lanes its state follows the partitions."""
+    text = shipped_config(job, write_connections=lanes, **changes) + LATEST_OUTPUT
+    return following(text, follows=lanes > 1)
 
 
 def audited_job(new_job, topic, **changes):

@@ -27,3 +27,8 @@ def shipped_config(job, **changes):
         if not count:
             text = f"{line}\n{text}"
     return text
+
+
+def following(text, follows=True):
+    """The text of a configuration whose state follows the partitions, or does not."""
+    return re.sub(r"(?m)^( *follows_partition:) \w+", rf"\1 {str(follows).lower()}", text)

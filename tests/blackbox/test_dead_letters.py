@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 import time
 
 import pytest
@@ -10,6 +9,7 @@ from avro import MOVEMENT, movement
 from counting import counting_job, numbers
 from harness import terminate, wait_until
 from rules import Accounts
+from shipped import following
 from test_shipped_rule import shipped_job
 from test_state import BEFORE, PARTITIONS, STATE, random_movements, send
 
@@ -32,7 +32,7 @@ def following_job(new_job, topic, follows):
     """The shipped job, with state that other writers are kept from by versions, or by the partitions' epochs."""
     job = shipped_job(new_job, topic)
     text = (job.folder / "config.yaml").read_text()
-    job.write("config.yaml", re.sub(r"(?m)^( *follows_partition:) \w+", rf"\1 {str(follows).lower()}", text))
+    job.write("config.yaml", following(text, follows))
     return job
 
 

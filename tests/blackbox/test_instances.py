@@ -43,10 +43,11 @@ def conflicts(job):
     return sum(json.loads(line)["conflicts"] for line in lines if line.startswith("{"))
 
 
-def test_partitions_change_hands_in_the_middle_of_a_batch(new_job, new_topic, database, admin):
-    """What is taken away is held back until the batch in hand is committed: no instance is fenced."""
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_partitions_change_hands_in_the_middle_of_a_batch(new_job, new_topic, database, admin, lanes):
+    """What is taken away is held back until the batches in hand are committed: no instance is fenced."""
     topic = new_topic(partitions=6, word="customer_movements")
-    job = audited_job(new_job, topic, batch_rows_max=SLOW_BATCH_ROWS)
+    job = audited_job(new_job, topic, lanes=lanes, batch_rows_max=SLOW_BATCH_ROWS)
     admin.execute(SLOW)
     send(topic, 4_000, range(1, 61), seed=1)
     processes = [job.start()]

@@ -28,12 +28,13 @@ def main():
     parser.add_argument("--for", dest="seconds", type=seconds, default=120.0, metavar="120s", help="how long")
     parser.add_argument("--instances", type=int, default=3, metavar="3", help="how many instances of the job")
     parser.add_argument("--rate", type=int, default=400, metavar="400", help="messages sent a second")
+    parser.add_argument("--lanes", type=int, default=1, metavar="1", help="write connections of each instance")
     arguments = parser.parse_args()
     environment = ("REALTIME_PROCESSOR", "KAFKA_SERVER", "MYSQL_URL", "MYSQL_ADMIN_URL")
     missing = [name for name in environment if not os.environ.get(name)]
     if missing:
         parser.error(f"{', '.join(missing)} not set (hint: run scripts/chaos, which sets them)")
-    options = Options(arguments.seed, arguments.seconds, arguments.instances, arguments.rate)
+    options = Options(arguments.seed, arguments.seconds, arguments.instances, arguments.rate, arguments.lanes)
     folder = tempfile.mkdtemp(prefix="chaos-")
     wrong = Run(options, Servers(*(os.environ[name] for name in environment)), folder)()
     for line in wrong:

@@ -48,9 +48,10 @@ class Instance:
 class Fleet(threading.Thread):
     """Keeps `wanted` instances running until it is stopped."""
 
-    def __init__(self, job, wanted, proxy, has_names, say):
+    def __init__(self, job, wanted, lanes, proxy, has_names, say):
         super().__init__(daemon=True, name="fleet")
-        self.job, self.wanted, self.proxy, self.has_names, self.say = job, wanted, proxy, has_names, say
+        self.job, self.wanted, self.lanes, self.proxy = job, wanted, lanes, proxy
+        self.has_names, self.say = has_names, say
         self.instances = []
         self.started = 0
         # Instances that ended and were not told to.
@@ -113,7 +114,7 @@ class Fleet(threading.Thread):
             changes["instance"] = f"slot-{slot}"
         if slot % 2:
             changes["database"] = Database(self.proxy.url, self.job.database.name).url
-        return audited_config(self.job, **changes)
+        return audited_config(self.job, lanes=self.lanes, **changes)
 
     def _reap(self):
         for instance in [i for i in self.instances if not i.is_living]:

@@ -27,6 +27,7 @@ class Options:
     seconds: float
     instances: int = 3
     rate: int = 400
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,16 @@ class Run:
         faults = plan(options.seed, options.seconds)
         has_names = random.Random(options.seed).random() < 0.5
         self.write(
-            f"chaos: seed {options.seed}, {options.seconds:g} s, {options.instances} instances "
+            f"chaos: seed {options.seed}, {options.seconds:g} s, {options.instances} instances of {options.lanes} lanes "
             f"{'with' if has_names else 'without'} names, {options.rate} messages/s, {len(faults)} faults planned"
         )
         # An idempotent producer may give up for good when a broker is killed; what counts is what the topic has.
         topic = Topic(servers.kafka, unique("chaos"), PARTITIONS, idempotent=False)
         database = Database(servers.mysql_url, unique("realtime_chaos"))
         database.create()
-        job = audited_job(lambda topic: Job(servers.binary, self.folder, topic, database), topic)
+        job = audited_job(
+            lambda topic: Job(servers.binary, self.folder, topic, database), topic, lanes=options.lanes
+        )
         self.write(f"chaos: topic {topic.name}, database {database.name}, folder {self.folder}")
         try:
             wrong = self._run(faults, has_names, topic, database, job)
@@ -74,8 +77,9 @@ class Run:
     def _run(self, faults, has_names, topic, database, job):
         options = self.options
         with CommitCutter(database.server_url, commits_between_cuts=None) as proxy:
-            fleet = Fleet(job, options.instances, proxy, has_names, self.say)
-            traffic = Traffic(topic, options.seed, options.rate)
+            fleet = Fleet(job, options.instances, options.lanes, proxy, has_names, self.say)
+            # State of several lanes follows the partitions, so customers have to.
+            traffic = Traffic(topic, options.seed, options.rate, is_keyed=options.lanes > 1)
             self.begun = time.monotonic()
             fleet.start()
             traffic.start()

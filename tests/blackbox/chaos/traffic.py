@@ -37,9 +37,10 @@ def random_movement(rng, customer, number):
 class Traffic(threading.Thread):
     """Sends movements at a rate until it is told to stop."""
 
-    def __init__(self, topic, seed, rate):
+    def __init__(self, topic, seed, rate, is_keyed=False):
         super().__init__(daemon=True, name="traffic")
         self.topic, self.rate = topic, rate
+        self.unkeyed_ratio = 0.0 if is_keyed else UNKEYED_RATIO
         self.rng = random.Random(seed)
         self.homes = topic.partitions
         self.number = 0
@@ -72,7 +73,7 @@ class Traffic(threading.Thread):
 
     def movement(self):
         rng = self.rng
-        customer = rng.choice(UNKEYED) if rng.random() < UNKEYED_RATIO else rng.choice(KEYED)
+        customer = rng.choice(UNKEYED) if rng.random() < self.unkeyed_ratio else rng.choice(KEYED)
         self.number += 1
         return random_movement(rng, customer, self.number)
 
