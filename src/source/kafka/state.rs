@@ -349,6 +349,10 @@ mod tests {
         state
     }
 
+    fn slot(state: &mut State, number: i32) -> &mut Slot {
+        state.places.get_mut(&partition(number)).and_then(|place| place.slot.as_mut()).expect("claimed")
+    }
+
     /// What a lane hears before anything else.
     fn heard(state: &mut State, lane: usize) -> Option<Event> {
         state.next_event(lane, Fill::Full, true).map(|event| event.expect("no error"))
@@ -424,16 +428,16 @@ mod tests {
     fn all_lanes_have_caught_up_or_none_has() {
         let mut state = collected(2);
         state.lanes.iter_mut().for_each(|lane| lane.events.clear());
-        for place in state.places.values_mut() {
-            place.slot.as_mut().expect("claimed").target = 10;
-        }
+        slot(&mut state, 0).target = 10;
+        slot(&mut state, 1).is_at_end = true;
         state.take(0);
-        assert_eq!(heard(&mut state, 0), None, "lane 1 has something to take");
+        assert_eq!(heard(&mut state, 0), None, "lane 1 has messages to take");
         state.take(1);
-        assert_eq!(
-            (heard(&mut state, 0), heard(&mut state, 1)),
-            (Some(Event::CaughtUp), Some(Event::CaughtUp))
-        );
+        slot(&mut state, 1).is_at_end = false;
+        assert_eq!(heard(&mut state, 0), None, "lane 1 is not at its end");
+        slot(&mut state, 1).is_at_end = true;
+        let caught_up = Some(Event::CaughtUp);
+        assert_eq!((heard(&mut state, 0), heard(&mut state, 1)), (caught_up.clone(), caught_up));
     }
 
     #[test]
