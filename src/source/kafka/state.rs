@@ -446,8 +446,7 @@ mod tests {
         state.lanes[1].events.clear();
         state.take(1);
         assert!(!state.close(0), "lane 1 is there");
-        state.places.get_mut(&partition(1)).and_then(|place| place.slot.as_mut()).expect("claimed").target =
-            10;
+        slot(&mut state, 1).target = 10;
         assert_eq!(heard(&mut state, 1), Some(Event::CaughtUp));
         state.take_away(&[partition(0)], true);
         assert!(!state.is_releasing());
