@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+
 from avro import MOVEMENT, movement
 from counting import counting_job, numbers
 from harness import terminate, wait_until

@@ -1,5 +1,6 @@
 """Whatever is killed, and whenever: every message is in the table exactly once."""
 
+import json
 import os
 import random
 import signal
@@ -88,6 +89,21 @@ def test_two_instances_share_and_hand_over(new_job, new_topic, database, lanes):
     job.wait_committed(count, 60, third)
     assert terminate(third) == 0, third.stderr_text()
     assert_each_once(job, count)
+
+
+@pytest.mark.parametrize("partitions", [1, 8])
+def test_lanes_share_partitions_out_and_some_may_have_none(new_job, new_topic, database, partitions):
+    topic = new_topic(partitions=partitions)
+    job = counting_job(new_job, topic, batch_rows_max=500, write_connections=4)
+    topic.send_all(movement(n) for n in range(20_000))
+    done = job.run("run", "--until-caught-up", "--progress", "json")
+    batches = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [batch["batchId"] for batch in batches] == list(range(len(batches)))
+    # The group gives all partitions at once, so they go to the lanes in turn.
+    moved = [{int(partition) % 4 for partition in batch["sources"][0]["endOffset"]} for batch in batches]
+    assert all(len(lanes) == 1 for lanes in moved), "a batch is of one lane"
+    assert set().union(*moved) == set(range(min(partitions, 4))), "every lane has had a batch"
+    assert_each_once(job, 20_000)
 
 
 def test_a_frozen_instance_cannot_write_when_it_wakes(new_job, new_topic, database):

@@ -61,9 +61,7 @@ class Run:
         topic = Topic(servers.kafka, unique("chaos"), PARTITIONS, idempotent=False)
         database = Database(servers.mysql_url, unique("realtime_chaos"))
         database.create()
-        job = audited_job(
-            lambda topic: Job(servers.binary, self.folder, topic, database), topic, lanes=options.lanes
-        )
+        job = audited_job(lambda topic: Job(servers.binary, self.folder, topic, database), topic, lanes=options.lanes)
         self.write(f"chaos: topic {topic.name}, database {database.name}, folder {self.folder}")
         try:
             wrong = self._run(faults, has_names, topic, database, job)
