@@ -9,10 +9,10 @@
 use std::time::Duration;
 
 /// How long a full batch's commit takes, within a factor of two.
-const COMMIT_TARGET: Duration = Duration::from_millis(100);
+const COMMIT_TARGET: Duration = Duration::from_millis(50);
 /// Messages of a full batch at the start, and at least.
-const ROWS_START: usize = 16 << 10;
-const ROWS_MIN: usize = 1 << 10;
+const ROWS_START: usize = 8 << 10;
+const ROWS_MIN: usize = 256;
 /// So few messages are computed in less time than a durable commit takes.
 const AHEAD_MIN: usize = 512;
 

@@ -33,9 +33,9 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Commands that may wait for the polling thread: one a partition change, and the goodbye.
 const COMMANDS_MAX: usize = 64;
 /// librdkafka holds at least this many messages of a partition ready.
-const QUEUED_MESSAGES_MIN: usize = 2_000;
+const QUEUED_MESSAGES_MIN: usize = 5_000;
 /// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides.
-const FETCH_PARTITION_BYTES: usize = 128 << 10;
+const FETCH_PARTITION_BYTES: usize = 256 << 10;
 
 /// What one batch may hold.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +140,7 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
         .set("queued.min.messages", QUEUED_MESSAGES_MIN.to_string())
         .set("fetch.max.bytes", fetch_bytes.to_string())
         .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES.to_string())
-        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.queue.backoff.ms", "2")
         .set("fetch.error.backoff.ms", "100")
         .set("topic.metadata.refresh.interval.ms", "30000");
     if !is_new_protocol {
