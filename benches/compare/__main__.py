@@ -103,9 +103,14 @@ def show(options, figures, facts):
     print((report.as_json if options.format == "json" else report.text)(figures, facts), end="")
 
 
+def told_to_end(*_):
+    say("told to end: nothing is shown of what was measured")
+    sys.exit(143)
+
+
 def main():
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, told_to_end)
     children = Children()
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
     try:
@@ -113,6 +118,7 @@ def main():
     except Failed as failure:
         sys.exit(f"compare: error: {failure}")
     except KeyboardInterrupt:
+        say("interrupted: nothing is shown of what was measured")
         sys.exit(130)
     finally:
         children.end_all()
