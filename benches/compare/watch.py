@@ -164,7 +164,13 @@ def offsets(database, pace, job, total):
     sql = f"SELECT COALESCE(SUM(next_offset), 0) FROM realtime_offsets WHERE job = '{job}'"
     done, steps = 0, []
     while pace.wait():
-        now = session.numbers(sql)[0]
+        try:
+            now = session.numbers(sql)[0]
+        except RuntimeError as error:
+            if "doesn't exist" not in str(error):
+                raise
+            # The job makes the table as it starts.
+            continue
         if now != done:
             done = now
             steps.append([time.time(), done])

@@ -173,7 +173,7 @@ impl<S: Source> Engine<S> {
             source,
             expiry: Expiry::new(states.ttls()),
             batch_size: BatchSize::default(),
-            pace: Pace::default(),
+            pace: Pace::new(!pipeline.states().is_empty()),
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
             writer: Some(Writer::new(sink, stop.clone())),
@@ -418,10 +418,12 @@ impl<S: Source> Engine<S> {
         self.outputs = names_of_outputs(&pipeline);
         self.expiry = Expiry::new(states.ttls());
         self.breaker.change(dead_letters);
+        self.pace = Pace::new(!pipeline.states().is_empty());
         self.stages.tables = tables;
         self.stages.states = states;
         self.stages.pipeline = pipeline;
         writer.change(written, sql);
+        self.source.limit(self.rows_max());
     }
 
     /// Starts the commit of a batch. Nothing else is on its way.

@@ -1,36 +1,43 @@
 //! How many messages a batch takes, and when the next one is computed while a commit is on its way.
 //!
-//! A job that keeps up takes whatever has arrived. One that is behind takes as many as are committed in about
-//! [`COMMIT_TARGET`]: more of them are hardly faster, need more memory, hold locks longer and are seen later.
+//! A job that keeps up takes whatever has arrived. One that is behind takes as many as are committed in a certain time:
+//! more of them are hardly faster, need more memory, hold locks longer and are seen later. With state, a batch costs by
+//! its keys as well as by its messages, so there it pays to take more that share them.
 //!
 //! Computing ahead of a commit hides the time of computing, but what is taken early leaves out what arrives until the
 //! commit has ended. So a few messages are left to grow; how many are worth it follows from who had to wait for whom.
 
 use std::time::Duration;
 
-/// How long a full batch's commit takes, within a factor of two.
+/// How long a full batch's commit takes, within a factor of two; without state, and with it.
 const COMMIT_TARGET: Duration = Duration::from_millis(50);
+const STATE_COMMIT_TARGET: Duration = Duration::from_millis(800);
 /// Messages of a full batch at the start, and at least.
-const ROWS_START: usize = 8 << 10;
+const ROWS_START: usize = 6 << 10;
+const STATE_ROWS_START: usize = 64 << 10;
 const ROWS_MIN: usize = 256;
 /// So few messages are computed in less time than a durable commit takes.
 const AHEAD_MIN: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Pace {
+    commit_target: Duration,
     /// Messages of a full batch.
     rows_max: usize,
     /// Messages that are worth computing while a commit is on its way.
     ahead: usize,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { rows_max: ROWS_START, ahead: AHEAD_MIN }
-    }
-}
-
 impl Pace {
+    /// Of a job that writes state tables, or none.
+    pub fn new(has_state: bool) -> Self {
+        let (commit_target, rows_max) = match has_state {
+            true => (STATE_COMMIT_TARGET, STATE_ROWS_START),
+            false => (COMMIT_TARGET, ROWS_START),
+        };
+        Self { commit_target, rows_max, ahead: AHEAD_MIN }
+    }
+
     pub fn rows_max(&self) -> usize {
         self.rows_max
     }
@@ -44,9 +51,9 @@ impl Pace {
         let before = self.rows_max;
         // A smaller batch says nothing: it took what there was.
         if rows >= self.rows_max / 2 {
-            if elapsed < COMMIT_TARGET / 2 {
+            if elapsed < self.commit_target / 2 {
                 self.rows_max = self.rows_max.saturating_mul(2);
-            } else if elapsed > COMMIT_TARGET * 2 {
+            } else if elapsed > self.commit_target * 2 {
                 self.rows_max = (self.rows_max / 2).max(ROWS_MIN);
             }
         }
@@ -70,7 +77,7 @@ mod tests {
 
     #[test]
     fn full_batches_grow_and_shrink_until_their_commit_takes_its_time() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(false);
         let commit =
             |rows: usize, rows_a_second: f64| Duration::from_secs_f64(0.002 + rows as f64 / rows_a_second);
         for rows_a_second in [170_000.0, 5_000.0, 1_000_000.0] {
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn batches_that_were_not_full_say_nothing() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(false);
         assert!(!pace.committed(ROWS_START / 4, Duration::from_millis(1)));
         assert!(!pace.committed(1, Duration::from_secs(5)));
         assert_eq!(pace.rows_max(), ROWS_START);
@@ -92,7 +99,7 @@ mod tests {
 
     #[test]
     fn computing_ahead_is_left_where_there_is_little_to_compute() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(false);
         pace.was_early();
         assert_eq!(pace.ahead(), AHEAD_MIN * 2);
         for _ in 0..20 {
