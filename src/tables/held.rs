@@ -233,8 +233,7 @@ impl HeldRows {
     /// Drops the rows fetched longest ago, down to the limit, but none that this batch uses.
     fn drop_oldest(&mut self) {
         let mut used = Vec::new();
-        // Entries that are out of date go too, so the order stays in proportion to what is held.
-        while self.bytes > self.bytes_max || self.order.len() > 2 * self.held.len() + 1 {
+        while self.bytes > self.bytes_max {
             let Some((key, fetch)) = self.order.pop_front() else { break };
             match self.held.get(&key) {
                 Some(held) if held.fetch != fetch => {}
@@ -248,6 +247,12 @@ impl HeldRows {
         }
         for entry in used.into_iter().rev() {
             self.order.push_front(entry);
+        }
+        // Invariant: the order stays in proportion to what is held. Only entries that are out of date go for it, since rows
+        // that are written again and again would push out all others otherwise.
+        if self.order.len() > 2 * self.held.len() + 1 {
+            let held = &self.held;
+            self.order.retain(|(key, fetch)| held.get(key).is_some_and(|held| held.fetch == *fetch));
         }
     }
 
@@ -355,6 +360,25 @@ mod tests {
         let missing = held.missing(&wanted, now, &|_| false).unwrap().unwrap();
         let fetched: Vec<(i64, &str)> = ids(&missing).iter().map(|id| (*id, "Ana")).collect();
         assert!(matches!(held.hold(&missing, &[rows(&fetched)], now), Err(HeldFault::TooMuch(_))));
+    }
+
+    #[test]
+    fn a_row_that_is_written_again_and_again_drops_no_other() {
+        let mut held = held(1 << 20);
+        let now = Instant::now();
+        held.begin_batch();
+        let wanted = keys(&[Some(1), Some(2), Some(3)]);
+        let missing = held.missing(&wanted, now, &|_| false).unwrap().unwrap();
+        held.hold(&missing, &[rows(&[(1, "Ana"), (2, "Eva"), (3, "Rui")])], now).unwrap();
+        let key: Box<[u8]> = held.key.looked_for(&keys(&[Some(3)])[0]).unwrap().get(0).unwrap().into();
+        let written: Box<[u8]> = held.encode(&rows(&[(3, "José")])).unwrap().row(0).data().into();
+        for _ in 0..100 {
+            held.begin_batch();
+            held.put(&key, Some(written.clone()));
+            assert!(held.order.len() <= 2 * held.held.len() + 1);
+        }
+        assert!(held.missing(&wanted, now, &|_| false).unwrap().is_none(), "all are held");
+        assert_eq!(held.gather(&wanted).unwrap(), rows(&[(1, "Ana"), (2, "Eva"), (3, "José")]));
     }
 
     #[test]
