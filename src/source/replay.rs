@@ -1,7 +1,6 @@
 //! A recording instead of a broker: the same events and positions as Kafka gives, from messages in memory.
 //! Tests drive the engine with it, cut where they want.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
@@ -19,7 +18,12 @@ pub struct ReplaySource {
     arrival: Vec<usize>,
     /// Where the next batch starts in `arrival`.
     position: usize,
-    slots: BTreeMap<TopicPartition, Slot>,
+    /// The recorded partitions, in their order.
+    bounds: Vec<Bounds>,
+    /// For each message the place of its partition among `bounds`.
+    places: Vec<usize>,
+    /// What was claimed of each of `bounds`.
+    slots: Vec<Option<Slot>>,
     made_anew: Vec<Claim>,
     limit: usize,
     is_assigned: bool,
@@ -42,13 +46,16 @@ impl ReplaySource {
     /// Messages that arrive in an order of their own, cut into batches of these sizes (the last size counts for all
     /// that follow). `arrival` holds each place in `messages` once, and those of one partition in their order.
     pub fn arriving(messages: Messages, arrival: Vec<usize>, sizes: Vec<usize>) -> Self {
+        let (bounds, places) = bounds_of(&messages);
         Self {
             messages,
             sizes,
             taken: 0,
             arrival,
             position: 0,
-            slots: BTreeMap::new(),
+            slots: vec![None; bounds.len()],
+            bounds,
+            places,
             made_anew: Vec::new(),
             limit: usize::MAX,
             is_assigned: false,
@@ -56,26 +63,16 @@ impl ReplaySource {
         }
     }
 
-    fn bounds_of_recording(&self) -> Vec<Bounds> {
-        let mut bounds: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
-        for message in self.messages.iter() {
-            let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
-            let (_, high) = bounds.entry(partition).or_insert((message.offset, message.offset));
-            *high = message.offset + 1;
-        }
-        bounds.into_iter().map(|(partition, (low, high))| Bounds { partition, low, high }).collect()
-    }
-
-    fn slot(&self, position: usize) -> Option<&Slot> {
-        let message = self.messages.get(self.arrival[position]);
-        let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
-        self.slots.get(&partition)
+    /// The place of a partition among those that were recorded.
+    fn place(&self, partition: &TopicPartition) -> Option<usize> {
+        self.bounds.iter().position(|bounds| bounds.partition == *partition)
     }
 
     /// Whether the message that arrives at `position` stands before the claimed one, or in a partition nobody claimed.
     fn is_behind(&self, position: usize) -> bool {
-        let offset = self.messages.get(self.arrival[position]).offset;
-        self.slot(position).is_none_or(|slot| offset < slot.next)
+        let index = self.arrival[position];
+        let offset = self.messages.get(index).offset;
+        self.slots[self.places[index]].is_none_or(|slot| offset < slot.next)
     }
 
     fn rows_max(&self) -> usize {
@@ -94,7 +91,7 @@ impl Source for ReplaySource {
     async fn next(&mut self, _: Fill) -> Result<Event, SourceError> {
         if !self.has_joined {
             self.has_joined = true;
-            let partitions = self.bounds_of_recording().into_iter().map(|bounds| bounds.partition);
+            let partitions = self.bounds.iter().map(|bounds| bounds.partition.clone());
             return Ok(Event::Assigned(partitions.collect()));
         }
         if !self.is_assigned {
@@ -102,7 +99,9 @@ impl Source for ReplaySource {
             return Err(SourceError::Broken("the partitions were not claimed".into()));
         }
         if let Some(claim) = self.made_anew.pop() {
-            self.slots.remove(&claim.partition);
+            if let Some(place) = self.place(&claim.partition) {
+                self.slots[place] = None;
+            }
             return Ok(Event::MadeAnew(claim));
         }
         self.skip_what_is_stored();
@@ -110,9 +109,8 @@ impl Source for ReplaySource {
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
-        let mut bounds = self.bounds_of_recording();
-        bounds.retain(|bounds| partitions.contains(&bounds.partition));
-        Ok(bounds)
+        let is_asked_for = |bounds: &&Bounds| partitions.contains(&bounds.partition);
+        Ok(self.bounds.iter().filter(is_asked_for).cloned().collect())
     }
 
     fn assign(&mut self, claims: &[Claim], _: &[Bounds]) {
@@ -126,8 +124,9 @@ impl Source for ReplaySource {
             if self.messages.iter().any(contradicts) {
                 self.made_anew.push(claim.clone());
             }
-            let slot = Slot { epoch: claim.epoch, next: claim.next_offset };
-            self.slots.insert(claim.partition.clone(), slot);
+            if let Some(place) = self.place(&claim.partition) {
+                self.slots[place] = Some(Slot { epoch: claim.epoch, next: claim.next_offset });
+            }
         }
     }
 
@@ -139,21 +138,19 @@ impl Source for ReplaySource {
 
     fn take(&mut self) -> Polled {
         let mut builder = MessagesBuilder::default();
-        let mut advances: BTreeMap<TopicPartition, Advance> = BTreeMap::new();
+        let mut advances: Vec<Option<Advance>> = vec![None; self.bounds.len()];
         let rows_max = self.rows_max();
         self.taken += 1;
         while self.position < self.arrival.len() && builder.len() < rows_max {
-            let message = self.messages.get(self.arrival[self.position]);
-            let is_behind = self.is_behind(self.position);
+            let index = self.arrival[self.position];
+            let (message, place) = (self.messages.get(index), self.places[index]);
             self.position += 1;
-            if is_behind {
+            let Some(slot) = self.slots[place].as_mut().filter(|slot| message.offset >= slot.next) else {
                 continue;
-            }
+            };
             builder.push(message);
-            let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
-            let Some(slot) = self.slots.get_mut(&partition) else { continue };
-            let advance = advances.entry(partition.clone()).or_insert(Advance {
-                partition,
+            let advance = advances[place].get_or_insert_with(|| Advance {
+                partition: self.bounds[place].partition.clone(),
                 epoch: slot.epoch,
                 from: slot.next,
                 to: slot.next,
@@ -163,11 +160,11 @@ impl Source for ReplaySource {
             advance.message_time_ms = message.timestamp_ms;
             slot.next = message.offset + 1;
         }
-        Polled { messages: builder.finish(), advances: advances.into_values().collect() }
+        Polled { messages: builder.finish(), advances: advances.into_iter().flatten().collect() }
     }
 
     fn rejoin(&mut self) {
-        self.slots.clear();
+        self.slots.fill(None);
         self.made_anew.clear();
         self.position = 0;
         self.has_joined = false;
@@ -177,9 +174,29 @@ impl Source for ReplaySource {
     fn stored(&mut self, _: &[Advance]) {}
 
     fn ends(&self) -> Vec<PartitionEnd> {
-        let bounds = self.bounds_of_recording().into_iter();
-        bounds.map(|bounds| PartitionEnd { partition: bounds.partition, end: bounds.high }).collect()
+        let bounds = self.bounds.iter();
+        bounds.map(|bounds| PartitionEnd { partition: bounds.partition.clone(), end: bounds.high }).collect()
     }
 
     async fn close(self) {}
+}
+
+/// Where the partitions of a recording begin and end, in their order, and for each message the place of its partition
+/// among them.
+fn bounds_of(messages: &Messages) -> (Vec<Bounds>, Vec<usize>) {
+    let (mut all, mut places): (Vec<Bounds>, Vec<usize>) = (Vec::new(), Vec::with_capacity(messages.len()));
+    for Message { topic, partition, offset, .. } in messages.iter() {
+        // Invariant: messages of one partition stand together, in the order of their offsets.
+        let is_same =
+            |last: &&mut Bounds| last.partition.partition == partition && last.partition.topic == *topic;
+        match all.last_mut().filter(is_same) {
+            Some(last) => last.high = offset + 1,
+            None => {
+                let partition = TopicPartition { topic: Arc::clone(topic), partition };
+                all.push(Bounds { partition, low: offset, high: offset + 1 });
+            }
+        }
+        places.push(all.len() - 1);
+    }
+    (all, places)
 }
