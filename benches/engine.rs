@@ -1,113 +1,108 @@
-//! The whole loop without a server: recorded messages, the project that ships or its first views alone, SQLite.
+//! The whole loop without servers: messages from memory, decoded, computed, and committed to SQLite in a temporary folder.
+//! `shipped` is the sample job with its outputs and its state; `into_nothing` has its accounts and its rules and writes no
+//! row; `loop_alone` has no rules either, so what is left is decoding, the loop and the fence. Bytes are those of the
+//! payloads.
 
-use std::path::Path;
-use std::sync::Arc;
+mod support;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use realtime_processor::batch::Messages;
 use realtime_processor::config::Config;
+use realtime_processor::database::Address;
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{Engine, Options, Parts, Plan, Stop};
 use realtime_processor::sink::Sink;
 use realtime_processor::source::ReplaySource;
+use tempfile::TempDir;
 
-const MESSAGES: usize = 20_000;
-const BATCH: usize = 5_000;
+use support::{payload_bytes, rows_and_bytes};
 
-/// Computes every movement whole and writes none.
-const NOTHING: &str = "SELECT * FROM assessed_movements WHERE agency = 'none of these'";
+const MESSAGES: usize = 1 << 16;
+/// Messages of a batch, at most.
+const BATCH_ROWS: [usize; 2] = [1_000, 8_192];
 
-/// Movements of 600 customers in one partition, and the bytes of their payloads.
-fn movements() -> (Messages, u64) {
-    let encoder =
-        Encoder::new(Path::new("schemas/customer.avsc"), Frame::Raw).expect("the schema that ships");
-    let mut random = fastrand::Rng::with_seed(7);
-    let topic: Arc<str> = "customer_movements".into();
-    let mut builder = MessagesBuilder::default();
-    let mut bytes = 0;
-    for offset in 0..MESSAGES as i64 {
-        let record = serde_json::json!({
-            "customer": random.i32(1..=600), "agency": "0001", "operation_value": random.f64() * 1000.0,
-            "operation_type": random.i32(0..=1), "date": "2024-05-31 10:00:00",
-            "account_balance": random.f64() * 1000.0,
-        });
-        let mut payload = Vec::new();
-        encoder.encode(&record, &mut payload).expect("it fits");
-        bytes += payload.len() as u64;
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms: Some(1_700_000_000_000 + offset),
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
-    }
-    (builder.finish(), bytes)
+/// A job that has connected and planned, with a database of its own.
+struct Job {
+    engine: Engine<ReplaySource>,
+    folder: TempDir,
 }
 
-/// The project that ships; `views`: those of its views that are used, all where there is none.
-fn project(folder: &Path, views: &[&str], tables: &str) -> Config {
-    for name in ["schemas", "data", "sql"] {
-        std::fs::create_dir_all(folder.join(name)).expect("a folder");
+impl Job {
+    async fn open(config: &Config, messages: Messages, batch_rows: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Address::Sqlite { path: folder.path().join("rows.db") };
+        let config = Config { database, ..config.clone() };
+        let decoder = Decoder::new(&config.avro).expect("a schema");
+        let Plan { tables, states, pipeline, targets, sql, .. } =
+            Plan::prepare(&config, &decoder).await.expect("views");
+        let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await;
+        let sink = sink.expect("a database").with_sql(sql);
+        let source = ReplaySource::new(messages, batch_rows);
+        let (_, stop) = Stop::new();
+        let parts = Parts { source, decoder, tables, states, pipeline, sink };
+        Self { engine: Engine::new(parts, Options::of(&config, true), stop), folder }
     }
-    std::fs::copy("schemas/customer.avsc", folder.join("schemas/customer.avsc")).expect("copied");
-    std::fs::copy("data/accounts.csv", folder.join("data/accounts.csv")).expect("copied");
-    for file in
-        std::fs::read_dir("sql").expect("the views that ship").map(|file| file.expect("a file").path())
-    {
-        let (Some(name), Some(kind)) = (file.file_name(), file.extension()) else { continue };
-        let is_used =
-            views.is_empty() || file.file_stem().is_some_and(|stem| views.iter().any(|view| stem == *view));
-        if kind == "sql" && is_used {
-            std::fs::copy(&file, folder.join("sql").join(name)).expect("copied");
-        }
+
+    /// Runs to the end of the messages. The folder is given back, so that removing it takes no time here.
+    async fn run(self) -> TempDir {
+        let mut messages = 0;
+        let ended = self.engine.run(&mut |report| messages += report.messages).await;
+        ended.expect("the job ends well");
+        assert_eq!(messages, MESSAGES, "every message is committed");
+        self.folder
     }
-    if !views.is_empty() {
-        std::fs::write(folder.join("sql/nothing.sql"), NOTHING).expect("written");
-    }
+}
+
+/// A job without state in a folder of its own, with some of the views that ship and an output that has no rows.
+fn without_rows(folder: &Path, shipped: &[&str], nothing: &str) -> Config {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = |path: PathBuf| serde_json::to_string(&path).expect("a path that is UTF-8");
     let config = format!(
-        "kafka_server: none\nkafka_topic: customer_movements\navro_schema: schemas/customer.avsc\n\
-         database: sqlite://bench.db\n{tables}"
+        "kafka_server: nowhere:1\nkafka_topic: {}\navro_schema: {}\ndatabase: sqlite://rows.db\n\
+         reference_tables: {{ accounts: {{ file: {}, key: customer_id, matches: customer }} }}\nstate_tables: {{}}\n",
+        support::TOPIC,
+        path(support::schema()),
+        path(root.join("data/accounts.csv")),
     );
-    std::fs::write(folder.join("config.yaml"), config).expect("written");
-    Config::load(&folder.join("config.yaml")).expect("valid")
+    let sql = folder.join("sql");
+    std::fs::create_dir_all(&sql).expect("a folder");
+    for view in shipped {
+        let file = format!("{view}.sql");
+        std::fs::copy(root.join("sql").join(&file), sql.join(&file)).expect("a view that ships");
+    }
+    std::fs::write(sql.join("nothing.sql"), nothing).expect("the view is written");
+    std::fs::write(folder.join("config.yaml"), config).expect("the configuration is written");
+    Config::load(&folder.join("config.yaml")).expect("a configuration")
 }
 
-async fn engine(config: &Config, messages: &Messages) -> Engine<ReplaySource> {
-    let _ = std::fs::remove_file(config.file.path.with_file_name("bench.db"));
-    let decoder = Decoder::new(&config.avro).expect("a schema");
-    let plan = Plan::prepare(config, &decoder).await.expect("plans");
-    let Plan { tables, states, pipeline, targets, sql, .. } = plan;
-    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let source = ReplaySource::new(messages.clone(), BATCH);
-    let (_, stop) = Stop::new();
-    let parts = Parts { source, decoder, tables, states, pipeline, sink: sink.with_sql(sql) };
-    Engine::new(parts, Options::of(config, true), stop)
+/// The jobs by their names; some stand in `folder`.
+fn jobs(folder: &Path) -> [(&'static str, Config); 3] {
+    let rules = ["enriched_movements", "assessed_movements"];
+    let of_rules = "SELECT * FROM assessed_movements WHERE agency = 'none of these'";
+    let of_batch = "SELECT kafka_offset, customer FROM batch WHERE agency = 'none of these'";
+    [
+        ("shipped", support::shipped_config(Path::new("rows.db"))),
+        ("into_nothing", without_rows(&folder.join("into_nothing"), &rules, of_rules)),
+        ("loop_alone", without_rows(&folder.join("loop_alone"), &[], of_batch)),
+    ]
 }
 
-fn loops(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let (messages, bytes) = movements();
+fn engine(criterion: &mut Criterion) {
+    let runtime = support::runtime();
+    let messages = support::movements(MESSAGES);
     let folder = tempfile::tempdir().expect("a folder");
-    let shipped = project(&folder.path().join("shipped"), &[], "");
-    let without_state = "state_tables: {}\n";
-    let nothing =
-        project(&folder.path().join("nothing"), &["enriched_movements", "assessed_movements"], without_state);
     let mut group = criterion.benchmark_group("engine");
-    group.sample_size(10).measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_millis(500));
-    for (name, config) in [("shipped", &shipped), ("into_nothing", &nothing)] {
-        for (unit, throughput) in
-            [("messages", Throughput::Elements(MESSAGES as u64)), ("bytes", Throughput::Bytes(bytes))]
-        {
-            group.throughput(throughput);
-            group.bench_function(format!("{name}/{unit}"), |bencher| {
+    group.throughput(rows_and_bytes(MESSAGES, payload_bytes(&messages)));
+    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
+    for (name, config) in jobs(folder.path()) {
+        for batch_rows in BATCH_ROWS {
+            group.bench_function(BenchmarkId::new(name, batch_rows), |bencher| {
                 bencher.iter_batched(
-                    || runtime.block_on(engine(config, &messages)),
-                    |engine| runtime.block_on(engine.run(&mut |_| {})).expect("it runs to its end"),
+                    || runtime.block_on(Job::open(&config, messages.clone(), batch_rows)),
+                    |job| runtime.block_on(job.run()),
                     BatchSize::PerIteration,
                 );
             });
@@ -116,5 +111,5 @@ fn loops(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, loops);
+criterion_group!(benches, engine);
 criterion_main!(benches);

@@ -1,157 +1,189 @@
-//! Rows on their way into a database: the text of LOAD DATA, and whole transactions of one output into SQLite and, where
-//! `MYSQL_ADMIN_URL` says where one is, into MySQL, by LOAD DATA and by INSERT.
+//! Whole transactions, from the rows of a view to the answer to COMMIT, fence and offsets included: SQLite in a temporary
+//! folder, MySQL where `MYSQL_ADMIN_URL` or `MYSQL_URL` says where one is, in a database of its own that is dropped in
+//! the end. Tables grow as they do in a job. Bytes are those of the rows in Arrow.
 
-use std::hint::black_box;
+mod support;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use realtime_processor::batch::{Advance, Commit, TopicPartition};
 use realtime_processor::config::{BulkLoad, Mode};
-use realtime_processor::database::{Address, ColumnType, Connection, Dialect, Fit, LoadText, Purpose};
-use realtime_processor::sink::{Sink, Target, TargetKind};
+use realtime_processor::database::{Address, Connection, Purpose};
+use realtime_processor::sink::{Sink, Target};
 use tokio::runtime::Runtime;
 
-const ROWS: usize = 10_000;
-/// Rows that the sink encodes at once.
-const PART_ROWS: usize = 1_000;
+use support::{Shipped, TOPIC, arrow_bytes, rows_and_bytes};
 
-/// Classified movements, about 130 bytes of text each.
-fn rows(rows: usize) -> RecordBatch {
-    let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
-    let amounts = |scale: f64| -> ArrayRef {
-        Arc::new((0..rows).map(|row| (row as f64 * scale * 100.0).round() / 100.0).collect::<Float64Array>())
-    };
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("kafka_partition", Arc::new(Int32Array::from(vec![3; rows]))),
-        ("kafka_offset", Arc::new((0..).take(rows).collect::<Int64Array>())),
-        ("customer", Arc::new((0..).take(rows).collect::<Int32Array>())),
-        ("name", text("Maria José da Silva")),
-        ("agency", text("0001")),
-        ("operation_type", Arc::new(Int32Array::from(vec![1; rows]))),
-        ("operation_value", amounts(1.37)),
-        ("account_balance", amounts(-0.71)),
-        ("date", text("2024-05-31 10:00:00")),
-        ("movement", text("withdrawal/renegotiation")),
-        ("reaction", text("unavailable balance/debt renegotiation")),
-    ];
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    let arrays = columns.into_iter().map(|(_, array)| array).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns as in the schema")
+const ROWS: [usize; 3] = [1, 1_000, 16_384];
+
+/// How rows are written.
+struct Way {
+    name: &'static str,
+    mode: Mode,
+    bulk_load: BulkLoad,
+    /// Fewer go another way.
+    rows_min: usize,
 }
 
-fn encoded(batch: &RecordBatch, fits: &[Fit]) -> usize {
-    let mut text = LoadText::new(fits.iter().map(Fit::is_binary));
-    let mut bytes = 0;
-    for start in (0..batch.num_rows()).step_by(PART_ROWS) {
-        let part = start..batch.num_rows().min(start + PART_ROWS);
-        for (column, (fit, array)) in fits.iter().zip(batch.columns()).enumerate() {
-            let array = fit.prepare(array).expect("a type that is written");
-            fit.each(&array, part.clone(), &mut |_, value| text.put(column, &value))
-                .expect("values that fit");
-        }
-        bytes += black_box(text.take_lines()).len();
-    }
-    bytes
+fn insert() -> Way {
+    Way { name: "insert", mode: Mode::Append, bulk_load: BulkLoad::Off, rows_min: 1 }
 }
 
-fn load_text(criterion: &mut Criterion) {
-    let batch = rows(ROWS);
-    let fit = |kind: &DataType| {
-        let column = ColumnType::for_arrow(kind, Dialect::MySql, None).expect("a column for the type");
-        Fit::new(kind, &column, true, Dialect::MySql).expect("it fits")
-    };
-    let fits: Vec<Fit> = batch.schema().fields().iter().map(|field| fit(field.data_type())).collect();
-    let bytes = encoded(&batch, &fits);
-    let mut group = criterion.benchmark_group("load_text");
-    for (name, throughput) in
-        [("rows", Throughput::Elements(ROWS as u64)), ("bytes", Throughput::Bytes(bytes as u64))]
-    {
-        group.throughput(throughput);
-        group.bench_function(name, |bencher| bencher.iter(|| encoded(&batch, &fits)));
-    }
-    group.finish();
+fn load_data() -> Way {
+    Way { name: "load_data", mode: Mode::Append, bulk_load: BulkLoad::Auto, rows_min: 1_000 }
 }
 
-/// A sink that owns a partition, and how far that is.
+/// From the second commit on, the rows are there.
+fn upsert() -> Way {
+    let key = ["kafka_topic", "kafka_partition", "kafka_offset"].map(str::to_owned).to_vec();
+    Way { name: "upsert", mode: Mode::Upsert { key }, bulk_load: BulkLoad::Off, rows_min: 1 }
+}
+
+/// A writer that commits the same rows again and again, each time as the batch after the one before.
 struct Writer {
     sink: Sink,
-    partition: TopicPartition,
-    epoch: i64,
-    offset: i64,
+    commit: Commit,
 }
 
 impl Writer {
-    async fn open(address: Address, bulk_load: BulkLoad, batch: &RecordBatch) -> Self {
-        let target = Target {
-            name: "classified".into(),
-            table: "classified".into(),
-            mode: Mode::Append,
-            schema: batch.schema(),
-            kind: TargetKind::Output,
-        };
-        let sink = Sink::connect(address, "bench", vec![target], true).await.expect("a database");
+    async fn open(address: &Address, target: Target, bulk_load: BulkLoad, rows: RecordBatch) -> Self {
+        let job = target.table.clone();
+        let sink = Sink::connect(address.clone(), &job, vec![target], true).await.expect("a database");
         let mut sink = sink.with_bulk_load(bulk_load);
-        let partition = TopicPartition { topic: "movements".into(), partition: 0 };
-        let claims = sink.claim(&[(partition.clone(), 0)]).await.expect("claimed");
-        Self { sink, partition, epoch: claims[0].epoch, offset: claims[0].next_offset }
+        let partition = TopicPartition { topic: TOPIC.into(), partition: 0 };
+        let claim = sink.claim(&[(partition, 0)]).await.expect("an offset").remove(0);
+        let advance = Advance {
+            partition: claim.partition,
+            epoch: claim.epoch,
+            from: claim.next_offset,
+            to: claim.next_offset + rows.num_rows() as i64,
+            message_time_ms: Some(1_767_600_000_000),
+        };
+        let commit = Commit { advances: vec![advance], outputs: vec![vec![rows]], ..Commit::default() };
+        Self { sink, commit }
     }
 
-    async fn commit(&mut self, batch: &RecordBatch) {
-        let to = self.offset + batch.num_rows() as i64;
-        let (partition, epoch) = (self.partition.clone(), self.epoch);
-        let advance = Advance { partition, epoch, from: self.offset, to, message_time_ms: None };
-        let commit =
-            Commit { advances: vec![advance], outputs: vec![vec![batch.clone()]], ..Commit::default() };
-        self.sink.commit(&commit).await.expect("committed");
-        self.offset = to;
-    }
-}
-
-/// A new database of the server that `MYSQL_ADMIN_URL` names.
-async fn mysql(name: &str) -> Option<Address> {
-    let url = std::env::var("MYSQL_ADMIN_URL").ok()?;
-    let Ok(Address::MySql(mut address)) = Address::parse(&url, Path::new(".")) else {
-        panic!("MYSQL_ADMIN_URL is no mysql:// address")
-    };
-    let mut server =
-        Connection::open(&Address::MySql(address.clone()), Purpose::Read).await.expect("a server");
-    server.run(&format!("DROP DATABASE IF EXISTS {name}")).await.expect("dropped");
-    server.run(&format!("CREATE DATABASE {name}")).await.expect("created");
-    address.database = name.into();
-    Some(Address::MySql(address))
-}
-
-fn transactions(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let folder = tempfile::tempdir().expect("a folder");
-    let sqlite = Address::Sqlite { path: folder.path().join("bench.db") };
-    measure(criterion, &runtime, "sqlite", sqlite, BulkLoad::Off);
-    for (name, bulk_load) in [("mysql_insert", BulkLoad::Off), ("mysql_load_data", BulkLoad::Auto)] {
-        match runtime.block_on(mysql(&format!("realtime_bench_{name}"))) {
-            Some(address) => measure(criterion, &runtime, name, address, bulk_load),
-            None => eprintln!("MYSQL_ADMIN_URL is not set: {name} is left out"),
+    async fn commit(&mut self) {
+        self.sink.commit(&self.commit).await.expect("a commit");
+        for advance in &mut self.commit.advances {
+            (advance.from, advance.to) = (advance.to, 2 * advance.to - advance.from);
         }
     }
 }
 
-fn measure(criterion: &mut Criterion, runtime: &Runtime, name: &str, address: Address, bulk_load: BulkLoad) {
-    let mut group = criterion.benchmark_group("transaction");
-    group.sample_size(10).measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_millis(500));
-    let mut writer = runtime.block_on(Writer::open(address, bulk_load, &rows(1)));
-    for count in [1, 100, ROWS] {
-        let batch = rows(count);
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_with_input(BenchmarkId::new(name, count), &batch, |bencher, batch| {
-            bencher.iter(|| runtime.block_on(writer.commit(batch)));
+/// What is written: the table of `classified_movements`, and rows of that view.
+struct Output {
+    target: Target,
+    rows: RecordBatch,
+}
+
+impl Output {
+    async fn classified_movements() -> Self {
+        let mut shipped = Shipped::over(ROWS[ROWS.len() - 1]).await;
+        let results = shipped.compute().await;
+        let target = shipped.targets.swap_remove(0);
+        let rows = concat_batches(&target.schema, &results.outputs[0]).expect("batches of one view");
+        Self { target, rows }
+    }
+}
+
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    address: &Address,
+    output: &Output,
+    way: &Way,
+) {
+    for count in ROWS.into_iter().filter(|count| *count >= way.rows_min) {
+        let rows = output.rows.slice(0, count);
+        let table = format!("{}_{count}", way.name);
+        let target = Target { table, mode: way.mode.clone(), ..output.target.clone() };
+        group.throughput(rows_and_bytes(count, arrow_bytes(std::slice::from_ref(&rows))));
+        let mut writer = runtime.block_on(Writer::open(address, target, way.bulk_load, rows));
+        group.bench_function(BenchmarkId::new(way.name, count), |bencher| {
+            bencher.iter(|| runtime.block_on(writer.commit()));
         });
+    }
+}
+
+/// Few and short: a commit waits for a disk.
+fn start<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group
+}
+
+fn sqlite(criterion: &mut Criterion) {
+    let runtime = support::runtime();
+    let output = runtime.block_on(Output::classified_movements());
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = Address::Sqlite { path: folder.path().join("rows.db") };
+    let mut group = start(criterion, "write/sqlite");
+    for way in [insert(), upsert()] {
+        measure(&mut group, &runtime, &address, &output, &way);
     }
     group.finish();
 }
 
-criterion_group!(benches, load_text, transactions);
+fn mysql(criterion: &mut Criterion) {
+    let runtime = support::runtime();
+    let server = match runtime.block_on(Server::open()) {
+        Ok(server) => server,
+        Err(why) => return eprintln!("MySQL is left out: {why}"),
+    };
+    let output = runtime.block_on(Output::classified_movements());
+    let mut group = start(criterion, "write/mysql");
+    let ways = [Some(insert()), server.can_load.then(load_data), Some(upsert())];
+    for way in ways.iter().flatten() {
+        measure(&mut group, &runtime, &server.database, &output, way);
+    }
+    group.finish();
+    runtime.block_on(server.close());
+}
+
+/// A database of this process on a server.
+struct Server {
+    connection: Connection,
+    name: String,
+    database: Address,
+    can_load: bool,
+}
+
+impl Server {
+    /// # Errors
+    /// Why there is none.
+    async fn open() -> Result<Self, String> {
+        let url = std::env::var("MYSQL_ADMIN_URL").or_else(|_| std::env::var("MYSQL_URL"));
+        let url = url.map_err(|_| "neither MYSQL_ADMIN_URL nor MYSQL_URL is set")?;
+        let Address::MySql(address) = Address::parse(&url, Path::new("."))? else {
+            return Err("MYSQL_ADMIN_URL and MYSQL_URL begin with mysql://".to_owned());
+        };
+        let name = format!("rt_bench_{}", std::process::id());
+        let server = Address::MySql(address.clone());
+        let failed = |error: realtime_processor::database::DatabaseError| error.to_string();
+        let mut connection = Connection::open(&server, Purpose::Read).await.map_err(failed)?;
+        connection.run(&format!("CREATE DATABASE {name}")).await.map_err(failed)?;
+        let can_load = connection.can_load();
+        if !can_load {
+            eprintln!("LOAD DATA is left out: the server has local_infile=OFF");
+        }
+        let mut address = address;
+        address.database.clone_from(&name);
+        Ok(Self { connection, name, database: Address::MySql(address), can_load })
+    }
+
+    async fn close(mut self) {
+        let dropped = self.connection.run(&format!("DROP DATABASE {}", self.name)).await;
+        if let Err(error) = dropped {
+            eprintln!("the database {} is left behind: {error}", self.name);
+        }
+    }
+}
+
+criterion_group!(benches, sqlite, mysql);
 criterion_main!(benches);
