@@ -127,23 +127,23 @@ impl Connection {
     /// # Errors
     /// The first that failed, or that did not match the rows it must; those behind it were not run. Where the connection
     /// was lost, any of them may have been.
-    pub async fn execute_together(&mut self, statements: &[Statement<'_>]) -> Result<(), Interrupted> {
+    pub async fn execute_together(&mut self, statements: Vec<Statement<'_>>) -> Result<(), Interrupted> {
         match self {
             Self::MySql(connection) => {
-                for statement in statements {
+                for statement in &statements {
                     passed("before", &statement.sql).await?;
                 }
-                connection.execute_together(statements).await?;
-                for statement in statements {
+                connection.execute_together(&statements).await?;
+                for statement in &statements {
                     passed("after", &statement.sql).await?;
                 }
                 Ok(())
             }
             Self::Sqlite(_) => {
-                for (at, Statement { sql, parameters, matches }) in statements.iter().enumerate() {
+                for (at, Statement { sql, parameters, matches }) in statements.into_iter().enumerate() {
                     let run = match parameters.is_empty() {
-                        true => self.run(sql).await.map(|()| 0),
-                        false => self.execute(sql, parameters.clone()).await,
+                        true => self.run(&sql).await.map(|()| 0),
+                        false => self.execute(&sql, parameters).await,
                     };
                     match run {
                         Ok(matched) if matches.is_some_and(|expected| expected != matched) => {

@@ -58,11 +58,12 @@ impl<'a> Script<'a> {
     /// is lost.
     pub async fn send(&mut self, connection: &mut Connection) -> Result<usize, SinkError> {
         let Self { statements, parts, .. } = std::mem::take(self);
-        if statements.is_empty() {
+        let count = statements.len();
+        if count == 0 {
             return Ok(0);
         }
-        let Err(Interrupted { at, error }) = connection.execute_together(&statements).await else {
-            return Ok(statements.len());
+        let Err(Interrupted { at, error }) = connection.execute_together(statements).await else {
+            return Ok(count);
         };
         let commits = matches!(parts.last(), Some(Part::Commit));
         Err(match (parts.get(at).copied().unwrap_or(Part::Commit), error) {
