@@ -46,11 +46,6 @@ def test_faults_of_the_configuration_are_78(job):
     assert "kafka_topic" in done.stderr
 
 
-def test_a_key_of_a_later_version_is_refused_by_name(job):
-    job.write_config(write_connections=2)
-    assert "write_connections" in job.run(*RUN, expect=78).stderr
-
-
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
