@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::column::{ColumnType, Dialect};
-use super::mysql::{Loaded, MySqlConnection};
+use super::mysql::{Loaded, MySqlConnection, NextPart};
 use super::sqlite::SqliteDatabase;
 use super::{Address, DatabaseError, Value};
 use crate::fault_point::{self, Injected};
@@ -130,14 +130,9 @@ impl Connection {
     pub async fn execute_together(&mut self, statements: Vec<Statement<'_>>) -> Result<(), Interrupted> {
         match self {
             Self::MySql(connection) => {
-                for statement in &statements {
-                    passed("before", &statement.sql).await?;
-                }
+                all_passed("before", &statements).await?;
                 connection.execute_together(&statements).await?;
-                for statement in &statements {
-                    passed("after", &statement.sql).await?;
-                }
-                Ok(())
+                Ok(all_passed("after", &statements).await?)
             }
             Self::Sqlite(_) => {
                 for (at, Statement { sql, parameters, matches }) in statements.into_iter().enumerate() {
@@ -166,19 +161,23 @@ impl Connection {
         }
     }
 
-    /// Runs a LOAD DATA LOCAL statement on the parts that `next_part` gives, until it gives none.
+    /// Runs statements one after the other, in one round trip. The last one is LOAD DATA LOCAL: it gets the parts that
+    /// `next_part` gives, until it gives none.
+    ///
+    /// # Errors
+    /// As [`Connection::execute_together`]; that SQLite has no such statement.
     pub async fn load(
         &mut self,
-        sql: &str,
-        next_part: &mut (dyn FnMut() -> Option<Vec<u8>> + Send),
-    ) -> Result<Loaded, DatabaseError> {
-        sent(sql, async {
-            match self {
-                Self::MySql(connection) => connection.load(sql, next_part).await,
-                Self::Sqlite(_) => Err(DatabaseError::other("SQLite has no LOAD DATA")),
-            }
-        })
-        .await
+        statements: Vec<Statement<'_>>,
+        next_part: &mut NextPart<'_>,
+    ) -> Result<Loaded, Interrupted> {
+        let Self::MySql(connection) = self else {
+            return Err(DatabaseError::other("SQLite has no LOAD DATA").into());
+        };
+        all_passed("before", &statements).await?;
+        let loaded = connection.load(&statements, next_part).await?;
+        all_passed("after", &statements).await?;
+        Ok(loaded)
     }
 
     /// Runs a query and gives `take` each row as it comes.
@@ -288,6 +287,13 @@ async fn sent<T>(
     let answer = statement.await?;
     passed("after", sql).await?;
     Ok(answer)
+}
+
+async fn all_passed(when: &str, statements: &[Statement<'_>]) -> Result<(), DatabaseError> {
+    for statement in statements {
+        passed(when, &statement.sql).await?;
+    }
+    Ok(())
 }
 
 async fn passed(when: &str, sql: &str) -> Result<(), DatabaseError> {

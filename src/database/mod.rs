@@ -28,7 +28,7 @@ pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
 pub use connection::{Connection, Interrupted, Limits, Link, Purpose, Statement, begin};
 pub use error::DatabaseError;
 pub use fit::{Fit, Misfit, shorten};
-pub use mysql::{LOAD_FORMAT, LoadText, Loaded};
+pub use mysql::{LOAD_FORMAT, LoadText, Loaded, NextPart};
 pub use reader::{Origin, Reader, Relation};
 pub use scan::{Comparison, Scan};
 pub use value::Value;

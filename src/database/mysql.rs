@@ -24,7 +24,7 @@ use super::connection::{Interrupted, Limits, Parts, Purpose, Statement as Text, 
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 
-pub use load::{LOAD_FORMAT, LoadText, Loaded};
+pub use load::{LOAD_FORMAT, LoadText, Loaded, NextPart};
 
 /// An open connection to a MySQL or MariaDB server.
 pub struct MySqlConnection {

@@ -85,8 +85,9 @@ impl<S: Source> Engine<S> {
             message_time_ms: None,
         };
         let commit = Commit { advances: vec![advance], ..Commit::default() };
+        let prepared = self.written.prepare(commit)?;
         claim.next_offset = lost.first_kept;
-        Ok(matches!(writer.commit(&commit).await?, Ended::Committed { .. }))
+        Ok(matches!(writer.commit(&prepared).await?, Ended::Committed { .. }))
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {

@@ -14,6 +14,7 @@ mod lost;
 mod batch_size;
 mod pace;
 mod draft;
+mod in_flight;
 mod plan;
 mod reasons;
 mod rehearsal;
@@ -30,20 +31,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::batch::{Claim, Commit, TopicPartition};
 use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
 use crate::fault_point;
-use crate::sink::{EXPIRED_ROWS_MAX, Sink};
+use crate::sink::{EXPIRED_ROWS_MAX, Prepared, Sink, Tables};
 use crate::source::{Event, Fill, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use batch_size::BatchSize;
 use breaker::Breaker;
 use expiry::Expiry;
+use in_flight::{InFlight, Step};
 use pace::Pace;
 use stages::Stages;
 use work::{Facts, Reason, Work};
@@ -108,6 +109,8 @@ pub struct Engine<S> {
     stages: Stages,
     /// The views that are outputs, for reports.
     outputs: Vec<Arc<str>>,
+    /// The tables that are written; they make a batch ready while the writer is away.
+    written: Tables,
     /// `None` while a commit is on its way.
     writer: Option<Writer>,
     in_flight: Option<InFlight>,
@@ -129,18 +132,6 @@ pub struct Engine<S> {
     /// Conflicts since the last batch that was committed.
     conflicts: u64,
     triggered_at: Option<Instant>,
-}
-
-/// The writer, and how its commit ended.
-type Written = (Writer, Result<Ended, EngineError>);
-
-/// A commit on its way.
-struct InFlight {
-    work: Work,
-    facts: Facts,
-    task: JoinHandle<Written>,
-    /// What the task gave, once it was waited for.
-    result: Option<Result<Written, JoinError>>,
 }
 
 /// What the wait for a commit came to.
@@ -176,6 +167,7 @@ impl<S: Source> Engine<S> {
             pace: Pace::new(!pipeline.states().is_empty()),
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
+            written: sink.tables(),
             writer: Some(Writer::new(sink, stop.clone())),
             in_flight: None,
             backlog: VecDeque::new(),
@@ -262,15 +254,19 @@ impl<S: Source> Engine<S> {
             None => Fill::Rows(1),
         };
         let waited_since = now;
+        let is_sending = self.in_flight.as_ref().is_some_and(InFlight::is_sending);
         let event = tokio::select! {
             biased;
             () = self.stop.asked() => return Ok(Turn::Finish),
-            () = finished(self.in_flight.as_mut()) => {
+            step = next_step(self.in_flight.as_mut()) => {
+                if step == Step::Sent {
+                    return Ok(Turn::Nothing);
+                }
                 self.pace.was_late();
                 return Ok(Turn::Settle);
             }
             reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
-            event = self.source.next(fill) => event?,
+            event = self.source.next(fill), if !is_sending => event?,
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
         };
         Ok(match event {
@@ -307,8 +303,8 @@ impl<S: Source> Engine<S> {
     async fn trigger(&mut self, work: Work, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
         fault_point::reach("taken", "").await;
         let is_locked = work.conflicts >= CONFLICTS_MAX;
-        let computed = if is_locked { None } else { Some(self.stages.compute(&work, None).await) };
-        if self.in_flight.as_ref().is_some_and(|before| !before.task.is_finished()) {
+        let computed = if is_locked { None } else { Some(self.compute(&work).await) };
+        if self.in_flight.as_ref().is_some_and(|before| !before.is_finished()) {
             self.pace.was_early();
         }
         // Invariant: what came of a batch, a fault too, counts only if the batch before it is committed: it was computed
@@ -325,16 +321,17 @@ impl<S: Source> Engine<S> {
         }
         match computed {
             None => self.trigger_locked(work, report).await,
-            Some(Ok((commit, facts))) => {
-                let mut commit = self.judge(&work, commit).await?;
+            Some(Ok((mut prepared, facts))) => {
+                self.judge(&work, &mut prepared.commit).await?;
                 if let Some(writer) = self.writer.as_mut() {
-                    commit.expire_before_ms = self.expiry.due(writer, &mut self.source).await?;
+                    prepared.commit.expire_before_ms = self.expiry.due(writer, &mut self.source).await?;
                 }
-                self.hand_over(work, facts, commit);
+                self.hand_over(work, facts, prepared);
                 Ok(())
             }
             Some(Err(error)) => match Reason::of(&error) {
                 Some(reason) => {
+                    self.stages.states.forget_staged();
                     let parts = self.narrow(work, reason);
                     self.redo(parts);
                     Ok(())
@@ -342,6 +339,15 @@ impl<S: Source> Engine<S> {
                 None => Err(error),
             },
         }
+    }
+
+    /// Computes a batch, and makes its rows ready to be written.
+    ///
+    /// # Errors
+    /// The stages', or values that the tables cannot take. What is staged of the batch must be forgotten then.
+    async fn compute(&mut self, work: &Work) -> Result<(Prepared, Facts), EngineError> {
+        let (commit, facts) = self.stages.compute(work, None).await?;
+        Ok((self.written.prepare(commit)?, facts))
     }
 
     /// One trigger in the transaction that writes it, with the keys of its state locked: nothing can come between.
@@ -366,7 +372,10 @@ impl<S: Source> Engine<S> {
                         writer.store_tallies(&commit.advances, &commit.tallies).await?;
                         return Err(error);
                     }
-                    (writer.finish(&commit, started.into_std()).await?, Some(facts))
+                    match self.written.prepare(commit) {
+                        Ok(prepared) => (writer.finish(&prepared, started.into_std()).await?, Some(facts)),
+                        Err(error) => (writer.abandon(error.into()).await?, None),
+                    }
                 }
                 Err(error) => (writer.abandon(error).await?, None),
             },
@@ -384,13 +393,13 @@ impl<S: Source> Engine<S> {
     }
 
     /// Lets a batch go to its commit, or ends the job where too many messages became dead letters.
-    async fn judge(&mut self, work: &Work, mut commit: Commit) -> Result<Commit, EngineError> {
+    async fn judge(&mut self, work: &Work, commit: &mut Commit) -> Result<(), EngineError> {
         commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
-        let judged = self.breaker.judge(&work.polled, &commit);
+        let judged = self.breaker.judge(&work.polled, commit);
         if let (Err(_), Some(writer)) = (&judged, self.writer.as_mut()) {
             writer.store_tallies(&commit.advances, &commit.tallies).await?;
         }
-        judged.map(|()| commit)
+        judged
     }
 
     /// Finds the messages to blame; where the size may be, the batches to come are smaller for a while.
@@ -422,23 +431,17 @@ impl<S: Source> Engine<S> {
         self.stages.tables = tables;
         self.stages.states = states;
         self.stages.pipeline = pipeline;
-        writer.change(written, sql);
+        self.written = writer.change(written, sql);
         self.source.limit(self.rows_max());
     }
 
     /// Starts the commit of a batch. Nothing else is on its way.
-    fn hand_over(&mut self, work: Work, facts: Facts, commit: Commit) {
-        let Some(mut writer) = self.writer.take() else {
+    fn hand_over(&mut self, work: Work, facts: Facts, prepared: Prepared) {
+        match self.writer.take() {
+            Some(writer) => self.in_flight = Some(InFlight::start(writer, work, facts, prepared)),
             // Invariant: the writer is away only while a commit is on its way.
-            self.backlog.push_front(work);
-            return;
-        };
-        let facts = Facts { tallies: commit.tallies.clone(), ..facts };
-        let task = tokio::spawn(async move {
-            let ended = writer.commit(&commit).await;
-            (writer, ended)
-        });
-        self.in_flight = Some(InFlight { work, facts, task, result: None });
+            None => self.backlog.push_front(work),
+        }
     }
 
     /// Waits for the commit that is on its way; whether its batch must be done again.
@@ -450,11 +453,10 @@ impl<S: Source> Engine<S> {
 
     /// Waits for the commit that is on its way, if one is.
     async fn settle(&mut self, report: &mut dyn FnMut(&Report)) -> Result<Settled, EngineError> {
-        if self.in_flight.is_none() {
-            return Ok(Settled::Clear);
-        }
-        finished(self.in_flight.as_mut()).await;
-        let Some(InFlight { work, facts, result: Some(result), .. }) = self.in_flight.take() else {
+        let Some(in_flight) = self.in_flight.as_mut() else { return Ok(Settled::Clear) };
+        // Invariant: it stays in its place until it has ended, since this may be dropped while it waits.
+        in_flight.finish().await;
+        let Some((work, facts, Some(result))) = self.in_flight.take().map(InFlight::into_result) else {
             return Ok(Settled::Clear);
         };
         let (writer, ended) = result.map_err(|error| EngineError::Writer(error.to_string()))?;
@@ -563,13 +565,10 @@ async fn next_reload(reloads: Option<&mut Reloads>) -> Reload {
     }
 }
 
-/// Returns when the commit that is on its way has ended; never, where none is.
-async fn finished(in_flight: Option<&mut InFlight>) {
+/// The next step of the commit that is on its way; never, where none is.
+async fn next_step(in_flight: Option<&mut InFlight>) -> Step {
     match in_flight {
-        Some(in_flight) if in_flight.result.is_none() => {
-            in_flight.result = Some((&mut in_flight.task).await);
-        }
-        Some(_) => {}
+        Some(in_flight) => in_flight.step().await,
         None => std::future::pending().await,
     }
 }

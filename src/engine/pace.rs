@@ -51,6 +51,7 @@ impl Pace {
         let before = self.rows_max;
         // A smaller batch says nothing: it took what there was.
         if rows >= self.rows_max / 2 {
+            let elapsed = elapsed.mul_f64(self.rows_max as f64 / rows as f64);
             if elapsed < self.commit_target / 2 {
                 self.rows_max = self.rows_max.saturating_mul(2);
             } else if elapsed > self.commit_target * 2 {

@@ -24,14 +24,15 @@ use crate::batch::{Advance, Commit, DeadLetter, Messages, Polled, TopicPartition
 use crate::config::{Config, Mode};
 use crate::database::{Address, Dialect};
 use crate::decode::Decoder;
-use crate::sink::{ExpectedTables, Target};
+use crate::sink::{Tables, Target};
 use crate::sql::{Survey, ViewFiles};
 use crate::tables::{ColumnsOf, ReferenceTables, StateTables, TableError};
 
 /// The views of a job, planned once and run as often as wanted. One run at a time.
 pub struct Rehearsal {
     stages: Stages,
-    written: ExpectedTables,
+    /// Those of the outputs, which are the first of `views`, and of state.
+    written: Tables,
     views: Vec<RehearsedView>,
     states: Vec<RehearsedState>,
 }
@@ -99,7 +100,7 @@ impl Rehearsal {
         let mut targets = plan::targets(config, &survey, &states);
         let pipeline = survey.into_pipeline().map_err(PlanError::of_sql)?;
         targets.retain(|target| target.is_state() || outputs.iter().any(|o| o.view == target.name));
-        let written = ExpectedTables::new(&targets, dialect(&config.database))
+        let written = Tables::expected(&targets, dialect(&config.database))
             .map_err(|faults| PlanError(TargetPlaces::of(config, &files, &targets).diagnostics(&faults)))?;
         let mode = |view: &str| {
             let is_it = |target: &&Target| !target.is_state() && target.name == view;
@@ -193,7 +194,9 @@ impl Rehearsal {
 
     async fn compute(&mut self, work: &Work) -> Result<Commit, EngineError> {
         let (commit, _) = self.stages.compute(work, None).await?;
-        self.written.check(&commit)?;
+        let outputs = self.views.iter().zip(&commit.outputs).filter(|(view, _)| view.mode.is_some());
+        let outputs = outputs.map(|(_, rows)| rows.clone()).collect();
+        self.written.prepare(Commit { outputs, states: commit.states.clone(), ..Commit::default() })?;
         Ok(commit)
     }
 }

@@ -111,7 +111,7 @@ impl Running {
         let Some(plan) = plans.first() else { return Err(ReloadError::Ended) };
         self.check_state(plan)?;
         let written =
-            Tables::prepare(config.database.clone(), &config.job, &plan.targets, config.create_tables).await;
+            Tables::open(config.database.clone(), &config.job, &plan.targets, config.create_tables).await;
         let written = written.map_err(|error| match error {
             SinkError::Check(faults) => ReloadError::Plan(PlanError(plan.places.diagnostics(&faults))),
             error => ReloadError::Sink(error),

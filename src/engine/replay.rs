@@ -220,7 +220,14 @@ impl Replay {
         };
         let failed = std::mem::take(&mut commit.dead_letters);
         let commit = Commit { replayed: page.marks(&work.polled.messages, &failed, &waiting), ..commit };
-        self.sink.finish(&commit).await?;
+        let prepared = match self.sink.tables().prepare(commit) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.sink.abandon().await;
+                return Err(error.into());
+            }
+        };
+        self.sink.finish(&prepared).await?;
         self.left(gone, is_in_doubt);
         self.report.failed += failed.len();
         self.report.replayed += work.polled.messages.len() - failed.len();

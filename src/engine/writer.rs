@@ -8,7 +8,7 @@ use super::retry::{Retry, persist};
 use super::stop::{Patience, Stop};
 use super::work::Reason;
 use crate::batch::{Advance, Claim, Commit, Fault, SqlVersion, Tally, TopicPartition};
-use crate::sink::{Committed, Outcome, Sink, SinkError, Tables};
+use crate::sink::{Committed, Outcome, Prepared, Sink, SinkError, Tables};
 
 /// How a commit ended.
 #[derive(Debug)]
@@ -39,21 +39,22 @@ impl Writer {
         Self { sink, stop }
     }
 
-    /// Writes the rows of another SQL from now on; no commit is on its way.
-    pub fn change(&mut self, tables: Tables, sql: SqlVersion) {
+    /// Writes the rows of another SQL from now on; no commit is on its way. Gives what prepares them.
+    pub fn change(&mut self, tables: Tables, sql: SqlVersion) -> Tables {
         self.sink.change(tables, sql);
+        self.sink.tables()
     }
 
     /// Commits once, however often that has to be tried.
     ///
     /// # Errors
     /// A fault that is neither data, nor infrastructure, nor the work of another instance; or the end of patience.
-    pub async fn commit(&mut self, commit: &Commit) -> Result<Ended, EngineError> {
+    pub async fn commit(&mut self, prepared: &Prepared) -> Result<Ended, EngineError> {
         let started = Instant::now();
         let mut retry = Retry::default();
         loop {
-            let tried = self.sink.commit(commit).await;
-            if let Some(ended) = self.ended(tried, commit, started, &mut retry).await? {
+            let tried = self.sink.commit(prepared).await;
+            if let Some(ended) = self.ended(tried, &prepared.commit, started, &mut retry).await? {
                 if let Ended::Committed { .. } = ended {
                     retry.succeeded("database");
                 }
@@ -82,9 +83,9 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::commit`].
-    pub async fn finish(&mut self, commit: &Commit, started: Instant) -> Result<Ended, EngineError> {
-        let tried = self.sink.finish(commit).await;
-        let ended = self.ended(tried, commit, started, &mut Retry::default()).await?;
+    pub async fn finish(&mut self, prepared: &Prepared, started: Instant) -> Result<Ended, EngineError> {
+        let tried = self.sink.finish(prepared).await;
+        let ended = self.ended(tried, &prepared.commit, started, &mut Retry::default()).await?;
         Ok(ended.unwrap_or(Ended::Interrupted))
     }
 

@@ -3,49 +3,24 @@
 
 use super::ddl::{column_type, is_delete};
 use super::output::Output;
-use super::{SinkError, TableFault, Target};
-use crate::batch::Commit;
+use super::{TableFault, Tables, Target};
 use crate::config::Mode;
-use crate::database::{Dialect, KeyShape, Limits, Table, TableColumn, TableKind};
+use crate::database::{Dialect, KeyShape, Table, TableColumn, TableKind};
 
-/// The tables of a job as the program would create them.
-pub struct ExpectedTables {
-    outputs: Vec<Output>,
-    states: Vec<Output>,
-}
-
-/// No server is there to have limits.
-const UNLIMITED: Limits =
-    Limits { placeholders_max: usize::MAX, statement_bytes_max: usize::MAX, row_bytes_max: usize::MAX };
-
-impl ExpectedTables {
+impl Tables {
+    /// The tables of a job as the program would create them.
+    ///
     /// # Errors
     /// All columns that have no place in a database of this dialect.
-    pub fn new(targets: &[Target], dialect: Dialect) -> Result<Self, Vec<TableFault>> {
-        let (mut outputs, mut states, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    pub fn expected(targets: &[Target], dialect: Dialect) -> Result<Self, Vec<TableFault>> {
+        let (mut written, mut faults) = (Vec::new(), Vec::new());
         for target in targets {
-            let output = table(target, dialect).and_then(|table| Output::new(target, &table, dialect));
-            match output {
-                Ok(output) if target.is_state() => states.push(output),
-                Ok(output) => outputs.push(output),
+            match table(target, dialect).and_then(|table| Output::new(target, &table, dialect)) {
+                Ok(output) => written.push(output),
                 Err(found) => faults.extend(found),
             }
         }
-        if faults.is_empty() { Ok(Self { outputs, states }) } else { Err(faults) }
-    }
-
-    /// Checks every value, as [`super::Sink::commit`] does before its first statement.
-    ///
-    /// # Errors
-    /// The first value that does not fit ([`SinkError::Data`]); two rows for one key.
-    pub fn check(&self, commit: &Commit) -> Result<(), SinkError> {
-        for (output, rows) in self.outputs.iter().zip(&commit.outputs) {
-            output.rows(rows, &UNLIMITED)?;
-        }
-        for (state, change) in self.states.iter().zip(&commit.states) {
-            state.state_rows(change, &UNLIMITED)?;
-        }
-        Ok(())
+        if faults.is_empty() { Ok(Self::new(targets, written)) } else { Err(faults) }
     }
 }
 

@@ -4,8 +4,12 @@
 //! of rows than was sent, means: nothing of it counts, the batch is rolled back and written by INSERT, whose errors say
 //! what is wrong. The batches after it are written so too, for a while.
 
+use bytes::Bytes;
+use tokio::sync::Notify;
+
 use super::SinkError;
 use super::output::Rows;
+use super::script::{Part, Script};
 use crate::config::BulkLoad;
 use crate::database::{Connection, DatabaseError, Dialect, LOAD_FORMAT, LoadText, quote_table};
 
@@ -15,6 +19,8 @@ const LOAD_ROWS_MIN: usize = 200;
 const PAUSE_COMMITS: u32 = 20;
 /// Rows that are encoded at once.
 const PART_ROWS: usize = 1_000;
+/// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
+const PARTS_AHEAD: usize = 2;
 
 /// Whether LOAD DATA is used.
 #[derive(Clone, Debug)]
@@ -57,48 +63,98 @@ impl Load {
 }
 
 /// Whether these rows are worth it, and can be sent so.
-pub(super) fn fits(rows: &Rows<'_>) -> bool {
+pub(super) fn fits(rows: &Rows) -> bool {
     rows.is_append() && rows.len() >= LOAD_ROWS_MIN && rows.columns().all(|(_, fit)| fit.can_load())
 }
 
-/// Sends all rows. Gives the number of statements.
+/// Encodes the first parts, so that the server has something to do at once when it asks for the rows.
 ///
 /// # Errors
-/// [`SinkError::LoadInDoubt`] where the server did not take every row as it is; or the database's.
-pub(super) async fn load(connection: &mut Connection, rows: &Rows<'_>) -> Result<usize, SinkError> {
-    let sql = statement(rows, connection.dialect());
-    let mut text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
-    let (mut at, mut broken) = (0, None);
-    let mut next_part = || {
-        let part = at..rows.len().min(at + PART_ROWS);
-        at = part.end;
-        if part.is_empty() {
-            return None;
+/// A value that does not fit.
+pub(super) fn encode_ahead(rows: &mut Rows) -> Result<(), SinkError> {
+    if fits(rows) {
+        rows.text_ahead = Parts::of(rows).take(PARTS_AHEAD).collect::<Result<_, _>>()?;
+    }
+    Ok(())
+}
+
+/// Sends all rows, behind the statements that wait, and tells `sent` when the last of them are on their way. Gives the
+/// number of statements.
+///
+/// # Errors
+/// [`SinkError::LoadInDoubt`] where the server did not take every row as it is; or what a statement before them came to.
+pub(super) async fn load<'a>(
+    connection: &mut Connection,
+    script: &mut Script<'a>,
+    rows: &'a Rows,
+    sent: Option<&Notify>,
+) -> Result<usize, SinkError> {
+    script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
+    let mut parts =
+        rows.text_ahead.iter().cloned().map(Ok).chain(Parts::of(rows).skip_encoded(&rows.text_ahead));
+    let mut broken = None;
+    let mut next_part = || match parts.next() {
+        Some(Ok(part)) => Some(part),
+        Some(Err(error)) => {
+            broken = Some(error);
+            None
         }
-        match rows.each(&part, &mut |_, column, value| text.put(column, &value)) {
-            Ok(()) => Some(text.take_lines()),
-            Err(error) => {
-                broken = Some(error);
-                None
-            }
+        None => {
+            sent.inspect(|sent| sent.notify_one());
+            None
         }
     };
-    let loaded = connection.load(&sql, &mut next_part).await;
+    let loaded = script.load(connection, &mut next_part).await;
     if let Some(error) = broken {
         return Err(error);
     }
-    let loaded = loaded.map_err(|error| refused(rows, error))?;
+    let (statements, loaded) = loaded?;
     if loaded.warnings > 0 || loaded.rows != rows.len() as u64 {
-        let (sent, taken, warnings) = (rows.len(), loaded.rows, loaded.warnings);
+        let (all, taken, warnings) = (rows.len(), loaded.rows, loaded.warnings);
         let table = rows.table();
         return Err(SinkError::LoadInDoubt(format!(
-            "{table}: LOAD DATA took {taken} of {sent} rows, with {warnings} warnings"
+            "{table}: LOAD DATA took {taken} of {all} rows, with {warnings} warnings"
         )));
     }
-    Ok(1)
+    Ok(statements)
 }
 
-fn refused(rows: &Rows<'_>, error: DatabaseError) -> SinkError {
+/// The text of rows, a part after the other.
+struct Parts<'a> {
+    rows: &'a Rows,
+    text: LoadText,
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn of(rows: &'a Rows) -> Self {
+        let text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
+        Self { rows, text, at: 0 }
+    }
+
+    /// Leaves out what was encoded before.
+    fn skip_encoded(self, encoded: &[Bytes]) -> Self {
+        Self { at: encoded.len() * PART_ROWS, ..self }
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Result<Bytes, SinkError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { rows, text, at } = self;
+        let part = *at..rows.len().min(*at + PART_ROWS);
+        if part.is_empty() {
+            return None;
+        }
+        *at = part.end;
+        let put = rows.each(&part, &mut |_, column, value| text.put(column, &value));
+        Some(put.map(|()| text.take_lines().into()))
+    }
+}
+
+/// What it means that the server refused LOAD DATA.
+pub(super) fn refused(rows: &Rows, error: DatabaseError) -> SinkError {
     match error.is_load_refused() {
         true => SinkError::LoadInDoubt(format!("{}: {error}", rows.table())),
         false => rows.refused(error),
@@ -106,7 +162,7 @@ fn refused(rows: &Rows<'_>, error: DatabaseError) -> SinkError {
 }
 
 /// `LOAD DATA LOCAL INFILE '' INTO TABLE t ... (a, @b) SET b = UNHEX(@b)`.
-fn statement(rows: &Rows<'_>, dialect: Dialect) -> String {
+fn statement(rows: &Rows, dialect: Dialect) -> String {
     let (mut columns, mut sets) = (Vec::new(), Vec::new());
     for (index, (name, fit)) in rows.columns().enumerate() {
         let name = crate::database::quote(name, dialect);

@@ -3,7 +3,7 @@
 //!
 //! [`Sink::connect`] creates and checks the tables before the first message is read. [`Sink::claim`] makes this
 //! instance the owner of partitions, and [`Sink::commit`] writes one batch, if this instance still is.
-//! Every value is checked against its column before the first statement, so what the database would refuse,
+//! Every value is checked against its column before ([`Tables::prepare`]), so what the database would refuse,
 //! round or cut is known without a round trip. When to try again is the engine's matter; this module says what
 //! happened ([`SinkError::fault`], [`Sink::outcome`]) and leaves no transaction open.
 
@@ -12,6 +12,7 @@ mod ddl;
 mod check;
 mod expected;
 mod output;
+mod prepared;
 mod load;
 mod statement;
 mod script;
@@ -24,6 +25,9 @@ mod letters;
 mod replay;
 mod transaction;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use arrow::datatypes::SchemaRef;
 
 use crate::batch::SqlVersion;
@@ -32,8 +36,8 @@ use crate::database::{Address, DatabaseError, Dialect, Link, Table};
 
 pub use ddl::{create_statement, own_tables};
 pub use error::{SinkError, TableFault};
-pub use expected::ExpectedTables;
 pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
+pub use prepared::Prepared;
 pub use replay::Waiting;
 pub use state::EXPIRED_ROWS_MAX;
 pub use stored::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
@@ -76,20 +80,20 @@ impl TargetKind {
 pub struct Sink {
     link: Link,
     job: String,
-    outputs: Vec<output::Output>,
-    states: Vec<output::Output>,
-    /// One for each of `states`.
-    readers: Vec<state::StateReader>,
+    tables: Tables,
     load: load::Load,
     versions: versions::Versions,
 }
 
-/// The tables of a job, checked, and how they are written: for [`Sink::change`].
+/// The tables of a job, checked, and how they are written.
 #[derive(Clone)]
 pub struct Tables {
-    outputs: Vec<output::Output>,
-    states: Vec<output::Output>,
+    outputs: Vec<Arc<output::Output>>,
+    states: Vec<Arc<output::Output>>,
+    /// One for each of `states`.
     readers: Vec<state::StateReader>,
+    /// Whether the sink uses LOAD DATA.
+    loads: Arc<AtomicBool>,
 }
 
 impl Tables {
@@ -98,7 +102,7 @@ impl Tables {
     ///
     /// # Errors
     /// As [`Sink::connect`].
-    pub async fn prepare(
+    pub async fn open(
         address: Address,
         job: &str,
         targets: &[Target],
@@ -113,9 +117,15 @@ impl Tables {
     }
 
     fn new(targets: &[Target], written: Vec<output::Output>) -> Self {
-        let (states, outputs) = written.into_iter().partition(|output| output.kind.is_state());
+        let written = written.into_iter().map(Arc::new);
+        let (states, outputs) = written.partition(|output| output.kind.is_state());
         let readers = targets.iter().filter(|target| target.kind.is_state());
-        Self { outputs, states, readers: readers.map(state::StateReader::new).collect() }
+        Self {
+            outputs,
+            states,
+            readers: readers.map(state::StateReader::new).collect(),
+            loads: Arc::default(),
+        }
     }
 }
 
@@ -151,9 +161,9 @@ impl Sink {
         create_tables: bool,
     ) -> Result<Self, SinkError> {
         let (link, written) = check::connect(address, job, &targets, create_tables).await?;
-        let Tables { outputs, states, readers } = Tables::new(&targets, written);
+        let tables = Tables::new(&targets, written);
         let load = load::Load::new(BulkLoad::Auto);
-        Ok(Self { link, job: job.to_string(), outputs, states, readers, load, versions: Versions::default() })
+        Ok(Self { link, job: job.to_string(), tables, load, versions: Versions::default() })
     }
 
     /// The SQL that computes the rows, which is recorded with them; nothing is where this was never said.
@@ -164,9 +174,13 @@ impl Sink {
 
     /// Writes to other tables from the next transaction on, whose rows another SQL computes.
     pub fn change(&mut self, tables: Tables, sql: SqlVersion) {
-        let Tables { outputs, states, readers } = tables;
-        (self.outputs, self.states, self.readers) = (outputs, states, readers);
+        self.tables = Tables { loads: Arc::clone(&self.tables.loads), ..tables };
         self.versions = Versions::of(sql);
+    }
+
+    /// The tables that it writes to, for [`Tables::prepare`].
+    pub fn tables(&self) -> Tables {
+        self.tables.clone()
     }
 
     /// Whether rows may be written by LOAD DATA.
@@ -181,9 +195,7 @@ impl Sink {
         Self {
             link: self.link.another(),
             job: self.job.clone(),
-            outputs: self.outputs.clone(),
-            states: self.states.clone(),
-            readers: self.readers.clone(),
+            tables: self.tables.clone(),
             load: self.load.clone(),
             versions: self.versions.clone(),
         }

@@ -2,10 +2,12 @@
 //! are checked here, before the first statement is sent.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
 
 use super::ddl::is_delete;
 use super::statement::{Shape, chunks};
@@ -43,17 +45,26 @@ struct Column {
 }
 
 /// Rows of an output that were checked and can be sent.
-pub(super) struct Rows<'o> {
-    output: &'o Output,
-    shape: &'o Shape,
+pub(super) struct Rows {
+    output: Arc<Output>,
+    change: Change,
     /// Places among the output's columns, of what a row sends.
     sent: Vec<usize>,
     /// For each record batch: the prepared columns, in the order of `sent`.
     parts: Vec<Vec<ArrayRef>>,
     /// Bytes of each row, over all parts.
     sizes: Vec<usize>,
-    /// Whether their keys are expected to be new: one that is there was written by another instance.
-    are_new_keys: bool,
+    /// The first of them as LOAD DATA reads them, where that was done ahead.
+    pub text_ahead: Vec<Bytes>,
+}
+
+/// What is done with rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Insert,
+    /// Their keys are expected to be new: one that is there was written by another instance.
+    InsertNew,
+    Remove,
 }
 
 impl Output {
@@ -145,10 +156,10 @@ impl Output {
     ///
     /// # Errors
     /// The first value that does not fit; two rows for one key.
-    pub fn rows(&self, batches: &[RecordBatch], limits: &Limits) -> Result<Vec<Rows<'_>>, SinkError> {
+    pub fn rows(self: &Arc<Self>, batches: &[RecordBatch]) -> Result<Vec<Rows>, SinkError> {
         self.check_columns(batches)?;
         if self.key.is_empty() {
-            return Ok(vec![self.checked(&self.insert, self.all(), batches, limits)?]);
+            return Ok(vec![self.checked(Change::Insert, batches)?]);
         }
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(Vec::new());
@@ -157,8 +168,8 @@ impl Output {
             concat_batches(&self.schema, batches).map_err(|error| SinkError::Sql(error.to_string()))?;
         let (removed, written) = self.by_key(&batch)?;
         Ok(vec![
-            self.checked(&self.remove, self.key.clone(), &[taken(&batch, removed)?], limits)?,
-            self.checked(&self.insert, self.all(), &[taken(&batch, written)?], limits)?,
+            self.checked(Change::Remove, &[taken(&batch, removed)?])?,
+            self.checked(Change::Insert, &[taken(&batch, written)?])?,
         ])
     }
 
@@ -166,7 +177,7 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::rows`].
-    pub fn state_rows(&self, change: &StateChange, limits: &Limits) -> Result<Vec<Rows<'_>>, SinkError> {
+    pub fn state_rows(self: &Arc<Self>, change: &StateChange) -> Result<Vec<Rows>, SinkError> {
         let batch = &change.rows;
         self.check_columns(std::slice::from_ref(batch))?;
         if batch.num_rows() == 0 {
@@ -176,18 +187,11 @@ impl Output {
         let is_new = |row: &u32| change.new_keys.value(*row as usize);
         let removed = removed.into_iter().filter(|row| !is_new(row)).collect();
         let (inserted, updated): (Vec<u32>, Vec<u32>) = written.into_iter().partition(is_new);
-        let mut inserted = self.checked(&self.insert_new, self.all(), &[taken(batch, inserted)?], limits)?;
-        inserted.are_new_keys = true;
         Ok(vec![
-            self.checked(&self.remove, self.key.clone(), &[taken(batch, removed)?], limits)?,
-            self.checked(&self.insert, self.all(), &[taken(batch, updated)?], limits)?,
-            inserted,
+            self.checked(Change::Remove, &[taken(batch, removed)?])?,
+            self.checked(Change::Insert, &[taken(batch, updated)?])?,
+            self.checked(Change::InsertNew, &[taken(batch, inserted)?])?,
         ])
-    }
-
-    /// All columns that are written, by their places.
-    fn all(&self) -> Vec<usize> {
-        (0..self.columns.len()).collect()
     }
 
     fn check_columns(&self, batches: &[RecordBatch]) -> Result<(), SinkError> {
@@ -250,13 +254,11 @@ impl Output {
         )
     }
 
-    fn checked<'o>(
-        &'o self,
-        shape: &'o Shape,
-        sent: Vec<usize>,
-        batches: &[RecordBatch],
-        limits: &Limits,
-    ) -> Result<Rows<'o>, SinkError> {
+    fn checked(self: &Arc<Self>, change: Change, batches: &[RecordBatch]) -> Result<Rows, SinkError> {
+        let sent: Vec<usize> = match change {
+            Change::Insert | Change::InsertNew => (0..self.columns.len()).collect(),
+            Change::Remove => self.key.clone(),
+        };
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let mut sizes = vec![0; rows];
         let mut parts = Vec::with_capacity(batches.len());
@@ -273,13 +275,7 @@ impl Output {
             start += batch.num_rows();
             parts.push(part);
         }
-        if let Some(size) = sizes.iter().find(|size| **size > limits.row_bytes_max) {
-            let max = limits.row_bytes_max;
-            let reason =
-                format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
-            return Err(SinkError::Data { place: self.table.clone(), reason });
-        }
-        Ok(Rows { output: self, shape, sent, parts, sizes, are_new_keys: false })
+        Ok(Rows { output: Arc::clone(self), change, sent, parts, sizes, text_ahead: Vec::new() })
     }
 
     fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
@@ -292,11 +288,22 @@ impl Output {
     }
 }
 
-impl Rows<'_> {
+impl Rows {
+    /// Makes sure that the server takes rows of this size.
+    ///
+    /// # Errors
+    /// Data: a row that is larger.
+    pub fn check_sizes(&self, limits: &Limits) -> Result<(), SinkError> {
+        let max = limits.row_bytes_max;
+        let Some(size) = self.sizes.iter().find(|size| **size > max) else { return Ok(()) };
+        let reason = format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
+        Err(SinkError::Data { place: self.output.table.clone(), reason })
+    }
+
     /// What it means that the database refused a statement of these rows.
     pub fn refused(&self, error: DatabaseError) -> SinkError {
         let table = self.output.table.clone();
-        match self.are_new_keys && error.is_duplicate_key() {
+        match self.change == Change::InsertNew && error.is_duplicate_key() {
             true => SinkError::Conflict { table },
             false => SinkError::Refused { table, error },
         }
@@ -326,7 +333,13 @@ impl Rows<'_> {
     }
 
     pub fn sql(&self, rows: usize) -> String {
-        self.shape.sql(rows)
+        let Output { insert, insert_new, remove, .. } = &*self.output;
+        let shape = match self.change {
+            Change::Insert => insert,
+            Change::InsertNew => insert_new,
+            Change::Remove => remove,
+        };
+        shape.sql(rows)
     }
 
     /// The values of a statement, row by row.

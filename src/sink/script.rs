@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
 use super::output::Rows;
 use super::transaction::letter_refused;
+use super::{SinkError, load};
 use crate::batch::{Advance, Fault};
-use crate::database::{Connection, DatabaseError, Interrupted, Statement, Value};
+use crate::database::{Connection, DatabaseError, Interrupted, Loaded, NextPart, Statement, Value};
 
 /// Bytes of values (their size in a statement, at most) that travel together. Beyond it, a prepared statement or LOAD
 /// DATA costs less than text.
@@ -31,7 +31,9 @@ pub(super) enum Part<'a> {
     Begin,
     /// It moves this partition, where this instance still owns it.
     Fence(&'a Advance),
-    Rows(&'a Rows<'a>),
+    Rows(&'a Rows),
+    /// The last one: the server asks for the rows.
+    Load(&'a Rows),
     DeadLetters,
     /// The last one: with its answer, everything is stored.
     Commit,
@@ -62,18 +64,35 @@ impl<'a> Script<'a> {
         if count == 0 {
             return Ok(0);
         }
-        let Err(Interrupted { at, error }) = connection.execute_together(statements).await else {
-            return Ok(count);
-        };
+        let sent = connection.execute_together(statements).await;
+        sent.map(|()| count).map_err(|interrupted| Self::failed(&parts, interrupted))
+    }
+
+    /// Sends what waits, the last of which asks for rows. Gives the number of statements.
+    ///
+    /// # Errors
+    /// What the first one that failed stands for.
+    pub async fn load(
+        &mut self,
+        connection: &mut Connection,
+        next_part: &mut NextPart<'_>,
+    ) -> Result<(usize, Loaded), SinkError> {
+        let Self { statements, parts, .. } = std::mem::take(self);
+        let count = statements.len();
+        let loaded = connection.load(statements, next_part).await;
+        loaded.map(|loaded| (count, loaded)).map_err(|interrupted| Self::failed(&parts, interrupted))
+    }
+
+    fn failed(parts: &[Part<'a>], Interrupted { at, error }: Interrupted) -> SinkError {
         let commits = matches!(parts.last(), Some(Part::Commit));
-        Err(match (parts.get(at).copied().unwrap_or(Part::Commit), error) {
+        match (parts.get(at).copied().unwrap_or(Part::Commit), error) {
             (_, Some(error)) if commits && is_lost(&error) => SinkError::UnknownOutcome(error),
             (part, Some(error)) => part.failed(error),
             (Part::Fence(Advance { partition, from, epoch, .. }), None) => {
                 SinkError::Fenced { partition: partition.clone(), expected: *from, epoch: *epoch }
             }
             (_, None) => SinkError::Sql("a statement matched other rows than it must".into()),
-        })
+        }
     }
 }
 
@@ -89,6 +108,7 @@ impl Part<'_> {
             Part::Begin => error.into(),
             Part::Fence(_) => SinkError::Refused { table: OFFSETS_TABLE.into(), error },
             Part::Rows(rows) => rows.refused(error),
+            Part::Load(rows) => load::refused(rows, error),
             Part::DeadLetters => letter_refused(error),
             Part::Commit => SinkError::UnknownOutcome(error),
         }

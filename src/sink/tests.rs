@@ -110,6 +110,13 @@ impl Place {
     }
 }
 
+impl Sink {
+    pub(super) async fn prepare_and_commit(&mut self, commit: &Commit) -> Result<Committed, SinkError> {
+        let prepared = self.tables().prepare(commit.clone())?;
+        self.commit(&prepared).await
+    }
+}
+
 pub(super) fn partition(number: i32) -> TopicPartition {
     TopicPartition { topic: "movements".into(), partition: number }
 }

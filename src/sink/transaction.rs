@@ -1,16 +1,18 @@
 //! One batch, one transaction.
 
+use std::sync::atomic::Ordering;
+
 use arrow::array::RecordBatch;
 
 use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
-use super::output::{Output, Rows};
+use super::prepared::Prepared;
 use super::script::{Part, Script};
 use super::state::StateReader;
 use super::versions::Versions;
 use super::{Committed, Sink, SinkError, load, offsets, replay};
 use crate::batch::{Advance, Commit, Tally};
-use crate::database::{self, Connection, DatabaseError, Dialect, Limits, Value};
+use crate::database::{self, Connection, DatabaseError, Dialect, Value};
 
 impl Sink {
     /// Writes one batch: the fence, the rows of the outputs, state, dead letters; then COMMIT. All of it, or nothing.
@@ -19,15 +21,15 @@ impl Sink {
     /// or the connection is closed.
     ///
     /// # Errors
-    /// Data that does not fit, before any statement ([`SinkError::Data`]) or by the server's word
+    /// Rows that are too large, before any statement ([`SinkError::Data`]); data that the server refuses
     /// ([`SinkError::Refused`]); another owner ([`SinkError::Fenced`]); state that another instance has written
     /// ([`SinkError::Conflict`]); [`SinkError::UnknownOutcome`] where COMMIT was sent and not answered; or the
     /// database failed.
-    pub async fn commit(&mut self, commit: &Commit) -> Result<Committed, SinkError> {
-        match self.write(commit, Opening::Fence).await {
+    pub async fn commit(&mut self, prepared: &Prepared) -> Result<Committed, SinkError> {
+        match self.write(prepared, Opening::Fence).await {
             Err(SinkError::LoadInDoubt(why)) => {
                 self.load.pause(&why);
-                self.write(commit, Opening::Fence).await
+                self.write(prepared, Opening::Fence).await
             }
             written => written,
         }
@@ -55,7 +57,7 @@ impl Sink {
     /// The database's; the transaction is rolled back.
     pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
         let connection = self.link.in_use()?;
-        let rows = self.readers[table].locked(connection, keys).await;
+        let rows = self.tables.readers[table].locked(connection, keys).await;
         if rows.is_err() {
             self.abandon().await;
         }
@@ -66,8 +68,8 @@ impl Sink {
     ///
     /// # Errors
     /// As [`Sink::commit`].
-    pub async fn finish(&mut self, commit: &Commit) -> Result<Committed, SinkError> {
-        self.write(commit, Opening::Open).await
+    pub async fn finish(&mut self, prepared: &Prepared) -> Result<Committed, SinkError> {
+        self.write(prepared, Opening::Open).await
     }
 
     /// Rolls back what [`Sink::open`] began.
@@ -80,22 +82,20 @@ impl Sink {
         }
     }
 
-    async fn write(&mut self, commit: &Commit, opening: Opening) -> Result<Committed, SinkError> {
-        let Self { link, job, outputs, states, readers, load, versions } = self;
+    async fn write(&mut self, prepared: &Prepared, opening: Opening) -> Result<Committed, SinkError> {
+        let Self { link, job, tables, load, versions } = self;
         let connection = match opening {
             Opening::Fence => link.ready().await?,
             Opening::Open => link.in_use()?,
         };
-        let limits = connection.limits();
         // Why not in a transaction that is open: it cannot be tried again by INSERT.
         let can_load = opening == Opening::Fence && load.is_open(connection);
-        let written = match Batch::checked(job, commit, outputs, states, connection.dialect(), limits) {
-            Ok(batch) => write(connection, readers, versions, &batch, opening, can_load).await,
-            Err(error) => Err(error),
-        };
+        tables.loads.store(can_load, Ordering::Relaxed);
+        let written =
+            write(connection, job, &mut tables.readers, versions, prepared, opening, can_load).await;
         match written {
             Ok(written) => {
-                versions.committed(&commit.advances);
+                versions.committed(&prepared.commit.advances);
                 link.done(Ok(written)).map_err(SinkError::from)
             }
             Err(error) => {
@@ -118,120 +118,68 @@ enum Opening {
     Open,
 }
 
-/// Everything a transaction sends, checked.
-struct Batch<'a> {
-    job: &'a str,
-    commit: &'a Commit,
-    outputs: Vec<Rows<'a>>,
-    states: Vec<Rows<'a>>,
-    letters: Letters<'a>,
-    limits: Limits,
-}
-
-impl<'a> Batch<'a> {
-    fn checked(
-        job: &'a str,
-        commit: &'a Commit,
-        outputs: &'a [Output],
-        states: &'a [Output],
-        dialect: Dialect,
-        limits: Limits,
-    ) -> Result<Self, SinkError> {
-        let count = |computed: usize, configured: usize, what: &str| match computed == configured {
-            true => Ok(()),
-            false => {
-                Err(SinkError::Sql(format!("{computed} {what} were computed, {configured} are configured")))
-            }
-        };
-        if !commit.outputs.is_empty() {
-            count(commit.outputs.len(), outputs.len(), "outputs")?;
-        }
-        if !commit.states.is_empty() {
-            count(commit.states.len(), states.len(), "state tables")?;
-        }
-        let mut batch = Self {
-            job,
-            commit,
-            outputs: Vec::new(),
-            states: Vec::new(),
-            letters: Letters::new(job, &commit.dead_letters, dialect, &limits)?,
-            limits,
-        };
-        for (output, rows) in outputs.iter().zip(&commit.outputs) {
-            batch.outputs.extend(output.rows(rows, &limits)?);
-        }
-        for (state, change) in states.iter().zip(&commit.states) {
-            batch.states.extend(state.state_rows(change, &limits)?);
-        }
-        Ok(batch)
-    }
-
-    /// Whether anything is written by statements that do not travel with others, behind the rows.
-    fn writes_alone(&self) -> bool {
-        let Commit { expire_before_ms, replayed, .. } = self.commit;
-        expire_before_ms.iter().any(Option::is_some)
-            || !replayed.ids.is_empty()
-            || !replayed.failed.is_empty()
-    }
-
-    /// Whether rows of state must be compared with what the batch was computed from.
-    fn reads_state(&self) -> bool {
-        self.commit.states.iter().any(|change| change.read.as_ref().is_some_and(|read| read.num_rows() > 0))
-    }
-}
-
 async fn write(
     connection: &mut Connection,
+    job: &str,
     readers: &mut [StateReader],
     versions: &Versions,
-    batch: &Batch<'_>,
+    prepared: &Prepared,
     opening: Opening,
     can_load: bool,
 ) -> Result<Committed, SinkError> {
+    let Prepared { sent: rows_sent, commit, outputs, states } = prepared;
+    let Commit { advances, tallies, .. } = commit;
+    let limits = connection.limits();
+    let letters = Letters::new(job, &commit.dead_letters, connection.dialect(), &limits)?;
+    outputs.iter().chain(states).try_for_each(|rows| rows.check_sizes(&limits))?;
     let mut sent = Committed::default();
     let mut script = Script::default();
-    let Commit { advances, tallies, .. } = batch.commit;
     match opening {
         // Invariant: the fence stands before everything that waits for its locks.
-        Opening::Fence => begin(&mut script, connection.dialect(), batch.job, advances, tallies),
+        Opening::Fence => begin(&mut script, connection.dialect(), job, advances, tallies),
         // The fence did not know them yet.
-        Opening::Open => offsets::store_tallies(connection, batch.job, advances, tallies).await?,
+        Opening::Open => offsets::store_tallies(connection, job, advances, tallies).await?,
     }
-    if versions.is_due(advances) || batch.reads_state() {
+    if versions.is_due(advances) || prepared.reads_state() {
         sent.statements += script.send(connection).await?;
-        sent.statements += versions.record(connection, batch.job, advances).await?;
+        sent.statements += versions.record(connection, job, advances).await?;
         // Why before the rows: a conflict is found before anything was sent for nothing.
-        for (reader, change) in readers.iter_mut().zip(&batch.commit.states) {
+        for (reader, change) in readers.iter_mut().zip(&commit.states) {
             sent.statements += reader.verify(connection, change).await?;
         }
     }
-    for rows in batch.outputs.iter().chain(&batch.states) {
+    let mut loads = outputs.iter().filter(|rows| can_load && load::fits(rows)).count();
+    if loads == 0 {
+        rows_sent.notify_one();
+    }
+    for rows in outputs.iter().chain(states) {
         sent.rows += rows.len();
         if can_load && load::fits(rows) {
-            sent.statements += script.send(connection).await?;
-            sent.statements += load::load(connection, rows).await?;
+            loads -= 1;
+            let last = (loads == 0).then_some(&**rows_sent);
+            sent.statements += load::load(connection, &mut script, rows, last).await?;
             continue;
         }
-        for chunk in rows.chunks(&batch.limits) {
+        for chunk in rows.chunks(&limits) {
             let (sql, parameters) = (rows.sql(chunk.len()), rows.parameters(&chunk)?);
             sent.statements += add(&mut script, connection, Part::Rows(rows), sql, parameters).await?;
         }
     }
-    for chunk in batch.letters.chunks(&batch.limits) {
+    for chunk in letters.chunks(&limits) {
         sent.rows += chunk.len();
-        let (sql, parameters) = (batch.letters.sql(chunk.len()), batch.letters.parameters(&chunk));
+        let (sql, parameters) = (letters.sql(chunk.len()), letters.parameters(&chunk));
         sent.statements += add(&mut script, connection, Part::DeadLetters, sql, parameters).await?;
     }
-    if batch.writes_alone() {
+    if prepared.writes_alone() {
         sent.statements += script.send(connection).await?;
     }
-    for (reader, before_ms) in readers.iter().zip(&batch.commit.expire_before_ms) {
+    for (reader, before_ms) in readers.iter().zip(&commit.expire_before_ms) {
         let Some(before_ms) = before_ms else { continue };
         sent.expired += reader.expire(connection, *before_ms, advances).await?;
         sent.statements += 1;
     }
-    sent.statements += versions.record_replay(connection, &batch.commit.replayed).await?;
-    sent.statements += replay::mark(connection, batch.job, &batch.commit.replayed).await?;
+    sent.statements += versions.record_replay(connection, &commit.replayed).await?;
+    sent.statements += replay::mark(connection, job, &commit.replayed).await?;
     script.push(Part::Commit, "COMMIT", Vec::new());
     sent.statements += script.send(connection).await?;
     Ok(sent)

@@ -1,14 +1,16 @@
 //! LOAD DATA LOCAL: rows as text that the server asks for and this connection sends. It serves only what was made ready
 //! for the statement in hand; a server that asks for a file at any other time gets nothing.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use futures::channel::mpsc;
+use futures::future::{self, Either};
 use futures::{SinkExt as _, StreamExt as _};
-use mysql_async::prelude::Queryable;
 
-use super::{MySqlConnection, within};
+use super::MySqlConnection;
 use crate::database::value::{self, MICROS_A_SECOND};
-use crate::database::{DatabaseError, Value};
+use crate::database::{Interrupted, Statement, Value};
 
 /// Parts on their way from whoever encodes them to the server.
 const PARTS_AHEAD_MAX: usize = 2;
@@ -16,6 +18,9 @@ const PARTS_AHEAD_MAX: usize = 2;
 /// How the text of [`write_row`] is to be read.
 pub const LOAD_FORMAT: &str =
     "CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n'";
+
+/// Gives the rows a part after the other, each as long as it is taken; `None` behind the last.
+pub type NextPart<'p> = dyn FnMut() -> Option<Bytes> + Send + 'p;
 
 /// What the server made of rows that were loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,29 +36,34 @@ impl MySqlConnection {
         self.can_load
     }
 
-    /// Runs a LOAD DATA LOCAL statement on the parts that `next_part` gives, until it gives none.
+    /// Runs statements in one packet, the last of which is LOAD DATA LOCAL: it gets the parts that `next_part` gives,
+    /// until it gives none.
     ///
     /// # Errors
-    /// The server's; the connection is of no more use where the statement was broken off.
+    /// As [`MySqlConnection::execute_together`]; the connection is of no more use where LOAD DATA was broken off.
     pub async fn load(
         &mut self,
-        sql: &str,
-        next_part: &mut (dyn FnMut() -> Option<Vec<u8>> + Send),
-    ) -> Result<Loaded, DatabaseError> {
+        statements: &[Statement<'_>],
+        next_part: &mut NextPart<'_>,
+    ) -> Result<Loaded, Interrupted> {
         let (mut sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(PARTS_AHEAD_MAX);
         self.connection.set_infile_handler(async move { Ok(receiver.boxed()) });
-        let send = async {
+        let send = async move {
             while let Some(part) = next_part() {
                 // The server has given up where nobody receives any more; its answer says why.
-                if sender.send(Ok(Bytes::from(part))).await.is_err() {
+                if sender.send(Ok(part)).await.is_err() {
                     break;
                 }
+                // Why: this part shall be on its way while the next is encoded.
+                tokio::task::yield_now().await;
             }
-            drop(sender);
         };
-        let load = within(self.answer_wait_max, "LOAD DATA", self.connection.query_drop(sql));
-        let (loaded, ()) = futures::future::join(load, send).await;
-        loaded?;
+        let run = self.execute_together(statements);
+        // Why not both to their ends: a server that refuses a statement asks for no rows, and nobody takes them.
+        match future::select(pin!(run), pin!(send)).await {
+            Either::Left((ran, _)) => ran?,
+            Either::Right(((), run)) => run.await?,
+        }
         Ok(Loaded { rows: self.connection.affected_rows(), warnings: self.connection.get_warnings() })
     }
 }

@@ -28,7 +28,7 @@ async fn rows_and_offsets_move_together(place: &Place) {
     let batch = people(&[(Some(1), Some("José")), (None, None)]);
     let mut both = commit(&claims[0], vec![vec![batch]]);
     both.advances.push(advance(&claims[1], 1));
-    let committed = sink.commit(&both).await.expect("commits");
+    let committed = sink.prepare_and_commit(&both).await.expect("commits");
     assert_eq!(committed, Committed { statements: 5, rows: 2, expired: 0 });
     assert_eq!(sink.stored(&[partition(1), partition(0)]).await.expect("reads"), [Some(6), Some(110)]);
     assert!(sink.knows_topic("movements").await.expect("reads"));
@@ -36,7 +36,7 @@ async fn rows_and_offsets_move_together(place: &Place) {
     assert_eq!(rows, [["1", "José"], ["NULL", "NULL"]], "the row's number does not show");
 
     // The same batch again: its offsets are behind.
-    let again = sink.commit(&both).await.expect_err("is fenced");
+    let again = sink.prepare_and_commit(&both).await.expect_err("is fenced");
     assert_eq!(again.fault(), Fault::Fenced);
     assert_eq!(place.count("rows_out").await, 2);
 }
@@ -47,15 +47,15 @@ async fn a_claim_takes_the_partition_away_from_its_owner(place: &Place) {
     let mut new = place.sink(&targets).await.expect("connects");
     let of_old = claim_one(&mut old).await;
     let rows = vec![vec![people(&[(Some(1), None)])]];
-    old.commit(&commit(&of_old, rows.clone())).await.expect("commits");
+    old.prepare_and_commit(&commit(&of_old, rows.clone())).await.expect("commits");
     let of_new = claim_one(&mut new).await;
     assert_eq!((of_new.epoch, of_new.next_offset), (of_old.epoch + 1, 110));
 
     let late = Claim { next_offset: 110, ..of_old };
-    let error = old.commit(&commit(&late, rows.clone())).await.expect_err("is fenced");
+    let error = old.prepare_and_commit(&commit(&late, rows.clone())).await.expect_err("is fenced");
     assert_eq!(error.fault(), Fault::Fenced, "{error}");
     assert_eq!(place.count("rows_out").await, 1);
-    new.commit(&commit(&of_new, rows)).await.expect("the new owner commits");
+    new.prepare_and_commit(&commit(&of_new, rows)).await.expect("the new owner commits");
     assert_eq!(place.count("rows_out").await, 2);
 }
 
@@ -94,12 +94,15 @@ async fn a_new_row_of_state_does_not_overwrite_one_that_is_there(place: &Place) 
     let mut sink = place.sink(&[totals_target()]).await.expect("connects");
     let claim = claim_one(&mut sink).await;
     let with = |claim: &Claim, change| Commit { states: vec![change], ..commit(claim, Vec::new()) };
-    sink.commit(&with(&claim, total(5, 1, true))).await.expect("commits");
+    sink.prepare_and_commit(&with(&claim, total(5, 1, true))).await.expect("commits");
     let next = Claim { next_offset: 110, ..claim };
-    let error = sink.commit(&with(&next, total(7, 1, true))).await.expect_err("another instance was quicker");
+    let error = sink
+        .prepare_and_commit(&with(&next, total(7, 1, true)))
+        .await
+        .expect_err("another instance was quicker");
     assert_eq!(error.fault(), Fault::Conflict, "{error}");
     assert_eq!(place.rows("SELECT customer, n, _version FROM totals").await, [["1", "5", "1"]]);
-    sink.commit(&with(&next, total(7, 2, false))).await.expect("commits");
+    sink.prepare_and_commit(&with(&next, total(7, 2, false))).await.expect("commits");
     assert_eq!(place.rows("SELECT customer, n, _version FROM totals").await, [["1", "7", "2"]]);
 }
 
@@ -108,7 +111,7 @@ async fn offsets_that_moved_elsewhere_fence(place: &Place) {
     let claim = claim_one(&mut sink).await;
     place.run("UPDATE realtime_offsets SET next_offset = 7").await;
     let rows = vec![vec![people(&[(Some(1), None)])]];
-    let error = sink.commit(&commit(&claim, rows)).await.expect_err("is fenced");
+    let error = sink.prepare_and_commit(&commit(&claim, rows)).await.expect_err("is fenced");
     assert_eq!(error.fault(), Fault::Fenced);
     assert!(error.to_string().contains("movements[0]"), "{error}");
     assert_eq!(place.count("rows_out").await, 0);
@@ -120,7 +123,7 @@ async fn the_outcome_of_a_lost_commit_is_read_from_the_offsets(place: &Place) {
     let claim = claim_one(&mut sink).await;
     let batch = commit(&claim, vec![vec![people(&[(Some(1), None)])]]);
     assert_eq!(sink.outcome(&batch.advances).await.expect("reads"), Outcome::NotCommitted);
-    sink.commit(&batch).await.expect("commits");
+    sink.prepare_and_commit(&batch).await.expect("commits");
     assert_eq!(sink.outcome(&batch.advances).await.expect("reads"), Outcome::Committed);
     claim_one(&mut place.sink(&targets).await.expect("connects")).await;
     assert_eq!(sink.outcome(&batch.advances).await.expect("reads"), Outcome::Fenced);
@@ -134,7 +137,7 @@ async fn many_rows_are_cut_into_statements(place: &Place) {
     let batch = |ids: &[i32]| people(&ids.iter().map(|id| (Some(*id), Some("x"))).collect::<Vec<_>>());
     // Statements go across record batches: 1000, 1000, 500.
     let parts = vec![batch(&ids[..700]), batch(&[]), batch(&ids[700..1900]), batch(&ids[1900..])];
-    let committed = sink.commit(&commit(&claim, vec![parts])).await.expect("commits");
+    let committed = sink.prepare_and_commit(&commit(&claim, vec![parts])).await.expect("commits");
     assert_eq!(committed, Committed { statements: 3 + 3, rows: 2500, expired: 0 });
     let sum = place.rows("SELECT COUNT(DISTINCT id), MIN(id), MAX(id) FROM rows_out").await;
     assert_eq!(sum, [["2500", "0", "2499"]]);
@@ -156,21 +159,24 @@ async fn an_upsert_keeps_one_row_a_key(place: &Place) {
     let mut sink = place.sink(&[target(&schema, upsert(&["name"]))]).await.expect("connects");
     let mut claim = claim_one(&mut sink).await;
     let first = rows(&[(Some("José"), 1, None), (Some("jose"), 2, Some(false)), (Some("jose "), 3, None)]);
-    sink.commit(&commit(&claim, vec![vec![first]])).await.expect("commits");
+    sink.prepare_and_commit(&commit(&claim, vec![vec![first]])).await.expect("commits");
     claim.next_offset += 10;
     let second =
         rows(&[(Some("jose"), 20, None), (Some("José"), 0, Some(true)), (Some("none"), 0, Some(true))]);
-    sink.commit(&commit(&claim, vec![vec![second]])).await.expect("commits");
+    sink.prepare_and_commit(&commit(&claim, vec![vec![second]])).await.expect("commits");
     claim.next_offset += 10;
     let stored = place.rows("SELECT * FROM rows_out ORDER BY name").await;
     assert_eq!(stored, [["jose", "20"], ["jose ", "3"]]);
 
     let twins =
         commit(&claim, vec![vec![rows(&[(Some("a"), 1, None)]), rows(&[(Some("a"), 2, Some(true))])]]);
-    let error = sink.commit(&twins).await.expect_err("two rows for one key");
+    let error = sink.prepare_and_commit(&twins).await.expect_err("two rows for one key");
     assert_eq!(error.fault(), Fault::Other);
     assert!(error.to_string().contains("view `rows` has two rows for the key name = \"a\""), "{error}");
-    let error = sink.commit(&commit(&claim, vec![vec![rows(&[(None, 1, None)])]])).await.expect_err("no key");
+    let error = sink
+        .prepare_and_commit(&commit(&claim, vec![vec![rows(&[(None, 1, None)])]]))
+        .await
+        .expect_err("no key");
     assert_eq!((error.fault(), error.place().as_str()), (Fault::Data, "rows_out.name"));
     assert_eq!(place.count("rows_out").await, 2);
     // Only a key: nothing to update.
@@ -180,7 +186,7 @@ async fn an_upsert_keeps_one_row_a_key(place: &Place) {
     for _ in 0..2 {
         let claim = claim_one(&mut sink).await;
         let batch = RecordBatch::try_new(Arc::clone(&keys), vec![Arc::new(Int32Array::from(vec![1, 2]))]);
-        sink.commit(&commit(&claim, vec![vec![batch.expect("fits")]])).await.expect("commits");
+        sink.prepare_and_commit(&commit(&claim, vec![vec![batch.expect("fits")]])).await.expect("commits");
     }
     assert_eq!(place.count("seen").await, 2);
 }
@@ -195,7 +201,7 @@ async fn dead_letters_keep_everything(place: &Place) {
     letters[1].timestamp_ms = Some(i64::MAX);
     letters[2].headers.push(("bytes".into(), Some(vec![0xff])));
     let batch = Commit { dead_letters: letters, ..commit(&claim, vec![Vec::new()]) };
-    sink.commit(&batch).await.expect("commits");
+    sink.prepare_and_commit(&batch).await.expect("commits");
     let rows = place
         .rows(
             "SELECT job, kafka_topic, kafka_partition, kafka_offset, HEX(kafka_key), HEX(payload), stage, place, \
@@ -222,7 +228,7 @@ async fn dead_letters_keep_everything(place: &Place) {
 async fn nothing_is_written_without_rows(place: &Place) {
     let mut sink = place.sink(&[target(&people_schema(), upsert(&["id"]))]).await.expect("connects");
     let claim = claim_one(&mut sink).await;
-    let committed = sink.commit(&commit(&claim, vec![vec![people(&[])]])).await.expect("commits");
+    let committed = sink.prepare_and_commit(&commit(&claim, vec![vec![people(&[])]])).await.expect("commits");
     assert_eq!(committed, Committed { statements: 3, rows: 0, expired: 0 });
     assert_eq!(sink.stored(&[partition(0)]).await.expect("reads"), [Some(110)]);
 }
@@ -252,7 +258,8 @@ async fn rows_a_second() {
     let mut claim = claim_one(&mut sink).await;
     for _ in 0..3 {
         let started = std::time::Instant::now();
-        let committed = sink.commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect("commits");
+        let committed =
+            sink.prepare_and_commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect("commits");
         claim.next_offset += 10;
         let rate = ROWS as f64 / started.elapsed().as_secs_f64();
         println!("{rate:.0} rows/s of {} columns, {committed:?}", schema.fields().len());
@@ -261,7 +268,7 @@ async fn rows_a_second() {
     let mut times: Vec<_> = Vec::new();
     for _ in 0..200 {
         let started = std::time::Instant::now();
-        sink.commit(&commit(&claim, vec![vec![one.clone()]])).await.expect("commits");
+        sink.prepare_and_commit(&commit(&claim, vec![vec![one.clone()]])).await.expect("commits");
         claim.next_offset += 10;
         times.push(started.elapsed());
     }

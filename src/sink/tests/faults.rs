@@ -61,7 +61,7 @@ async fn values_that_do_not_fit_are_found_before_any_statement(place: &Place) {
             columns.push(Arc::new(StringArray::from(vec!["abc"])));
         }
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("fits");
-        let error = sink.commit(&commit(&claim, vec![vec![batch]])).await.expect_err(reason);
+        let error = sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect_err(reason);
         assert_eq!((error.fault(), error.place()), (Fault::Data, format!("rows_out.{column}")), "{error}");
         assert!(error.reason().contains(reason), "{error}");
     }
@@ -75,17 +75,17 @@ async fn what_the_database_refuses_is_rolled_back(place: &Place) {
     let mut sink = place.sink(&[other, target(&people_schema(), Mode::Append)]).await.expect("connects");
     let claim = claim_one(&mut sink).await;
     let rows = |id| vec![vec![people(&[(Some(1), None)])], vec![people(&[(Some(id), None)])]];
-    let error = sink.commit(&commit(&claim, rows(10))).await.expect_err("refused");
+    let error = sink.prepare_and_commit(&commit(&claim, rows(10))).await.expect_err("refused");
     assert_eq!(error.fault(), Fault::Data, "{error}");
     assert!(error.place().starts_with("rows_out"), "{}", error.place());
     assert_eq!(place.count("other").await, 0, "the first output was rolled back");
     assert_eq!(sink.stored(&[partition(0)]).await.expect("reads"), [Some(100)]);
-    sink.commit(&commit(&claim, rows(9))).await.expect("the next try is not disturbed");
+    sink.prepare_and_commit(&commit(&claim, rows(9))).await.expect("the next try is not disturbed");
     assert_eq!((place.count("other").await, place.count("rows_out").await), (1, 1));
 
     place.run("DROP TABLE rows_out").await;
     let claim = Claim { next_offset: 110, ..claim };
-    let error = sink.commit(&commit(&claim, rows(9))).await.expect_err("no table");
+    let error = sink.prepare_and_commit(&commit(&claim, rows(9))).await.expect_err("no table");
     assert_eq!(error.fault(), Fault::Other, "{error}");
     assert_eq!(place.count("other").await, 1);
 }
@@ -96,7 +96,8 @@ async fn a_commit_that_was_dropped_halfway_leaves_nothing(place: &Place) {
     let rows: Vec<(Option<i32>, Option<&str>)> = (0..5000).map(|id| (Some(id), Some("x"))).collect();
     let batch = commit(&claim, vec![vec![people(&rows)]]);
     for micros in [1, 500, 1500, 4000] {
-        let dropped = tokio::time::timeout(Duration::from_micros(micros), sink.commit(&batch)).await;
+        let dropped =
+            tokio::time::timeout(Duration::from_micros(micros), sink.prepare_and_commit(&batch)).await;
         if dropped.is_ok() {
             break;
         }
@@ -116,7 +117,7 @@ async fn a_commit_that_was_dropped_halfway_leaves_nothing(place: &Place) {
             return;
         }
     }
-    sink.commit(&batch).await.ok();
+    sink.prepare_and_commit(&batch).await.ok();
     assert_eq!(place.count("rows_out").await, 5000);
 }
 
@@ -128,11 +129,11 @@ async fn a_locked_row_is_infrastructure(place: &Place) {
     other.execute("UPDATE realtime_offsets SET updated_at = updated_at", Vec::new()).await.expect("locks");
     let batch = commit(&claim, vec![vec![people(&[(Some(1), None)])]]);
     let started = Instant::now();
-    let error = sink.commit(&batch).await.expect_err("waits in vain");
+    let error = sink.prepare_and_commit(&batch).await.expect_err("waits in vain");
     assert_eq!(error.fault(), Fault::Infrastructure, "{error}");
     assert!((4..9).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     other.rollback().await.expect("rolls back");
-    sink.commit(&batch).await.expect("commits");
+    sink.prepare_and_commit(&batch).await.expect("commits");
     assert_eq!(place.count("rows_out").await, 1);
 }
 
@@ -185,15 +186,15 @@ async fn a_killed_connection_is_opened_again() {
         address.database
     );
     kill_all(&place, &kill).await;
-    let error = sink.commit(&batch(&claim)).await.expect_err("the connection is gone");
+    let error = sink.prepare_and_commit(&batch(&claim)).await.expect_err("the connection is gone");
     assert_eq!(error.fault(), Fault::Infrastructure, "{error}");
-    sink.commit(&batch(&claim)).await.expect("a new connection commits");
+    sink.prepare_and_commit(&batch(&claim)).await.expect("a new connection commits");
     claim.next_offset += 10;
     assert_eq!(place.count("rows_out").await, 1);
     // One that was closed while idle is replaced before it is used.
     kill_all(&place, &kill).await;
     tokio::time::sleep(Duration::from_secs(11)).await;
-    sink.commit(&batch(&claim)).await.expect("nobody notices");
+    sink.prepare_and_commit(&batch(&claim)).await.expect("nobody notices");
     assert_eq!(place.count("rows_out").await, 2);
     place.drop_database().await;
 }
@@ -211,16 +212,17 @@ async fn rows_up_to_the_packet_limit_are_written_and_larger_ones_refused() {
         RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(array)]).expect("fits")
     };
     for length in [packet - (64 << 10) - 16, 5 << 20] {
-        sink.commit(&commit(&claim, vec![vec![bytes(length)]])).await.expect("commits");
+        sink.prepare_and_commit(&commit(&claim, vec![vec![bytes(length)]])).await.expect("commits");
         claim.next_offset += 10;
     }
     assert_eq!(place.count("rows_out").await, 4);
-    let error = sink.commit(&commit(&claim, vec![vec![bytes(packet)]])).await.expect_err("too large");
+    let error =
+        sink.prepare_and_commit(&commit(&claim, vec![vec![bytes(packet)]])).await.expect_err("too large");
     assert_eq!(error.fault(), Fault::Data, "{error}");
     let mut letter = dead_letter(0);
     letter.payload = Some(vec![0xfe; packet]);
     let batch = Commit { dead_letters: vec![letter], ..commit(&claim, vec![Vec::new()]) };
-    let error = sink.commit(&batch).await.expect_err("too large");
+    let error = sink.prepare_and_commit(&batch).await.expect_err("too large");
     assert_eq!(error.fault(), Fault::Other, "{error}");
     place.drop_database().await;
 }

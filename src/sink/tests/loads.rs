@@ -24,7 +24,7 @@ async fn committed(
     let (schema, batch) = numbered(text);
     let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
     let claim = claim_one(&mut sink).await;
-    sink.commit(&commit(&claim, vec![vec![batch]])).await
+    sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await
 }
 
 /// Statements of a batch that is loaded: BEGIN, the fence, the rows, COMMIT.
@@ -71,11 +71,11 @@ async fn after_a_doubt_batches_are_inserted_for_a_while() {
     let (schema, batch) = numbered(|n| format!("text {n}"));
     let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
     let mut claim = claim_one(&mut sink).await;
-    sink.commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect_err("row 77");
+    sink.prepare_and_commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect_err("row 77");
     let good = batch.slice(100, 300);
     let mut loaded = Vec::new();
     for _ in 0..25 {
-        let sent = sink.commit(&commit(&claim, vec![vec![good.clone()]])).await.expect("commits");
+        let sent = sink.prepare_and_commit(&commit(&claim, vec![vec![good.clone()]])).await.expect("commits");
         claim.next_offset += 10;
         loaded.push(sent.statements);
     }
@@ -100,10 +100,45 @@ async fn with_bulk_load_off_rows_are_inserted() {
     let sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
     let mut sink = sink.with_bulk_load(BulkLoad::Off);
     let claim = claim_one(&mut sink).await;
-    sink.commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
+    sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
     let loads = "SELECT COUNT(*) FROM performance_schema.events_statements_summary_by_digest \
                  WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'LOAD%'";
     assert_eq!(place.rows(loads).await, [["0"]]);
     assert_eq!(place.count("rows_out").await, ROWS);
+    place.drop_database().await;
+}
+
+/// The server refuses the statement before it asks for rows, of which there are more than wait to be sent.
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn a_table_that_is_gone_is_said_and_not_waited_for() {
+    let place = Place::mysql().await;
+    let (schema, batch) = numbered(|n| format!("text {n}"));
+    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    place.run("DROP TABLE rows_out").await;
+    let commit = commit(&claim, vec![vec![batch; 20]]);
+    let error = sink.prepare_and_commit(&commit).await.expect_err("there is no table");
+    assert!(error.to_string().contains("rows_out' doesn't exist"), "{error}");
+    place.drop_database().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn rows_are_whole_and_in_order_when_some_were_encoded_ahead() {
+    let place = Place::mysql().await;
+    place.run("CREATE TABLE rows_out (place INT AUTO_INCREMENT PRIMARY KEY, n INT, text VARCHAR(20))").await;
+    let (schema, batch) = numbered(|n| format!("text {n}"));
+    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
+    let mut claim = claim_one(&mut sink).await;
+    // From the second commit on it is known that rows are loaded.
+    for batches in [1, 2, 5, 11] {
+        sink.prepare_and_commit(&commit(&claim, vec![vec![batch.clone(); batches]])).await.expect("commits");
+        claim.next_offset += 10;
+    }
+    let wrong = "SELECT COUNT(*) FROM (SELECT n, text, ROW_NUMBER() OVER (ORDER BY place) AS number FROM rows_out) r \
+                 WHERE n <> (number - 1) % 500 OR text <> CONCAT('text ', n)";
+    assert_eq!(place.rows(wrong).await, [["0"]]);
+    assert_eq!(place.count("rows_out").await, 19 * ROWS);
     place.drop_database().await;
 }

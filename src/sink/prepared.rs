@@ -1,0 +1,73 @@
+//! A batch as it is going to be written: each value checked against its column and made ready, so that what the
+//! database would refuse, round or cut is known before the first statement. This needs no connection, so it is done
+//! while the batch before is being committed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
+
+use super::output::Rows;
+use super::{SinkError, Tables, load};
+use crate::batch::Commit;
+
+/// A batch whose rows fit the tables they go to.
+pub struct Prepared {
+    /// Told when a try to write the batch has its rows on their way to the server, which is busy with them from then on.
+    pub sent: Arc<Notify>,
+    /// Its rows stand in `outputs` and `states`: from here on they are not looked at any more.
+    pub commit: Commit,
+    pub(super) outputs: Vec<Rows>,
+    pub(super) states: Vec<Rows>,
+}
+
+impl Tables {
+    /// Checks the rows of a batch, and makes them ready.
+    ///
+    /// # Errors
+    /// Data that does not fit ([`SinkError::Data`]), or rows that no batch can have ([`SinkError::Sql`]).
+    pub fn prepare(&self, commit: Commit) -> Result<Prepared, SinkError> {
+        let count = |computed: usize, configured: usize, what: &str| match computed {
+            0 => Ok(()),
+            computed if computed == configured => Ok(()),
+            computed => {
+                Err(SinkError::Sql(format!("{computed} {what} were computed, {configured} are configured")))
+            }
+        };
+        count(commit.outputs.len(), self.outputs.len(), "outputs")?;
+        count(commit.states.len(), self.states.len(), "state tables")?;
+        let (mut outputs, mut states) = (Vec::new(), Vec::new());
+        for (output, rows) in self.outputs.iter().zip(&commit.outputs) {
+            outputs.extend(output.rows(rows)?);
+        }
+        for (state, change) in self.states.iter().zip(&commit.states) {
+            states.extend(state.state_rows(change)?);
+        }
+        if self.loads.load(Ordering::Relaxed) {
+            for rows in &mut outputs {
+                load::encode_ahead(rows)?;
+            }
+        }
+        Ok(Prepared { sent: Arc::default(), commit, outputs, states })
+    }
+}
+
+impl Prepared {
+    /// Whether it takes the server a while to take the rows, as it asks for them.
+    pub fn is_loaded(&self) -> bool {
+        self.outputs.iter().any(|rows| !rows.text_ahead.is_empty())
+    }
+
+    /// Whether anything is written by statements that do not travel with others, behind the rows.
+    pub(super) fn writes_alone(&self) -> bool {
+        let Commit { expire_before_ms, replayed, .. } = &self.commit;
+        expire_before_ms.iter().any(Option::is_some)
+            || !replayed.ids.is_empty()
+            || !replayed.failed.is_empty()
+    }
+
+    /// Whether rows of state must be compared with what the batch was computed from.
+    pub(super) fn reads_state(&self) -> bool {
+        self.commit.states.iter().any(|change| change.read.as_ref().is_some_and(|read| read.num_rows() > 0))
+    }
+}
