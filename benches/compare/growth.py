@@ -4,12 +4,11 @@ does. They take long (ten million messages and keys), so they are made only when
 import re
 
 from compare import topic as topics
-from compare.latency import latency
+from compare.latency import CALM, latency
 from compare.ours import Project
 from compare.run import catch_up
 
 FEW_CUSTOMERS = 1_000
-LATENCY_RATE = 1_000
 ACCOUNTS = """
 CREATE TABLE {} (customer_id INT PRIMARY KEY, name VARCHAR(64), age INT, account_manager VARCHAR(64),
   account_type VARCHAR(16), credit_score INT)
@@ -62,7 +61,7 @@ def grown(bench, topic, name, project):
     job = side.project(topic, project)
     bench.add(f"{name}.rate", catch_up(bench, job, topic).rate)
     job.forget()
-    found, _ = latency(bench, side, LATENCY_RATE, bench.latency_seconds, project)
+    found, _ = latency(bench, side, CALM, bench.latency_seconds, project)
     for quantile in ("p50", "p99"):
         bench.add(f"{name}.{quantile}", found[quantile])
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from compare import topic as topics
@@ -15,29 +16,43 @@ from harness import unique
 
 # Sent before at the same pace and not counted: a JVM needs it.
 WARM_UP_SECONDS = 10
-# The pause of the watcher between two looks.
-POLL_SECONDS = 0.0002
 FIRST_ROW_SECONDS_MAX = 120
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
-def latency(bench, side, rate, seconds, project=None):
+@dataclass(frozen=True)
+class Pace:
+    """How messages are sent, and how closely their rows are watched."""
+
+    rate: int
+    # How long the producer lets a message wait for others. Of many, each sent alone would cost the broker and the sender
+    # more than all that is measured; 5 ms is librdkafka's default.
+    linger_ms: int
+    # The pause of the watcher between two looks.
+    poll_seconds: float
+
+
+CALM = Pace(rate=1_000, linger_ms=0, poll_seconds=0.0002)
+BUSY = Pace(rate=20_000, linger_ms=5, poll_seconds=0.001)
+
+
+def latency(bench, side, pace, seconds, project=None):
     """Milliseconds by quantile, and how fine the watcher looked, in milliseconds at the median and at 99 %."""
     name = unique("compare-latency")
     topics.create(bench.kafka, name)
     try:
-        return _latency(bench, side.project(name, project or Project()), name, rate, seconds)
+        return _latency(bench, side.project(name, project or Project()), name, pace, seconds)
     finally:
         topics.delete(bench.kafka, name)
 
 
-def _latency(bench, job, topic, rate, seconds):
+def _latency(bench, job, topic, pace, seconds):
     bench.tables.empty()
     process = job.start()
     send_first(bench, topic, process, job)
-    total = rate * (WARM_UP_SECONDS + seconds)
-    watch = Watch(bench, "follow", POLL_SECONDS, table=TABLE, total=total + 1)
-    sent = {"topic": topic, "rate": rate, "total": total, "seed": bench.seed}
+    total = pace.rate * (WARM_UP_SECONDS + seconds)
+    watch = Watch(bench, "follow", pace.poll_seconds, table=TABLE, total=total + 1)
+    sent = {"topic": topic, "rate": pace.rate, "linger_ms": pace.linger_ms, "total": total, "seed": bench.seed}
     sender = bench.children.start(
         [sys.executable, "-m", "compare.send", json.dumps(sent)], stdout=subprocess.PIPE, text=True
     )

@@ -4,7 +4,7 @@ import json
 import time
 
 from compare.growth import measure_accounts, measure_keys, measure_linear
-from compare.latency import QUANTILES, latency
+from compare.latency import BUSY, CALM, QUANTILES, latency
 from compare.load_data import LoadData
 from compare.ours import Project
 from compare.processes import cpu_seconds
@@ -16,8 +16,6 @@ LANES = 2
 WARM_UP_RATIO = 0.25
 OFFSETS_POLL_SECONDS = 0.002
 LATENCY_SECONDS = 30
-LATENCY_RATE = 1_000
-BUSY_RATE = 20_000
 IDLE_SECONDS = 10
 IDLE_AFTER_SECONDS = 3
 
@@ -135,16 +133,16 @@ def spark_into_nothing(bench, job):
 
 def measure_latency(bench, _):
     for name, side in bench.rounds(bench.sides):
-        add_latency(bench, name, side, LATENCY_RATE)
+        add_latency(bench, name, side, CALM)
 
 
 def measure_busy(bench, _):
     for name, side in bench.rounds({"ours": bench.sides["ours"]}):
-        add_latency(bench, f"busy.{name}", side, BUSY_RATE)
+        add_latency(bench, f"busy.{name}", side, BUSY)
 
 
-def add_latency(bench, name, side, rate):
-    found, resolution = latency(bench, side, rate, bench.latency_seconds)
+def add_latency(bench, name, side, pace):
+    found, resolution = latency(bench, side, pace, bench.latency_seconds)
     for quantile in QUANTILES:
         bench.add(f"{name}.{quantile}", found[quantile])
     bench.add(f"{name}.sent_p50", found["sent_p50"])

@@ -1,6 +1,6 @@
 """Sends movements at an even pace, from a process of its own: `python -m compare.send`.
 
-Each message is sent when it is due, not with others; its `date` is the moment it was handed to the producer, in
+Each message is handed to the producer when it is due; its `date` is the moment of that, in
 microseconds, since Kafka's timestamp has milliseconds.
 """
 
@@ -18,7 +18,7 @@ FLUSH_SECONDS_MAX = 60
 def main():
     options = json.loads(sys.argv[1])
     rate, total = options["rate"], options["total"]
-    sender = producer(os.environ["KAFKA_SERVER"], **{"linger.ms": 0})
+    sender = producer(os.environ["KAFKA_SERVER"], **{"linger.ms": options["linger_ms"]})
     # Connections are there before the first message is due.
     sender.list_topics(options["topic"], timeout=10)
     movements = Movements(options["seed"])

@@ -98,15 +98,15 @@ pub fn main() -> ExitCode {
     let config = &arguments.config;
     let ended = match arguments.command {
         Command::Generate(arguments) => generate::run(&arguments),
-        Command::Run(arguments) => block_on(run::run(config, &arguments)),
-        Command::Check(arguments) => block_on(check::run(config, &arguments)),
-        Command::Demo(arguments) => block_on(demo::run(&arguments)),
+        Command::Run(arguments) => run::run(config, &arguments),
+        Command::Check(arguments) => block_on(WORKER_THREADS, check::run(config, &arguments)),
+        Command::Demo(arguments) => block_on(WORKER_THREADS, demo::run(&arguments)),
         Command::Produce(arguments) => produce::run(config, &arguments),
         Command::Consume(arguments) => consume::run(config, &arguments),
-        Command::Test(arguments) => block_on(test::run(config, &arguments)),
-        Command::Offsets(arguments) => block_on(offsets::run(config, &arguments)),
-        Command::DeadLetters(arguments) => block_on(dead_letters::run(config, &arguments)),
-        Command::Sql(arguments) => block_on(sql::run(config, &arguments)),
+        Command::Test(arguments) => block_on(WORKER_THREADS, test::run(config, &arguments)),
+        Command::Offsets(arguments) => block_on(WORKER_THREADS, offsets::run(config, &arguments)),
+        Command::DeadLetters(arguments) => block_on(WORKER_THREADS, dead_letters::run(config, &arguments)),
+        Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,13 +114,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Threads of the runtime: one computes while the other writes. A query that was cancelled may keep one for a moment,
-/// and the prompt must go on.
+/// Threads of the runtime besides the one that computes. A query that was cancelled may keep one for a moment, and the
+/// prompt must go on.
 const WORKER_THREADS: usize = 3;
 
-fn block_on(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn block_on(worker_threads: usize, future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
+        .worker_threads(worker_threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads for the program: {error}")))?;

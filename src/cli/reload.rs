@@ -1,5 +1,6 @@
 //! New SQL for the running job: at SIGHUP, or when a file has changed where that is wanted.
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
@@ -20,7 +21,8 @@ pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) 
         ReloadOn::Watch => Some(Watched::new(&[&config.file.path], &[(&config.sql, "sql")])),
         ReloadOn::Signal => None,
     };
-    tokio::spawn(async move {
+    let runtime = Handle::current();
+    let reloads = async move {
         let mut running = running;
         loop {
             tokio::select! {
@@ -31,7 +33,9 @@ pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) 
                 return;
             }
         }
-    });
+    };
+    // Why a thread: planning blocks, and the job's commits must go on.
+    tokio::task::spawn_blocking(move || runtime.block_on(reloads));
 }
 
 async fn reload(running: &mut Running, sender: &ReloadSender) -> Result<(), ReloadError> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::block_on;
 use super::failure::Failure;
 use super::job::Job;
 use super::progress::{Progress, Style};
@@ -39,11 +40,17 @@ pub(super) struct Arguments {
     timings: bool,
 }
 
-pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
+    // Why not more: one for each lane sends what the lane's engine has computed, on a thread of its own. Others would only
+    // wake each other, a dozen times for each small batch.
+    block_on(config.lanes(), run_job(&config, arguments))
+}
+
+async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let (_asked, stop) = signals::stop_on_signals()?;
     let hangup = reload::hangup()?;
-    let Job { lanes, running, reload: sender } = job::open(&config, arguments.until_caught_up, stop).await?;
+    let Job { lanes, running, reload: sender } = job::open(config, arguments.until_caught_up, stop).await?;
     reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
