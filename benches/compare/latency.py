@@ -28,11 +28,11 @@ class Pace:
     # How long the producer lets a message wait for others. Of many, each sent alone would cost the broker and the sender
     # more than all that is measured; 5 ms is librdkafka's default.
     linger_ms: int
-    # The pause of the watcher between two looks.
+    # The pause of the watcher between two looks: shorter ones cost the server so much that all rows are later.
     poll_seconds: float
 
 
-CALM = Pace(rate=1_000, linger_ms=0, poll_seconds=0.0002)
+CALM = Pace(rate=1_000, linger_ms=0, poll_seconds=0.0005)
 BUSY = Pace(rate=20_000, linger_ms=5, poll_seconds=0.001)
 
 
