@@ -21,6 +21,8 @@ const PAUSE_COMMITS: u32 = 20;
 const PART_ROWS: usize = 1_000;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;
+/// With so many parts the server is busy for a while.
+const PARTS_BUSY: usize = 8;
 
 /// Whether LOAD DATA is used.
 #[derive(Clone, Debug)]
@@ -78,8 +80,8 @@ pub(super) fn encode_ahead(rows: &mut Rows) -> Result<(), SinkError> {
     Ok(())
 }
 
-/// Sends all rows, behind the statements that wait, and tells `sent` when the last of them are on their way. Gives the
-/// number of statements.
+/// Sends all rows, behind the statements that wait, and tells `sent` when the last of them are on their way, or enough to
+/// keep the server busy. Gives the number of statements.
 ///
 /// # Errors
 /// [`SinkError::LoadInDoubt`] where the server did not take every row as it is; or what a statement before them came to.
@@ -93,15 +95,19 @@ pub(super) async fn load<'a>(
     let mut parts =
         rows.text_ahead.iter().cloned().map(Ok).chain(Parts::of(rows).skip_encoded(&rows.text_ahead));
     let mut broken = None;
-    let mut next_part = || match parts.next() {
-        Some(Ok(part)) => Some(part),
-        Some(Err(error)) => {
-            broken = Some(error);
-            None
-        }
-        None => {
+    let mut taken = 0;
+    let mut next_part = || {
+        let part = parts.next();
+        if part.is_none() || taken == PARTS_BUSY {
             sent.inspect(|sent| sent.notify_one());
-            None
+        }
+        taken += 1;
+        match part? {
+            Ok(part) => Some(part),
+            Err(error) => {
+                broken = Some(error);
+                None
+            }
         }
     };
     let loaded = script.load(connection, &mut next_part).await;

@@ -13,7 +13,7 @@ use crate::batch::Commit;
 
 /// A batch whose rows fit the tables they go to.
 pub struct Prepared {
-    /// Told when a try to write the batch has its rows on their way to the server, which is busy with them from then on.
+    /// Told when a try to write the batch has so many rows on their way to the server that it is busy with them.
     pub sent: Arc<Notify>,
     /// Its rows stand in `outputs` and `states`: from here on they are not looked at any more.
     pub commit: Commit,

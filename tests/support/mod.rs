@@ -112,7 +112,29 @@ impl Project {
     }
 }
 
-/// An empty database; it stays until the server's data is wiped.
+impl Drop for Project {
+    /// Leaves nothing on a server.
+    fn drop(&mut self) {
+        let Address::MySql(address) = &self.config.database else { return };
+        let sql = format!("DROP DATABASE {}", address.database);
+        let server = Address::MySql(address.clone());
+        // Why a thread: this is dropped in a runtime, which cannot be waited for in it.
+        let dropped = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let mut connection = Connection::open(&server, Purpose::Read).await.expect("a server");
+                connection.run(&sql).await.expect("dropped");
+            });
+        });
+        // A test that failed already says why.
+        if dropped.join().is_err() && !std::thread::panicking() {
+            panic!("the database of a test could not be dropped");
+        }
+    }
+}
+
+/// An empty database.
 async fn new_mysql_database() -> Address {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let url =
