@@ -14,7 +14,7 @@ from compare.tables import TABLE
 LANES = 2
 # Of Spark's batches into nothing, those up to here are its warm-up.
 WARM_UP_RATIO = 0.25
-OFFSETS_POLL_SECONDS = 0.002
+OFFSETS_POLL_SECONDS = 0.01
 LATENCY_SECONDS = 30
 IDLE_SECONDS = 10
 IDLE_AFTER_SECONDS = 3
