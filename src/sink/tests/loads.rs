@@ -1,6 +1,9 @@
 //! LOAD DATA: what it would change, cut or leave out is written by INSERT, whose errors say what is wrong.
 
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::database::Statement;
 
 const ROWS: i64 = 500;
 
@@ -140,5 +143,38 @@ async fn rows_are_whole_and_in_order_when_some_were_encoded_ahead() {
                  WHERE n <> (number - 1) % 500 OR text <> CONCAT('text ', n)";
     assert_eq!(place.rows(wrong).await, [["0"]]);
     assert_eq!(place.count("rows_out").await, 19 * ROWS);
+    place.drop_database().await;
+}
+
+/// As a process that is frozen there: the server waits for the next rows of a statement, and others for its locks.
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn a_writer_that_stops_amid_its_rows_keeps_its_locks_for_half_a_minute_at_most() {
+    let place = Place::mysql().await;
+    place.run("CREATE TABLE rows_out (n INT PRIMARY KEY)").await;
+    place.run("INSERT INTO rows_out VALUES (1)").await;
+    let mut frozen = place.connection().await;
+    frozen.begin().await.expect("begins");
+    frozen.run("DELETE FROM rows_out WHERE n = 1").await.expect("locks the row");
+    // It blocks its thread for longer than anybody waits.
+    let freeze = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let sql = "LOAD DATA LOCAL INFILE 'rows' INTO TABLE rows_out";
+        let load = vec![Statement { sql: sql.into(), parameters: Vec::new(), matches: None }];
+        let mut never = || {
+            std::thread::sleep(Duration::from_secs(600));
+            None
+        };
+        runtime.block_on(frozen.load(load, &mut never)).map(drop)
+    });
+    let started = Instant::now();
+    let mut other = place.connection().await;
+    while let Err(error) = other.run("UPDATE rows_out SET n = 2 WHERE n = 1").await {
+        assert!(error.to_string().contains("Lock wait timeout"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(30), "its locks are still held");
+    }
+    assert!(started.elapsed() > Duration::from_secs(5), "it held a lock");
+    assert!(!freeze.is_finished());
+    assert_eq!(place.rows("SELECT n FROM rows_out").await, [["2"]], "nothing of it is stored");
     place.drop_database().await;
 }
