@@ -1,4 +1,4 @@
-//! Whole transactions, from the rows of a view to the answer to COMMIT, fence and offsets included: SQLite in a temporary
+//! Whole transactions, from rows that were checked to the answer to COMMIT, fence and offsets included: SQLite in a temporary
 //! folder, MySQL where `MYSQL_ADMIN_URL` or `MYSQL_URL` says where one is, in a database of its own that is dropped in
 //! the end. Tables grow as they do in a job. Bytes are those of the rows in Arrow.
 

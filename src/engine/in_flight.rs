@@ -17,7 +17,7 @@ pub(super) struct InFlight {
     work: Work,
     facts: Facts,
     task: JoinHandle<Written>,
-    /// Told when the rows are on their way; `None` once that was heard, or where sending them takes no time.
+    /// Told when enough rows are on their way; `None` once that was heard, or where sending them takes no time.
     sent: Option<Arc<Notify>>,
     /// What the task gave, once it was waited for.
     result: Option<Result<Written, JoinError>>,
@@ -26,7 +26,7 @@ pub(super) struct InFlight {
 /// How far a commit has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The server has the rows: it is busy, and the writer waits.
+    /// The server has rows enough to be busy with.
     Sent,
     Ended,
 }
@@ -56,9 +56,6 @@ impl InFlight {
 
     /// Waits for the next step.
     pub async fn step(&mut self) -> Step {
-        if self.result.is_some() {
-            return Step::Ended;
-        }
         let Some(sent) = self.sent.clone() else {
             self.finish().await;
             return Step::Ended;

@@ -167,7 +167,7 @@ impl<S: Source> Engine<S> {
             pace: Pace::new(!pipeline.states().is_empty()),
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
-            written: sink.tables(),
+            written: sink.tables().clone(),
             writer: Some(Writer::new(sink, stop.clone())),
             in_flight: None,
             backlog: VecDeque::new(),

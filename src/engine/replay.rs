@@ -18,12 +18,12 @@ use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
 use crate::batch::{
-    Commit, DeadLetter, FailedAgain, Fault, Messages, MessagesBuilder, Polled, Replayed, Stage,
-    TopicPartition,
+    DeadLetter, FailedAgain, Fault, Messages, MessagesBuilder, Polled, Replayed, Stage, TopicPartition,
 };
 use crate::decode::Decoder;
 use crate::sink::{
-    LetterCursor, LetterOrder, PageLimits, Selection, Sink, SinkError, StoredLetter, StoredLetters, Waiting,
+    LetterCursor, LetterOrder, PageLimits, Prepared, Selection, Sink, SinkError, StoredLetter, StoredLetters,
+    Waiting,
 };
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
@@ -211,20 +211,11 @@ impl Replay {
             return Ok(());
         }
         let work = page.waiting_part(work, &waiting);
-        let mut commit = match self.stages.compute(&work, Some(&mut self.sink)).await {
-            Ok((commit, _)) => commit,
-            Err(error) => {
-                self.sink.abandon().await;
-                return Err(error);
-            }
-        };
-        let failed = std::mem::take(&mut commit.dead_letters);
-        let commit = Commit { replayed: page.marks(&work.polled.messages, &failed, &waiting), ..commit };
-        let prepared = match self.sink.tables().prepare(commit) {
+        let (prepared, failed) = match self.prepared(&work, page, &waiting).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.sink.abandon().await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         self.sink.finish(&prepared).await?;
@@ -236,6 +227,19 @@ impl Replay {
             self.limits.rows_max = rows_max;
         }
         Ok(())
+    }
+
+    /// The batch of the transaction that is open, ready to be written, and the messages that failed again.
+    async fn prepared(
+        &mut self,
+        work: &Work,
+        page: &Page,
+        waiting: &Waiting,
+    ) -> Result<(Prepared, Vec<DeadLetter>), EngineError> {
+        let (mut commit, _) = self.stages.compute(work, Some(&mut self.sink)).await?;
+        let failed = std::mem::take(&mut commit.dead_letters);
+        commit.replayed = page.marks(&work.polled.messages, &failed, waiting);
+        Ok((self.sink.tables().prepare(commit)?, failed))
     }
 
     /// Dead letters do not wait any more: after a COMMIT without an answer, because it happened.

@@ -42,7 +42,7 @@ impl Writer {
     /// Writes the rows of another SQL from now on; no commit is on its way. Gives what prepares them.
     pub fn change(&mut self, tables: Tables, sql: SqlVersion) -> Tables {
         self.sink.change(tables, sql);
-        self.sink.tables()
+        self.sink.tables().clone()
     }
 
     /// Commits once, however often that has to be tried.

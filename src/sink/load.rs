@@ -92,8 +92,7 @@ pub(super) async fn load<'a>(
     sent: Option<&Notify>,
 ) -> Result<usize, SinkError> {
     script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
-    let mut parts =
-        rows.text_ahead.iter().cloned().map(Ok).chain(Parts::of(rows).skip_encoded(&rows.text_ahead));
+    let mut parts = Parts::of(rows);
     let mut broken = None;
     let mut taken = 0;
     let mut next_part = || {
@@ -125,7 +124,7 @@ pub(super) async fn load<'a>(
     Ok(statements)
 }
 
-/// The text of rows, a part after the other.
+/// The text of rows, a part after the other: what was encoded ahead, then the rest.
 struct Parts<'a> {
     rows: &'a Rows,
     text: LoadText,
@@ -136,11 +135,6 @@ impl<'a> Parts<'a> {
     fn of(rows: &'a Rows) -> Self {
         let text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
         Self { rows, text, at: 0 }
-    }
-
-    /// Leaves out what was encoded before.
-    fn skip_encoded(self, encoded: &[Bytes]) -> Self {
-        Self { at: encoded.len() * PART_ROWS, ..self }
     }
 }
 
@@ -154,6 +148,9 @@ impl Iterator for Parts<'_> {
             return None;
         }
         *at = part.end;
+        if let Some(encoded) = rows.text_ahead.get(part.start / PART_ROWS) {
+            return Some(Ok(encoded.clone()));
+        }
         let put = rows.each(&part, &mut |_, column, value| text.put(column, &value));
         Some(put.map(|()| text.take_lines().into()))
     }

@@ -179,8 +179,8 @@ impl Sink {
     }
 
     /// The tables that it writes to, for [`Tables::prepare`].
-    pub fn tables(&self) -> Tables {
-        self.tables.clone()
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Whether rows may be written by LOAD DATA.
