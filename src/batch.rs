@@ -164,13 +164,32 @@ impl MessagesBuilder {
     /// Sorts by topic, partition and offset, and leaves the builder empty.
     pub fn finish(&mut self) -> Messages {
         let mut store = std::mem::take(&mut self.store);
-        let topics = &store.topics;
-        let order = |r: &Record| (&topics[usize::from(r.topic)], r.partition, r.offset);
-        if !store.records.is_sorted_by(|a, b| order(a) <= order(b)) {
-            store.records.sort_by(|a, b| order(a).cmp(&order(b)));
+        store.sort_topics();
+        let order = |record: &Record| (record.topic, record.partition, record.offset);
+        if !store.records.is_sorted_by_key(order) {
+            store.records.sort_by_key(order);
         }
         let range = 0..store.records.len();
         Messages { store: Arc::new(store), range }
+    }
+}
+
+impl Store {
+    /// Numbers the topics in the order of their names, so that records compare by the numbers.
+    fn sort_topics(&mut self) {
+        if self.topics.is_sorted() {
+            return;
+        }
+        let mut sorted: Vec<usize> = (0..self.topics.len()).collect();
+        sorted.sort_by_key(|topic| &self.topics[*topic]);
+        let mut numbers = vec![0; sorted.len()];
+        for (number, topic) in sorted.iter().enumerate() {
+            numbers[*topic] = number as u16;
+        }
+        self.topics = sorted.into_iter().map(|topic| Arc::clone(&self.topics[topic])).collect();
+        for record in &mut self.records {
+            record.topic = numbers[usize::from(record.topic)];
+        }
     }
 }
 
@@ -479,4 +498,45 @@ pub struct FailedAgain {
     /// One, or several where the message had become a dead letter more than once.
     pub ids: Vec<i64>,
     pub letter: DeadLetter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_ordered_by_topic_partition_and_offset_however_they_arrive() {
+        let arrived =
+            [("b", 0, 7), ("a", 1, 2), ("c", 0, 1), ("a", 0, 9), ("b", 0, 6), ("a", 1, 1), ("a", 0, 3)];
+        let topics: BTreeMap<&str, Arc<str>> =
+            arrived.iter().map(|(topic, ..)| (*topic, (*topic).into())).collect();
+        let mut builder = MessagesBuilder::default();
+        for (topic, partition, offset) in arrived {
+            let header = [(topic.to_owned(), Some(vec![offset as u8]))];
+            builder.push(Message {
+                topic: &topics[topic],
+                partition,
+                offset,
+                timestamp_ms: Some(offset),
+                key: Some(topic.as_bytes()),
+                payload: None,
+                headers: &header,
+            });
+        }
+        let messages = builder.finish();
+        let found: Vec<(&str, i32, i64)> = messages
+            .iter()
+            .map(|message| (message.topic.as_ref(), message.partition, message.offset))
+            .collect();
+        let mut expected = arrived.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        for message in messages.iter() {
+            assert_eq!(message.key, Some(message.topic.as_bytes()));
+            assert_eq!(message.headers, [(message.topic.to_string(), Some(vec![message.offset as u8]))]);
+        }
+        let of =
+            |topic: &str, partition| messages.count_of(&TopicPartition { topic: topic.into(), partition });
+        assert_eq!([of("a", 0), of("a", 1), of("b", 0), of("c", 0), of("c", 1)], [2, 2, 2, 1, 0]);
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int32Array, Int64Array, MapArray, StringBuilder, StructArray,
-    TimestampMillisecondArray,
+    ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, MapArray, StringBuilder, StructArray,
+    TimestampMillisecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
@@ -65,28 +65,33 @@ pub(crate) fn columns(messages: &Messages, rows: &[u32]) -> Result<Vec<ArrayRef>
     let mut keys = BinaryBuilder::with_capacity(rows.len(), key_bytes);
     let mut names = StringBuilder::with_capacity(headers_count, header_bytes);
     let mut values = BinaryBuilder::with_capacity(headers_count, header_bytes);
+    let mut partitions = Int32Builder::with_capacity(rows.len());
+    let mut offsets = Int64Builder::with_capacity(rows.len());
+    let mut times = TimestampMillisecondBuilder::with_capacity(rows.len());
+    let mut lengths = Vec::with_capacity(rows.len());
     for message in each() {
         topics.append_value(message.topic);
+        partitions.append_value(message.partition);
+        offsets.append_value(message.offset);
+        times.append_option(message.timestamp_ms);
         keys.append_option(message.key);
+        lengths.push(message.headers.len());
         for (name, value) in message.headers {
             names.append_value(name);
             values.append_option(value.as_deref());
         }
     }
-    let partitions: Int32Array = each().map(|message| message.partition).collect();
-    let offsets: Int64Array = each().map(|message| message.offset).collect();
-    let times: TimestampMillisecondArray = each().map(|message| message.timestamp_ms).collect();
     let headers = StructArray::try_new(
         entry_fields(),
         vec![Arc::new(names.finish()), Arc::new(values.finish())],
         None,
     )?;
-    let lengths = OffsetBuffer::from_lengths(each().map(|message| message.headers.len()));
+    let lengths = OffsetBuffer::from_lengths(lengths);
     Ok(vec![
         Arc::new(topics.finish()),
-        Arc::new(partitions),
-        Arc::new(offsets),
-        Arc::new(times.with_timezone(UTC)),
+        Arc::new(partitions.finish()),
+        Arc::new(offsets.finish()),
+        Arc::new(times.finish().with_timezone(UTC)),
         Arc::new(keys.finish()),
         Arc::new(MapArray::try_new(entries(), lengths, headers, None, false)?),
     ])

@@ -35,7 +35,7 @@ const COMMANDS_MAX: usize = 64;
 /// librdkafka holds at least this many messages of a partition ready.
 const QUEUED_MESSAGES_MIN: usize = 5_000;
 /// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides.
-const FETCH_PARTITION_BYTES: usize = 256 << 10;
+const FETCH_PARTITION_BYTES: usize = 512 << 10;
 
 /// What one batch may hold.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,8 @@ impl KafkaSource {
         })?;
         let consumer = Arc::new(consumer);
         let (commands, receiver) = sync_channel(COMMANDS_MAX);
-        let poller = Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, topics);
+        let poller =
+            Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".into())
             .spawn(move || poller.run())
@@ -137,6 +138,8 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
     let mut client = ClientConfig::new();
     client
         .set("statistics.interval.ms", "1000")
+        // Unless it is off, each message is counted for it.
+        .set("enable.metrics.push", "false")
         .set("queued.min.messages", QUEUED_MESSAGES_MIN.to_string())
         .set("fetch.max.bytes", fetch_bytes.to_string())
         .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES.to_string())

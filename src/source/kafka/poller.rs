@@ -139,9 +139,9 @@ pub(super) struct Poller {
     shared: Arc<Shared>,
     commands: Receiver<Command>,
     limits: BatchLimits,
-    topics: Vec<String>,
-    /// The names that messages share.
-    names: Vec<Arc<str>>,
+    topics: Vec<Arc<str>>,
+    /// That of the message collected last.
+    partition: TopicPartition,
     /// Whether partitions were assigned: then messages are waited for, before commands.
     is_reading: bool,
     /// Whether the broker was said to be away.
@@ -168,15 +168,17 @@ impl Poller {
         shared: Arc<Shared>,
         commands: Receiver<Command>,
         limits: BatchLimits,
-        topics: Vec<&str>,
+        topics: &[String],
     ) -> Self {
+        let topics: Vec<Arc<str>> = topics.iter().map(|topic| topic.as_str().into()).collect();
+        let topic = topics.first().map_or_else(|| "".into(), Arc::clone);
         Self {
             consumer,
             shared,
             commands,
             limits,
-            names: topics.iter().map(|topic| Arc::from(*topic)).collect(),
-            topics: topics.into_iter().map(str::to_owned).collect(),
+            topics,
+            partition: TopicPartition { topic, partition: 0 },
             is_reading: false,
             is_broker_away: false,
             untold: Vec::new(),
@@ -253,7 +255,7 @@ impl Poller {
     fn rejoin(&mut self) {
         self.is_reading = false;
         self.consumer.unsubscribe();
-        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        let topics: Vec<&str> = self.topics.iter().map(AsRef::as_ref).collect();
         if let Err(error) = self.consumer.subscribe(&topics) {
             self.fail(SourceError::Broken(format!("cannot subscribe again: {error}")));
         }
@@ -300,10 +302,18 @@ impl Poller {
     /// Waits for a message, and takes what librdkafka holds ready behind it, as far as the batches have room. The engines
     /// hear of it afterwards, so that messages that arrive together are taken together.
     fn poll_burst(&mut self, wait: Duration) {
+        // Why: the reference is cloned so that a message may borrow it while `self` changes.
+        let consumer = Arc::clone(&self.consumer);
         self.has_room = true;
         let mut polled = 0;
         let mut wait = wait;
-        while self.has_room && polled < BURST_MESSAGES_MAX && self.poll(wait) {
+        while self.has_room && polled < BURST_MESSAGES_MAX {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => self.collect(&message),
+                Some(Err(KafkaError::PartitionEOF(partition))) => self.reach_end(partition),
+                Some(Err(error)) => self.judge(&error),
+            }
             polled += 1;
             // Without waiting, librdkafka asks for no time.
             wait = Duration::ZERO;
@@ -311,37 +321,24 @@ impl Poller {
         self.news.drain(..).for_each(|lane| self.shared.tell(lane));
     }
 
-    /// Whether there was something.
-    fn poll(&mut self, wait: Duration) -> bool {
-        // Why: the reference is cloned so that the message may borrow it while `self` changes.
-        let consumer = Arc::clone(&self.consumer);
-        match consumer.poll(wait) {
-            None => return false,
-            Some(Ok(message)) => self.collect(&message),
-            Some(Err(KafkaError::PartitionEOF(partition))) => self.reach_end(partition),
-            Some(Err(error)) => self.judge(&error),
-        }
-        true
-    }
-
     fn collect(&mut self, message: &BorrowedMessage<'_>) {
         if self.is_broker_away {
             self.is_broker_away = false;
             tracing::info!("Kafka answers again");
         }
-        let topic = self.topic(message.topic());
-        let partition = TopicPartition { topic, partition: message.partition() };
+        self.turn_to(message);
+        let partition = &self.partition;
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let headers = headers(message);
         let mut state = self.shared.lock();
-        let Some(Place { lane, slot: Some(slot) }) = state.places.get_mut(&partition) else { return };
+        let Some(Place { lane, slot: Some(slot) }) = state.places.get_mut(partition) else { return };
         let lane = *lane;
         if offset < slot.next {
             if slot.claim.is_contradicted_by(offset, timestamp_ms) {
                 let claim = slot.claim.clone();
                 state.lanes[lane].say(Event::MadeAnew(claim));
                 // Nothing more of it: the engine decides where to go on.
-                state.places.insert(partition, Place { lane, slot: None });
+                state.places.insert(partition.clone(), Place { lane, slot: None });
                 drop(state);
                 self.shared.tell(lane);
             }
@@ -367,19 +364,21 @@ impl Poller {
         }
     }
 
-    fn topic(&mut self, name: &str) -> Arc<str> {
-        if let Some(topic) = self.names.iter().find(|topic| topic.as_ref() == name) {
-            return Arc::clone(topic);
+    /// Keeps the partition of a message.
+    fn turn_to(&mut self, message: &BorrowedMessage<'_>) {
+        self.partition.partition = message.partition();
+        // Why: with one topic it is always that one, and to ask for the name takes time.
+        if self.topics.len() > 1
+            && let Some(topic) = self.topics.iter().find(|topic| topic.as_ref() == message.topic())
+        {
+            self.partition.topic = Arc::clone(topic);
         }
-        let topic: Arc<str> = name.into();
-        self.names.push(Arc::clone(&topic));
-        topic
     }
 
     /// librdkafka names the partition and not its topic. With one topic that is enough; with several, the
     /// statistics tell a second later.
     fn reach_end(&mut self, partition: i32) {
-        let [topic] = self.names.as_slice() else { return };
+        let [topic] = self.topics.as_slice() else { return };
         let partition = TopicPartition { topic: Arc::clone(topic), partition };
         let mut state = self.shared.lock();
         let place = state.places.get_mut(&partition);
