@@ -34,7 +34,8 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 const COMMANDS_MAX: usize = 64;
 /// librdkafka holds at least this many messages of a partition ready.
 const QUEUED_MESSAGES_MIN: usize = 5_000;
-/// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides.
+/// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides. With fewer, lanes
+/// wait for each other, since the messages of all partitions come in one queue.
 const FETCH_PARTITION_BYTES: usize = 512 << 10;
 
 /// What one batch may hold.
