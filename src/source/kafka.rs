@@ -32,7 +32,7 @@ pub(crate) use poller::{headers, timestamp};
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Commands that may wait for the polling thread: one a partition change, and the goodbye.
 const COMMANDS_MAX: usize = 64;
-/// librdkafka holds at least this many messages of a partition ready.
+/// librdkafka fetches while it holds fewer messages than this ready, of all partitions together.
 const QUEUED_MESSAGES_MIN: usize = 5_000;
 /// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides. With fewer, lanes
 /// wait for each other, since the messages of all partitions come in one queue.

@@ -26,8 +26,9 @@ const POLL_WAIT_MAX: Duration = Duration::from_millis(100);
 const BURST_MESSAGES_MAX: usize = 256;
 /// While nothing is assigned, commands are waited for in steps of this length.
 const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
-/// A full batch is waited for this long before the partitions are paused.
-const FULL_WAIT_MAX: Duration = Duration::from_millis(500);
+/// A full batch is waited for this long before the partitions are paused. Longer than a commit takes, with state about 0.8 s
+/// (`engine::pace`): a pause throws away what librdkafka holds ready, and half a second passes before messages come again.
+const FULL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Partitions that are taken away are held back this long, so that the batch in hand can be committed.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// The least time between two commits of offsets to Kafka, which only people's tools read.
