@@ -124,7 +124,9 @@ pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
         .set("client.id", "realtime-processor")
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("allow.auto.create.topics", "false");
+        .set("allow.auto.create.topics", "false")
+        // Unless it is off, each message is counted for it.
+        .set("enable.metrics.push", "false");
     for (name, value) in &config.properties {
         client.set(name, value);
     }
@@ -139,8 +141,6 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
     let mut client = ClientConfig::new();
     client
         .set("statistics.interval.ms", "1000")
-        // Unless it is off, each message is counted for it.
-        .set("enable.metrics.push", "false")
         .set("queued.min.messages", QUEUED_MESSAGES_MIN.to_string())
         .set("fetch.max.bytes", fetch_bytes.to_string())
         .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES.to_string())

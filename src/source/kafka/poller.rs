@@ -26,7 +26,7 @@ const POLL_WAIT_MAX: Duration = Duration::from_millis(100);
 const BURST_MESSAGES_MAX: usize = 256;
 /// While nothing is assigned, commands are waited for in steps of this length.
 const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
-/// A full batch is waited for this long before the partitions are paused. Longer than a commit takes, with state about 0.8 s
+/// A full batch is waited for this long before the partitions are paused. Longer than a commit takes, with state up to 1.6 s
 /// (`engine::pace`): a pause throws away what librdkafka holds ready, and half a second passes before messages come again.
 const FULL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Partitions that are taken away are held back this long, so that the batch in hand can be committed.
@@ -141,8 +141,6 @@ pub(super) struct Poller {
     commands: Receiver<Command>,
     limits: BatchLimits,
     topics: Vec<Arc<str>>,
-    /// That of the message collected last.
-    partition: TopicPartition,
     /// Whether partitions were assigned: then messages are waited for, before commands.
     is_reading: bool,
     /// Whether the broker was said to be away.
@@ -171,15 +169,12 @@ impl Poller {
         limits: BatchLimits,
         topics: &[String],
     ) -> Self {
-        let topics: Vec<Arc<str>> = topics.iter().map(|topic| topic.as_str().into()).collect();
-        let topic = topics.first().map_or_else(|| "".into(), Arc::clone);
         Self {
             consumer,
             shared,
             commands,
             limits,
-            topics,
-            partition: TopicPartition { topic, partition: 0 },
+            topics: topics.iter().map(|topic| topic.as_str().into()).collect(),
             is_reading: false,
             is_broker_away: false,
             untold: Vec::new(),
@@ -327,19 +322,19 @@ impl Poller {
             self.is_broker_away = false;
             tracing::info!("Kafka answers again");
         }
-        self.turn_to(message);
-        let partition = &self.partition;
+        let Some(topic) = self.topic(message).cloned() else { return };
+        let partition = TopicPartition { topic, partition: message.partition() };
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let headers = headers(message);
         let mut state = self.shared.lock();
-        let Some(Place { lane, slot: Some(slot) }) = state.places.get_mut(partition) else { return };
+        let Some(Place { lane, slot: Some(slot) }) = state.places.get_mut(&partition) else { return };
         let lane = *lane;
         if offset < slot.next {
             if slot.claim.is_contradicted_by(offset, timestamp_ms) {
                 let claim = slot.claim.clone();
                 state.lanes[lane].say(Event::MadeAnew(claim));
                 // Nothing more of it: the engine decides where to go on.
-                state.places.insert(partition.clone(), Place { lane, slot: None });
+                state.places.insert(partition, Place { lane, slot: None });
                 drop(state);
                 self.shared.tell(lane);
             }
@@ -365,14 +360,12 @@ impl Poller {
         }
     }
 
-    /// Keeps the partition of a message.
-    fn turn_to(&mut self, message: &BorrowedMessage<'_>) {
-        self.partition.partition = message.partition();
-        // Why: with one topic it is always that one, and to ask for the name takes time.
-        if self.topics.len() > 1
-            && let Some(topic) = self.topics.iter().find(|topic| topic.as_ref() == message.topic())
-        {
-            self.partition.topic = Arc::clone(topic);
+    /// The name that messages of this one's topic share.
+    fn topic(&self, message: &BorrowedMessage<'_>) -> Option<&Arc<str>> {
+        match self.topics.as_slice() {
+            // Why: it is always that one, and to ask for the name takes time.
+            [topic] => Some(topic),
+            topics => topics.iter().find(|topic| topic.as_ref() == message.topic()),
         }
     }
 
