@@ -143,6 +143,8 @@ class Topic:
         # Tests take servers away: what librdkafka says about that is not worth reading.
         quiet = {"bootstrap.servers": server, "log_level": 2}
         self.admin = AdminClient(quiet)
+        # Tests give messages moments of their own, years ago as well: by default a broker deletes those, at a moment of its own.
+        config = {"retention.ms": "-1", **config}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
         self.admin.create_topics([topic])[name].result(timeout=30)
         self.producer = Producer(
