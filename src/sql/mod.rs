@@ -19,6 +19,7 @@ mod survey;
 mod typed;
 mod view;
 mod view_files;
+mod windows;
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::view_files::NESTING_MAX;
+use super::windows::WindowsOfWholeBatches;
 
 /// Rows that operators pass on at once.
 const OPERATOR_ROWS: usize = 8192;
@@ -32,6 +33,7 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
         .with_runtime_env(runtime)
         .with_file_formats(Vec::new())
         .with_table_factories(HashMap::new())
+        .with_physical_optimizer_rule(Arc::new(WindowsOfWholeBatches))
         .build();
     datafusion_functions_json::register_all(&mut state)?;
     Ok(state)
