@@ -54,7 +54,7 @@ enum Kind {
     /// Another session writes the state of each batch while it is computed: it is computed again, twice, and then with
     /// its keys locked.
     Contended,
-    /// Enough rows for LOAD DATA.
+    /// Enough rows for LOAD DATA, and enough batches for rows that are sent ahead.
     Loaded,
     /// As the first, with a lane for each partition.
     Lanes,
@@ -66,7 +66,7 @@ impl Kind {
         let (messages, sizes) = match self {
             Self::Faulty => (faulty.to_vec(), vec![2, 4]),
             Self::Contended => (vec![(1, 5), (2, 4), (1, 2), (2, 10)], vec![2]),
-            Self::Loaded => ((0..500).map(|n| (n % 5, n % 20 + 1)).collect(), vec![250]),
+            Self::Loaded => ((0..1_000).map(|n| (n % 5, n % 20 + 1)).collect(), vec![250]),
             Self::Lanes => (faulty.to_vec(), vec![1, 2]),
         };
         Recording { messages, sizes, is_in_lanes: self == Self::Lanes }
@@ -317,6 +317,9 @@ fn at_every_step(server: Server, kind: Kind, fault: Fault) {
     assert_eq!(alone(Outcome::found(config)), expected, "without a fault");
     assert_eq!(whole.conflicts >= 2, kind == Kind::Contended, "{} conflicts", whole.conflicts);
     assert!(steps.len() > 60, "{steps:#?}");
+    let is_ahead =
+        |pair: &[String]| pair[0].starts_with("before START") && pair[1].starts_with("before LOAD DATA");
+    assert_eq!(steps.windows(2).any(is_ahead), kind == Kind::Loaded, "rows that are sent ahead: {steps:#?}");
     // A server that is busy says so instead of doing something, not afterwards.
     let is_meant = |step: &str| fault != Fault::Busy || step.starts_with("before ");
     let mut met = 0;

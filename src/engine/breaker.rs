@@ -45,10 +45,14 @@ impl Breaker {
         self.tallies.retain(|partition, _| !partitions.contains(partition));
     }
 
+    /// Whether no message within the window became a dead letter: a batch without any changes no tally then.
+    pub fn has_counted_none(&self) -> bool {
+        self.tallies.values().all(|tally| tally.dead_letters == 0)
+    }
+
     /// The tallies with this batch, one for each of its advances; none where no message ever became a dead letter.
     pub fn weigh(&self, polled: &Polled, dead_letters: &[DeadLetter]) -> Vec<Tally> {
-        let known = self.tallies.values().any(|tally| tally.dead_letters > 0);
-        if dead_letters.is_empty() && !known {
+        if dead_letters.is_empty() && self.has_counted_none() {
             return Vec::new();
         }
         let mut added: BTreeMap<&TopicPartition, i64> = BTreeMap::new();

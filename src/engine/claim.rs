@@ -5,7 +5,8 @@ use super::Engine;
 use super::error::EngineError;
 use super::lost::{LostKind, LostMessages, lost_messages};
 use super::retry::persist;
-use super::writer::Ended;
+use super::turn::Baton;
+use super::writer::{Ended, Writer};
 use crate::batch::{Advance, Claim, Commit, TopicPartition};
 use crate::config::{LostData, StartingOffsets};
 use crate::source::{Bounds, Source, SourceError};
@@ -19,7 +20,8 @@ impl<S: Source> Engine<S> {
         // What is held of state may have been written by the instance that had the partitions.
         self.stages.states.forget();
         let bounds = self.bounds(partitions).await?;
-        let Some(writer) = self.writer.as_mut() else { return Ok(()) };
+        self.commits.all_idle().iter_mut().for_each(Writer::forget);
+        let Some(writer) = self.commits.idle() else { return Ok(()) };
         let stored = writer.stored(partitions).await?;
         let mut starts = Vec::with_capacity(partitions.len());
         let mut lost = Vec::new();
@@ -72,7 +74,7 @@ impl<S: Source> Engine<S> {
     /// Stores that a partition goes on behind messages that are lost; false where another instance has it by now.
     async fn skip(&mut self, lost: &LostMessages, claims: &mut [Claim]) -> Result<bool, EngineError> {
         let claim = claims.iter_mut().find(|claim| claim.partition == lost.partition);
-        let (Some(claim), Some(writer)) = (claim, self.writer.as_mut()) else { return Ok(true) };
+        let (Some(claim), Some(writer)) = (claim, self.commits.idle()) else { return Ok(true) };
         if claim.next_offset != lost.stored {
             // Another instance has gone on in between; what it stored is looked at when it is claimed the next time.
             return Ok(false);
@@ -87,7 +89,7 @@ impl<S: Source> Engine<S> {
         let commit = Commit { advances: vec![advance], ..Commit::default() };
         let prepared = self.written.prepare(commit)?;
         claim.next_offset = lost.first_kept;
-        Ok(matches!(writer.commit(&prepared).await?, Ended::Committed { .. }))
+        Ok(matches!(writer.commit(&prepared, &mut Baton::of_nobody()).await?, Ended::Committed { .. }))
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {

@@ -58,6 +58,12 @@ impl Expiry {
         Ok(self.before_ms.clone())
     }
 
+    /// Whether [`Expiry::due`] has something to ask or to give.
+    pub fn is_due(&self) -> bool {
+        let is_look_due = || self.look_at.is_none_or(|at| at <= Instant::now());
+        self.ttls.iter().any(Option::is_some) && (!self.before_ms.is_empty() || is_look_due())
+    }
+
     /// A commit has deleted rows; `is_all`: no more than those were there.
     pub fn deleted(&mut self, is_all: bool) {
         if is_all {

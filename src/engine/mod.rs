@@ -1,5 +1,6 @@
 //! The trigger loop: take what has arrived, compute, commit. While one batch commits, the next is collected,
-//! decoded and computed; it commits only after. The stages do not know each other: they meet here.
+//! decoded and computed, and its rows may be on their way already; it commits only after. The stages do not know each
+//! other: they meet here.
 //!
 //! What fails decides what happens: a fault of data is narrowed down by halving until single messages become
 //! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance ask the group
@@ -13,8 +14,8 @@ mod lanes;
 mod lost;
 mod batch_size;
 mod pace;
+mod commits;
 mod draft;
-mod in_flight;
 mod plan;
 mod reasons;
 mod rehearsal;
@@ -24,6 +25,7 @@ mod report;
 mod retry;
 mod stages;
 mod stop;
+mod turn;
 mod work;
 mod writer;
 
@@ -43,8 +45,8 @@ use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use batch_size::BatchSize;
 use breaker::Breaker;
+use commits::{Commits, Step};
 use expiry::Expiry;
-use in_flight::{InFlight, Step};
 use pace::Pace;
 use stages::Stages;
 use work::{Facts, Reason, Work};
@@ -109,11 +111,9 @@ pub struct Engine<S> {
     stages: Stages,
     /// The views that are outputs, for reports.
     outputs: Vec<Arc<str>>,
-    /// The tables that are written; they make a batch ready while the writer is away.
+    /// The tables that are written; they make a batch ready while the writers are away.
     written: Tables,
-    /// `None` while a commit is on its way.
-    writer: Option<Writer>,
-    in_flight: Option<InFlight>,
+    commits: Commits,
     /// Work that comes before anything new: parts of batches that are done again.
     backlog: VecDeque<Work>,
     options: Options,
@@ -136,7 +136,7 @@ pub struct Engine<S> {
 
 /// What the wait for a commit came to.
 enum Settled {
-    /// Nothing is on its way any more.
+    /// What was waited for is committed.
     Clear,
     /// The batch must be done again, in these parts, before anything that came after it.
     Redo(Vec<Work>),
@@ -168,8 +168,7 @@ impl<S: Source> Engine<S> {
             stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
             outputs,
             written: sink.tables().clone(),
-            writer: Some(Writer::new(sink, stop.clone())),
-            in_flight: None,
+            commits: Commits::new(Writer::new(sink, stop.clone())),
             backlog: VecDeque::new(),
             breaker: Breaker::new(options.dead_letters),
             options,
@@ -222,7 +221,9 @@ impl<S: Source> Engine<S> {
                 Turn::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
                 Turn::ChangeOver(reload) => self.change_over(*reload),
                 Turn::Settle => {
-                    self.settle_and_redo(report).await?;
+                    if let Settled::Redo(parts) = self.settle_first(report).await? {
+                        self.redo(parts);
+                    }
                 }
                 Turn::Finish if self.settle_and_redo(report).await? => {}
                 Turn::Finish => return Ok(()),
@@ -248,25 +249,28 @@ impl<S: Source> Engine<S> {
         let now = Instant::now();
         let next_at = self.triggered_at.map_or(now, |at| at + self.options.trigger_interval);
         let is_early = next_at > now;
-        let fill = match self.in_flight {
+        let fill = match self.commits.is_empty() {
             _ if is_early => Fill::Full,
-            Some(_) => Fill::Rows(self.pace.ahead()),
-            None => Fill::Rows(1),
+            true => Fill::Rows(1),
+            false => Fill::Rows(self.pace.ahead()),
         };
         let waited_since = now;
-        let is_sending = self.in_flight.as_ref().is_some_and(InFlight::is_sending);
+        // Why not computed ahead of two: the server is busy while it is, and rows take memory.
+        let is_busy = self.commits.are_full() || self.commits.are_sending();
         let event = tokio::select! {
             biased;
             () = self.stop.asked() => return Ok(Turn::Finish),
-            step = next_step(self.in_flight.as_mut()) => {
+            step = self.commits.step() => {
                 if step == Step::Sent {
                     return Ok(Turn::Nothing);
                 }
-                self.pace.was_late();
+                if !self.commits.are_full() {
+                    self.pace.was_late();
+                }
                 return Ok(Turn::Settle);
             }
             reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
-            event = self.source.next(fill), if !is_sending => event?,
+            event = self.source.next(fill), if !is_busy => event?,
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
         };
         Ok(match event {
@@ -304,12 +308,14 @@ impl<S: Source> Engine<S> {
         fault_point::reach("taken", "").await;
         let is_locked = work.conflicts >= CONFLICTS_MAX;
         let computed = if is_locked { None } else { Some(self.compute(&work).await) };
-        if self.in_flight.as_ref().is_some_and(|before| !before.is_finished()) {
+        if !self.commits.are_finished() {
             self.pace.was_early();
         }
-        // Invariant: what came of a batch, a fault too, counts only if the batch before it is committed: it was computed
-        // from the state which that one leaves.
-        match self.settle(report).await? {
+        // Invariant: what came of a batch, a fault too, counts only if the batches before it are committed: it was computed
+        // from the state which they leave. One that goes ahead is committed only if they are.
+        let goes_ahead = matches!(&computed, Some(Ok((prepared, _))) if self.goes_ahead(prepared));
+        let settled = if goes_ahead { Settled::Clear } else { self.settle(report).await? };
+        match settled {
             Settled::Clear => {}
             Settled::Redo(parts) => {
                 // Invariant: the backlog stands in the order of offsets: first the parts of the batch before.
@@ -322,9 +328,11 @@ impl<S: Source> Engine<S> {
         match computed {
             None => self.trigger_locked(work, report).await,
             Some(Ok((mut prepared, facts))) => {
-                self.judge(&work, &mut prepared.commit).await?;
-                if let Some(writer) = self.writer.as_mut() {
-                    prepared.commit.expire_before_ms = self.expiry.due(writer, &mut self.source).await?;
+                if !goes_ahead {
+                    self.judge(&work, &mut prepared.commit).await?;
+                    if let Some(writer) = self.commits.idle() {
+                        prepared.commit.expire_before_ms = self.expiry.due(writer, &mut self.source).await?;
+                    }
                 }
                 self.hand_over(work, facts, prepared);
                 Ok(())
@@ -339,6 +347,12 @@ impl<S: Source> Engine<S> {
                 None => Err(error),
             },
         }
+    }
+
+    /// Whether a batch's rows are sent while others are on their way. Nothing of it depends on what comes of those, beyond
+    /// whether they are committed.
+    fn goes_ahead(&self, prepared: &Prepared) -> bool {
+        self.commits.take_ahead(prepared) && self.breaker.has_counted_none() && !self.expiry.is_due()
     }
 
     /// Computes a batch, and makes its rows ready to be written.
@@ -356,7 +370,7 @@ impl<S: Source> Engine<S> {
         work: Work,
         report: &mut dyn FnMut(&Report),
     ) -> Result<(), EngineError> {
-        let Some(writer) = self.writer.as_mut() else {
+        let Some(writer) = self.commits.idle() else {
             self.backlog.push_front(work);
             return Ok(());
         };
@@ -396,7 +410,7 @@ impl<S: Source> Engine<S> {
     async fn judge(&mut self, work: &Work, commit: &mut Commit) -> Result<(), EngineError> {
         commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
         let judged = self.breaker.judge(&work.polled, commit);
-        if let (Err(_), Some(writer)) = (&judged, self.writer.as_mut()) {
+        if let (Err(_), Some(writer)) = (&judged, self.commits.idle()) {
             writer.store_tallies(&commit.advances, &commit.tallies).await?;
         }
         judged
@@ -422,7 +436,6 @@ impl<S: Source> Engine<S> {
     /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
     fn change_over(&mut self, reload: Reload) {
         let Reload { plan: Plan { tables, states, pipeline, sql, .. }, written, dead_letters } = reload;
-        let Some(writer) = self.writer.as_mut() else { return };
         tracing::info!(version = sql.id, "the SQL in use has changed");
         self.outputs = names_of_outputs(&pipeline);
         self.expiry = Expiry::new(states.ttls());
@@ -431,37 +444,53 @@ impl<S: Source> Engine<S> {
         self.stages.tables = tables;
         self.stages.states = states;
         self.stages.pipeline = pipeline;
-        self.written = writer.change(written, sql);
+        for writer in self.commits.all_idle() {
+            self.written = writer.change(written.clone(), sql.clone());
+        }
         self.source.limit(self.rows_max());
     }
 
-    /// Starts the commit of a batch. Nothing else is on its way.
+    /// Starts the commit of a batch.
     fn hand_over(&mut self, work: Work, facts: Facts, prepared: Prepared) {
-        match self.writer.take() {
-            Some(writer) => self.in_flight = Some(InFlight::start(writer, work, facts, prepared)),
-            // Invariant: the writer is away only while a commit is on its way.
-            None => self.backlog.push_front(work),
+        // Invariant: a writer is idle, since nothing is on its way, or less than can be.
+        if let Err(work) = self.commits.start(work, facts, prepared) {
+            self.backlog.push_front(*work);
         }
     }
 
-    /// Waits for the commit that is on its way; whether its batch must be done again.
+    /// Waits for all commits that are on their way; whether a batch must be done again.
     async fn settle_and_redo(&mut self, report: &mut dyn FnMut(&Report)) -> Result<bool, EngineError> {
         let Settled::Redo(parts) = self.settle(report).await? else { return Ok(false) };
         self.redo(parts);
         Ok(true)
     }
 
-    /// Waits for the commit that is on its way, if one is.
+    /// Waits for all commits that are on their way.
     async fn settle(&mut self, report: &mut dyn FnMut(&Report)) -> Result<Settled, EngineError> {
-        let Some(in_flight) = self.in_flight.as_mut() else { return Ok(Settled::Clear) };
-        // Invariant: it stays in its place until it has ended, since this may be dropped while it waits.
-        in_flight.finish().await;
-        let Some((work, facts, Some(result))) = self.in_flight.take().map(InFlight::into_result) else {
-            return Ok(Settled::Clear);
-        };
-        let (writer, ended) = result.map_err(|error| EngineError::Writer(error.to_string()))?;
-        self.writer = Some(writer);
-        Ok(self.conclude(work, facts, ended?, report).await)
+        while !self.commits.is_empty() {
+            match self.settle_first(report).await? {
+                Settled::Clear => {}
+                settled => return Ok(settled),
+            }
+        }
+        Ok(Settled::Clear)
+    }
+
+    /// Waits for the first commit that is on its way, if one is. Where it fails, nothing is on its way any more: those
+    /// behind it are to be done again, too.
+    async fn settle_first(&mut self, report: &mut dyn FnMut(&Report)) -> Result<Settled, EngineError> {
+        let Some((work, facts, ended)) = self.commits.first().await? else { return Ok(Settled::Clear) };
+        Ok(match self.conclude(work, facts, ended, report).await {
+            Settled::Clear => Settled::Clear,
+            Settled::Redo(mut parts) => {
+                parts.extend(self.commits.drain().await?.into_iter().map(Work::again));
+                Settled::Redo(parts)
+            }
+            Settled::Lost => {
+                self.commits.drain().await?;
+                Settled::Lost
+            }
+        })
     }
 
     /// Draws the conclusions from how a commit ended: for the state that is staged, and for what comes next.
@@ -504,6 +533,11 @@ impl<S: Source> Engine<S> {
             }
             Ended::Interrupted => {
                 states.forget();
+                Settled::Redo(vec![work.again()])
+            }
+            Ended::GivenUp => {
+                states.forget_staged();
+                self.commits.pause();
                 Settled::Redo(vec![work.again()])
             }
             Ended::Fenced => {
@@ -561,14 +595,6 @@ fn names_of_outputs(pipeline: &Pipeline) -> Vec<Arc<str>> {
 async fn next_reload(reloads: Option<&mut Reloads>) -> Reload {
     match reloads {
         Some(reloads) => reloads.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The next step of the commit that is on its way; never, where none is.
-async fn next_step(in_flight: Option<&mut InFlight>) -> Step {
-    match in_flight {
-        Some(in_flight) => in_flight.step().await,
         None => std::future::pending().await,
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::EngineError;
 use super::retry::{Retry, persist};
 use super::stop::{Patience, Stop};
+use super::turn::{Baton, Turn};
 use super::work::Reason;
 use crate::batch::{Advance, Claim, Commit, Fault, SqlVersion, Tally, TopicPartition};
 use crate::sink::{Committed, Outcome, Prepared, Sink, SinkError, Tables};
@@ -26,6 +27,8 @@ pub(super) enum Ended {
     Conflict(String),
     /// The server failed while the batch was computed in its transaction: nothing is written.
     Interrupted,
+    /// Its rows were sent ahead in vain: nothing is written.
+    GivenUp,
 }
 
 /// The sink, and the patience it is used with.
@@ -39,28 +42,75 @@ impl Writer {
         Self { sink, stop }
     }
 
+    /// A writer beside this one, whose connection is opened when it is first used.
+    pub fn another(&self) -> Self {
+        Self { sink: self.sink.another(), stop: self.stop.clone() }
+    }
+
     /// Writes the rows of another SQL from now on; no commit is on its way. Gives what prepares them.
     pub fn change(&mut self, tables: Tables, sql: SqlVersion) -> Tables {
         self.sink.change(tables, sql);
         self.sink.tables().clone()
     }
 
-    /// Commits once, however often that has to be tried.
+    /// Another instance may have written, with the partitions that this one claims, what is known to be stored.
+    pub fn forget(&mut self) {
+        self.sink.forget();
+    }
+
+    /// Commits once, however often that has to be tried, and tells the commit behind how it went.
     ///
     /// # Errors
     /// A fault that is neither data, nor infrastructure, nor the work of another instance; or the end of patience.
-    pub async fn commit(&mut self, prepared: &Prepared) -> Result<Ended, EngineError> {
+    pub async fn commit(&mut self, prepared: &Prepared, baton: &mut Baton) -> Result<Ended, EngineError> {
         let started = Instant::now();
         let mut retry = Retry::default();
         loop {
             let tried = self.sink.commit(prepared).await;
+            if tried.is_err() {
+                baton.withdraw();
+            }
             if let Some(ended) = self.ended(tried, &prepared.commit, started, &mut retry).await? {
                 if let Ended::Committed { .. } = ended {
+                    baton.pass();
                     retry.succeeded("database");
                 }
                 return Ok(ended);
             }
         }
+    }
+
+    /// Sends the rows at once and commits when it is this batch's turn. It is tried once: where that fails for want of a
+    /// server or of the turn, the batch has to be done again, behind the one before.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`]; it is one only if the batch before is committed.
+    pub async fn commit_ahead(
+        &mut self,
+        prepared: &Prepared,
+        turn: Turn,
+        baton: &mut Baton,
+    ) -> Result<Ended, EngineError> {
+        let started = Instant::now();
+        let tried = self.sink.commit_ahead(prepared, turn.comes()).await;
+        let ended = match tried {
+            Ok(None) => Some(Ended::GivenUp),
+            Ok(Some(sent)) => self.ended(Ok(sent), &prepared.commit, started, &mut Retry::default()).await?,
+            Err(error) => {
+                baton.withdraw();
+                let is_unknown = matches!(error, SinkError::UnknownOutcome(_));
+                if error.fault() == Fault::Infrastructure && !is_unknown {
+                    tracing::debug!("rows that were sent ahead are rolled back: {error}");
+                    return Ok(Ended::GivenUp);
+                }
+                self.ended(Err(error), &prepared.commit, started, &mut Retry::default()).await?
+            }
+        };
+        let ended = ended.unwrap_or(Ended::GivenUp);
+        if let Ended::Committed { .. } = ended {
+            baton.pass();
+        }
+        Ok(ended)
     }
 
     /// Begins the transaction of a batch that is computed in it; how the batch has ended where that failed.

@@ -85,6 +85,9 @@ pub enum SinkError {
     /// LOAD DATA did not take every row as it is. Never leaves the sink: the batch is written by INSERT instead.
     #[error("{0}")]
     LoadInDoubt(String),
+    /// The batch before is not committed. Never leaves the sink: rows that were sent ahead are rolled back.
+    #[error("the batch before is not committed")]
+    GivenUp,
     /// The views gave rows that cannot be written, whatever the data: two rows for one key, another schema.
     #[error("{0}")]
     Sql(String),
@@ -94,7 +97,7 @@ impl SinkError {
     /// Whose fault it is. [`SinkError::UnknownOutcome`] is infrastructure, to be asked about before a retry.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Check(_) | Self::Sql(_) | Self::LoadInDoubt(_) => Fault::Other,
+            Self::Check(_) | Self::Sql(_) | Self::LoadInDoubt(_) | Self::GivenUp => Fault::Other,
             Self::Data { .. } => Fault::Data,
             Self::Refused { error, .. } | Self::Database(error) => error.fault(),
             Self::Fenced { .. } => Fault::Fenced,

@@ -49,6 +49,11 @@ impl Sink {
         Ok(!self.link.done(read)?.is_empty())
     }
 
+    /// Others may have written since what is known to be stored.
+    pub fn forget(&mut self) {
+        self.versions.forget();
+    }
+
     /// Makes this instance the owner of partitions, in one transaction: rows that are absent are made with the
     /// given start, epochs are raised by one, and offsets are read with the rows locked. Claims come in
     /// topic, partition order. When the answer to its COMMIT is lost, claiming again is right.
@@ -58,7 +63,6 @@ impl Sink {
         starts.sort();
         starts.dedup_by(|a, b| a.0 == b.0);
         let connection = self.link.ready().await?;
-        self.versions.forget();
         let claimed = match claim(connection, &self.job, &starts).await {
             Ok(claims) => connection.commit().await.map(|()| claims),
             Err(error) => Err(error),

@@ -58,6 +58,12 @@ impl Prepared {
         self.outputs.iter().any(|rows| !rows.text_ahead.is_empty())
     }
 
+    /// Whether it is rows that are loaded, state at most, and offsets: what may be sent ahead of the batch before.
+    pub fn is_plain(&self) -> bool {
+        let Commit { dead_letters, tallies, .. } = &self.commit;
+        self.is_loaded() && dead_letters.is_empty() && tallies.is_empty() && !self.writes_alone()
+    }
+
     /// Whether anything is written by statements that do not travel with others, behind the rows.
     pub(super) fn writes_alone(&self) -> bool {
         let Commit { expire_before_ms, replayed, .. } = &self.commit;

@@ -3,9 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
 
 use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
+use super::output::Rows;
 use super::prepared::Prepared;
 use super::script::{Part, Script};
 use super::state::StateReader;
@@ -32,6 +35,26 @@ impl Sink {
                 self.write(prepared, Opening::Fence).await
             }
             written => written,
+        }
+    }
+
+    /// Writes one batch while the one before is on its way: its rows at once, everything else when it is its turn, which
+    /// `turn` tells. `None` where nothing is written: the turn did not come, or rows cannot be sent so.
+    ///
+    /// # Errors
+    /// As [`Sink::commit`].
+    pub async fn commit_ahead(
+        &mut self,
+        prepared: &Prepared,
+        turn: impl Future<Output = bool> + Send,
+    ) -> Result<Option<Committed>, SinkError> {
+        match self.write(prepared, Opening::Ahead(Box::pin(turn))).await {
+            Err(SinkError::LoadInDoubt(why)) => {
+                self.load.pause(&why);
+                Ok(None)
+            }
+            Err(SinkError::GivenUp) => Ok(None),
+            written => written.map(Some),
         }
     }
 
@@ -82,14 +105,17 @@ impl Sink {
         }
     }
 
-    async fn write(&mut self, prepared: &Prepared, opening: Opening) -> Result<Committed, SinkError> {
+    async fn write(&mut self, prepared: &Prepared, opening: Opening<'_>) -> Result<Committed, SinkError> {
         let Self { link, job, tables, load, versions } = self;
-        let connection = match opening {
-            Opening::Fence => link.ready().await?,
-            Opening::Open => link.in_use()?,
+        let (connection, can_load) = match opening {
+            // Why: it cannot be tried again by INSERT.
+            Opening::Open => (link.in_use()?, false),
+            Opening::Fence | Opening::Ahead(_) => {
+                let connection = link.ready().await?;
+                let can_load = load.is_open(connection);
+                (connection, can_load)
+            }
         };
-        // Why not in a transaction that is open: it cannot be tried again by INSERT.
-        let can_load = opening == Opening::Fence && load.is_open(connection);
         tables.loads.store(can_load, Ordering::Relaxed);
         let written =
             write(connection, job, &mut tables.readers, versions, prepared, opening, can_load).await;
@@ -111,11 +137,14 @@ impl Sink {
     }
 }
 
-/// Whether the transaction is begun and fenced already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Opening {
+/// How a transaction begins.
+enum Opening<'t> {
+    /// With the fence.
     Fence,
+    /// It is begun and fenced already.
     Open,
+    /// With rows that are loaded; the fence follows when this tells that it is the batch's turn.
+    Ahead(BoxFuture<'t, bool>),
 }
 
 async fn write(
@@ -124,7 +153,7 @@ async fn write(
     readers: &mut [StateReader],
     versions: &Versions,
     prepared: &Prepared,
-    opening: Opening,
+    opening: Opening<'_>,
     can_load: bool,
 ) -> Result<Committed, SinkError> {
     let Prepared { sent: rows_sent, commit, outputs, states } = prepared;
@@ -132,13 +161,29 @@ async fn write(
     let limits = connection.limits();
     let letters = Letters::new(job, &commit.dead_letters, connection.dialect(), &limits)?;
     outputs.iter().chain(states).try_for_each(|rows| rows.check_sizes(&limits))?;
+    let is_loaded = |rows: &Rows| can_load && load::fits(rows);
+    let mut loads = Loads { left: outputs.iter().filter(|rows| is_loaded(rows)).count(), sent: rows_sent };
+    if loads.left == 0 {
+        rows_sent.notify_one();
+    }
     let mut sent = Committed::default();
     let mut script = Script::default();
+    let is_ahead = matches!(opening, Opening::Ahead(_));
     match opening {
         // Invariant: the fence stands before everything that waits for its locks.
         Opening::Fence => begin(&mut script, connection.dialect(), job, advances, tallies),
         // The fence did not know them yet.
         Opening::Open => offsets::store_tallies(connection, job, advances, tallies).await?,
+        Opening::Ahead(turn) => {
+            script.push(Part::Begin, database::begin(connection.dialect()), Vec::new());
+            for rows in outputs.iter().filter(|rows| is_loaded(rows)) {
+                sent.statements += loads.next(connection, &mut script, rows).await?;
+            }
+            if !turn.await {
+                return Err(SinkError::GivenUp);
+            }
+            offsets::fence(&mut script, connection.dialect(), job, advances, tallies);
+        }
     }
     if versions.is_due(advances) || prepared.reads_state() {
         sent.statements += script.send(connection).await?;
@@ -148,16 +193,12 @@ async fn write(
             sent.statements += reader.verify(connection, change).await?;
         }
     }
-    let mut loads = outputs.iter().filter(|rows| can_load && load::fits(rows)).count();
-    if loads == 0 {
-        rows_sent.notify_one();
-    }
     for rows in outputs.iter().chain(states) {
         sent.rows += rows.len();
-        if can_load && load::fits(rows) {
-            loads -= 1;
-            let last = (loads == 0).then_some(&**rows_sent);
-            sent.statements += load::load(connection, &mut script, rows, last).await?;
+        if is_loaded(rows) {
+            if !is_ahead {
+                sent.statements += loads.next(connection, &mut script, rows).await?;
+            }
             continue;
         }
         for chunk in rows.chunks(&limits) {
@@ -183,6 +224,27 @@ async fn write(
     script.push(Part::Commit, "COMMIT", Vec::new());
     sent.statements += script.send(connection).await?;
     Ok(sent)
+}
+
+/// The outputs of a batch that are loaded.
+struct Loads<'a> {
+    left: usize,
+    /// Told when the last of them is on its way.
+    sent: &'a Notify,
+}
+
+impl<'a> Loads<'a> {
+    /// Loads the next one. Gives the number of statements.
+    async fn next(
+        &mut self,
+        connection: &mut Connection,
+        script: &mut Script<'a>,
+        rows: &'a Rows,
+    ) -> Result<usize, SinkError> {
+        self.left -= 1;
+        let last = (self.left == 0).then_some(self.sent);
+        load::load(connection, script, rows, last).await
+    }
 }
 
 /// The first statements of a transaction: they begin it, and move the partitions that this instance still owns.

@@ -61,8 +61,8 @@ class CommitCutter:
     def _requests(self, client, server):
         try:
             while data := client.recv(65536):
-                # A COM_QUERY packet whose whole text is COMMIT.
-                is_commit = data[4:5] == b"\x03" and data[5:].upper().strip(b"; ") == b"COMMIT"
+                # A COM_QUERY packet whose last statement, or only one, is COMMIT.
+                is_commit = data[4:5] == b"\x03" and data[5:].upper().rstrip(b"; ").endswith(b"COMMIT")
                 way = self._way_to_cut() if is_commit else None
                 if way == "before":
                     self.cuts_before += 1

@@ -1,0 +1,37 @@
+"""Rows that are sent while the batch before commits: what they lock must not stand in its way for long."""
+
+from avro import MOVEMENT, movement
+
+COUNT = 60_000
+CUSTOMERS = 10
+
+
+def test_a_batch_waits_for_the_one_behind_it(new_job, new_topic):
+    """Loading a row locks the row that its foreign key names, and the batch before wants to write that one."""
+    topic = new_topic(partitions=2)
+    job = new_job(
+        topic,
+        outputs={
+            "counted": {"table": "counted", "mode": "append"},
+            "latest": {"table": "latest", "mode": "upsert", "key": "customer"},
+        },
+    )
+    job.write("schema.avsc", MOVEMENT)
+    job.view("counted", f"SELECT customer AS n, customer % {CUSTOMERS} AS customer FROM batch")
+    job.view(
+        "latest",
+        f"SELECT customer % {CUSTOMERS} AS customer, max(customer) AS n FROM batch GROUP BY customer % {CUSTOMERS}",
+    )
+    job.database.execute("CREATE TABLE latest (customer INT PRIMARY KEY, n INT NOT NULL)")
+    job.database.execute(
+        "CREATE TABLE counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT, customer INT,"
+        " FOREIGN KEY (customer) REFERENCES latest (customer))"
+    )
+    for customer in range(CUSTOMERS):
+        job.database.execute(f"INSERT INTO latest VALUES ({customer}, -1)")
+    topic.send_all(movement(n) for n in range(COUNT))
+    done = job.catch_up(timeout=60)
+    assert "Lock wait timeout" in done.stderr, "no batch had to wait: this test shows nothing"
+    assert job.database.rows("SELECT COUNT(*), COUNT(DISTINCT n), MAX(n) FROM counted") == [(COUNT, COUNT, COUNT - 1)]
+    assert job.database.rows("SELECT COUNT(*), MIN(n) FROM latest") == [(CUSTOMERS, COUNT - CUSTOMERS)]
+    assert job.database.value("SELECT COUNT(*) FROM dead_letters") == 0
