@@ -503,12 +503,12 @@ impl<S: Source> Engine<S> {
     ) -> Settled {
         let states = &mut self.stages.states;
         match ended {
-            Ended::Committed { elapsed, expired } => {
+            Ended::Committed { elapsed, is_ahead, expired } => {
                 states.committed();
                 if expired > 0 {
                     states.forget_held();
                 }
-                let has_changed = self.pace.committed(work.polled.messages.len(), elapsed);
+                let has_changed = self.pace.committed(work.polled.messages.len(), elapsed, is_ahead);
                 if self.batch_size.passed().is_some() || has_changed {
                     self.source.limit(self.rows_max());
                 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 /// How long a full batch's commit takes, within a factor of two; without state, and with it.
 const COMMIT_TARGET: Duration = Duration::from_millis(50);
 const STATE_COMMIT_TARGET: Duration = Duration::from_millis(800);
+/// How much longer a commit takes while the server takes two: up to half as long again on two cores, or hardly.
+const SHARED: f64 = 1.25;
 /// Messages of a full batch at the start, and at least.
 const ROWS_START: usize = 6 << 10;
 const STATE_ROWS_START: usize = 64 << 10;
@@ -46,8 +48,10 @@ impl Pace {
         self.ahead.min(self.rows_max)
     }
 
-    /// A batch of so many messages was committed; gives whether the size of full batches has changed.
-    pub fn committed(&mut self, rows: usize, elapsed: Duration) -> bool {
+    /// A batch of so many messages was committed; gives whether the size of full batches has changed. `is_shared`: the
+    /// server took the rows of another one meanwhile, or a part of them.
+    pub fn committed(&mut self, rows: usize, elapsed: Duration, is_shared: bool) -> bool {
+        let elapsed = if is_shared { elapsed.div_f64(SHARED) } else { elapsed };
         let before = self.rows_max;
         // A smaller batch says nothing: it took what there was.
         if rows >= self.rows_max / 2 {
@@ -83,7 +87,7 @@ mod tests {
             |rows: usize, rows_a_second: f64| Duration::from_secs_f64(0.002 + rows as f64 / rows_a_second);
         for rows_a_second in [170_000.0, 5_000.0, 1_000_000.0] {
             for _ in 0..20 {
-                pace.committed(pace.rows_max(), commit(pace.rows_max(), rows_a_second));
+                pace.committed(pace.rows_max(), commit(pace.rows_max(), rows_a_second), false);
             }
             let took = commit(pace.rows_max(), rows_a_second);
             assert!((COMMIT_TARGET / 2..=COMMIT_TARGET * 2).contains(&took), "{took:?} at {rows_a_second}/s");
@@ -93,8 +97,8 @@ mod tests {
     #[test]
     fn batches_that_were_not_full_say_nothing() {
         let mut pace = Pace::new(false);
-        assert!(!pace.committed(ROWS_START / 4, Duration::from_millis(1)));
-        assert!(!pace.committed(1, Duration::from_secs(5)));
+        assert!(!pace.committed(ROWS_START / 4, Duration::from_millis(1), false));
+        assert!(!pace.committed(1, Duration::from_secs(5), false));
         assert_eq!(pace.rows_max(), ROWS_START);
     }
 

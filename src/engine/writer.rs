@@ -15,7 +15,10 @@ use crate::sink::{Committed, Outcome, Prepared, Sink, SinkError, Tables};
 #[derive(Debug)]
 pub(super) enum Ended {
     Committed {
+        /// From its start to the answer to COMMIT.
         elapsed: Duration,
+        /// Whether its rows were sent ahead: the server took those of the batch before as well.
+        is_ahead: bool,
         /// Rows of state that were deleted for their age.
         expired: usize,
     },
@@ -106,8 +109,9 @@ impl Writer {
                 self.ended(Err(error), &prepared.commit, started, &mut Retry::default()).await?
             }
         };
-        let ended = ended.unwrap_or(Ended::GivenUp);
-        if let Ended::Committed { .. } = ended {
+        let mut ended = ended.unwrap_or(Ended::GivenUp);
+        if let Ended::Committed { is_ahead, .. } = &mut ended {
+            *is_ahead = true;
             baton.pass();
         }
         Ok(ended)
@@ -164,7 +168,7 @@ impl Writer {
         started: Instant,
         retry: &mut Retry,
     ) -> Result<Option<Ended>, EngineError> {
-        let committed = |expired| Ended::Committed { elapsed: started.elapsed(), expired };
+        let committed = |expired| Ended::Committed { elapsed: started.elapsed(), is_ahead: false, expired };
         let error = match tried {
             Ok(sent) => return Ok(Some(committed(sent.expired))),
             Err(error) => error,
