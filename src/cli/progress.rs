@@ -136,7 +136,7 @@ impl Totals {
         for (view, (rows, spent)) in &self.views {
             line(&format!("  {view}"), *rows as u64, *spent);
         }
-        line("commit (beside the next batch)", self.messages, self.commit);
+        line("commit (beside other batches)", self.messages, self.commit);
         line("all", self.messages, elapsed);
         lines.truncate(lines.trim_end().len());
         lines

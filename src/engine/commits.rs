@@ -62,6 +62,11 @@ impl Commits {
         self.idle.last_mut()
     }
 
+    /// Sends nothing ahead: there is one writer, and one connection.
+    pub fn one_at_a_time(&mut self) {
+        self.idle.drain(..self.idle.len().saturating_sub(1));
+    }
+
     /// All writers that have nothing to do: all there are where nothing is on its way.
     pub fn all_idle(&mut self) -> &mut [Writer] {
         &mut self.idle
@@ -90,7 +95,10 @@ impl Commits {
     /// Whether this batch may send its rows while others are on their way.
     pub fn take_ahead(&self, prepared: &Prepared) -> bool {
         let is_open = self.paused_until.is_none_or(|until| until <= Instant::now());
-        is_open && !self.are_full() && prepared.is_plain() && self.on_way.iter().all(|commit| commit.is_plain)
+        is_open
+            && !self.idle.is_empty()
+            && prepared.is_plain()
+            && self.on_way.iter().all(|commit| commit.is_plain)
     }
 
     /// Sending ahead was in vain: it is left for a while.

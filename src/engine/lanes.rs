@@ -34,8 +34,12 @@ impl<S: Source + Send + 'static> Lanes<S> {
     /// A lane for each of `parts`.
     pub fn new(parts: Vec<Parts<S>>, options: Options, stop: Stop) -> Self {
         let (asked, seen) = Stop::new();
-        let seen = if parts.len() == 1 { stop.clone() } else { seen };
-        let engines = parts.into_iter().map(|parts| Engine::new(parts, options, seen.clone()));
+        let is_alone = parts.len() == 1;
+        let seen = if is_alone { stop.clone() } else { seen };
+        let engines = parts.into_iter().map(|parts| {
+            let engine = Engine::new(parts, options, seen.clone());
+            if is_alone { engine } else { engine.beside_others() }
+        });
         Self { engines: engines.collect(), stop, asked }
     }
 

@@ -182,6 +182,13 @@ impl<S: Source> Engine<S> {
         }
     }
 
+    /// As one of several lanes, which keep the server busy together: each has one connection.
+    #[must_use]
+    fn beside_others(mut self) -> Self {
+        self.commits.one_at_a_time();
+        self
+    }
+
     /// Takes new SQL over while it runs.
     #[must_use]
     pub fn with_reloads(self, reloads: Reloads) -> Self {
