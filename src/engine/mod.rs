@@ -559,39 +559,6 @@ impl<S: Source> Engine<S> {
             }
         }
     }
-
-    fn describe(&self, work: &Work, facts: Facts, commit: Duration) -> Report {
-        let ends = self.source.ends();
-        let partitions = work.polled.advances.iter().map(|advance| {
-            let end = ends.iter().find(|end| end.partition == advance.partition).map_or(0, |end| end.end);
-            PartitionProgress {
-                partition: advance.partition.clone(),
-                start_offset: advance.from,
-                end_offset: advance.to,
-                latest_offset: end.max(advance.to),
-                message_time_ms: advance.message_time_ms,
-            }
-        });
-        Report {
-            batch_id: self.batches,
-            started_at: work.started_at,
-            messages: work.polled.messages.len(),
-            durations: Durations {
-                poll: work.poll,
-                decode: facts.decode,
-                sql: facts.sql,
-                commit,
-                total: work.taken_at.elapsed(),
-            },
-            interval: work.interval,
-            partitions: partitions.collect(),
-            outputs: self.outputs.iter().cloned().zip(facts.outputs).collect(),
-            dead_letters: facts.dead_letters,
-            null_keys: facts.null_keys,
-            conflicts: self.conflicts,
-            views: facts.views,
-        }
-    }
 }
 
 fn names_of_outputs(pipeline: &Pipeline) -> Vec<Arc<str>> {

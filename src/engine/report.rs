@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::Engine;
+use super::work::{Facts, Work};
 use crate::batch::{TopicPartition, ViewTiming};
+use crate::source::Source;
 
 /// One committed batch.
 #[derive(Clone, Debug)]
@@ -78,5 +81,41 @@ impl Report {
         let messages = self.partitions.iter().map(PartitionProgress::lag_messages).sum();
         let seconds = self.partitions.iter().map(|partition| partition.lag_seconds(now)).fold(0.0, f64::max);
         (messages, seconds)
+    }
+}
+
+impl<S: Source> Engine<S> {
+    /// What the batch that was just committed came to.
+    pub(super) fn describe(&self, work: &Work, facts: Facts, commit: Duration) -> Report {
+        let ends = self.source.ends();
+        let partitions = work.polled.advances.iter().map(|advance| {
+            let end = ends.iter().find(|end| end.partition == advance.partition).map_or(0, |end| end.end);
+            PartitionProgress {
+                partition: advance.partition.clone(),
+                start_offset: advance.from,
+                end_offset: advance.to,
+                latest_offset: end.max(advance.to),
+                message_time_ms: advance.message_time_ms,
+            }
+        });
+        Report {
+            batch_id: self.batches,
+            started_at: work.started_at,
+            messages: work.polled.messages.len(),
+            durations: Durations {
+                poll: work.poll,
+                decode: facts.decode,
+                sql: facts.sql,
+                commit,
+                total: work.taken_at.elapsed(),
+            },
+            interval: work.interval,
+            partitions: partitions.collect(),
+            outputs: self.outputs.iter().cloned().zip(facts.outputs).collect(),
+            dead_letters: facts.dead_letters,
+            null_keys: facts.null_keys,
+            conflicts: self.conflicts,
+            views: facts.views,
+        }
     }
 }
