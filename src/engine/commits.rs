@@ -150,6 +150,24 @@ impl Commits {
     /// # Errors
     /// The writer's.
     pub async fn first(&mut self) -> Result<Option<(Work, Facts, Ended)>, EngineError> {
+        let Some((work, facts, ended)) = self.take_first().await? else { return Ok(None) };
+        Ok(Some((work, facts, ended?)))
+    }
+
+    /// Waits for all, which have sent their rows in vain: a batch before them is not committed. Gives what they were about.
+    ///
+    /// # Errors
+    /// A writer that stopped.
+    pub async fn drain(&mut self) -> Result<Vec<Work>, EngineError> {
+        let mut works = Vec::new();
+        while let Some((work, ..)) = self.take_first().await? {
+            works.push(work);
+        }
+        Ok(works)
+    }
+
+    /// The first one with how it ended, when it has; its writer is idle then.
+    async fn take_first(&mut self) -> Result<Option<(Work, Facts, Result<Ended, EngineError>)>, EngineError> {
         // Invariant: it stays in its place until it has ended, since this may be dropped while it waits.
         match self.on_way.front_mut() {
             Some(first) => first.running.finish().await,
@@ -163,25 +181,7 @@ impl Commits {
             Ok(Ended::GivenUp) => self.idle.insert(0, writer),
             _ => self.idle.push(writer),
         }
-        Ok(Some((work, facts, ended?)))
-    }
-
-    /// Waits for all, which have sent their rows in vain: a batch before them is not committed. Gives what they were about.
-    ///
-    /// # Errors
-    /// A writer that stopped.
-    pub async fn drain(&mut self) -> Result<Vec<Work>, EngineError> {
-        let mut works = Vec::new();
-        while let Some(first) = self.on_way.front_mut() {
-            first.running.finish().await;
-            let Some(OnWay { work, running, .. }) = self.on_way.pop_front() else { break };
-            works.push(work);
-            if let Some(result) = running.result {
-                let (writer, _) = result.map_err(|error| EngineError::Writer(error.to_string()))?;
-                self.idle.insert(0, writer);
-            }
-        }
-        Ok(works)
+        Ok(Some((work, facts, ended)))
     }
 }
 

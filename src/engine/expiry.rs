@@ -40,7 +40,7 @@ impl Expiry {
         source: &mut S,
     ) -> Result<Vec<Option<i64>>, EngineError> {
         let Some(shortest) = self.ttls.iter().flatten().min().copied() else { return Ok(Vec::new()) };
-        if self.look_at.is_none_or(|at| at <= Instant::now()) {
+        if self.is_look_due() {
             self.look_at = Some(Instant::now() + LOOK_INTERVAL);
             let progress = writer.progress().await?;
             let behind = behind(&progress, shortest);
@@ -60,8 +60,11 @@ impl Expiry {
 
     /// Whether [`Expiry::due`] has something to ask or to give.
     pub fn is_due(&self) -> bool {
-        let is_look_due = || self.look_at.is_none_or(|at| at <= Instant::now());
-        self.ttls.iter().any(Option::is_some) && (!self.before_ms.is_empty() || is_look_due())
+        self.ttls.iter().any(Option::is_some) && (!self.before_ms.is_empty() || self.is_look_due())
+    }
+
+    fn is_look_due(&self) -> bool {
+        self.look_at.is_none_or(|at| at <= Instant::now())
     }
 
     /// A commit has deleted rows; `is_all`: no more than those were there.

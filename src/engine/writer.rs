@@ -95,10 +95,9 @@ impl Writer {
         baton: &mut Baton,
     ) -> Result<Ended, EngineError> {
         let started = Instant::now();
-        let tried = self.sink.commit_ahead(prepared, turn.comes()).await;
-        let ended = match tried {
-            Ok(None) => Some(Ended::GivenUp),
-            Ok(Some(sent)) => self.ended(Ok(sent), &prepared.commit, started, &mut Retry::default()).await?,
+        let tried = match self.sink.commit_ahead(prepared, turn.comes()).await {
+            Ok(None) => return Ok(Ended::GivenUp),
+            Ok(Some(sent)) => Ok(sent),
             Err(error) => {
                 baton.withdraw();
                 let is_unknown = matches!(error, SinkError::UnknownOutcome(_));
@@ -106,9 +105,10 @@ impl Writer {
                     tracing::debug!("rows that were sent ahead are rolled back: {error}");
                     return Ok(Ended::GivenUp);
                 }
-                self.ended(Err(error), &prepared.commit, started, &mut Retry::default()).await?
+                Err(error)
             }
         };
+        let ended = self.ended(tried, &prepared.commit, started, &mut Retry::default()).await?;
         let mut ended = ended.unwrap_or(Ended::GivenUp);
         if let Ended::Committed { is_ahead, .. } = &mut ended {
             *is_ahead = true;

@@ -66,7 +66,7 @@ fn of_whole_batch(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Ex
 #[derive(Debug)]
 struct WholeWindows {
     planned: Arc<dyn ExecutionPlan>,
-    functions: Vec<Function>,
+    functions: Arc<[Function]>,
 }
 
 /// One column that is added to the rows.
@@ -145,7 +145,7 @@ impl ExecutionPlan for WholeWindows {
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planned = Arc::clone(&self.planned).replace_children(children, options)?;
-        Ok(Arc::new(Self { planned, functions: self.functions.clone() }))
+        Ok(Arc::new(Self { planned, functions: Arc::clone(&self.functions) }))
     }
 
     fn with_new_children(
@@ -157,18 +157,11 @@ impl ExecutionPlan for WholeWindows {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
-        let functions = self.functions.clone();
-        let mut inputs = Vec::new();
-        for child in self.children() {
-            inputs.push(child.execute(partition, Arc::clone(&context))?);
-        }
+        let input = self.children()[0].execute(partition, context)?;
         let evaluated = {
-            let schema = Arc::clone(&schema);
+            let (functions, schema) = (Arc::clone(&self.functions), Arc::clone(&schema));
             async move {
-                let mut batches = Vec::new();
-                for input in inputs {
-                    batches.extend(input.try_collect::<Vec<_>>().await?);
-                }
+                let batches: Vec<_> = input.try_collect().await?;
                 evaluate(&functions, &batches, schema)
             }
         };

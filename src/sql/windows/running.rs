@@ -35,11 +35,10 @@ pub(super) struct Running {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Over the rows from the first of the partition to the one that stands so many before this one.
-    Aggregate(Aggregate, usize),
+    Aggregate(Aggregate, isize),
     RowNumber,
-    /// The value of the row that stands so many before this one, or behind it.
-    Before(usize),
-    Behind(usize),
+    /// The value of the row that stands so many behind this one; below 0, before it.
+    Away(isize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +79,15 @@ impl Running {
         let away = || match function.args() {
             [_] => Some(1),
             [_, offset] => match offset.downcast_ref::<Literal>()?.value() {
-                ScalarValue::Int64(Some(rows)) => usize::try_from(*rows).ok(),
+                ScalarValue::Int64(Some(rows)) if *rows >= 0 => isize::try_from(*rows).ok(),
                 _ => None,
             },
             _ => None,
         };
         let (kind, argument) = match function.fun().name() {
             "row_number" => (Kind::RowNumber, None),
-            "lag" => (Kind::Before(away()?), function.args().first().cloned()),
-            "lead" => (Kind::Behind(away()?), function.args().first().cloned()),
+            "lag" => (Kind::Away(-away()?), function.args().first().cloned()),
+            "lead" => (Kind::Away(away()?), function.args().first().cloned()),
             _ => return None,
         };
         Some(Self { kind, argument, result })
@@ -102,14 +101,13 @@ impl Running {
         };
         Ok(match (self.kind, argument) {
             (Kind::RowNumber, _) => Some(row_numbers(partitions)),
-            (Kind::Before(distance), Some(values)) => Some(before(&values, partitions, distance)?),
-            (Kind::Behind(distance), Some(values)) => Some(behind(&values, partitions, distance)?),
+            (Kind::Away(offset), Some(values)) => Some(away(&values, partitions, offset)?),
             (Kind::Aggregate(Aggregate::Count, distance), Some(values)) => {
-                Some(counts(&values, partitions, distance))
+                Some(counts(&values, partitions, distance.unsigned_abs()))
             }
             (Kind::Aggregate(aggregate, distance), Some(values)) => {
                 match running(aggregate, &values, partitions, &self.result) {
-                    Some(running) if distance > 0 => Some(before(&running, partitions, distance)?),
+                    Some(running) if distance > 0 => Some(away(&running, partitions, -distance)?),
                     running => running,
                 }
             }
@@ -125,7 +123,7 @@ fn text_ends(planned: &dyn fmt::Debug, fields: &str) -> bool {
 }
 
 /// How many rows before the current one a frame ends that begins with the partition; `None` for other frames.
-fn distance(frame: &WindowFrame) -> Option<usize> {
+fn distance(frame: &WindowFrame) -> Option<isize> {
     let starts_with_partition =
         matches!(&frame.start_bound, WindowFrameBound::Preceding(rows) if rows.is_null());
     if frame.units != WindowFrameUnits::Rows || !starts_with_partition {
@@ -133,7 +131,7 @@ fn distance(frame: &WindowFrame) -> Option<usize> {
     }
     match &frame.end_bound {
         WindowFrameBound::CurrentRow => Some(0),
-        WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows))) => usize::try_from(*rows).ok(),
+        WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows))) => isize::try_from(*rows).ok(),
         _ => None,
     }
 }
@@ -143,23 +141,11 @@ fn row_numbers(partitions: &[Range<usize>]) -> ArrayRef {
     Arc::new(UInt64Array::from_iter_values(numbers))
 }
 
-/// The value `distance` rows before in the same partition; NULL where there is none.
-fn before(values: &ArrayRef, partitions: &[Range<usize>], distance: usize) -> Result<ArrayRef> {
+/// The value `offset` rows behind in the same partition, or before where that is negative; NULL where there is none.
+fn away(values: &ArrayRef, partitions: &[Range<usize>], offset: isize) -> Result<ArrayRef> {
     let rows = partitions.iter().flat_map(|range| {
-        range.clone().map(move |row| row.checked_sub(distance).filter(|row| *row >= range.start))
+        range.clone().map(|row| row.checked_add_signed(offset).filter(|row| range.contains(row)))
     });
-    taken(values, rows)
-}
-
-/// The value `distance` rows behind in the same partition; NULL where there is none.
-fn behind(values: &ArrayRef, partitions: &[Range<usize>], distance: usize) -> Result<ArrayRef> {
-    let rows = partitions.iter().flat_map(|range| {
-        range.clone().map(move |row| row.checked_add(distance).filter(|row| *row < range.end))
-    });
-    taken(values, rows)
-}
-
-fn taken(values: &ArrayRef, rows: impl Iterator<Item = Option<usize>>) -> Result<ArrayRef> {
     let rows: UInt64Array = rows.map(|row| row.map(|row| row as u64)).collect();
     Ok(take(values, &rows, None)?)
 }
