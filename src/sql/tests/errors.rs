@@ -1,0 +1,331 @@
+//! What authors are told where their views cannot be planned.
+
+use super::{MEMORY_MAX, accounts_spec, batch_schema, faults, place, prepare};
+use crate::sql::{Pipeline, TableSpec, ViewFiles, render};
+
+#[tokio::test]
+async fn errors_of_names() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT custmer,\n  Agency,\n\tb.valu\nFROM batch b")]).await, @r#"
+    sql/v.sql:1:8: error: no column `custmer`
+      |
+    1 | SELECT custmer,
+      |        ^^^^^^^
+    hint: did you mean `customer`?
+    sql/v.sql:2:3: error: no column `Agency`
+      |
+    2 |   Agency,
+      |   ^^^^^^
+    hint: the name is `agency`: upper and lower case differ in names
+    sql/v.sql:3:2: error: `b` has no column `valu`
+      |
+    3 | 	b.valu
+      | 	^^^^^^
+    hint: did you mean `value`?
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT x.customer FROM batch b")]).await, @r#"
+    sql/v.sql:1:8: error: no relation `x` here, for its column `customer`
+      |
+    1 | SELECT x.customer FROM batch b
+      |        ^^^^^^^^^^
+    hint: did you mean `b`?
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT * FROM acounts"), ("w", "SELECT * FROM Batch"), ("x", "SELECT * FROM bank.accounts")]).await, @r#"
+    sql/x.sql:1:15: error: `bank.accounts` has a schema's name, but views and tables have none
+      |
+    1 | SELECT * FROM bank.accounts
+      |               ^^^^
+    hint: write the name alone
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT * FROM acounts"), ("w", "SELECT * FROM Batch")]).await, @r#"
+    sql/v.sql:1:15: error: no view or table `acounts`
+      |
+    1 | SELECT * FROM acounts
+      |               ^^^^^^^
+    hint: did you mean `accounts`?
+    sql/w.sql:1:15: error: no view or table `Batch`
+      |
+    1 | SELECT * FROM Batch
+      |               ^^^^^
+    hint: the name is `batch`: upper and lower case differ in names
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT kafka_offset FROM batch a, batch b")]).await, @r#"
+    sql/v.sql:1:8: error: `kafka_offset` is ambiguous: more than one relation has a column of that name
+      |
+    1 | SELECT kafka_offset FROM batch a, batch b
+      |        ^^^^^^^^^^^^
+    hint: write `relation.column`
+    "#);
+    insta::assert_snapshot!(faults(&[("accounts", "SELECT 1 AS x"), ("batch", "SELECT 1 AS x")]).await, @r#"
+    sql/accounts.sql: error: `accounts` is a table of the configuration and a view
+    hint: rename one of them
+    sql/batch.sql: error: a view cannot be called `batch`: that is the messages of the trigger
+    hint: rename the file
+    "#);
+}
+
+#[tokio::test]
+async fn errors_of_columns_without_a_name() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT count(*),\n  (agency),\n  CAST(customer AS BIGINT)\nFROM batch GROUP BY agency, customer")]).await, @r#"
+    sql/v.sql:1:8: error: the column `count(*)` has no name
+      |
+    1 | SELECT count(*),
+      |        ^^^^^
+    hint: give it one: `count(*) AS name`
+    sql/v.sql:3:8: error: the column `CAST(customer AS BIGINT)` has no name
+      |
+    3 |   CAST(customer AS BIGINT)
+      |        ^^^^^^^^
+    hint: give it one: `CAST(customer AS BIGINT) AS name`
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "(SELECT 1 + 1) UNION ALL SELECT customer FROM batch")]).await, @r#"
+    sql/v.sql:1:9: error: the column `1 + 1` has no name
+      |
+    1 | (SELECT 1 + 1) UNION ALL SELECT customer FROM batch
+      |         ^^^^^
+    hint: give it one: `1 + 1 AS name`
+    "#);
+    // Only the columns of the view itself need names.
+    let inner = "SELECT c AS customers FROM (SELECT count(DISTINCT customer), max(value) FROM batch) AS n (c, m) \
+                 WHERE EXISTS (SELECT 1 FROM batch) UNION ALL SELECT 7";
+    prepare(&[("v", inner), ("w", "VALUES (1, 2)")], vec![]).await.unwrap();
+}
+
+#[tokio::test]
+async fn errors_of_other_dialects() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch WHERE agency = \"north\"")]).await, @r#"
+    sql/v.sql:1:43: error: no column `north`
+      |
+    1 | SELECT customer FROM batch WHERE agency = "north"
+      |                                           ^^^^^^^
+    hint: text is written in single quotes: 'north'
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT \"Customer\" FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: no column `Customer`
+      |
+    1 | SELECT "Customer" FROM batch
+      |        ^^^^^^^^^^
+    hint: the name is `customer`: upper and lower case differ in names
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT IF(value > 5, 'a', 'b') AS x FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: invalid function 'if'
+      |
+    1 | SELECT IF(value > 5, 'a', 'b') AS x FROM batch
+      |        ^^
+    hint: write `CASE WHEN condition THEN a ELSE b END`
+    "#);
+}
+
+/// The functions are unknown here, and what stands in place of each is SQL that works.
+#[tokio::test]
+async fn hints_for_functions_of_other_dialects_hold() {
+    for (elsewhere, instead) in crate::sql::names::FUNCTIONS_ELSEWHERE {
+        let said = faults(&[("v", &format!("SELECT {elsewhere}(value) AS y FROM batch"))]).await;
+        assert!(said.contains(&format!("hint: write {instead}")), "{elsewhere}: {said}");
+        let view = format!("SELECT {} AS y FROM inputs", instead.trim_matches('`'));
+        let mut works = false;
+        for x in ["kafka_timestamp", "agency", "make_array(1)"] {
+            let inputs = format!("SELECT {x} AS x, 1 AS a, 2 AS b, true AS condition FROM batch");
+            works |= prepare(&[("inputs", &inputs), ("v", &view)], vec![]).await.is_ok();
+        }
+        assert!(works, "{view}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_columns_called_the_same() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  value AS customer\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: two columns are called `customer`
+      |
+    2 |   value AS customer
+      |   ^^^^^^^^^^^^^^^^^
+    hint: give one of them another name: `expression AS name`
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT a.customer,\n  b.customer\nFROM batch a JOIN batch b ON a.customer = b.customer")]).await, @r#"
+    sql/v.sql:2:3: error: two columns are called `customer`
+      |
+    2 |   b.customer
+      |   ^^^^^^^^^^
+    hint: give one of them another name: `expression AS name`
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT * FROM batch a JOIN accounts b ON a.customer = b.customer_id JOIN batch c ON c.customer = b.customer_id")]).await, @r#"
+    sql/v.sql:1:8: error: there are two columns each of `customer`, `agency`, `value`, `kafka_offset`, `kafka_timestamp`
+      |
+    1 | SELECT * FROM batch a JOIN accounts b ON a.customer = b.customer_id JOIN batch c ON c.customer = b.customer_id
+      |        ^
+    hint: give one of them another name: `expression AS name`
+    "#);
+}
+
+#[tokio::test]
+async fn errors_of_functions_and_types() {
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  uper(agency) AS a\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: invalid function 'uper'
+      |
+    2 |   uper(agency) AS a
+      |   ^^^^
+    hint: did you mean `upper`?
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  date_trunc(agency) AS a\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: no function `date_trunc(Utf8)`: it takes other arguments
+      |
+    2 |   date_trunc(agency) AS a
+      |   ^^^^^^^^^^
+    hint: it is called as date_trunc(String, Timestamp) or date_trunc(String, Time)
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  sqrt(agency, 1) AS a\nFROM batch")]).await, @r#"
+    sql/v.sql:2:3: error: no function `sqrt(Utf8, Int64)`: it takes other arguments
+      |
+    2 |   sqrt(agency, 1) AS a
+      |   ^^^^
+    hint: it is called as sqrt(Float64/Float32)
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT kafka_timestamp * 2 AS a FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: cannot coerce arithmetic expression Timestamp(ms, "UTC") * Int64 to valid types
+      |
+    1 | SELECT kafka_timestamp * 2 AS a FROM batch
+      |        ^^^^^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT agency, sum(value) AS s FROM batch GROUP BY customer")]).await, @r"
+    sql/v.sql:1:8: error: `batch.agency` is neither in GROUP BY nor inside an aggregate function
+      |
+    1 | SELECT agency, sum(value) AS s FROM batch GROUP BY customer
+      |        ^^^^^^
+    hint: add it to GROUP BY, or say which of the group's values is meant: `max(batch.agency) AS agency`
+    ");
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch UNION ALL SELECT customer, value FROM batch")]).await, @r#"
+    sql/v.sql:1:1: error: UNION queries have different number of columns
+      |
+    1 | SELECT customer FROM batch UNION ALL SELECT customer, value FROM batch
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT customer FROM batch WHERE value = (SELECT value, customer FROM batch)")]).await, @r#"
+    sql/v.sql:1:1: error: too many columns! The subquery should only return one column
+      |
+    1 | SELECT customer FROM batch WHERE value = (SELECT value, customer FROM batch)
+      | ^^^^^^
+    hint: select only one column in the subquery
+    "#);
+}
+
+#[tokio::test]
+async fn errors_of_syntax_and_of_what_is_no_query() {
+    insta::assert_snapshot!(faults(&[("v", "-- one\nSELECT customer agency value\nFROM batch"), ("w", "SELECT (1 + 2")]).await, @r"
+    sql/v.sql:2:24: error: expected: end of statement, found: value
+      |
+    2 | SELECT customer agency value
+      |                        ^
+    hint: is a comma missing before `value`?
+    sql/w.sql:1:14: error: expected: ), found the end of the file
+      |
+    1 | SELECT (1 + 2
+      |              ^
+    ");
+    insta::assert_snapshot!(faults(&[("v", "SELECT 'abc FROM batch")]).await, @r#"
+    sql/v.sql:1:8: error: unterminated string literal
+      |
+    1 | SELECT 'abc FROM batch
+      |        ^
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "-- nothing yet\n")]).await, @r#"
+    sql/v.sql:1:1: error: no statement where one SELECT is expected
+      |
+    1 | -- nothing yet
+      | ^
+    hint: write a SELECT, or delete the file
+    "#);
+    insta::assert_snapshot!(faults(&[("v", "SELECT 1 AS x;\n\n  SELECT 2 AS x;")]).await, @r#"
+    sql/v.sql:3:3: error: 2 statements where one SELECT is expected
+      |
+    3 |   SELECT 2 AS x;
+      |   ^^^^^^
+    hint: put each view in a file of its own
+    "#);
+    for text in [
+        "DROP TABLE accounts",
+        "INSERT INTO accounts SELECT 1",
+        "EXPLAIN SELECT 1",
+        "SHOW TABLES",
+        "SET a = 1",
+        "CREATE TABLE x AS SELECT 1",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION 'x.csv'",
+        "COPY batch TO 'x.csv'",
+        "SELECT * INTO x FROM batch",
+        "EXPLAIN ANALYZE SELECT 1",
+    ] {
+        let said = faults(&[("v", text)]).await;
+        assert!(said.starts_with("sql/v.sql:1:1: error: found "), "{text}: {said}");
+        assert!(said.contains("expected one SELECT"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_out_of_reach() {
+    for text in [
+        "SELECT * FROM 'data/accounts.csv'",
+        "SELECT * FROM read_csv('data/accounts.csv')",
+        "SELECT * FROM information_schema.tables",
+    ] {
+        assert!(prepare(&[("v", text)], vec![]).await.is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_circles_and_keys() {
+    insta::assert_snapshot!(faults(&[("a", "SELECT * FROM b"), ("b", "SELECT *\nFROM c"), ("c", "SELECT * FROM a"), ("d", "SELECT * FROM d")]).await, @r#"
+    sql/a.sql:1:15: error: these read each other in a circle: `a` -> `b` -> `c` -> `a`
+      |
+    1 | SELECT * FROM b
+      |               ^
+    hint: what a view reads must be computed before it
+    sql/d.sql:1:15: error: `d` reads itself
+      |
+    1 | SELECT * FROM d
+      |               ^
+    hint: what a view reads must be computed before it
+    "#);
+    let files = ViewFiles::from_texts(&[(
+        "v",
+        "SELECT customer, name, branch FROM batch JOIN accounts ON customer_id = customer",
+    )])
+    .unwrap();
+    let with = async |spec: TableSpec| {
+        render(&Pipeline::prepare(&files, batch_schema(), vec![spec], None, MEMORY_MAX).await.unwrap_err())
+    };
+    let spec = accounts_spec();
+    insta::assert_snapshot!(with(TableSpec { matches: vec![vec![place("v", "customer")]], ..spec.clone() }).await, @r#"
+    sql/v.sql:1:47: error: these read each other in a circle: `v` -> `accounts` -> `v`
+      |
+    1 | SELECT customer, name, branch FROM batch JOIN accounts ON customer_id = customer
+      |                                               ^^^^^^^^
+    hint: what a view reads must be computed before it
+    "#);
+    insta::assert_snapshot!(with(TableSpec { matches: vec![vec![place("batch", "custome")], vec![place("batch", "value")]], ..spec.clone() }).await, @r#"
+    config.yaml:9: error: `accounts` matches `batch.custome`, but `batch` has no such column
+    hint: did you mean `customer`?
+    config.yaml:9: error: `accounts.customer_id` is Int64 and `batch.value` is Float64: they cannot be compared as keys
+    hint: CAST one to the other's type in a view, and match `view.value`
+    "#);
+    insta::assert_snapshot!(with(TableSpec { matches: vec![vec![place("w", "customer")]], ..spec.clone() }).await, @r#"
+    config.yaml:9: error: `accounts` matches `w.customer`, but there is no view or table `w`
+    hint: did you mean `v`?
+    "#);
+    insta::assert_snapshot!(with(TableSpec { key: vec!["id".to_owned()], ..spec }).await, @r#"
+    config.yaml:9: error: the key of `accounts` has no column `id`
+    hint: there is `branch`, `customer_id`, `name`
+    "#);
+}
+
+#[test]
+fn errors_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(ViewFiles::read(&folder.path().join("absent")).is_err());
+    assert!(ViewFiles::read(folder.path()).unwrap_err()[0].message().starts_with("no view"));
+    std::fs::write(folder.path().join("latin.sql"), b"SELECT 1 AS x\n-- a\xf1o").unwrap();
+    std::fs::write(folder.path().join("bom.sql"), "\u{feff}SELECT 1 AS x").unwrap();
+    std::fs::write(folder.path().join(".hidden.sql"), "no").unwrap();
+    let errors = ViewFiles::read(folder.path()).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].message(), "line 2 has a byte that is not UTF-8 (0xf1)");
+    std::fs::remove_file(folder.path().join("latin.sql")).unwrap();
+    assert_eq!(ViewFiles::read(folder.path()).unwrap().names().collect::<Vec<_>>(), ["bom"]);
+}
