@@ -1,0 +1,89 @@
+"""Rows as multisets: exact for everything but doubles, which may be a few units in the last place apart."""
+
+import datetime
+import math
+from decimal import Decimal
+
+ULPS_MAX = 4
+# Sums, averages and functions of doubles, whose last digits depend on the order and the library.
+RELATIVE_MAX = 1e-9
+ABSOLUTE_MAX = 1e-9
+
+
+def canonical(value, kind):
+    """One value, so that what is equal in SQL is equal in Python."""
+    if value is None or isinstance(value, bool):
+        return value
+    if kind == "double":
+        return float(value)
+    if isinstance(value, float | int | Decimal):
+        number = Decimal(value)
+        return number.normalize() + 0 if number.is_finite() else float(value)
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC).replace(tzinfo=None) if value.tzinfo else value
+    if isinstance(value, datetime.date):
+        return datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, list | tuple):
+        return tuple(canonical(item, "other") for item in value)
+    return value
+
+
+def canonical_rows(rows, kinds):
+    return [tuple(canonical(value, kind) for value, kind in zip(row, kinds, strict=True)) for row in rows]
+
+
+def near(one, other, is_loose):
+    if one is None or other is None:
+        return one is other
+    if not isinstance(one, float) or not isinstance(other, float):
+        return one == other
+    if one == other or (math.isnan(one) and math.isnan(other)):
+        return True
+    if math.isinf(one) or math.isinf(other) or math.isnan(one) or math.isnan(other):
+        return False
+    apart = abs(one - other)
+    if is_loose:
+        return apart <= max(RELATIVE_MAX * max(abs(one), abs(other)), ABSOLUTE_MAX)
+    return apart <= ULPS_MAX * max(math.ulp(one), math.ulp(other))
+
+
+def same(one, other, is_loose):
+    """Whether two lists of canonical rows are the same multiset."""
+    if len(one) != len(other):
+        return False
+    groups = {}
+    for row in other:
+        groups.setdefault(exact(row), []).append(row)
+    for row in one:
+        candidates = groups.get(exact(row))
+        if not candidates:
+            return False
+        for index, candidate in enumerate(candidates):
+            if all(near(a, b, is_loose) for a, b in zip(row, candidate, strict=True)):
+                del candidates[index]
+                break
+        else:
+            return False
+    return True
+
+
+def exact(row):
+    """What of a row is compared exactly."""
+    return tuple("double" if isinstance(value, float) else (type(value) is bool, value) for value in row)
+
+
+def shown(rows, limit=8):
+    """Rows for people."""
+    lines = sorted(("(" + ", ".join(map(shown_value, row)) + ")" for row in rows), key=str)
+    more = [f"... {len(lines) - limit} more"] if len(lines) > limit else []
+    return " ".join(lines[:limit] + more) or "none"
+
+
+def shown_value(value):
+    if value is None:
+        return "NULL"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ")
+    return repr(value) if isinstance(value, str) else str(value)
