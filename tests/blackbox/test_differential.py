@@ -31,7 +31,7 @@ def postgres(tmp_path_factory):
 
 
 def test_the_collection(binary):
-    faults, refused = collection.check(binary)
+    faults, refused, _ = collection.check(binary)
     assert not faults, "\n".join(faults)
     assert len(refused) <= REFUSED_MAX * len(collection.entries()), [entry.query for entry in refused]
 
@@ -137,4 +137,3 @@ def test_the_list_of_known_differences_has_a_reason_for_each():
         assert entry.kind in ("dialect", "fault"), entry
         assert len(entry.reason) > 20, entry
         assert entry.query or entry.error, entry
-

@@ -74,9 +74,14 @@ def place(text):
 
 def fixed(collection, binary, only):
     """Runs the collection."""
-    faults, refused = collection.check(binary, only)
+    faults, refused, wrong = collection.check(binary, only)
     print("\n".join(faults))
-    print(f"{len(collection.entries(only))} queries, {len(refused)} refused as they may be, {len(faults)} wrong")
+    for entry in wrong:
+        print(f"known to be wrong: {entry.file.name}: {entry.name}: {entry.fault}")
+    print(
+        f"{len(collection.entries(only))} queries, {len(refused)} refused as they may be, "
+        f"{len(wrong)} known to be wrong, {len(faults)} wrong"
+    )
     return 1 if faults else 0
 
 

@@ -141,23 +141,24 @@ def project(options, seed, rows, views, tally):
                 views.pop(number, None)
                 tally.compared += 1
                 tally.refused["a view"] += 1
-        judge_tests(done, seed, views, tally)
+        judge_tests(options, seed, rows, views, done, tally)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def judge_tests(done, seed, views, tally):
-    tally.compared += len(views)
+def judge_tests(options, seed, rows, views, done, tally):
+    """What the test of a project says. Views that fail together are run alone: one of them may be to blame for all."""
     if done.returncode == 0 or not views:
-        return
-    told = f"{done.stderr}{done.stdout}"
-    named = {int(number) for number in re.findall(r"`q(\d+)`", told)} & set(views) or set(list(views)[:1])
-    for number in sorted(named):
-        query, right = views[number]
+        tally.compared += len(views)
+    elif len(views) > 1:
+        for number, view in views.items():
+            project(options, seed, rows, {number: view}, tally)
+    else:
+        tally.compared += 1
+        [(number, (query, right))] = views.items()
         sql = write(query, "ours")
-        tally.differences.append(
-            Difference(seed, number, "cuts", "a view", sql, sql, "", compare.shown(right), told[:3000])
-        )
+        told = f"{done.stderr}{done.stdout}"[:3000]
+        tally.differences.append(Difference(seed, number, "cuts", "a view", sql, sql, "", compare.shown(right), told))
 
 
 def lay_out(folder):

@@ -304,7 +304,10 @@ WORDS = {
 LITERALS = {
     "int": ["0", "1", "2", "3", "-1", "5", "7", "10", "100"],
     "decimal": ["1.10", "0.5", "-2.50", "0.01", "2.5"],
-    "double": [f"CAST({value} AS DOUBLE PRECISION)" for value in ("0.5", "-1", "0", "2.5", "100")],
+    "double": [
+        f"CAST({value} AS DOUBLE PRECISION)"
+        for value in ("0.5", "-1", "0", "2.5", "100", "1", "-0.5", "3", "'NaN'", "'Infinity'")
+    ],
     "text": [quoted(text) for text in ("a", "b", "x", "", "ação", "X", "zz", "1")],
     "bool": ["true", "false"],
     "timestamp": [
@@ -382,7 +385,7 @@ class Expressions:
             made = self.queries.window(type_, scope, depth)
             if made is not None:
                 return made
-        if self.chance.random() < (0.25 if self.category == "subqueries" else 0.04) and self.queries.may_nest():
+        if self.chance.random() < (0.06 if self.category == "subqueries" else 0.01) and self.queries.may_nest():
             return self.queries.subquery(type_, scope, depth)
         return None
 

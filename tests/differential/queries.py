@@ -7,7 +7,7 @@ import random
 
 from .expressions import COMPARED, TYPES, Expressions, Scope, clone, literal
 from .sources import Sources
-from .tree import expression, items, part
+from .tree import expression, items, part, walk, write
 
 CATEGORIES = (
     "joins",
@@ -118,7 +118,9 @@ class Queries:
             kind="total",
         )
         limit = part(
-            self.chance.choice((" LIMIT 3", " LIMIT 1", " LIMIT 5 OFFSET 2", " OFFSET 1", " FETCH FIRST 2 ROWS ONLY"))
+            self.chance.choices(
+                (" LIMIT 3", " LIMIT 1", " LIMIT 5 OFFSET 2", " OFFSET 1", " FETCH FIRST 2 ROWS ONLY"), (4, 4, 4, 4, 1)
+            )[0]
         )
         return part("SELECT * FROM ({0}) AS l ORDER BY {1}{2}", query, order, limit, kind="query")
 
@@ -188,18 +190,25 @@ class Queries:
     def columns(self, types, names, scope, depth):
         made = []
         for type_, name in zip(types, names, strict=True):
-            made.append(part(f"{{0}} AS {name}", self.expressions.make(type_, scope, depth), kind="column"))
+            made.append(part(f"{{0}} AS {name}", self.value(type_, scope, depth), kind="column"))
         return items(made, kind="columns")
 
     def conditions(self, scope, depth):
-        made = [self.expressions.make("bool", scope, depth) for _ in range(self.chance.choice((1, 1, 2)))]
+        made = [self.value("bool", scope, depth) for _ in range(self.chance.choice((1, 1, 2)))]
         return self.sources.conjunction(made)
+
+    def value(self, type_, scope, depth):
+        """A column or a condition: an expression, or a subquery, which stands alone more often than within."""
+        if self.coin(0.4 if self.is_("subqueries") else 0.05) and scope.rows is None and depth > 0 and self.may_nest():
+            return self.subquery(type_, scope, depth)
+        return self.expressions.make(type_, scope, depth)
 
     # Groups.
 
     def grouped(self, types, names, depth, scope, source, clauses):
         chance = self.chance
         keys = []
+        columns = {leaf.template for leaf in scope.leaves}
         for _ in range(chance.choice((0, 1, 1, 2, 2))):
             type_ = chance.choice(("int", "text", "bool", "date", "decimal", "double", "text"))
             key = (
@@ -207,7 +216,9 @@ class Queries:
                 if self.coin(0.7)
                 else self.expressions.make(type_, Scope(scope.leaves, scope.order), 1)
             )
-            if key is not None and any(one.template.startswith("a") for one in walk_leaves(key)):
+            if key is None or not any(one.template in columns for one in walk(key)):
+                continue
+            if write(key, "ours") not in [write(other, "ours") for other in keys]:
                 keys.append(key)
         leaves = [clone(key) for key in keys]
         for leaf in leaves:
@@ -235,7 +246,7 @@ class Queries:
     def group_by(self, keys):
         chance = self.chance
         if not keys:
-            return part(" GROUP BY ()", optional=True) if self.coin(0.2) else part("", optional=True)
+            return part(" GROUP BY ()", optional=True) if self.coin(0.03) else part("", optional=True)
         nodes = [clone(key) for key in keys]
         draw = chance.random()
         if draw < 0.55:
@@ -558,11 +569,3 @@ class Queries:
             number,
             level=5,
         )
-
-
-def walk_leaves(node):
-    """The leaves of an expression."""
-    if not node.slots:
-        yield node
-    for slot in node.slots:
-        yield from walk_leaves(slot)

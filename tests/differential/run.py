@@ -19,7 +19,8 @@ from .judge import judge
 from .queries import query_of
 from .tree import walk, write
 
-SHARE = 250
+# Queries that one worker answers with one set of processes.
+SHARE_MAX = 250
 # More differences than this in a share are not made small: something is wrong with all of them.
 SHRUNK_MAX = 40
 
@@ -206,10 +207,11 @@ def compact(row):
 
 def run(options, seeds, jobs, progress=True):
     """Runs all queries of the seeds; a Tally for each seed."""
+    length = max(1, min(SHARE_MAX, len(seeds) * options.queries // (2 * jobs)))
     tasks = [
-        (options, seed, range(start, min(start + SHARE, options.queries)))
+        (options, seed, range(start, min(start + length, options.queries)))
         for seed in seeds
-        for start in range(0, options.queries, SHARE)
+        for start in range(0, options.queries, length)
     ]
     tallies = {seed: Tally() for seed in seeds}
     started = time.monotonic()

@@ -66,3 +66,34 @@ SELECT 'no json' ->> 'a' AS x;
 SELECT id FROM t WHERE json_get_str(j, 'a') = 'x';
 --= [12]
 --= [4]
+-- a field in a comparison, without parentheses
+--duckdb SELECT id FROM t WHERE (j ->> '$.a') = 'x'
+--postgres SELECT id FROM t WHERE CAST(j AS json) ->> 'a' = 'x'
+--! unexpected argument type to 'json_as_text' at position 2, expected string or int, got Boolean
+SELECT id FROM t WHERE j ->> 'a' = 'x';
+--= [12]
+--= [4]
+-- a field and concatenation, without parentheses
+--duckdb SELECT id, (j ->> '$.a') || 'y' AS x FROM v
+--postgres SELECT id, CAST(j AS json) ->> 'a' || 'y' AS x FROM v
+--? answered wrongly today
+SELECT id, j ->> 'a' || 'y' AS x FROM v;
+--= [1, null]
+--= [2, "1y"]
+--= [3, null]
+-- concatenation, then a field: from the left
+--duckdb SELECT ('{"a": ' || '1}') ->> '$.a' AS x
+--postgres SELECT CAST(('{"a": ' || '1}') AS json) ->> 'a' AS x
+SELECT '{"a": ' || '1}' ->> 'a' AS x;
+--= ["1"]
+-- a field IS NOT NULL, without parentheses
+--duckdb SELECT id FROM t WHERE (j ->> '$.b') IS NOT NULL
+--postgres SELECT id FROM t WHERE CAST(j AS json) ->> 'b' IS NOT NULL
+--! unexpected argument type to 'json_as_text' at position 2, expected string or int, got Boolean
+SELECT id FROM t WHERE j ->> 'b' IS NOT NULL;
+--= [12]
+--= [15]
+--= [16]
+--= [4]
+--= [7]
+--= [8]
