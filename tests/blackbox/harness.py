@@ -66,6 +66,10 @@ class Database:
             **options,
         )
 
+    def lead_to(self, server_url):
+        """Goes on with another server. Other threads may be using the old connection, so it is left to them."""
+        self.server_url, self.connection = server_url, None
+
     def create(self):
         with self.connect(database=False) as connection:
             connection.cursor().execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")

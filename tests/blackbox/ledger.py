@@ -1,10 +1,11 @@
-"""What the shipped job must have written: calculated from what stands in the topic, one message after the other.
+"""What the shipped job must have written: calculated from what is in the topic, one message after the other.
 
 A customer's movements that come by several partitions may be taken in any order that keeps each partition's. Which it
 was, the rows themselves say (`movements_before`): it is checked to be such an order, and the calculation follows it.
 """
 
 import math
+import re
 from collections import Counter, defaultdict
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -54,10 +55,12 @@ EXAMPLES_MAX = 10
 READ_SECONDS_MAX = 60
 
 
-def audited_config(job, lanes=1, **changes):
-    """The text of a configuration of the job that can be audited. With several lanes its state follows the partitions."""
+def audited_config(job, lanes=1, follows=None, ttl=None, **changes):
+    """The text of a configuration of the job that can be audited. With several lanes its state follows the partitions;
+    with one lane it does so if `follows` is true. `ttl` is that of the state."""
     text = shipped_config(job, write_connections=lanes, **changes) + LATEST_OUTPUT
-    return following(text, follows=lanes > 1)
+    text = re.sub(r"(?m)^( *ttl:) null", rf"\1 {ttl or 'null'}", text)
+    return following(text, follows=lanes > 1 if follows is None else follows)
 
 
 def audited_job(new_job, topic, **changes):
@@ -76,7 +79,9 @@ def audited_job(new_job, topic, **changes):
 
 def audit(job):
     """What differs between the job's tables and a calculation over its topic, as lines of text."""
-    return Ledger(*read_topic(job.topic.server, job.topic.name)).compare(job.database, job.name)
+    with TopicReader(job.topic.server, job.topic.name) as reader:
+        ends = reader.read()
+    return Ledger(reader.messages, ends).compare(job.database, job.name)
 
 
 def topic_size(server, name):
@@ -89,32 +94,71 @@ def topic_size(server, name):
         consumer.close()
 
 
-def read_topic(server, name):
-    """All messages: (partition, offset) -> payload. And the end of each partition."""
-    consumer = Consumer({"bootstrap.servers": server, "group.id": unique("ledger"), "enable.partition.eof": True})
-    try:
-        partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions}
-        consumer.assign([TopicPartition(name, p, 0) for p in partitions])
-        messages, left = {}, {p for p, end in ends.items() if end > 0}
+class TopicReader:
+    """Reads a topic piece by piece and keeps its messages, so that they are known after Kafka has deleted them."""
+
+    def __init__(self, server, name):
+        self.name = name
+        self.consumer = Consumer(
+            {
+                "bootstrap.servers": server,
+                "group.id": unique("ledger"),
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "log_level": 2,
+            }
+        )
+        # (partition, offset) -> payload
+        self.messages = {}
+        # Each partition was read up to here.
+        self.next_offsets = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.consumer.close()
+
+    def read(self):
+        """Reads all partitions to their ends, or to the first message of a transaction that is open. Returns the ends."""
+        partitions = sorted(self.consumer.list_topics(self.name, timeout=30).topics[self.name].partitions)
+        ends = {p: self.consumer.get_watermark_offsets(TopicPartition(self.name, p), timeout=30)[1] for p in partitions}
+        starts = [TopicPartition(self.name, p, self.next_offsets.get(p, 0)) for p in partitions]
+        self.consumer.assign(starts)
+        left = {p for p in partitions if self.next_offsets.get(p, 0) < ends[p]}
         while left:
-            message = consumer.poll(READ_SECONDS_MAX)
+            message = self.consumer.poll(READ_SECONDS_MAX)
             if message is None:
                 raise AssertionError(f"the topic could not be read to its end: {sorted(left)} are left")
-            if message.error():
-                if message.error().code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
-                continue
-            messages[message.partition(), message.offset()] = message.value()
-        return messages, ends
-    finally:
-        consumer.close()
+            error = message.error()
+            if error and error.code() == KafkaError._PARTITION_EOF:
+                self.next_offsets[message.partition()] = message.offset()
+                left.discard(message.partition())
+            elif error and error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise AssertionError(f"messages were deleted before they were read: {error}")
+            elif not error:
+                self.messages[message.partition(), message.offset()] = message.value()
+        return ends
 
 
-def judged(payload):
+CONFLUENT_ID = 7
+
+
+def framed(payload, framing):
+    """The bytes of a value as they are sent."""
+    return payload if framing == "raw" else b"\0" + CONFLUENT_ID.to_bytes(4, "big") + payload
+
+
+def judged(payload, framing="raw"):
     """The movement that a message is, or the stage at which it becomes a dead letter."""
+    payload = payload or b""
+    head = framed(b"", framing)
     try:
-        movement = dict(zip(FIELDS, read_strictly(FIELDS.values(), payload or b""), strict=True))
+        if not payload.startswith(head):
+            raise Broken("another schema")
+        values = read_strictly(FIELDS.values(), payload[len(head) :])
+        movement = dict(zip(FIELDS, values, strict=True))
     except Broken:
         return None, "decode"
     if not math.isfinite(movement["operation_value"]):
@@ -127,11 +171,11 @@ def judged(payload):
 class Ledger:
     """Compares everything that a job has written with the messages of its topic."""
 
-    def __init__(self, messages, ends):
+    def __init__(self, messages, ends, framing="raw"):
         self.messages, self.ends = messages, ends
         self.movements, self.dead = {}, {}
         for place, payload in messages.items():
-            movement, stage = judged(payload)
+            movement, stage = judged(payload, framing)
             if movement is None:
                 self.dead[place] = (stage, payload)
             else:

@@ -1,7 +1,7 @@
 """The instances of the job, and who starts them again: as many run as are wanted, whatever ended the others.
 
-Each has a slot with a configuration of its own: every other one reaches the database through the proxy that cuts
-connections at COMMIT, and in a run with names the slot's number is the instance's name.
+Each has a slot with a configuration of its own. It reaches the database through a proxy of its own, and in a run with names
+the slot's number is the instance's name.
 """
 
 import re
@@ -9,11 +9,10 @@ import signal
 import threading
 import time
 
-from harness import Database, local_ports
+from harness import Database, Resident
 from ledger import audited_config
+from proxy import CommitCutter
 
-# A batch is small, so that a run has many.
-BATCH_ROWS_MAX = 200
 SUPERVISE_SECONDS = 0.1
 # After an instance ended by itself.
 RESTART_SECONDS = 0.5
@@ -26,6 +25,7 @@ class Instance:
         self.is_frozen = False
         # What it was told: "killed", "terminated".
         self.told = None
+        self.memory = Resident(process)
 
     def __str__(self):
         return f"instance {self.number} (process {self.process.pid})"
@@ -48,12 +48,15 @@ class Instance:
 class Fleet(threading.Thread):
     """Keeps `wanted` instances running until it is stopped."""
 
-    def __init__(self, job, wanted, lanes, proxy, has_names, say):
+    def __init__(self, job, wanted, has_names, config, say):
         super().__init__(daemon=True, name="fleet")
-        self.job, self.wanted, self.lanes, self.proxy = job, wanted, lanes, proxy
-        self.has_names, self.say = has_names, say
+        self.job, self.wanted = job, wanted
+        self.has_names, self.config, self.say = has_names, config, say
         self.instances = []
+        # By slot. The database's address moves with them.
+        self.proxies = {}
         self.started = 0
+        self.peak_mib = 0
         # Instances that ended and were not told to.
         self.unexpected = []
         self.lock = threading.RLock()
@@ -63,6 +66,9 @@ class Fleet(threading.Thread):
     def run(self):
         while not self.stopping.wait(SUPERVISE_SECONDS):
             with self.lock:
+                for instance in self.instances:
+                    instance.memory.sample()
+                    self.peak_mib = max(self.peak_mib, instance.memory.peak_mib)
                 self._reap()
                 while len(self.instances) < self.wanted and time.monotonic() >= self.start_after:
                     self._start()
@@ -85,9 +91,16 @@ class Fleet(threading.Thread):
             instance.told = told
             instance.signal(sign)
 
+    def proxy_of(self, instance):
+        return self.proxies[instance.slot]
+
+    def all_proxies(self):
+        with self.lock:
+            return list(self.proxies.values())
+
     def of_port(self, port):
-        """The instance with a connection from this local port, or None."""
-        return next((i for i in self.living() if port in local_ports(i.process.pid)), None)
+        """The instance whose connection reaches the database from this port, or None."""
+        return next((i for i in self.living() if port in self.proxy_of(i).server_side_ports()), None)
 
     def stop(self):
         """Ends all in good order."""
@@ -98,10 +111,14 @@ class Fleet(threading.Thread):
         for instance in self.instances:
             instance.process.wait(TERMINATE_SECONDS_MAX)
         self._reap()
+        for proxy in self.all_proxies():
+            proxy.__exit__()
 
     def _start(self):
         taken = {instance.slot for instance in self.instances}
         slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        if slot not in self.proxies:
+            self.proxies[slot] = CommitCutter(self.job.database.server_url, commits_between_cuts=None).__enter__()
         config = f"config-{slot}.yaml"
         self.job.write(config, self._config(slot))
         process = self.job.start("--progress", "json", config=config)
@@ -109,12 +126,10 @@ class Fleet(threading.Thread):
         self.started += 1
 
     def _config(self, slot):
-        changes = {"batch_rows_max": BATCH_ROWS_MAX, "dead_letters_max_ratio": 1}
+        changes = {**self.config, "database": Database(self.proxies[slot].url, self.job.database.name).url}
         if self.has_names:
             changes["instance"] = f"slot-{slot}"
-        if slot % 2:
-            changes["database"] = Database(self.proxy.url, self.job.database.name).url
-        return audited_config(self.job, lanes=self.lanes, **changes)
+        return audited_config(self.job, **changes)
 
     def _reap(self):
         for instance in [i for i in self.instances if not i.is_living]:
@@ -125,8 +140,10 @@ class Fleet(threading.Thread):
             self.start_after = time.monotonic() + RESTART_SECONDS
             text = instance.process.stderr_text()[-2000:]
             # While it starts, a server that is away ends it (Kafka may have answered before the database), and one that
-            # was frozen is shut out by the one that took its name; whoever runs it starts it again.
-            is_told = re.search(r"^error: (the database .* cannot be reached|Kafka has shut this instance out)", text, re.M)
+            # was frozen is shut out by the one that took its name: it is started again.
+            is_told = re.search(
+                r"^error: (the database .* cannot be reached|Kafka has shut this instance out)", text, re.M
+            )
             if code != 1 or (instance.has_joined and not is_told):
                 self.unexpected.append(f"{instance} ended by itself with exit code {code}:\n{text}")
             self.say(f"{instance} ended with exit code {code}: {text.strip().splitlines()[-1:]}")
@@ -136,7 +153,7 @@ class Fleet(threading.Thread):
         match instance.told:
             case "killed":
                 return code == -signal.SIGKILL
-            # It gives up after a while where a server is away; told before it listens, it ends by the signal.
+            # It gives up after a while if a server is away; told before it listens, it ends by the signal.
             case "terminated":
                 return code in (0, -signal.SIGTERM) or "was told to stop" in instance.process.stderr_text()
         return False

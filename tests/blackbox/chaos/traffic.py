@@ -1,18 +1,19 @@
-"""The messages of a run: movements of customers who keep to a partition and of some who do not, and messages that no
-job can process. What they are follows from the seed; when they are sent does not."""
+"""The messages of a run: movements of customers who keep to a partition, of some who do not, or of both, and messages
+that no job can process. What they are follows from the seed; when they are sent does not."""
 
 import random
 import threading
 import time
 
 from avro import customer_movement
-from ledger import REFUSED_AGENCY
+from ledger import CONFLUENT_ID, REFUSED_AGENCY, framed
 
 # Customers with a partition of their own, as messages keyed by customer have.
 KEYED = range(1, 151)
 # Customers whose movements come by all partitions: instances meet over their state. The last have no account.
 UNKEYED = (401, 402, 403, 404, 405, 406, 9_001, 9_002)
-UNKEYED_RATIO = 0.3
+# How many of the movements come by any partition, by the option `keys`.
+UNKEYED_RATIO = {"customer": 0.0, "mixed": 0.3, "none": 1.0}
 BAD_RATIO = 0.01
 BURST = 20
 
@@ -34,16 +35,62 @@ def random_movement(rng, customer, number):
     }
 
 
+class Movements:
+    """Payloads from a seed, each with the partition and key that it is sent with."""
+
+    def __init__(self, seed, keys, framing, homes):
+        self.rng = random.Random(seed)
+        self.keys, self.framing, self.homes = keys, framing, homes
+        self.number = 0
+
+    def next(self, partitions, is_bad=False):
+        """(payload, partition, key) of the next message."""
+        rng = self.rng
+        is_unkeyed = rng.random() < UNKEYED_RATIO[self.keys]
+        # Where all come by any partition, there are as many customers as otherwise.
+        customer = rng.choice(UNKEYED if is_unkeyed and self.keys == "mixed" else KEYED)
+        self.number += 1
+        movement = random_movement(rng, customer, self.number)
+        payload = self.spoilt(movement) if is_bad else framed(customer_movement(movement), self.framing)
+        if is_unkeyed:
+            return payload, rng.randrange(partitions), None
+        return payload, customer % self.homes, str(customer).encode()
+
+    def spoilt(self, movement):
+        """The payload of a message that becomes a dead letter."""
+        rng = self.rng
+        whole = framed(customer_movement(movement), self.framing)
+        match rng.randrange(9):
+            case 0:
+                return whole + b"\0"
+            case 1:
+                return whole[:-3]
+            case 2:
+                # A tombstone.
+                return None
+            case 3:
+                return framed(customer_movement({**movement, "operation_value": float("nan")}), self.framing)
+            case 4:
+                return framed(customer_movement({**movement, "agency": LONG_AGENCY}), self.framing)
+            case 5:
+                return framed(customer_movement({**movement, "agency": REFUSED_AGENCY}), self.framing)
+            case 6:
+                return b""
+            case 7:
+                # With Confluent's framing, of a schema that nobody knows.
+                return (
+                    b"\0" + (CONFLUENT_ID + 1 + rng.randrange(1 << 31)).to_bytes(4, "big") + customer_movement(movement)
+                )
+            case _:
+                return b"\0" + rng.randbytes(rng.randrange(20))
+
+
 class Traffic(threading.Thread):
     """Sends movements at a rate until it is told to stop."""
 
-    def __init__(self, topic, seed, rate, is_keyed=False):
+    def __init__(self, topic, rate, movements):
         super().__init__(daemon=True, name="traffic")
-        self.topic, self.rate = topic, rate
-        self.unkeyed_ratio = 0.0 if is_keyed else UNKEYED_RATIO
-        self.rng = random.Random(seed)
-        self.homes = topic.partitions
-        self.number = 0
+        self.topic, self.rate, self.movements = topic, rate, movements
         self.bad_due = 0
         self.stopping = threading.Event()
 
@@ -51,7 +98,7 @@ class Traffic(threading.Thread):
         begun = time.monotonic()
         while not self.stopping.wait(TICK_SECONDS):
             due = int((time.monotonic() - begun) * self.rate)
-            while self.number < due and not self.stopping.is_set():
+            while self.movements.number < due and not self.stopping.is_set():
                 self.send()
             self.topic.producer.poll(0)
 
@@ -61,34 +108,7 @@ class Traffic(threading.Thread):
         self.topic.flush()
 
     def send(self):
-        movement = self.movement()
-        if movement["customer"] in UNKEYED:
-            partition, key = self.rng.randrange(self.topic.partitions), None
-        else:
-            partition, key = movement["customer"] % self.homes, str(movement["customer"]).encode()
-        is_bad = self.rng.random() < BAD_RATIO or self.bad_due > 0
+        is_bad = self.movements.rng.random() < BAD_RATIO or self.bad_due > 0
         self.bad_due = max(0, self.bad_due - is_bad)
-        payload = self.spoilt(movement) if is_bad else customer_movement(movement)
+        payload, partition, key = self.movements.next(self.topic.partitions, is_bad)
         self.topic.send(payload, partition=partition, key=key)
-
-    def movement(self):
-        rng = self.rng
-        customer = rng.choice(UNKEYED) if rng.random() < self.unkeyed_ratio else rng.choice(KEYED)
-        self.number += 1
-        return random_movement(rng, customer, self.number)
-
-    def spoilt(self, movement):
-        """The bytes of a message that becomes a dead letter."""
-        match self.rng.randrange(6):
-            case 0:
-                return customer_movement(movement) + b"\0"
-            case 1:
-                return customer_movement(movement)[:-3]
-            case 2:
-                return None
-            case 3:
-                return customer_movement({**movement, "operation_value": float("nan")})
-            case 4:
-                return customer_movement({**movement, "agency": LONG_AGENCY})
-            case _:
-                return customer_movement({**movement, "agency": REFUSED_AGENCY})
