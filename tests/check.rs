@@ -357,7 +357,7 @@ fn state_that_forgets_or_grows_wrong_is_warned_of() {
     2 |   coalesce(max(s.total), 0) + sum(b.value) AS total,
       |                               ^^^
     hint: add what is exact: `CAST(x AS DECIMAL(38, 2))`
-    sql/next_totals.sql:4:3: warning: `totals.m` grows as Int32, which silently wraps where it is too small
+    sql/next_totals.sql:4:3: warning: `totals.m` grows as Int32: when it is full, its messages become dead letters
       |
     4 |   coalesce(max(s.m), b.customer) + b.customer AS m
       |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^

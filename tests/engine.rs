@@ -302,6 +302,95 @@ async fn with_the_ratio_at_one_nothing_stops_the_job() {
     assert_eq!(project.ids().await.len(), 200);
 }
 
+const TRADE: &str = r#"{"type": "record", "name": "Trade", "fields": [
+    {"name": "region", "type": "string"},
+    {"name": "volume", "type": {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 10}},
+    {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 10}}]}"#;
+
+/// A job over trades: each volume times its price, and their sum for each region.
+fn trades() -> Project {
+    let mut project = Project::new(&[
+        ("schema.avsc", TRADE),
+        (
+            "sql/totals.sql",
+            "SELECT region, sum(volume * price) AS total, count(*) AS trades FROM batch GROUP BY region",
+        ),
+        ("sql/trades.sql", "SELECT kafka_offset,\n  region, volume * price AS amount\nFROM batch"),
+        ("config.yaml", "reference_tables: {}\n"),
+    ]);
+    project.config.dead_letters.ratio_max = 1.0;
+    project
+}
+
+fn traded(schema: &Path, trades: &[(&str, &str)]) -> Messages {
+    let encoder = Encoder::new(schema, realtime_processor::avro::Frame::Raw).expect("a schema");
+    let (topic, mut builder): (Arc<str>, _) = ("t".into(), MessagesBuilder::default());
+    for (offset, (volume, price)) in (0..).zip(trades) {
+        let mut payload = Vec::new();
+        let record = serde_json::json!({"region": "north", "volume": volume, "price": price});
+        encoder.encode(&record, &mut payload).expect("it fits");
+        builder.push(Message {
+            topic: &topic,
+            partition: 0,
+            offset,
+            timestamp_ms: Some(1_700_000_000_000),
+            key: None,
+            payload: Some(&payload),
+            headers: &[],
+        });
+    }
+    builder.finish()
+}
+
+#[tokio::test]
+async fn a_result_that_does_not_fit_makes_a_dead_letter_and_never_another_number() {
+    let project = trades();
+    let most = "9999999999999999999999999999";
+    let messages = traded(
+        &project.schema(),
+        &[
+            ("9007199254740991", "0.99"),
+            ("999999999999999999", "1"),
+            ("1000000000000000000", "1.5"),
+            ("5000000000000000000", "-0.3"),
+            (most, most),
+        ],
+    );
+    project.run(ReplaySource::new(messages, 5)).await.expect("done");
+    assert_eq!(
+        project.rows("SELECT amount FROM trades ORDER BY kafka_offset").await,
+        ["8917127262193581.09000000000000000000", "999999999999999999.00000000000000000000"]
+    );
+    let dead = project.rows("SELECT kafka_offset, stage, reason FROM dead_letters ORDER BY 1").await;
+    assert_eq!(dead.len(), 3, "{dead:?}");
+    assert!(
+        dead.iter().all(|letter| letter.contains("sql") && letter.contains("is out of range")),
+        "{dead:?}"
+    );
+    let places = project.rows("SELECT DISTINCT place FROM dead_letters").await;
+    let is_there =
+        |place: &String| ["sql/totals.sql:1:20", "sql/trades.sql:2:11"].iter().any(|at| place.ends_with(at));
+    assert!(places.iter().all(is_there), "{places:?}");
+}
+
+#[tokio::test]
+async fn a_sum_that_does_not_fit_is_cut_until_it_does() {
+    let project = trades();
+    let messages = traded(&project.schema(), &[("9007199254740991", "0.99"); 600]);
+    project.run(ReplaySource::new(messages, 600)).await.expect("done");
+    let totals = project.rows("SELECT total, trades FROM totals").await;
+    let dead = project.rows("SELECT count(*) FROM dead_letters").await;
+    let mut counted: i128 = dead[0].parse().expect("a count");
+    for row in totals {
+        let (total, trades) = row.split_once(['|', ',', ' ']).expect("two columns");
+        let trades: i128 = trades.trim().parse().expect("a count");
+        let digits: i128 = total.replace('.', "").parse().expect("digits");
+        assert_eq!(digits, trades * 891_712_726_219_358_109 * 10_i128.pow(18), "{trades} trades");
+        counted += trades;
+    }
+    assert_eq!(counted, 600);
+}
+
 #[tokio::test]
 async fn sql_that_fails_on_most_messages_stops_the_job_too() {
     let project = Shares::new(VIEW);

@@ -141,6 +141,10 @@ impl Fit {
         };
         let Some(way) = way else {
             let hint = match ColumnType::for_arrow(arrow, dialect, None) {
+                Ok(place) if unpacked.is_decimal() && matches!(column, C::Float | C::Double) => format!(
+                    "\nhint: a number with a point is a DECIMAL: CAST it to DOUBLE in the view, or change the column to {}",
+                    place.ddl(dialect)
+                ),
                 Ok(place) => format!("\nhint: its place is {}, or CAST it in the view", place.ddl(dialect)),
                 Err(reason) => format!(": {reason}"),
             };

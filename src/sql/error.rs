@@ -40,9 +40,14 @@ impl SqlError {
         }
     }
 
-    /// The file at fault, for a dead letter's `place`: `sql/reactions.sql`.
     pub fn file(&self) -> &str {
         &self.0.diagnostic.place.file
+    }
+
+    /// For a dead letter's `place`: the file at fault, and the line and column where they are known: `sql/trades.sql:1:31`.
+    pub fn place_of_row(&self) -> String {
+        let Place { file, span } = &self.0.diagnostic.place;
+        span.as_ref().map_or_else(|| file.clone(), |span| format!("{file}:{}:{}", span.line, span.column))
     }
 
     pub fn place(&self) -> &Place {
@@ -77,6 +82,14 @@ impl SqlError {
 
     fn new(kind: SqlErrorKind, code: Code, place: Place, message: String) -> Self {
         Self(Box::new(Details { kind, diagnostic: Diagnostic::error(code, place, message) }))
+    }
+
+    /// With its place, where that is known.
+    pub(super) fn at(mut self, place: Option<Place>) -> Self {
+        if let Some(place) = place {
+            self.0.diagnostic.place = place;
+        }
+        self
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -97,17 +97,22 @@ fn plan_error(view: &ViewFile, error: &DataFusionError) -> SqlError {
 
 fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
     let diagnostic = error.diagnostic()?;
-    let spans = diagnostic.span.into_iter().chain(diagnostic.notes.iter().filter_map(|note| note.span));
-    spans
-        .map(|span: PlannerSpan| {
-            let width = if span.start.line == span.end.line {
-                usize::try_from(span.end.column.saturating_sub(span.start.column)).unwrap_or(1)
-            } else {
-                usize::MAX
-            };
-            view.place(span.start.line, span.start.column, width)
-        })
-        .next()
+    let mut spans = diagnostic.span.into_iter().chain(diagnostic.notes.iter().filter_map(|note| note.span));
+    spans.next().map(|span| place_of_span(&view.file, &view.text, span))
+}
+
+/// Where the expression stands that failed on a row, if the error knows.
+pub(super) fn row_error(file: &str, text: &str, error: &DataFusionError) -> Option<Place> {
+    error.diagnostic()?.span.map(|span| place_of_span(file, text, span))
+}
+
+fn place_of_span(file: &str, text: &str, span: PlannerSpan) -> Place {
+    let width = if span.start.line == span.end.line {
+        usize::try_from(span.end.column.saturating_sub(span.start.column)).unwrap_or(1)
+    } else {
+        usize::MAX
+    };
+    place(file, text, span.start.line, span.start.column, width)
 }
 
 fn schema_error(view: &ViewFile, fault: &SchemaError, span: Option<Place>) -> SqlError {

@@ -14,8 +14,14 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
 
+use super::mixed_types::{self, MixedTypes};
+use super::moments::{self, SqlTypes};
+use super::numbers::{self, RightNumbers};
 use super::view_files::NESTING_MAX;
 use super::windows::WindowsOfWholeBatches;
 
@@ -33,10 +39,26 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
         .with_runtime_env(runtime)
         .with_file_formats(Vec::new())
         .with_table_factories(HashMap::new())
+        .with_type_planner(Arc::new(SqlTypes))
+        .with_analyzer_rules(analyzer_rules())
         .with_physical_optimizer_rule(Arc::new(WindowsOfWholeBatches))
         .build();
     datafusion_functions_json::register_all(&mut state)?;
+    numbers::install(&mut state)?;
+    moments::install(&mut state)?;
+    mixed_types::install(&mut state)?;
     Ok(state)
+}
+
+/// What settles the types of a query, in this order.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![
+        Arc::new(ResolveGroupingFunction::new()),
+        Arc::new(MixedTypes),
+        Arc::new(TypeCoercion::new()),
+        // The types of all operands are settled.
+        Arc::new(RightNumbers),
+    ]
 }
 
 /// Makes `relation` readable under its name, exactly as written.
@@ -74,6 +96,8 @@ fn options() -> Result<ConfigOptions> {
     parser.collect_spans = true;
     // Texts are Utf8 in batches and reference tables; casts give the same, so an output has one type of text.
     parser.map_string_types_to_utf8view = false;
+    // A number with a point is exact.
+    parser.parse_float_as_decimal = true;
     options.set("datafusion.sql_parser.recursion_limit", &NESTING_MAX.to_string())?;
     options.set("datafusion.execution.batch_size", &OPERATOR_ROWS.to_string())?;
     options.execution.target_partitions = 1;

@@ -32,7 +32,7 @@ use super::error::{SqlError, SqlErrorKind};
 use super::slot::{Cancel, Slot};
 use super::view::{first_line, run_error_kind};
 use super::view_files::{ViewFile, is_plain_query, parse_one};
-use super::{locate, names, session};
+use super::{literals, locate, names, session};
 use crate::diagnostic::{Code, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
@@ -57,6 +57,7 @@ pub struct Typed {
 /// A query that can run.
 pub struct TypedPlan {
     place: String,
+    text: String,
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
     cancel: Arc<Cancel>,
@@ -67,6 +68,7 @@ pub struct TypedPlan {
 /// The rows of a query that runs. Dropped, the query ends.
 pub struct Rows {
     place: String,
+    text: String,
     receiver: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: JoinHandle<()>,
     cancel: Arc<Cancel>,
@@ -229,7 +231,9 @@ impl QuerySession {
         let cancel = Arc::new(Cancel::default());
         state.config_mut().set_extension(Arc::clone(&cancel));
         state.mark_start_execution();
-        let logical = state.statement_to_plan(typed.statement.clone()).await.map_err(located)?;
+        let mut statement = typed.statement.clone();
+        literals::rewrite_parsed(&mut statement);
+        let logical = state.statement_to_plan(statement).await.map_err(located)?;
         let only_queries =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_queries.verify_plan(&logical).map_err(located)?;
@@ -237,6 +241,7 @@ impl QuerySession {
         let is_explanation = matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         Ok(TypedPlan {
             place: typed.file.file.clone(),
+            text: typed.file.text.clone(),
             plan: letting_go(plan).map_err(located)?,
             context: state.task_ctx(),
             cancel,
@@ -360,7 +365,7 @@ impl TypedPlan {
 
     /// Starts it, in a task of the runtime.
     pub fn run(self) -> Rows {
-        let Self { place, plan, context, cancel, .. } = self;
+        let Self { place, text, plan, context, cancel, .. } = self;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
             let ended = send_all(&plan, &context, &sender).await;
@@ -369,7 +374,7 @@ impl TypedPlan {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        Rows { place, receiver, task, cancel, is_over: false }
+        Rows { place, text, receiver, task, cancel, is_over: false }
     }
 }
 
@@ -403,7 +408,7 @@ impl Rows {
             Some(Ok(rows)) => Ok(Some(rows)),
             Some(Err(error)) => {
                 self.is_over = true;
-                Err(run_error(&self.place, &error))
+                Err(run_error(&self.place, &self.text, &error))
             }
             None => {
                 self.is_over = true;
@@ -426,21 +431,23 @@ impl Drop for Rows {
     }
 }
 
-fn run_error(place: &str, error: &DataFusionError) -> SqlError {
+fn run_error(place: &str, text: &str, error: &DataFusionError) -> SqlError {
     let root = error.find_root();
     let kind = run_error_kind(root);
-    let text = root.message();
+    let said = root.message();
     match kind {
         SqlErrorKind::MemoryExhausted => {
-            let message = format!("the query needs more memory than it may have: {}", first_line(&text));
+            let message = format!("the query needs more memory than it may have: {}", first_line(&said));
             SqlError::of_kind(kind, place, message).with_hint("`memory_max` bounds it")
         }
         _ => {
-            let (message, hint) = match text.split_once("\nhint: ") {
+            let (message, hint) = match said.split_once("\nhint: ") {
                 Some((message, hint)) => (message, Some(hint.to_owned())),
-                None => (first_line(&text), None),
+                None => (first_line(&said), None),
             };
-            SqlError::of_kind(kind, place, locate::lower_first(message)).with_hint_if_some(hint)
+            SqlError::of_kind(kind, place, locate::lower_first(message))
+                .at(locate::row_error(place, text, error))
+                .with_hint_if_some(hint)
         }
     }
 }

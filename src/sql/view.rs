@@ -26,14 +26,15 @@ use futures::{FutureExt, TryStreamExt};
 
 use super::columns;
 use super::error::{SqlError, SqlErrorKind};
-use super::locate;
 use super::view_files::ViewFile;
+use super::{literals, locate};
 
 /// A view that can run.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) name: Arc<str>,
     file: String,
+    text: Arc<str>,
     plan: Arc<dyn ExecutionPlan>,
     /// What it was planned from: the SQL as it is written, with names resolved.
     pub(super) logical: LogicalPlan,
@@ -56,7 +57,8 @@ impl View {
     pub(super) async fn plan(state: &SessionState, file: &ViewFile) -> Result<Self, Vec<SqlError>> {
         let located = |error: DataFusionError| locate::plan_errors(file, &error);
         columns::check_written(file)?;
-        let statement = ParsedStatement::Statement(file.statement.clone());
+        let mut statement = ParsedStatement::Statement(file.statement.clone());
+        literals::rewrite_parsed(&mut statement);
         let logical = state.statement_to_plan(statement).await.map_err(located)?;
         let only_queries =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -64,8 +66,8 @@ impl View {
         columns::check_planned(file, logical.schema())?;
         let plan = state.create_physical_plan(&logical).await.map_err(located)?;
         let is_planned_each_batch = calls_stable_function(&logical).map_err(located)?;
-        let (name, file) = (file.name.as_str().into(), file.file.clone());
-        Ok(Self { name, file, plan, logical, is_planned_each_batch })
+        let (name, text, file) = (file.name.as_str().into(), file.text.as_str().into(), file.file.clone());
+        Ok(Self { name, file, text, plan, logical, is_planned_each_batch })
     }
 
     /// The columns of its rows.
@@ -133,7 +135,8 @@ impl View {
                 SqlError::of_kind(kind, &self.file, message)
                     .with_hint("`memory_max` bounds it; a smaller `batch_rows_max` needs less")
             }
-            _ => SqlError::of_kind(kind, &self.file, locate::lower_first(first_line(&message))),
+            _ => SqlError::of_kind(kind, &self.file, locate::lower_first(first_line(&message)))
+                .at(locate::row_error(&self.file, &self.text, error)),
         }
     }
 }

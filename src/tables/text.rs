@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Date32Type, TimeUnit};
 use arrow::error::ArrowError;
-use datafusion::common::arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
+use datafusion::common::arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 
 /// Digits that a float holds exactly.
 const FLOAT_DIGITS_EXACT: usize = 15;
@@ -170,7 +170,7 @@ fn timestamp_zone(text: &str) -> Option<&str> {
         bytes.len() == 6 && matches!(bytes[0], b'+' | b'-') && bytes[3] == b':'
     };
     let known = zone.is_empty() || zone == "Z" || offset(zone);
-    (known && string_to_timestamp_nanos(text).is_ok()).then_some(zone)
+    (known && string_to_datetime(&chrono::Utc, text).is_ok()).then_some(zone)
 }
 
 /// A text column of a batch that was read as text.
@@ -195,6 +195,7 @@ mod tests {
         assert_eq!(inferred(&["true", "FALSE"]), TextType::Boolean);
         assert_eq!(inferred(&["2024-02-29"]), TextType::Date);
         assert_eq!(inferred(&["2024-02-29 10:00:00", "2024-02-29T10:00:00.123456"]), TextType::Timestamp);
+        assert_eq!(inferred(&["9999-12-31 23:59:59.999999", "0001-01-01 00:00:00"]), TextType::Timestamp);
         assert_eq!(
             inferred(&["2024-02-29T10:00:00Z", "2024-02-29 10:00:00.5+02:00"]),
             TextType::TimestampUtc

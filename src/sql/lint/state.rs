@@ -56,8 +56,9 @@ impl Finding {
                 warning(Code::InexactSum, place, message, hint)
             }
             Self::Integer(data_type) => {
-                let message =
-                    format!("`{column}` grows as {data_type}, which silently wraps where it is too small");
+                let message = format!(
+                    "`{column}` grows as {data_type}: when it is full, its messages become dead letters"
+                );
                 warning(Code::Overflow, place, message, "grow in a larger type: `CAST(... AS BIGINT)`")
             }
         }

@@ -23,12 +23,16 @@ use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, StandardWindowExpr, WindowExpr};
 use datafusion::physical_plan::windows::WindowUDFExpr;
 
+use crate::sql::numbers::{Exact, Total, refused, with_exact};
+
 /// A function that can run over all partitions.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
     kind: Kind,
     /// None where it has no argument that matters.
     argument: Option<Arc<dyn PhysicalExpr>>,
+    /// As the call is written.
+    name: Arc<str>,
     result: DataType,
 }
 
@@ -52,7 +56,7 @@ enum Aggregate {
 impl Running {
     /// What a planned function is; `None` where it is none of these.
     pub fn of(planned: &dyn WindowExpr) -> Option<Self> {
-        let result = planned.field().ok()?.data_type().clone();
+        let (name, result) = (planned.name().into(), planned.field().ok()?.data_type().clone());
         if let Some(aggregate) = planned.as_any().downcast_ref::<PlainAggregateWindowExpr>() {
             let distance = distance(planned.get_window_frame())?;
             let function = aggregate.get_aggregate_expr();
@@ -69,7 +73,7 @@ impl Running {
             };
             let [argument] = <[_; 1]>::try_from(function.expressions()).ok()?;
             let kind = Kind::Aggregate(kind, distance);
-            return is_plain.then_some(Self { kind, argument: Some(argument), result });
+            return is_plain.then_some(Self { kind, argument: Some(argument), name, result });
         }
         let function = planned.as_any().downcast_ref::<StandardWindowExpr>()?.get_standard_func_expr();
         let function = function.as_any().downcast_ref::<WindowUDFExpr>()?;
@@ -90,7 +94,7 @@ impl Running {
             "lead" => (Kind::Away(away()?), function.args().first().cloned()),
             _ => return None,
         };
-        Some(Self { kind, argument, result })
+        Some(Self { kind, argument, name, result })
     }
 
     /// Its values for all rows; `None` where values of this type are left to DataFusion.
@@ -106,13 +110,29 @@ impl Running {
                 Some(counts(&values, partitions, distance.unsigned_abs()))
             }
             (Kind::Aggregate(aggregate, distance), Some(values)) => {
-                match running(aggregate, &values, partitions, &self.result) {
+                match self.running(aggregate, &values, partitions)? {
                     Some(running) if distance > 0 => Some(away(&running, partitions, -distance)?),
                     running => running,
                 }
             }
             (_, None) => None,
         })
+    }
+
+    /// Sums or extremes up to each row; `None` for other types of values.
+    fn running(
+        &self,
+        aggregate: Aggregate,
+        values: &ArrayRef,
+        partitions: &[Range<usize>],
+    ) -> Result<Option<ArrayRef>> {
+        match (aggregate, values.data_type()) {
+            (Aggregate::Sum, DataType::Float64) => Ok(Some(float_sums(values, partitions))),
+            (Aggregate::Sum, of) => {
+                with_exact!(of, exact_sums(values, partitions, &self.name, &self.result), Ok(None))
+            }
+            _ => Ok(extremes(aggregate, values, partitions, &self.result)),
+        }
     }
 }
 
@@ -167,8 +187,8 @@ fn counts(values: &ArrayRef, partitions: &[Range<usize>], distance: usize) -> Ar
     Arc::new(Int64Array::from(counts))
 }
 
-/// Sums or extremes up to each row; `None` for other types of values.
-fn running(
+/// Extremes up to each row; `None` for other types of values.
+fn extremes(
     aggregate: Aggregate,
     values: &ArrayRef,
     partitions: &[Range<usize>],
@@ -177,46 +197,57 @@ fn running(
     macro_rules! extremes {
         ($($name:pat => $type:ty),* $(,)?) => {
             match values.data_type() {
-                $($name => extreme::<$type>(aggregate, values, partitions, result),)*
-                _ => return None,
+                $($name => Some(extreme::<$type>(aggregate, values, partitions, result)),)*
+                // Not floats and texts: DataFusion decides how those are ordered.
+                _ => None,
             }
         };
     }
-    Some(match (aggregate, values.data_type()) {
-        (Aggregate::Sum, DataType::Int64) => sums::<Int64Type>(values, partitions, result),
-        (Aggregate::Sum, DataType::UInt64) => sums::<UInt64Type>(values, partitions, result),
-        (Aggregate::Sum, DataType::Float64) => sums::<Float64Type>(values, partitions, result),
-        (Aggregate::Sum, DataType::Decimal128(..)) => sums::<Decimal128Type>(values, partitions, result),
-        (Aggregate::Sum | Aggregate::Count, _) => return None,
-        // Not floats and texts: DataFusion decides how those are ordered.
-        (Aggregate::Min | Aggregate::Max, _) => extremes!(
-            DataType::Int8 => Int8Type,
-            DataType::Int16 => Int16Type,
-            DataType::Int32 => Int32Type,
-            DataType::Int64 => Int64Type,
-            DataType::UInt8 => UInt8Type,
-            DataType::UInt16 => UInt16Type,
-            DataType::UInt32 => UInt32Type,
-            DataType::UInt64 => UInt64Type,
-            DataType::Date32 => Date32Type,
-            DataType::Date64 => Date64Type,
-            DataType::Decimal128(..) => Decimal128Type,
-            DataType::Timestamp(TimeUnit::Second, _) => TimestampSecondType,
-            DataType::Timestamp(TimeUnit::Millisecond, _) => TimestampMillisecondType,
-            DataType::Timestamp(TimeUnit::Microsecond, _) => TimestampMicrosecondType,
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => TimestampNanosecondType,
-        ),
-    })
+    extremes!(
+        DataType::Int8 => Int8Type,
+        DataType::Int16 => Int16Type,
+        DataType::Int32 => Int32Type,
+        DataType::Int64 => Int64Type,
+        DataType::UInt8 => UInt8Type,
+        DataType::UInt16 => UInt16Type,
+        DataType::UInt32 => UInt32Type,
+        DataType::UInt64 => UInt64Type,
+        DataType::Date32 => Date32Type,
+        DataType::Date64 => Date64Type,
+        DataType::Decimal128(..) => Decimal128Type,
+        DataType::Timestamp(TimeUnit::Second, _) => TimestampSecondType,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => TimestampMillisecondType,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => TimestampMicrosecondType,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => TimestampNanosecondType,
+    )
 }
 
-/// Sums overflow as DataFusion's do.
-fn sums<T: ArrowPrimitiveType>(
+fn float_sums(values: &ArrayRef, partitions: &[Range<usize>]) -> ArrayRef {
+    let add = |sum: Option<f64>, value: f64| sum.unwrap_or_default() + value;
+    folded(values.as_primitive::<Float64Type>(), partitions, &DataType::Float64, add)
+}
+
+/// Sums that are exact; each row's is an answer, so each has to fit.
+fn exact_sums<T: Exact>(
     values: &ArrayRef,
     partitions: &[Range<usize>],
+    name: &str,
     result: &DataType,
-) -> ArrayRef {
-    let add = |sum: Option<T::Native>, value: T::Native| sum.unwrap_or_default().add_wrapping(value);
-    folded(values.as_primitive::<T>(), partitions, result, add)
+) -> Result<Option<ArrayRef>> {
+    let values = values.as_primitive::<T>();
+    let mut built = PrimitiveBuilder::<T>::with_capacity(values.len()).with_data_type(result.clone());
+    let (room, mut do_all_fit) = (T::room(result), true);
+    for range in partitions {
+        let mut total = Total::default();
+        for row in range.clone() {
+            if values.is_valid(row) {
+                total.add(values.value(row));
+            }
+            do_all_fit &= total.is_within(room);
+            built.append_option((total.count > 0).then_some(total.sum));
+        }
+    }
+    if do_all_fit { Ok(Some(Arc::new(built.finish()))) } else { Err(refused(name, "the sum", result)) }
 }
 
 fn extreme<T: ArrowPrimitiveType>(

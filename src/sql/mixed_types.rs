@@ -1,0 +1,243 @@
+//! Values of two kinds that meet in a comparison, a list, CASE or UNION: which kind they become, where DataFusion's choice
+//! would lose some of them.
+//!
+//! It takes a double beside a decimal for a decimal of 15 digits after the point, which large and small doubles are not, so
+//! here the decimal becomes a double, and a literal the one nearest to it. It reads a text or a day beside a timestamp in
+//! nanoseconds, which end in 2262, so here it is read in microseconds.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
+use datafusion::common::{DFSchema, ExprSchema as _, Result, ScalarValue};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, InSubquery, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::expr_schema::cast_subquery;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    Cast, Expr, ExprSchemable as _, Join, LogicalPlan, LogicalPlanBuilder, Operator, Union,
+};
+use datafusion::optimizer::AnalyzerRule;
+use std::sync::Arc;
+
+use super::moments;
+
+/// Gives operands of two kinds one type. It runs before DataFusion's own rule, which then finds nothing to choose.
+#[derive(Debug)]
+pub(super) struct MixedTypes;
+
+impl AnalyzerRule for MixedTypes {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(in_plan).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "mixed_types"
+    }
+}
+
+/// Makes `nvl` what `coalesce` is. DataFusion's takes decimals for doubles.
+pub(super) fn install(state: &mut SessionState) -> Result<()> {
+    let coalesce = datafusion::functions::core::coalesce().as_ref().clone();
+    state.register_udf(Arc::new(coalesce.with_aliases(["nvl", "ifnull"])))?;
+    Ok(())
+}
+
+fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    let expressions = plan.map_expressions(|expression| {
+        let name = names.save(&expression);
+        let rewritten = expression.transform_up(|part| in_expression(part, &schema))?;
+        Ok(if rewritten.transformed { rewritten.update_data(|part| name.restore(part)) } else { rewritten })
+    })?;
+    let columns = expressions.transform_data(|plan| match plan {
+        LogicalPlan::Union(union) => in_union(union),
+        LogicalPlan::Join(join) => in_keys(join),
+        plan => Ok(Transformed::no(plan)),
+    })?;
+    if columns.transformed { columns.map_data(LogicalPlan::recompute_schema) } else { Ok(columns) }
+}
+
+/// The kind of value that gives way, and the type it becomes.
+#[derive(Debug)]
+struct Way {
+    gives_way: fn(&DataType) -> bool,
+    to: DataType,
+}
+
+/// How values of these types come to one kind; `None` where DataFusion's choice is right.
+fn way(types: &[DataType]) -> Option<Way> {
+    let items = || types.iter().map(item);
+    if items().any(DataType::is_floating) && items().any(DataType::is_decimal) {
+        return Some(Way { gives_way: DataType::is_decimal, to: DataType::Float64 });
+    }
+    // A moment beside a text or a day is counted in microseconds, unless it counts nanoseconds itself.
+    let is_fine = |of: &DataType| matches!(of, DataType::Timestamp(TimeUnit::Nanosecond, _));
+    if items().any(is_text_or_day) && !items().any(is_fine) {
+        let zone = items().find_map(|of| match of {
+            DataType::Timestamp(_, zone) => Some(zone.clone()),
+            _ => None,
+        })?;
+        return Some(Way { gives_way: is_text_or_day, to: DataType::Timestamp(TimeUnit::Microsecond, zone) });
+    }
+    None
+}
+
+fn is_text_or_day(of: &DataType) -> bool {
+    of.is_string() || matches!(of, DataType::Date32 | DataType::Date64)
+}
+
+/// What a list is of, or the type itself.
+fn item(of: &DataType) -> &DataType {
+    match of {
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            item(field.data_type())
+        }
+        other => other,
+    }
+}
+
+/// Brings expressions to one kind; whether it had to.
+fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let mut expressions: Vec<_> = expressions.into_iter().collect();
+    let types = expressions.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let Some(way) = way(&types) else { return Ok(false) };
+    for (expression, of) in expressions.iter_mut().zip(&types) {
+        if (way.gives_way)(of) {
+            let before = std::mem::take(*expression);
+            **expression = cast(before, &way.to);
+        }
+    }
+    Ok(true)
+}
+
+fn cast(expression: Expr, to: &DataType) -> Expr {
+    match &expression {
+        Expr::Literal(value, metadata) if *to == DataType::Float64 => match nearest(value) {
+            Some(nearest) => Expr::Literal(ScalarValue::Float64(Some(nearest)), metadata.clone()),
+            None => Expr::Cast(Cast::new(Box::new(expression), to.clone())),
+        },
+        _ => Expr::Cast(Cast::new(Box::new(expression), to.clone())),
+    }
+}
+
+/// The double nearest to a decimal. Why by its text: a quotient of two doubles is rounded twice.
+fn nearest(value: &ScalarValue) -> Option<f64> {
+    match value {
+        ScalarValue::Decimal128(Some(value), _, scale) => {
+            format!("{value}e{}", -i16::from(*scale)).parse().ok()
+        }
+        ScalarValue::Decimal256(Some(value), _, scale) => {
+            format!("{value}e{}", -i16::from(*scale)).parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// Functions that give one of their arguments, or a list of them: so these have one type.
+const OF_ONE_TYPE: [&str; 8] =
+    ["coalesce", "greatest", "least", "make_array", "nullif", "nvl2", "array_append", "array_has"];
+/// Functions whose arguments stay apart.
+const OF_MANY_TYPES: [&str; 4] = ["map", "named_struct", "row", "struct"];
+
+fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_brought = match &mut expression {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let is_compared = matches!(
+                op,
+                Operator::Eq
+                    | Operator::NotEq
+                    | Operator::Lt
+                    | Operator::LtEq
+                    | Operator::Gt
+                    | Operator::GtEq
+                    | Operator::IsDistinctFrom
+                    | Operator::IsNotDistinctFrom
+            );
+            let is_of_text =
+                |part: &Expr| Ok::<_, datafusion::error::DataFusionError>(part.get_type(schema)?.is_string());
+            // Why: `ts - '1 day'` is not a comparison, and its text no timestamp.
+            if !is_compared && (is_of_text(left)? || is_of_text(right)?) {
+                false
+            } else {
+                bring([left.as_mut(), right.as_mut()], schema)?
+            }
+        }
+        Expr::Between(Between { expr, low, high, .. }) => {
+            bring([expr.as_mut(), low.as_mut(), high.as_mut()], schema)?
+        }
+        Expr::InList(InList { expr, list, .. }) => {
+            bring(std::iter::once(expr.as_mut()).chain(list.iter_mut()), schema)?
+        }
+        Expr::InSubquery(within) => in_subquery(within, schema)?,
+        Expr::Case(Case { expr, when_then_expr, else_expr }) => {
+            let (whens, thens): (Vec<_>, Vec<_>) =
+                when_then_expr.iter_mut().map(|(when, then)| (when.as_mut(), then.as_mut())).unzip();
+            let is_compared = match expr {
+                Some(expr) => bring(std::iter::once(expr.as_mut()).chain(whens), schema)?,
+                None => false,
+            };
+            bring(thens.into_iter().chain(else_expr.as_deref_mut()), schema)? || is_compared
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args }) if !OF_MANY_TYPES.contains(&func.name()) => {
+            let types = args.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
+            let is_of_numbers = !types.iter().any(is_text_or_day);
+            (is_of_numbers || OF_ONE_TYPE.contains(&func.name())) && bring(args.iter_mut(), schema)?
+        }
+        Expr::Cast(_) | Expr::TryCast(_) => return moments::of_number(expression, schema),
+        _ => false,
+    };
+    Ok(if is_brought { Transformed::yes(expression) } else { Transformed::no(expression) })
+}
+
+fn in_subquery(within: &mut InSubquery, schema: &DFSchema) -> Result<bool> {
+    let types =
+        [within.expr.get_type(schema)?, within.subquery.subquery.schema().field(0).data_type().clone()];
+    let Some(way) = way(&types) else { return Ok(false) };
+    if (way.gives_way)(&types[0]) {
+        let before = std::mem::take(within.expr.as_mut());
+        *within.expr = cast(before, &way.to);
+    }
+    if (way.gives_way)(&types[1]) {
+        within.subquery = cast_subquery(within.subquery.clone(), &way.to)?;
+    }
+    Ok(true)
+}
+
+fn in_keys(mut join: Join) -> Result<Transformed<LogicalPlan>> {
+    let schema = join.left.schema().join(join.right.schema())?;
+    let mut is_brought = false;
+    for (left, right) in &mut join.on {
+        is_brought |= bring([left, right], &schema)?;
+    }
+    let join = LogicalPlan::Join(join);
+    Ok(if is_brought { Transformed::yes(join) } else { Transformed::no(join) })
+}
+
+fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
+    let columns = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+    let of_column = |column: usize| {
+        let types = union.inputs.iter().filter_map(|input| input.schema().fields().get(column));
+        way(&types.map(|field| field.data_type().clone()).collect::<Vec<_>>())
+    };
+    let ways: Vec<Option<Way>> = (0..columns).map(of_column).collect();
+    if ways.iter().all(Option::is_none) {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    }
+    let brought = |input: &Arc<LogicalPlan>| {
+        let parts = input.schema().columns().into_iter().zip(&ways).map(|(column, way)| {
+            let (name, of) = (column.name.clone(), input.schema().data_type(&column)?);
+            Ok(match way {
+                Some(way) if (way.gives_way)(of) => cast(Expr::Column(column), &way.to).alias(name),
+                _ => Expr::Column(column),
+            })
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let input = LogicalPlanBuilder::from(Arc::clone(input)).project(parts)?.build()?;
+        Ok(Arc::new(input))
+    };
+    let inputs = union.inputs.iter().map(brought).collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}

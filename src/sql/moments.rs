@@ -1,0 +1,436 @@
+//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds where nothing else is
+//! said, which end in 2262. Here the types of SQL and the functions that make a timestamp say microseconds.
+
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, PrimitiveArray};
+use arrow::compute::cast;
+use arrow::compute::kernels::cast_utils::string_to_datetime;
+use arrow::datatypes::{
+    DataType, Decimal128Type, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
+use chrono::format::{ParseResult, Parsed, StrftimeItems, parse};
+use chrono::{DateTime, NaiveTime, Utc};
+use datafusion::common::datatype::DataTypeExt as _;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    Cast, ColumnarValue, Documentation, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
+};
+use datafusion::sql::sqlparser::ast::DataType as SqlType;
+
+/// What [`super::literals`] calls the type of `x AT TIME ZONE 'zone'`: a timestamp of that zone.
+pub(super) const IN_ZONE: &str = "timestamp in zone";
+
+const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+const DECIMAL_PLACES: i8 = 6;
+
+/// Makes the timestamps of a session count microseconds.
+pub(super) fn install(state: &mut SessionState) -> Result<()> {
+    let of_datafusion = |state: &SessionState, name: &str| {
+        let function = state.scalar_functions().get(name).cloned();
+        function.ok_or_else(|| DataFusionError::Internal(format!("there is no function {name}")))
+    };
+    for (name, unit) in READ {
+        let read = ToTimestamp { of_datafusion: of_datafusion(state, name)?, unit };
+        state.register_udf(Arc::new(read.into()))?;
+    }
+    for name in GIVE_NULL {
+        let refusing = Refusing { of_datafusion: of_datafusion(state, name)? };
+        state.register_udf(Arc::new(refusing.into()))?;
+    }
+    let truncate = DateTrunc { of_datafusion: of_datafusion(state, "date_trunc")? };
+    state.register_udf(Arc::new(truncate.into()))?;
+    state.register_udf(Arc::new(Now::default().into()))?;
+    Ok(())
+}
+
+/// Functions that read a text as a timestamp.
+const READ: [(&str, TimeUnit); 4] = [
+    ("to_timestamp", TimeUnit::Microsecond),
+    ("to_timestamp_seconds", TimeUnit::Second),
+    ("to_timestamp_millis", TimeUnit::Millisecond),
+    ("to_timestamp_micros", TimeUnit::Microsecond),
+];
+
+/// Functions that give NULL for moments out of their reach.
+const GIVE_NULL: [&str; 3] = ["date_bin", "generate_series", "range"];
+
+/// The types of SQL that are not DataFusion's.
+#[derive(Debug)]
+pub(super) struct SqlTypes;
+
+impl TypePlanner for SqlTypes {
+    fn plan_type_field(&self, of: &SqlType) -> Result<Option<FieldRef>> {
+        let of = match of {
+            // Sessions have no time zone, so neither has the type that says "with time zone".
+            SqlType::Timestamp(None, _) | SqlType::Datetime(None) => MICROSECONDS,
+            SqlType::Custom(name, zone) if name.to_string() == format!("\"{IN_ZONE}\"") => {
+                DataType::Timestamp(TimeUnit::Microsecond, zone.first().map(|zone| zone.as_str().into()))
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(of.into_nullable_field_ref()))
+    }
+}
+
+/// A number that becomes a timestamp is a number of seconds.
+pub(super) fn of_number(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })) = &expression else {
+        return Ok(Transformed::no(expression));
+    };
+    let DataType::Timestamp(TimeUnit::Microsecond, zone) = field.data_type() else {
+        return Ok(Transformed::no(expression));
+    };
+    if !expr.get_type(schema)?.is_integer() {
+        return Ok(Transformed::no(expression));
+    }
+    let seconds = Cast::new(expr.clone(), DataType::Timestamp(TimeUnit::Second, zone.clone()));
+    let micros = Cast::new(Box::new(Expr::Cast(seconds)), field.data_type().clone());
+    Ok(Transformed::yes(Expr::Cast(micros)))
+}
+
+/// A function that reads a text as a timestamp. DataFusion's goes by nanoseconds for each unit.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ToTimestamp {
+    of_datafusion: Arc<ScalarUDF>,
+    unit: TimeUnit,
+}
+
+impl ToTimestamp {
+    /// `to_timestamp` takes numbers as seconds, with a fraction; the others take whole numbers of their unit.
+    fn of_number(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let value = &call.args[0];
+        match value.data_type() {
+            _ if self.name() != "to_timestamp" => self.of_datafusion.inner().invoke_with_args(call),
+            of if of.is_integer() => value
+                .cast_to(&DataType::Timestamp(TimeUnit::Second, None), None)?
+                .cast_to(&MICROSECONDS, None),
+            of if of.is_floating() => of_values(&value.cast_to(&DataType::Float64, None)?, &from_doubles),
+            of if of.is_decimal() => {
+                let micros = DataType::Decimal128(38, DECIMAL_PLACES);
+                of_values(&value.cast_to(&micros, None)?, &from_decimals)
+            }
+            _ => value.cast_to(&MICROSECONDS, None),
+        }
+    }
+}
+
+impl ScalarUDFImpl for ToTimestamp {
+    fn name(&self) -> &str {
+        self.of_datafusion.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.of_datafusion.signature()
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Timestamp(self.unit, None))
+    }
+
+    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(value) = call.args.first() else {
+            return exec_err!("{} needs an argument", self.name());
+        };
+        match (value.data_type(), formats(&call.args[1..])) {
+            (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, Some(formats)) => {
+                let of = DataType::Timestamp(self.unit, None);
+                of_values(&value.cast_to(&DataType::Utf8, None)?, &|texts| {
+                    Ok(cast(&from_texts(texts, &formats)?, &of)?)
+                })
+            }
+            (of, _) if of.is_numeric() || of.is_null() || of.is_temporal() => self.of_number(call),
+            _ => self.of_datafusion.inner().invoke_with_args(call),
+        }
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.of_datafusion.documentation()
+    }
+}
+
+/// The formats of a call. `None` if they are no constants, or name a time zone, which is left to DataFusion.
+fn formats(arguments: &[ColumnarValue]) -> Option<Vec<String>> {
+    let format = |argument: &ColumnarValue| match argument {
+        ColumnarValue::Scalar(
+            ScalarValue::Utf8(Some(format))
+            | ScalarValue::LargeUtf8(Some(format))
+            | ScalarValue::Utf8View(Some(format)),
+        ) if !format.contains("%Z") => Some(format.clone()),
+        _ => None,
+    };
+    arguments.iter().map(format).collect()
+}
+
+fn from_texts(texts: &ArrayRef, formats: &[String]) -> Result<ArrayRef> {
+    let read = |text: Option<&str>| text.map(|text| from_text(text, formats)).transpose();
+    let moments = texts.as_string::<i32>().iter().map(read);
+    Ok(Arc::new(moments.collect::<Result<PrimitiveArray<TimestampMicrosecondType>>>()?))
+}
+
+fn from_text(text: &str, formats: &[String]) -> Result<i64> {
+    if formats.is_empty() {
+        return Ok(string_to_datetime(&Utc, text)?.timestamp_micros());
+    }
+    let mut reason = None;
+    for format in formats {
+        match formatted(text, format) {
+            Ok(moment) => return Ok(moment.timestamp_micros()),
+            Err(error) => reason = Some((format, error)),
+        }
+    }
+    let (format, error) =
+        reason.map_or_else(Default::default, |(format, error)| (format.as_str(), error.to_string()));
+    exec_err!("Error parsing timestamp from '{text}' using format '{format}': {error}")
+}
+
+/// With an offset if the format has one, at midnight if it has no time of day.
+fn formatted(text: &str, format: &str) -> ParseResult<DateTime<Utc>> {
+    let mut parsed = Parsed::new();
+    parse(&mut parsed, text, StrftimeItems::new(format))?;
+    if let Ok(moment) = parsed.to_datetime() {
+        return Ok(moment.with_timezone(&Utc));
+    }
+    let day = || parsed.to_naive_date().map(|day| day.and_time(NaiveTime::MIN));
+    Ok(parsed.to_naive_datetime_with_offset(0).or_else(|_| day())?.and_utc())
+}
+
+fn of_values(
+    values: &ColumnarValue,
+    convert: &dyn Fn(&ArrayRef) -> Result<ArrayRef>,
+) -> Result<ColumnarValue> {
+    Ok(match values {
+        ColumnarValue::Array(values) => ColumnarValue::Array(convert(values)?),
+        ColumnarValue::Scalar(value) => {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&convert(&value.to_array()?)?, 0)?)
+        }
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "what does not fit is refused before"
+)]
+fn from_doubles(values: &ArrayRef) -> Result<ArrayRef> {
+    let converted = values.as_primitive::<Float64Type>().try_unary(|seconds| {
+        let micros = (seconds * 1_000_000.0).round();
+        // Above this, a double is no whole number of microseconds.
+        if micros.abs() < i64::MAX as f64 {
+            Ok(micros as i64)
+        } else {
+            exec_err!("{seconds} seconds are no timestamp: it is out of range")
+        }
+    })?;
+    let converted: PrimitiveArray<TimestampMicrosecondType> = converted;
+    Ok(Arc::new(converted))
+}
+
+fn from_decimals(values: &ArrayRef) -> Result<ArrayRef> {
+    let converted = values.as_primitive::<Decimal128Type>().try_unary(|micros| {
+        i64::try_from(micros)
+            .or_else(|_| exec_err!("{micros} microseconds are no timestamp: it is out of range"))
+    })?;
+    let converted: PrimitiveArray<TimestampMicrosecondType> = converted;
+    Ok(Arc::new(converted))
+}
+
+/// The start of the batch, or of the query.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Now {
+    signature: Signature,
+    aliases: Vec<String>,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self {
+            signature: Signature::nullary(Volatility::Stable),
+            aliases: vec!["current_timestamp".to_owned()],
+        }
+    }
+}
+
+impl ScalarUDFImpl for Now {
+    fn name(&self) -> &'static str {
+        "now"
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(MICROSECONDS)
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(MICROSECONDS.into_nullable_field_ref().as_ref().clone().with_nullable(false).into())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("now() has no value before a query starts")
+    }
+
+    fn simplify(&self, arguments: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let Some(now) = context.query_execution_start_time() else {
+            return Ok(ExprSimplifyResult::Original(arguments));
+        };
+        let now = ScalarValue::TimestampMicrosecond(Some(now.timestamp_micros()), None);
+        Ok(ExprSimplifyResult::Simplified(Expr::Literal(now, None)))
+    }
+}
+
+/// `date_trunc`, which DataFusion computes in nanoseconds. The calendar repeats after 400 years, days of the week too, so
+/// moments beyond are truncated as those that are some such cycles away.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct DateTrunc {
+    of_datafusion: Arc<ScalarUDF>,
+}
+
+const SECONDS_A_CYCLE: i64 = 146_097 * 86_400;
+
+impl ScalarUDFImpl for DateTrunc {
+    fn name(&self) -> &str {
+        self.of_datafusion.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.of_datafusion.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.of_datafusion.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.of_datafusion.inner().return_type(types)
+    }
+
+    fn return_field_from_args(&self, call: ReturnFieldArgs) -> Result<FieldRef> {
+        self.of_datafusion.inner().return_field_from_args(call)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.of_datafusion.inner().coerce_types(types)
+    }
+
+    fn invoke_with_args(&self, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let of_datafusion = self.of_datafusion.inner();
+        let (Some(moments), Some(cycle)) = (call.args.get(1), call.args.get(1).and_then(cycle)) else {
+            return of_datafusion.invoke_with_args(call);
+        };
+        let of = moments.data_type();
+        let is_scalar = matches!(moments, ColumnarValue::Scalar(_));
+        let counts =
+            cast(&moments.to_array(if is_scalar { 1 } else { call.number_rows })?, &DataType::Int64)?;
+        let counts = counts.as_primitive::<Int64Type>();
+        let nearest = |count: i64| count.div_euclid(cycle) * cycle;
+        // A moment of this cycle or the one before is within the reach of nanoseconds.
+        let away: Int64Array = counts.unary(|count| if count.abs() < cycle / 2 { 0 } else { nearest(count) });
+        if away.values().iter().all(|away| *away == 0) {
+            return of_datafusion.invoke_with_args(call);
+        }
+        let near = arrow::compute::kernels::numeric::sub(counts, &away)?;
+        call.args[1] = ColumnarValue::Array(cast(&near, &of)?);
+        if is_scalar {
+            call.args[1] = ColumnarValue::Scalar(ScalarValue::try_from_array(&cast(&near, &of)?, 0)?);
+        }
+        let rows = call.number_rows;
+        let truncated = of_datafusion.invoke_with_args(call)?.to_array(if is_scalar { 1 } else { rows })?;
+        let truncated = arrow::compute::kernels::numeric::add(&cast(&truncated, &DataType::Int64)?, &away)?;
+        let truncated = cast(&truncated, &of)?;
+        Ok(match is_scalar {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&truncated, 0)?),
+            false => ColumnarValue::Array(truncated),
+        })
+    }
+
+    fn simplify(&self, arguments: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        self.of_datafusion.inner().simplify(arguments, context)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.of_datafusion.documentation()
+    }
+}
+
+/// 400 years in what a timestamp counts; `None` where it counts nanoseconds, which do not reach that far.
+fn cycle(moments: &ColumnarValue) -> Option<i64> {
+    let a_second = match moments.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => 1,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000_000,
+        _ => return None,
+    };
+    Some(SECONDS_A_CYCLE * a_second)
+}
+
+/// A function that gives NULL for what it cannot reach: here that is an error.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Refusing {
+    of_datafusion: Arc<ScalarUDF>,
+}
+
+impl ScalarUDFImpl for Refusing {
+    fn name(&self) -> &str {
+        self.of_datafusion.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.of_datafusion.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.of_datafusion.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.of_datafusion.inner().return_type(types)
+    }
+
+    fn return_field_from_args(&self, call: ReturnFieldArgs) -> Result<FieldRef> {
+        self.of_datafusion.inner().return_field_from_args(call)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.of_datafusion.inner().coerce_types(types)
+    }
+
+    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (arguments, rows) = (call.args.clone(), call.number_rows);
+        let result = self.of_datafusion.inner().invoke_with_args(call)?;
+        let is_null = |value: &ColumnarValue, row: usize| match value {
+            ColumnarValue::Scalar(value) => value.is_null(),
+            ColumnarValue::Array(values) => values.is_null(row),
+        };
+        let has_nulls = match &result {
+            ColumnarValue::Scalar(value) => value.is_null(),
+            ColumnarValue::Array(values) => values.null_count() > 0,
+        };
+        let is_lost =
+            |row: usize| is_null(&result, row) && !arguments.iter().any(|argument| is_null(argument, row));
+        if has_nulls && (0..rows.max(1)).any(is_lost) {
+            return exec_err!(
+                "{} of a moment that nanoseconds do not reach: they go from 1677 to 2262",
+                self.name()
+            );
+        }
+        Ok(result)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.of_datafusion.documentation()
+    }
+}

@@ -1,0 +1,111 @@
+//! Numbers are right, or refused: the operators and aggregates of a session give the exact answer of their type, or an error
+//! that is a fault of the data.
+//!
+//! DataFusion wraps integers, lets decimals grow beyond their digits, and keeps a negative zero apart from zero.
+//! [`RightNumbers`] puts operators of our own ([`arithmetic`]) in the places where that can happen, once, when a query is
+//! planned: a logical rule, so that constants are folded by the same operators. An operator that cannot leave
+//! its type stays DataFusion's. [`aggregates`] does the same for sums and averages.
+//!
+//! *Invariant: no double in SQL is -0.0.* [`zero`] clears the sign of what a session reads ([`super::slot`]), and of the
+//! results of expressions that can make one, so nothing that compares, groups, sorts or hashes has to know of it.
+
+mod aggregates;
+mod arithmetic;
+mod exact;
+mod sliding;
+pub(super) mod zero;
+
+#[cfg(test)]
+mod tests;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
+use datafusion::common::{DFSchema, Result};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
+
+pub(super) use exact::{Exact, Total, refused, with_exact};
+
+/// Makes the numbers of a session right, or refused.
+pub(super) fn install(state: &mut SessionState) -> Result<()> {
+    for function in aggregates::all(state) {
+        state.register_udaf(function.into())?;
+    }
+    Ok(())
+}
+
+/// Puts in the operators that refuse what their type cannot hold. The types of all operands have to be settled.
+#[derive(Debug)]
+pub(super) struct RightNumbers;
+
+impl AnalyzerRule for RightNumbers {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(in_plan).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "right_numbers"
+    }
+}
+
+fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = match &plan {
+        LogicalPlan::TableScan(scan) => (*scan.projected_schema).clone(),
+        _ => merge_schema(&plan.inputs()),
+    };
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expression| {
+        let name = names.save(&expression);
+        let rewritten = expression.transform_up(|part| in_expression(part, &schema))?;
+        Ok(rewritten.update_data(|expression| name.restore(expression)))
+    })
+}
+
+fn in_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Some(checked) = arithmetic::checked(&expression, schema)? {
+        return Ok(Transformed::yes(checked));
+    }
+    zero::cleared(expression, schema)
+}
+
+/// A type as SQL has it.
+fn sql_name(of: &DataType) -> String {
+    match of {
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int32 => "INT".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::UInt8 => "TINYINT UNSIGNED".into(),
+        DataType::UInt16 => "SMALLINT UNSIGNED".into(),
+        DataType::UInt32 => "INT UNSIGNED".into(),
+        DataType::UInt64 => "BIGINT UNSIGNED".into(),
+        DataType::Decimal32(digits, scale)
+        | DataType::Decimal64(digits, scale)
+        | DataType::Decimal128(digits, scale)
+        | DataType::Decimal256(digits, scale) => format!("DECIMAL({digits}, {scale})"),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a type is of doubles or holds some.
+fn has_floats(of: &DataType) -> bool {
+    match of {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => has_floats(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_floats(field.data_type())),
+        DataType::Dictionary(_, values) => has_floats(values),
+        DataType::RunEndEncoded(_, values) => has_floats(values.data_type()),
+        _ => false,
+    }
+}

@@ -1,0 +1,462 @@
+//! The aggregates of a session: DataFusion's, but for sums and averages that have to be exact ([`Total`]), and for frames
+//! that slide over doubles ([`Sliding`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, ArrowPrimitiveType, AsArray as _, BooleanArray, Float64Array};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, UInt64Type};
+use datafusion::common::types::{
+    NativeType, logical_float64, logical_int8, logical_int16, logical_int32, logical_int64, logical_uint8,
+    logical_uint16, logical_uint32, logical_uint64,
+};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Coercion, Documentation, EmitTo, GroupsAccumulator,
+    ReversedUDAF, Signature, TypeSignature, TypeSignatureClass, Volatility,
+};
+
+use super::exact::{Exact, Total, array, with_exact};
+use super::has_floats;
+use super::sliding::Sliding;
+
+/// Aggregates that take values out again where a frame slides.
+const TAKE_OUT: [&str; 18] = [
+    "sum",
+    "avg",
+    "var",
+    "var_pop",
+    "stddev",
+    "stddev_pop",
+    "covar_samp",
+    "covar_pop",
+    "corr",
+    "regr_slope",
+    "regr_intercept",
+    "regr_count",
+    "regr_r2",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
+];
+
+/// The aggregates to put in the place of the session's.
+pub(super) fn all(state: &SessionState) -> Vec<AggregateUDF> {
+    let of = |name: &&str| state.aggregate_functions().get(*name).map(Aggregate::of).map(AggregateUDF::from);
+    TAKE_OUT.iter().filter_map(of).collect()
+}
+
+/// An aggregate of DataFusion's, and what is other here.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Aggregate {
+    of_datafusion: Arc<AggregateUDF>,
+    kind: Kind,
+    signature: Signature,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Sum,
+    Average,
+    Other,
+}
+
+impl Aggregate {
+    fn of(of_datafusion: &Arc<AggregateUDF>) -> Self {
+        let (kind, signature) = match of_datafusion.name() {
+            "sum" => (Kind::Sum, of_datafusion.signature().clone()),
+            "avg" => (Kind::Average, averaged()),
+            _ => (Kind::Other, of_datafusion.signature().clone()),
+        };
+        Self { of_datafusion: Arc::clone(of_datafusion), kind, signature }
+    }
+
+    /// Whether the values' sums are exact.
+    fn is_exact(&self, fields: &[FieldRef]) -> bool {
+        self.kind != Kind::Other
+            && fields
+                .first()
+                .is_some_and(|field| exact_result(field.data_type(), field.data_type()).is_some())
+    }
+}
+
+/// What `avg` takes: integers as integers, so that they are added as such.
+fn averaged() -> Signature {
+    let exact = |class| TypeSignature::Coercible(vec![Coercion::new_exact(class)]);
+    let widened = |to, from, native| {
+        TypeSignature::Coercible(vec![Coercion::new_implicit(TypeSignatureClass::Native(to), from, native)])
+    };
+    let signed = [logical_int8(), logical_int16(), logical_int32()].map(TypeSignatureClass::Native);
+    let unsigned = [logical_uint8(), logical_uint16(), logical_uint32()].map(TypeSignatureClass::Native);
+    let of = vec![
+        // The first, since it is what a NULL becomes.
+        widened(logical_float64(), vec![TypeSignatureClass::Float], NativeType::Float64),
+        exact(TypeSignatureClass::Decimal),
+        widened(logical_uint64(), unsigned.to_vec(), NativeType::UInt64),
+        widened(logical_int64(), signed.to_vec(), NativeType::Int64),
+        exact(TypeSignatureClass::Duration),
+    ];
+    Signature::one_of(of, Volatility::Immutable)
+}
+
+/// What comes of sums of exact values.
+#[derive(Clone, Debug)]
+struct Outcome {
+    /// As the call is written.
+    name: String,
+    kind: Kind,
+    result: DataType,
+    /// The digits that an average has after the point, more than its values.
+    more_digits: u8,
+}
+
+impl Outcome {
+    fn new(kind: Kind, call: &AccumulatorArgs) -> Self {
+        let result = call.return_type().clone();
+        let more = scale(&result) - call.expr_fields.first().map_or(0, |field| scale(field.data_type()));
+        let more_digits = u8::try_from(more).unwrap_or(0);
+        Self { name: call.name.to_owned(), kind, result, more_digits }
+    }
+
+    fn all<T: Exact>(&self, totals: &[Total<T::Native>]) -> Result<ArrayRef> {
+        match (self.kind, &self.result) {
+            (Kind::Average, DataType::Float64) => {
+                Ok(Arc::new(totals.iter().map(Total::mean).collect::<Float64Array>()))
+            }
+            (Kind::Average, result) => {
+                let average =
+                    |total: &Total<T::Native>| total.average::<T>(&self.name, self.more_digits, result);
+                array::<T>(totals.iter().map(average), result)
+            }
+            (_, result) => array::<T>(totals.iter().map(|total| total.sum::<T>(&self.name, result)), result),
+        }
+    }
+
+    fn one<T: Exact>(&self, total: Total<T::Native>) -> Result<ScalarValue> {
+        ScalarValue::try_from_array(&self.all::<T>(&[total])?, 0)
+    }
+}
+
+fn scale(of: &DataType) -> i8 {
+    match of {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => *scale,
+        _ => 0,
+    }
+}
+
+fn exact_result(of: &DataType, result: &DataType) -> Option<DataType> {
+    fn same<T: Exact>(result: &DataType) -> Option<DataType> {
+        Some(result.clone())
+    }
+    with_exact!(of, same(result), None)
+}
+
+impl AggregateUDFImpl for Aggregate {
+    fn name(&self) -> &str {
+        self.of_datafusion.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.of_datafusion.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.of_datafusion.return_type(types)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.of_datafusion.is_nullable()
+    }
+
+    fn accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if !self.is_exact(call.expr_fields) {
+            return self.of_datafusion.accumulator(call);
+        }
+        let outcome = Outcome::new(self.kind, &call);
+        let of = call.expr_fields[0].data_type();
+        if call.is_distinct {
+            return with_exact!(of, distinct(outcome, of.clone()), self.of_datafusion.accumulator(call));
+        }
+        with_exact!(of, plain(outcome, of.clone()), self.of_datafusion.accumulator(call))
+    }
+
+    fn state_fields(&self, call: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if !self.is_exact(call.input_fields) {
+            return self.of_datafusion.state_fields(call);
+        }
+        let of = call.input_fields[0].data_type().clone();
+        let name = |part: &str| format_state_name(call.name, part);
+        if call.is_distinct {
+            let item = Field::new_list_field(of, true);
+            return Ok(vec![Field::new_list(name("distinct"), item, false).into()]);
+        }
+        Ok(vec![
+            Field::new(name("sum"), of, false).into(),
+            Field::new(name("carried"), DataType::Int64, false).into(),
+            Field::new(name("count"), DataType::UInt64, false).into(),
+        ])
+    }
+
+    fn groups_accumulator_supported(&self, call: AccumulatorArgs) -> bool {
+        if self.is_exact(call.expr_fields) {
+            return !call.is_distinct;
+        }
+        self.of_datafusion.groups_accumulator_supported(call)
+    }
+
+    fn create_groups_accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        if !self.is_exact(call.expr_fields) {
+            return self.of_datafusion.create_groups_accumulator(call);
+        }
+        let outcome = Outcome::new(self.kind, &call);
+        let of = call.expr_fields[0].data_type();
+        with_exact!(of, groups(outcome, of.clone()), self.of_datafusion.create_groups_accumulator(call))
+    }
+
+    fn create_sliding_accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if self.is_exact(call.expr_fields) {
+            return self.accumulator(call);
+        }
+        if !call.is_distinct && call.expr_fields.iter().any(|field| has_floats(field.data_type())) {
+            return Ok(Box::new(Sliding::try_new(&self.of_datafusion, &call)?));
+        }
+        self.of_datafusion.create_sliding_accumulator(call)
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        self.of_datafusion.reverse_udf()
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        self.of_datafusion.order_sensitivity()
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.of_datafusion.coerce_types(types)
+    }
+
+    fn default_value(&self, of: &DataType) -> Result<ScalarValue> {
+        self.of_datafusion.default_value(of)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.of_datafusion.documentation()
+    }
+}
+
+fn plain<T: Exact>(outcome: Outcome, of: DataType) -> Result<Box<dyn Accumulator>> {
+    Ok(Box::new(Plain::<T> { outcome, of, total: Total::default() }))
+}
+
+fn distinct<T: Exact>(outcome: Outcome, of: DataType) -> Result<Box<dyn Accumulator>> {
+    Ok(Box::new(Distinct::<T> { outcome, of, seen: HashMap::new(), total: Total::default() }))
+}
+
+fn groups<T: Exact>(outcome: Outcome, of: DataType) -> Result<Box<dyn GroupsAccumulator>> {
+    Ok(Box::new(Groups::<T> { outcome, of, totals: Vec::new() }))
+}
+
+/// One total.
+#[derive(Debug)]
+struct Plain<T: Exact> {
+    outcome: Outcome,
+    of: DataType,
+    total: Total<T::Native>,
+}
+
+impl<T: Exact> Accumulator for Plain<T> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        each::<T>(&values[0], |value| self.total.add(value));
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        each::<T>(&values[0], |value| self.total.retract(value));
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.outcome.one::<T>(self.total)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let sum = ScalarValue::new_primitive::<T>(Some(self.total.sum), &self.of)?;
+        Ok(vec![sum, self.total.carried.into(), self.total.count.into()])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        totals::<T>(states).for_each(|total| self.total.merge(total));
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+/// The values that are there.
+fn each<T: ArrowPrimitiveType>(values: &ArrayRef, mut take: impl FnMut(T::Native)) {
+    let values = values.as_primitive::<T>();
+    match values.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => values.values().iter().for_each(|value| take(*value)),
+        Some(nulls) => nulls.valid_indices().for_each(|row| take(values.value(row))),
+    }
+}
+
+fn totals<T: Exact>(states: &[ArrayRef]) -> impl Iterator<Item = Total<T::Native>> {
+    let sums = states[0].as_primitive::<T>().values().iter();
+    let carried = states[1].as_primitive::<Int64Type>().values().iter();
+    let counts = states[2].as_primitive::<UInt64Type>().values().iter();
+    let parts = sums.zip(carried).zip(counts);
+    parts.map(|((sum, carried), count)| Total { sum: *sum, carried: *carried, count: *count })
+}
+
+/// The total of the values that differ.
+#[derive(Debug)]
+struct Distinct<T: Exact> {
+    outcome: Outcome,
+    of: DataType,
+    /// How often each value is there.
+    seen: HashMap<T::Native, u64>,
+    total: Total<T::Native>,
+}
+
+impl<T: Exact> Accumulator for Distinct<T> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        each::<T>(&values[0], |value| {
+            let times = self.seen.entry(value).or_default();
+            *times += 1;
+            if *times == 1 {
+                self.total.add(value);
+            }
+        });
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        each::<T>(&values[0], |value| {
+            if let Some(times) = self.seen.get_mut(&value) {
+                *times -= 1;
+                if *times == 0 {
+                    self.seen.remove(&value);
+                    self.total.retract(value);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.outcome.one::<T>(self.total)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let value = |value: &T::Native| ScalarValue::new_primitive::<T>(Some(*value), &self.of);
+        let values = self.seen.keys().map(value).collect::<Result<Vec<_>>>()?;
+        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&values, &self.of))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        states[0].as_list::<i32>().iter().flatten().try_for_each(|values| self.update_batch(&[values]))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.seen.capacity() * size_of::<(T::Native, u64)>()
+    }
+}
+
+/// A total for each group.
+struct Groups<T: Exact> {
+    outcome: Outcome,
+    of: DataType,
+    totals: Vec<Total<T::Native>>,
+}
+
+impl<T: Exact> GroupsAccumulator for Groups<T> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        groups_in_all: usize,
+    ) -> Result<()> {
+        self.totals.resize(groups_in_all, Total::default());
+        let values = values[0].as_primitive::<T>();
+        match (values.nulls().filter(|nulls| nulls.null_count() > 0), filter) {
+            (None, None) => {
+                for (group, value) in groups.iter().zip(values.values()) {
+                    self.totals[*group].add(*value);
+                }
+            }
+            (nulls, filter) => {
+                for (row, group) in groups.iter().enumerate() {
+                    let is_chosen = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+                    if is_chosen && nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+                        self.totals[*group].add(values.value(row));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        self.outcome.all::<T>(&emit.take_needed(&mut self.totals))
+    }
+
+    fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        states::<T>(&emit.take_needed(&mut self.totals), &self.of)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], groups_in_all: usize) -> Result<()> {
+        self.totals.resize(groups_in_all, Total::default());
+        for (group, total) in groups.iter().zip(totals::<T>(states)) {
+            self.totals[*group].merge(total);
+        }
+        Ok(())
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let values = values[0].as_primitive::<T>();
+        let total = |row: usize| {
+            let mut total = Total::default();
+            if values.is_valid(row) && filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
+                total.add(values.value(row));
+            }
+            total
+        };
+        states::<T>(&(0..values.len()).map(total).collect::<Vec<_>>(), &self.of)
+    }
+
+    fn size(&self) -> usize {
+        self.totals.capacity() * size_of::<Total<T::Native>>()
+    }
+}
+
+fn states<T: Exact>(totals: &[Total<T::Native>], of: &DataType) -> Result<Vec<ArrayRef>> {
+    Ok(vec![
+        array::<T>(totals.iter().map(|total| Ok(Some(total.sum))), of)?,
+        array::<Int64Type>(totals.iter().map(|total| Ok(Some(total.carried))), &DataType::Int64)?,
+        array::<UInt64Type>(totals.iter().map(|total| Ok(Some(total.count))), &DataType::UInt64)?,
+    ])
+}
