@@ -236,6 +236,22 @@ impl Messages {
         records[start..].partition_point(|record| of(record) == wanted)
     }
 
+    /// Which offsets it holds of each partition, in topic, partition order.
+    pub fn extents(&self) -> Vec<Extent> {
+        let mut records = &self.store.records[self.range.clone()];
+        let mut extents = Vec::new();
+        while let Some(first) = records.first() {
+            let of = |record: &Record| (record.topic, record.partition);
+            let (own, others) = records.split_at(records.partition_point(|record| of(record) <= of(first)));
+            let topic = Arc::clone(&self.store.topics[usize::from(first.topic)]);
+            let partition = TopicPartition { topic, partition: first.partition };
+            let last = own.last().map_or(first.offset, |last| last.offset);
+            extents.push(Extent { partition, first: first.offset, last });
+            records = others;
+        }
+        extents
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -286,6 +302,16 @@ impl Claim {
     }
 }
 
+/// The messages that a batch holds of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub partition: TopicPartition,
+    /// The offset of the first of them.
+    pub first: i64,
+    /// The offset of the last of them.
+    pub last: i64,
+}
+
 /// How far one batch moves one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advance {
@@ -298,6 +324,13 @@ pub struct Advance {
     pub to: i64,
     /// Time of the partition's last message in this batch, milliseconds since the epoch.
     pub message_time_ms: Option<i64>,
+}
+
+impl Advance {
+    /// Whether it moves the partition over all of these messages.
+    pub fn covers(&self, extent: &Extent) -> bool {
+        self.partition == extent.partition && self.from <= extent.first && extent.last < self.to
+    }
 }
 
 /// What one poll gave: messages, and how far they move each partition. The unit of a trigger.
@@ -470,6 +503,9 @@ pub const DELETE_COLUMN: &str = "_delete";
 pub struct Commit {
     /// In topic, partition order.
     pub advances: Vec<Advance>,
+    /// The messages it was computed from. Each is covered by one of `advances`, or nothing is written; none at all where a
+    /// replay marks their dead letters instead.
+    pub extents: Vec<Extent>,
     /// One for each of `advances`, as it is with this batch; none at all leaves what is stored.
     pub tallies: Vec<Tally>,
     /// The rows of each output, in the order the outputs are configured in.
@@ -538,5 +574,16 @@ mod tests {
         let of =
             |topic: &str, partition| messages.count_of(&TopicPartition { topic: topic.into(), partition });
         assert_eq!([of("a", 0), of("a", 1), of("b", 0), of("c", 0), of("c", 1)], [2, 2, 2, 1, 0]);
+        let extents = |messages: Messages| -> Vec<(String, i64, i64)> {
+            let extents = messages.extents().into_iter();
+            extents.map(|extent| (extent.partition.to_string(), extent.first, extent.last)).collect()
+        };
+        let named = |all: &[(&str, i64, i64)]| -> Vec<(String, i64, i64)> {
+            all.iter().map(|(name, first, last)| ((*name).to_owned(), *first, *last)).collect()
+        };
+        let all = [("a[0]", 3, 9), ("a[1]", 1, 2), ("b[0]", 6, 7), ("c[0]", 1, 1)];
+        assert_eq!(extents(messages.clone()), named(&all));
+        assert_eq!(extents(messages.slice(3..5)), named(&[("a[1]", 2, 2), ("b[0]", 6, 6)]));
+        assert_eq!(extents(Messages::empty()), []);
     }
 }

@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame};
@@ -112,7 +113,7 @@ impl Source for Interrupted {
                 "the batch in hand is committed before its partition is released"
             );
             support::run(&self.config, other).await.expect("the other instance is done");
-            return Ok(Event::Assigned(Self::partitions()));
+            return Ok(Event::Assigned(self.recording.give(Self::partitions())));
         }
         self.recording.next(fill).await
     }
@@ -121,8 +122,8 @@ impl Source for Interrupted {
         self.recording.bounds(partitions).await
     }
 
-    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]) {
-        self.recording.assign(claims, bounds);
+    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
+        self.recording.assign(assignment, claims, bounds);
     }
 
     fn release(&mut self) {
@@ -151,7 +152,63 @@ impl Source for Interrupted {
     async fn close(self) {}
 }
 
+/// A recording whose partition is taken away and given back while the engine claims it: the database is slow.
+struct GivenBack {
+    recording: ReplaySource,
+    events: VecDeque<Event>,
+    has_happened: bool,
+    /// The number of the assignment and the epoch of each claim that was made.
+    claimed: Arc<Mutex<Vec<(u64, i64)>>>,
+}
+
+impl Source for GivenBack {
+    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+        match self.events.pop_front() {
+            Some(event) => Ok(event),
+            None => self.recording.next(fill).await,
+        }
+    }
+
+    /// The engine asks this in the middle of a claim.
+    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
+        if !std::mem::replace(&mut self.has_happened, true) {
+            let given = self.recording.give(partitions.to_vec());
+            self.events = [Event::Revoked(partitions.to_vec()), Event::Assigned(given)].into();
+        }
+        self.recording.bounds(partitions).await
+    }
+
+    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
+        let epochs = claims.iter().map(|claim| (assignment, claim.epoch));
+        self.claimed.lock().expect("whole").extend(epochs);
+        self.recording.assign(assignment, claims, bounds);
+    }
+
+    fn release(&mut self) {}
+
+    fn limit(&mut self, rows_max: usize) {
+        self.recording.limit(rows_max);
+    }
+
+    fn take(&mut self) -> Polled {
+        self.recording.take()
+    }
+
+    fn rejoin(&mut self) {
+        panic!("nothing is wrong with the second claim");
+    }
+
+    fn stored(&mut self, _: &[Advance]) {}
+
+    fn ends(&self) -> Vec<PartitionEnd> {
+        self.recording.ends()
+    }
+
+    async fn close(self) {}
+}
+
 on_each_server! {
+    a_claim_serves_the_assignment_that_it_was_made_for,
     a_partition_goes_to_another_instance_and_comes_back,
     a_row_that_another_instance_has_written_is_read_again,
     a_row_that_another_instance_inserts_meanwhile_is_not_overwritten,
@@ -174,6 +231,23 @@ async fn a_partition_goes_to_another_instance_and_comes_back(server: Server) {
             ["15,15"]
         );
     }
+}
+
+async fn a_claim_serves_the_assignment_that_it_was_made_for(server: Server) {
+    let project = project(server, true).await;
+    let claimed = Arc::<Mutex<Vec<(u64, i64)>>>::default();
+    let source = GivenBack {
+        recording: ReplaySource::new(messages(&project, 15), 5),
+        events: VecDeque::new(),
+        has_happened: false,
+        claimed: Arc::clone(&claimed),
+    };
+    let job = support::run(&project.config, source);
+    tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+    assert_eq!(*claimed.lock().expect("whole"), [(1, 1), (2, 2)], "each assignment has a claim of its own");
+    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
+    assert_eq!(project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await, ["15,15"]);
+    assert_eq!(project.rows("SELECT next_offset, epoch FROM realtime_offsets").await, ["15,2"]);
 }
 
 async fn a_row_that_another_instance_has_written_is_read_again(server: Server) {

@@ -144,7 +144,7 @@ impl Lane {
                 support::run(config, recording.clone()).await.expect("the other instance is done");
                 let partition = TopicPartition { topic: "t".into(), partition: *partition };
                 self.other = None;
-                Some(Event::Assigned(vec![partition]))
+                Some(Event::Assigned(self.recording.give(vec![partition])))
             }
         }
     }
@@ -178,8 +178,8 @@ impl Source for Lane {
         self.recording.bounds(partitions).await
     }
 
-    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]) {
-        self.recording.assign(claims, bounds);
+    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
+        self.recording.assign(assignment, claims, bounds);
     }
 
     fn release(&mut self) {

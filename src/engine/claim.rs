@@ -9,11 +9,12 @@ use super::turn::Baton;
 use super::writer::{Ended, Writer};
 use crate::batch::{Advance, Claim, Commit, TopicPartition};
 use crate::config::{LostData, StartingOffsets};
-use crate::source::{Bounds, Source, SourceError};
+use crate::source::{Assignment, Bounds, Source, SourceError};
 
 impl<S: Source> Engine<S> {
     /// Claims partitions in the database and starts reading them where they were left.
-    pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<(), EngineError> {
+    pub(super) async fn claim(&mut self, assignment: &Assignment) -> Result<(), EngineError> {
+        let partitions = assignment.partitions.as_slice();
         if partitions.is_empty() {
             return Ok(());
         }
@@ -49,7 +50,7 @@ impl<S: Source> Engine<S> {
                 return Ok(());
             }
         }
-        self.source.assign(&claims, &bounds);
+        self.source.assign(assignment.number, &claims, &bounds);
         Ok(())
     }
 

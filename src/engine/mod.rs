@@ -35,12 +35,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::batch::{Claim, Commit, TopicPartition};
+use crate::batch::{Claim, Commit};
 use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::{EXPIRED_ROWS_MAX, Prepared, Sink, Tables};
-use crate::source::{Event, Fill, Source};
+use crate::source::{Assignment, Event, Fill, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use batch_size::BatchSize;
@@ -146,7 +146,7 @@ enum Settled {
 
 /// What the loop does next.
 enum Turn {
-    Claim(Vec<TopicPartition>),
+    Claim(Assignment),
     GoAnew(Claim),
     Release,
     Trigger(Work),
@@ -212,9 +212,9 @@ impl<S: Source> Engine<S> {
     async fn turns(&mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
         loop {
             match self.turn().await? {
-                Turn::Claim(partitions) => {
+                Turn::Claim(assignment) => {
                     self.settle_and_redo(report).await?;
-                    self.claim(&partitions).await?;
+                    self.claim(&assignment).await?;
                 }
                 Turn::GoAnew(claim) => {
                     self.settle_and_redo(report).await?;
@@ -281,7 +281,7 @@ impl<S: Source> Engine<S> {
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
         };
         Ok(match event {
-            Event::Assigned(partitions) => Turn::Claim(partitions),
+            Event::Assigned(assignment) => Turn::Claim(assignment),
             Event::MadeAnew(claim) => Turn::GoAnew(claim),
             Event::Ready => Turn::Trigger(self.take(waited_since)),
             Event::CaughtUp if self.options.until_caught_up => Turn::Finish,

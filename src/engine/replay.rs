@@ -239,6 +239,8 @@ impl Replay {
         let (mut commit, _) = self.stages.compute(work, Some(&mut self.sink)).await?;
         let failed = std::mem::take(&mut commit.dead_letters);
         commit.replayed = page.marks(&work.polled.messages, &failed, waiting);
+        // Why: no position moves. The dead letters, locked in this transaction, hold the place of the messages.
+        commit.extents.clear();
         Ok((self.sink.tables().prepare(commit)?, failed))
     }
 

@@ -36,12 +36,13 @@ impl Stages {
         work: &Work,
         locked: Option<&mut Sink>,
     ) -> Result<(Commit, Facts), EngineError> {
-        let advances = work.polled.advances.clone();
+        let (advances, extents) = (work.polled.advances.clone(), work.polled.messages.extents());
         if let Some(reason) = &work.condemned {
             let dead_letters = work.polled.messages.iter().map(|message| {
                 DeadLetter::new(message, reason.stage, reason.place.clone(), reason.text.clone())
             });
-            let commit = Commit { advances, dead_letters: dead_letters.collect(), ..Commit::default() };
+            let dead_letters = dead_letters.collect();
+            let commit = Commit { advances, extents, dead_letters, ..Commit::default() };
             self.states.stage_nothing();
             let facts = Facts { outputs: vec![0; self.pipeline.outputs().len()], ..Facts::of(&commit) };
             return Ok((commit, facts));
@@ -54,7 +55,7 @@ impl Stages {
         let results = self.run_views(decoded.batch, work.is_again, locked).await?;
         let staged = self.states.stage(&results.states, work.message_time_ms())?;
         let (outputs, states, dead_letters) = (results.outputs, staged.changes, decoded.dead_letters);
-        let commit = Commit { advances, outputs, states, dead_letters, ..Commit::default() };
+        let commit = Commit { advances, extents, outputs, states, dead_letters, ..Commit::default() };
         let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());
         let facts = Facts { views, null_keys, decode, sql, ..Facts::of(&commit) };
         fault_point::reach("computed", "").await;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::batch::{Fault, TopicPartition};
+use crate::batch::{Extent, Fault, TopicPartition};
 use crate::database::DatabaseError;
 use crate::diagnostic::split_hint;
 
@@ -76,6 +76,13 @@ pub enum SinkError {
         "{partition} is no longer at offset {expected} in epoch {epoch}: another instance of the job owns it"
     )]
     Fenced { partition: TopicPartition, expected: i64, epoch: i64 },
+    /// The batch was computed from messages that none of its offset moves covers. The program is wrong, not the data.
+    #[error(
+        "{}: the batch holds the offsets {} to {}, and moves no position over them, so nothing of it is written\n\
+         hint: this is a fault of the program, please report it; started again, the job goes on from what is stored",
+        .0.partition, .0.first, .0.last
+    )]
+    Uncovered(Extent),
     /// Another instance has written rows of a state table since they were read.
     #[error("{table}: another instance has written rows of it since they were read")]
     Conflict { table: String },
@@ -97,7 +104,11 @@ impl SinkError {
     /// Whose fault it is. [`SinkError::UnknownOutcome`] is infrastructure, to be asked about before a retry.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Check(_) | Self::Sql(_) | Self::LoadInDoubt(_) | Self::GivenUp => Fault::Other,
+            Self::Check(_)
+            | Self::Sql(_)
+            | Self::LoadInDoubt(_)
+            | Self::GivenUp
+            | Self::Uncovered(_) => Fault::Other,
             Self::Data { .. } => Fault::Data,
             Self::Refused { error, .. } | Self::Database(error) => error.fault(),
             Self::Fenced { .. } => Fault::Fenced,

@@ -3,7 +3,7 @@
 use super::ddl::OFFSETS_TABLE;
 use super::script::{Part, Script};
 use super::{Outcome, Sink, SinkError};
-use crate::batch::{Advance, Claim, MESSAGE_TIMES_MS, Tally, TopicPartition};
+use crate::batch::{Advance, Claim, Commit, Extent, MESSAGE_TIMES_MS, Tally, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// Rows of one statement of claims; a claim has four values.
@@ -101,6 +101,18 @@ impl Sink {
         }
         self.link.done(Ok(()))?;
         result
+    }
+}
+
+/// Invariant: no transaction holds a message that none of its offset moves covers: it would be stored again with the next one.
+///
+/// # Errors
+/// [`SinkError::Uncovered`].
+pub(super) fn check_covered(commit: &Commit) -> Result<(), SinkError> {
+    let is_covered = |extent: &&Extent| commit.advances.iter().any(|advance| advance.covers(extent));
+    match commit.extents.iter().find(|extent| !is_covered(extent)) {
+        Some(extent) => Err(SinkError::Uncovered(extent.clone())),
+        None => Ok(()),
     }
 }
 

@@ -158,6 +158,7 @@ async fn write(
 ) -> Result<Committed, SinkError> {
     let Prepared { sent: rows_sent, commit, outputs, states } = prepared;
     let Commit { advances, tallies, .. } = commit;
+    offsets::check_covered(commit)?;
     let limits = connection.limits();
     let letters = Letters::new(job, &commit.dead_letters, connection.dialect(), &limits)?;
     outputs.iter().chain(states).try_for_each(|rows| rows.check_sizes(&limits))?;

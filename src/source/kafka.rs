@@ -21,7 +21,7 @@ use crate::batch::{Advance, Claim, Polled, TopicPartition};
 use crate::config::KafkaConfig;
 use lookup::bounds_of;
 use poller::{Context, Poller};
-use state::{Shared, Slot};
+use state::Shared;
 
 pub use browse::Range;
 pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
@@ -58,8 +58,8 @@ pub struct KafkaSource {
 /// What the engine asks the polling thread to do.
 #[derive(Debug)]
 enum Command {
-    /// Each with the offset that reading starts at.
-    Assign(Vec<(TopicPartition, i64)>),
+    /// The number of the assignment, and partitions of it, each with the offset that reading starts at.
+    Assign(u64, Vec<(TopicPartition, i64)>),
     Stored(Vec<(TopicPartition, i64)>),
     Rejoin,
     Close,
@@ -208,21 +208,9 @@ impl Source for KafkaSource {
         asked.await.map_err(|error| SourceError::Broken(format!("asking for offsets failed: {error}")))?
     }
 
-    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]) {
-        let mut state = self.shared.lock();
-        let mut starts = Vec::new();
-        for claim in claims {
-            // A partition that was revoked meanwhile has no place any more.
-            let Some(place) = state.places.get_mut(&claim.partition) else { continue };
-            let bounds = bounds.iter().find(|bounds| bounds.partition == claim.partition);
-            let (low, high) = bounds.map_or((claim.next_offset, 0), |bounds| (bounds.low, bounds.high));
-            // Why: the message before is read as well where it is there, to see whether it is the one that was processed.
-            let is_known = claim.message_time_ms.is_some() && claim.next_offset > low;
-            starts.push((claim.partition.clone(), claim.next_offset - i64::from(is_known)));
-            place.slot = Some(Slot::new(claim.clone(), high));
-        }
-        drop(state);
-        self.send(Command::Assign(starts));
+    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
+        let starts = self.shared.lock().claimed(assignment, claims, bounds);
+        self.send(Command::Assign(assignment, starts));
     }
 
     fn release(&mut self) {
@@ -247,6 +235,7 @@ impl Source for KafkaSource {
     }
 
     fn rejoin(&mut self) {
+        self.shared.lock().drop_lane(self.lane);
         self.send(Command::Rejoin);
     }
 
@@ -278,3 +267,6 @@ impl Source for KafkaSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

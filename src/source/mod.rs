@@ -17,8 +17,8 @@ use crate::batch::{Advance, Claim, Fault, Polled, TopicPartition};
 /// What a source has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// These partitions are given to this instance: the engine claims them and calls [`Source::assign`].
-    Assigned(Vec<TopicPartition>),
+    /// The group gives partitions to this instance: the engine claims them and calls [`Source::assign`].
+    Assigned(Assignment),
     /// These partitions are taken away; what was collected of them is dropped. The group waits a moment: the
     /// engine brings to an end what it has taken of them and calls [`Source::release`].
     Revoked(Vec<TopicPartition>),
@@ -29,6 +29,15 @@ pub enum Event {
     /// Every partition was taken up to the end it had when it was assigned, and nothing waits. Said only where a
     /// job ends then.
     CaughtUp,
+}
+
+/// Partitions that the group gives to this instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Every assignment has another number. A claim serves the assignment that it was made for, and no other: a partition may
+    /// be taken away and given back while the database is slow to answer.
+    pub number: u64,
+    pub partitions: Vec<TopicPartition>,
 }
 
 /// How much must wait before [`Event::Ready`] is given.
@@ -93,8 +102,9 @@ pub trait Source {
     /// [`SourceError::Unavailable`] where the broker does not answer.
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError>;
 
-    /// Starts reading these partitions where the claims say; partitions revoked meanwhile are left out.
-    fn assign(&mut self, claims: &[Claim], bounds: &[Bounds]);
+    /// Starts reading the partitions of an assignment where the claims say. Partitions that were revoked since then are
+    /// left out, also if a later assignment has given them back.
+    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]);
 
     /// Nothing of the revoked partitions is in hand any more: another instance may have them.
     fn release(&mut self);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
+use super::{Assignment, Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
 
 /// Gives recorded messages in batches, then says that it has caught up.
@@ -27,6 +27,9 @@ pub struct ReplaySource {
     made_anew: Vec<Claim>,
     limit: usize,
     is_assigned: bool,
+    /// The number of the last assignment, and of the last one of each of `bounds`.
+    assignment: u64,
+    assignments: Vec<u64>,
     has_joined: bool,
 }
 
@@ -54,13 +57,25 @@ impl ReplaySource {
             arrival,
             position: 0,
             slots: vec![None; bounds.len()],
+            assignments: vec![0; bounds.len()],
             bounds,
             places,
             made_anew: Vec::new(),
             limit: usize::MAX,
             is_assigned: false,
+            assignment: 0,
             has_joined: false,
         }
+    }
+
+    /// Assigns partitions, as a group does that has taken them away before.
+    pub fn give(&mut self, partitions: Vec<TopicPartition>) -> Assignment {
+        self.assignment += 1;
+        for place in partitions.iter().filter_map(|partition| self.place(partition)).collect::<Vec<_>>() {
+            self.slots[place] = None;
+            self.assignments[place] = self.assignment;
+        }
+        Assignment { number: self.assignment, partitions }
     }
 
     /// The place of a partition among those that were recorded.
@@ -91,8 +106,8 @@ impl Source for ReplaySource {
     async fn next(&mut self, _: Fill) -> Result<Event, SourceError> {
         if !self.has_joined {
             self.has_joined = true;
-            let partitions = self.bounds.iter().map(|bounds| bounds.partition.clone());
-            return Ok(Event::Assigned(partitions.collect()));
+            let partitions = self.bounds.iter().map(|bounds| bounds.partition.clone()).collect();
+            return Ok(Event::Assigned(self.give(partitions)));
         }
         if !self.is_assigned {
             // Invariant: the engine answers an assignment before it asks again.
@@ -113,9 +128,13 @@ impl Source for ReplaySource {
         Ok(self.bounds.iter().filter(is_asked_for).cloned().collect())
     }
 
-    fn assign(&mut self, claims: &[Claim], _: &[Bounds]) {
+    fn assign(&mut self, assignment: u64, claims: &[Claim], _: &[Bounds]) {
         self.is_assigned = true;
         for claim in claims {
+            let Some(place) = self.place(&claim.partition) else { continue };
+            if self.assignments[place] != assignment {
+                continue;
+            }
             let contradicts = |message: Message<'_>| {
                 let is_of_claim =
                     message.partition == claim.partition.partition && *message.topic == claim.partition.topic;
@@ -124,9 +143,7 @@ impl Source for ReplaySource {
             if self.messages.iter().any(contradicts) {
                 self.made_anew.push(claim.clone());
             }
-            if let Some(place) = self.place(&claim.partition) {
-                self.slots[place] = Some(Slot { epoch: claim.epoch, next: claim.next_offset });
-            }
+            self.slots[place] = Some(Slot { epoch: claim.epoch, next: claim.next_offset });
         }
     }
 

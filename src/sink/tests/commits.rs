@@ -3,12 +3,13 @@
 use arrow::datatypes::TimeUnit;
 
 use super::*;
-use crate::batch::{MESSAGE_TIME_COLUMN, StateChange, Tally, VERSION_COLUMN};
+use crate::batch::{Extent, MESSAGE_TIME_COLUMN, StateChange, Tally, VERSION_COLUMN};
 
 on_each_database!(
     rows_and_offsets_move_together,
     a_claim_takes_the_partition_away_from_its_owner,
     offsets_that_moved_elsewhere_fence,
+    a_batch_with_a_message_that_no_advance_covers_is_refused,
     the_outcome_of_a_lost_commit_is_read_from_the_offsets,
     many_rows_are_cut_into_statements,
     an_upsert_keeps_one_row_a_key,
@@ -115,6 +116,28 @@ async fn offsets_that_moved_elsewhere_fence(place: &Place) {
     assert_eq!(error.fault(), Fault::Fenced);
     assert!(error.to_string().contains("movements[0]"), "{error}");
     assert_eq!(place.count("rows_out").await, 0);
+}
+
+async fn a_batch_with_a_message_that_no_advance_covers_is_refused(place: &Place) {
+    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let rows = vec![vec![people(&[(Some(1), None)])]];
+    let holding = |number, first, last| Commit {
+        extents: vec![Extent { partition: partition(number), first, last }],
+        ..commit(&claim, rows.clone())
+    };
+    // The advance moves partition 0 from 100 to 110.
+    for (number, first, last) in [(0, 99, 99), (0, 100, 110), (0, 99, 105), (1, 100, 101)] {
+        let refused = sink.prepare_and_commit(&holding(number, first, last)).await.expect_err("is refused");
+        assert!(matches!(refused, SinkError::Uncovered(_)), "{refused}");
+        assert_eq!(refused.fault(), Fault::Other);
+    }
+    let none = Commit { advances: Vec::new(), ..holding(0, 100, 109) };
+    assert!(matches!(sink.prepare_and_commit(&none).await, Err(SinkError::Uncovered(_))));
+    assert_eq!(place.count("rows_out").await, 0);
+    assert_eq!(sink.stored(&[partition(0)]).await.expect("reads"), [Some(100)]);
+    sink.prepare_and_commit(&holding(0, 100, 109)).await.expect("commits");
+    assert_eq!(place.count("rows_out").await, 1);
 }
 
 async fn the_outcome_of_a_lost_commit_is_read_from_the_offsets(place: &Place) {

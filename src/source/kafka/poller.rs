@@ -54,7 +54,7 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let mut state = self.shared.lock();
         let State { lanes, places, .. } = &mut *state;
-        for (partition, Place { lane, slot }) in places {
+        for (partition, Place { lane, slot, .. }) in places {
             let Some(slot) = slot else { continue };
             let topic = statistics.topics.get(partition.topic.as_ref());
             let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else {
@@ -104,8 +104,8 @@ impl ConsumerContext for Context {
             consumer.incremental_unassign(&assigned)
         };
         if let Err(error) = answered {
-            let message = format!("the group's assignment could not be followed: {error}");
-            state.fail(&SourceError::Unavailable(message));
+            tracing::warn!("the group's assignment could not be followed ({error}); asking the group again");
+            state.is_rejoin_due = true;
         }
         drop(state);
         self.shared.tell_all();
@@ -192,6 +192,9 @@ impl Poller {
                 let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
                 self.poll_burst(wait);
             }
+            if std::mem::take(&mut self.shared.lock().is_rejoin_due) {
+                self.rejoin();
+            }
         }
         self.tell_kafka(Duration::ZERO);
         // The last reference leaves the group as it goes.
@@ -212,7 +215,7 @@ impl Poller {
                 },
             };
             match command {
-                Command::Assign(starts) => self.assign(&starts),
+                Command::Assign(assignment, starts) => self.assign(assignment, &starts),
                 Command::Stored(offsets) => self.remember(offsets),
                 Command::Rejoin => self.rejoin(),
                 Command::Close => return Next::Close,
@@ -220,11 +223,11 @@ impl Poller {
         }
     }
 
-    fn assign(&mut self, starts: &[(TopicPartition, i64)]) {
+    fn assign(&mut self, assignment: u64, starts: &[(TopicPartition, i64)]) {
         let mut list = TopicPartitionList::new();
         let state = self.shared.lock();
-        for (partition, start) in starts.iter().filter(|(partition, _)| state.places.contains_key(partition))
-        {
+        let current = starts.iter().filter(|(partition, _)| state.is_assigned(partition, assignment));
+        for (partition, start) in current {
             let added =
                 list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*start));
             debug_assert!(added.is_ok(), "stored offsets are not negative");
@@ -239,12 +242,14 @@ impl Poller {
         {
             tracing::debug!("no pause to end: {error}");
         }
+        self.is_reading |= list.count() > 0;
         if list.count() > 0
             && let Err(error) = self.consumer.incremental_assign(&list)
         {
-            self.fail(SourceError::Broken(format!("partitions could not be assigned: {error}")));
+            // Why: librdkafka's idea of the assignment is another one. The group's next answer settles it.
+            tracing::warn!("partitions could not be assigned ({error}); asking the group again");
+            self.rejoin();
         }
-        self.is_reading |= list.count() > 0;
         self.shared.tell_all();
     }
 
@@ -327,14 +332,16 @@ impl Poller {
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let headers = headers(message);
         let mut state = self.shared.lock();
-        let Some(Place { lane, slot: Some(slot) }) = state.places.get_mut(&partition) else { return };
+        let Some(Place { lane, slot: Some(slot), .. }) = state.places.get_mut(&partition) else { return };
         let lane = *lane;
         if offset < slot.next {
             if slot.claim.is_contradicted_by(offset, timestamp_ms) {
                 let claim = slot.claim.clone();
                 state.lanes[lane].say(Event::MadeAnew(claim));
                 // Nothing more of it: the engine decides where to go on.
-                state.places.insert(partition, Place { lane, slot: None });
+                if let Some(place) = state.places.get_mut(&partition) {
+                    place.slot = None;
+                }
                 drop(state);
                 self.shared.tell(lane);
             }

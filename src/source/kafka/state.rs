@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::BatchLimits;
 use crate::batch::{Advance, Claim, Message, MessagesBuilder, Polled, TopicPartition};
-use crate::source::{Event, Fill, PartitionEnd, SourceError};
+use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, SourceError};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -31,8 +31,12 @@ pub(super) struct State {
     pub lanes: Vec<Lane>,
     /// Every partition that the group gave to this instance.
     pub places: BTreeMap<TopicPartition, Place>,
+    /// Assignments so far: the number of the last one.
+    assignments: u64,
     /// Whether the group has said what this instance gets.
     pub has_joined: bool,
+    /// Whether the group must be asked again, because its last answer could not be followed.
+    pub is_rejoin_due: bool,
     /// What librdkafka said about the error that the next poll gives.
     pub reason: String,
 }
@@ -59,6 +63,8 @@ pub(super) struct Lane {
 #[derive(Debug)]
 pub(super) struct Place {
     pub lane: usize,
+    /// The number of the assignment that gave it.
+    pub assignment: u64,
     /// `None` until the engine has claimed it.
     pub slot: Option<Slot>,
 }
@@ -144,6 +150,13 @@ impl Lane {
         self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
     }
 
+    /// Drops what was collected of these partitions.
+    fn drop_partitions(&mut self, partitions: &[TopicPartition]) {
+        self.batch.drop_partitions(partitions);
+        // Why: a batch that was full has room now, and only a full one stops the polling.
+        self.is_full = false;
+    }
+
     pub fn say(&mut self, event: Event) {
         self.events.push_back(Ok(event));
     }
@@ -154,7 +167,9 @@ impl State {
         Self {
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             places: BTreeMap::new(),
+            assignments: 0,
             has_joined: false,
+            is_rejoin_due: false,
             reason: String::new(),
         }
     }
@@ -162,17 +177,62 @@ impl State {
     /// The group gives partitions to this instance: each goes to the lane that has the fewest.
     pub fn give(&mut self, partitions: &[TopicPartition]) {
         self.has_joined = true;
+        self.assignments += 1;
+        let number = self.assignments;
         let mut given: BTreeMap<usize, Vec<TopicPartition>> = BTreeMap::new();
         for partition in partitions {
             self.places.remove(partition);
             let open = (0..self.lanes.len()).filter(|lane| !self.lanes[*lane].is_closed);
             let Some(lane) = open.min_by_key(|lane| self.partitions_of(*lane).count()) else { return };
-            self.places.insert(partition.clone(), Place { lane, slot: None });
+            self.places.insert(partition.clone(), Place { lane, assignment: number, slot: None });
             given.entry(lane).or_default().push(partition.clone());
         }
         for (lane, partitions) in given {
-            self.lanes[lane].say(Event::Assigned(partitions));
+            self.lanes[lane].say(Event::Assigned(Assignment { number, partitions }));
         }
+    }
+
+    /// Whether the partition is this instance's by the assignment with this number.
+    pub fn is_assigned(&self, partition: &TopicPartition, assignment: u64) -> bool {
+        self.places.get(partition).is_some_and(|place| place.assignment == assignment)
+    }
+
+    /// The engine has claimed partitions for an assignment. Returns each with the offset that reading starts at.
+    ///
+    /// Invariant: a claim serves one assignment. If the partition was taken away since, it is left out: another claim
+    /// follows if it was given back. What was collected before the claim is dropped, since its advance begins at the claim.
+    pub fn claimed(
+        &mut self,
+        assignment: u64,
+        claims: &[Claim],
+        bounds: &[Bounds],
+    ) -> Vec<(TopicPartition, i64)> {
+        let mut starts = Vec::with_capacity(claims.len());
+        for claim in claims {
+            if !self.is_assigned(&claim.partition, assignment) {
+                continue;
+            }
+            let Some(place) = self.places.get_mut(&claim.partition) else { continue };
+            let bounds = bounds.iter().find(|bounds| bounds.partition == claim.partition);
+            let (low, high) = bounds.map_or((claim.next_offset, 0), |bounds| (bounds.low, bounds.high));
+            // Why: the message before it is read too, if it still exists, to see whether it is the one that was processed.
+            let is_known = claim.message_time_ms.is_some() && claim.next_offset > low;
+            starts.push((claim.partition.clone(), claim.next_offset - i64::from(is_known)));
+            place.slot = Some(Slot::new(claim.clone(), high));
+            self.lanes[place.lane].drop_partitions(std::slice::from_ref(&claim.partition));
+        }
+        starts
+    }
+
+    /// The engine of a lane drops what it has: nothing of its partitions is collected until they are claimed again.
+    pub fn drop_lane(&mut self, lane: usize) {
+        let places = self.places.iter_mut().filter(|(_, place)| place.lane == lane);
+        let partitions = places.map(|(partition, place)| {
+            place.slot = None;
+            partition.clone()
+        });
+        let partitions: Vec<TopicPartition> = partitions.collect();
+        self.lanes[lane].drop_partitions(&partitions);
     }
 
     /// The group takes partitions away: nothing that was collected of them counts. The lanes that had some of them have
@@ -187,9 +247,7 @@ impl State {
         self.has_joined &= !self.places.is_empty();
         for (lane, partitions) in taken {
             let lane = &mut self.lanes[lane];
-            lane.batch.drop_partitions(&partitions);
-            // Why: a batch that was full has room now, and only a full one stops the polling.
-            lane.is_full = false;
+            lane.drop_partitions(&partitions);
             lane.is_releasing = is_waited_for && !lane.is_closed;
             lane.say(Event::Revoked(partitions));
         }
@@ -223,10 +281,10 @@ impl State {
         fill: Fill,
         until_caught_up: bool,
     ) -> Option<Result<Event, SourceError>> {
-        let Lane { events, batch, is_full, wanted, .. } = &mut self.lanes[lane];
-        if let Some(event) = events.pop_front() {
-            return Some(event);
+        if let Some(event) = self.lanes[lane].events.pop_front() {
+            return Some(event.map(|event| self.without_revoked(event)));
         }
+        let Lane { batch, is_full, wanted, .. } = &mut self.lanes[lane];
         *wanted = match fill {
             Fill::Rows(rows) => rows.max(1),
             Fill::Full => usize::MAX,
@@ -236,6 +294,13 @@ impl State {
             return Some(Ok(Event::Ready));
         }
         (until_caught_up && self.is_caught_up()).then_some(Ok(Event::CaughtUp))
+    }
+
+    /// An assignment without the partitions that were taken away since: to claim them would take them from their new owner.
+    fn without_revoked(&self, event: Event) -> Event {
+        let Event::Assigned(Assignment { number, mut partitions }) = event else { return event };
+        partitions.retain(|partition| self.is_assigned(partition, number));
+        Event::Assigned(Assignment { number, partitions })
     }
 
     /// Whether every partition of every lane that is open was taken up to the end it had at the start.
@@ -378,6 +443,45 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_serves_the_assignment_that_it_was_made_for() {
+        let mut state = State::new(1);
+        let bounds = [Bounds { partition: partition(0), low: 0, high: 20 }];
+        state.give(&[partition(0)]);
+        let Some(Event::Assigned(first)) = heard(&mut state, 0) else { panic!("not assigned") };
+        // The engine waits for the database while the partition goes and comes back.
+        state.take_away(&[partition(0)], true);
+        state.give(&[partition(0)]);
+        assert_eq!(state.claimed(first.number, &[claim(partition(0))], &bounds), []);
+        assert!(state.places[&partition(0)].slot.is_none(), "nothing is read before the second claim");
+        assert_eq!(heard(&mut state, 0), Some(Event::Revoked(vec![partition(0)])));
+        let Some(Event::Assigned(second)) = heard(&mut state, 0) else { panic!("not assigned again") };
+        assert_eq!(second.partitions, [partition(0)]);
+        assert_eq!(state.claimed(second.number, &[claim(partition(0))], &bounds), [(partition(0), 5)]);
+    }
+
+    #[test]
+    fn what_was_collected_before_a_claim_is_dropped() {
+        let mut state = collected(1);
+        state.claimed(1, &[claim(partition(0))], &[]);
+        let Polled { messages, advances } = state.take(0);
+        assert!(messages.iter().all(|message| message.partition == 1), "{messages:?}");
+        assert_eq!((messages.len(), advances.len()), (2, 1));
+        let mut state = collected(1);
+        state.drop_lane(0);
+        let Polled { messages, advances } = state.take(0);
+        assert_eq!((messages.len(), advances.len()), (0, 0));
+    }
+
+    #[test]
+    fn partitions_that_are_gone_are_not_claimed() {
+        let mut state = State::new(1);
+        state.give(&partitions(0..2));
+        state.take_away(&[partition(1)], true);
+        let assignment = Assignment { number: 1, partitions: vec![partition(0)] };
+        assert_eq!(heard(&mut state, 0), Some(Event::Assigned(assignment)));
+    }
+
+    #[test]
     fn a_batch_is_bounded_in_messages_and_in_bytes() {
         let mut lane = collected(1).lanes.remove(0);
         let (rows_max, bytes_max) = (lane.batch.len(), lane.batch.bytes());
@@ -396,7 +500,9 @@ mod tests {
         let of =
             |state: &State, lane| -> Vec<i32> { state.partitions_of(lane).map(|p| p.partition).collect() };
         assert_eq!((of(&state, 0), of(&state, 1)), (vec![0, 2, 4], vec![1, 3]));
-        assert_eq!(heard(&mut state, 1), Some(Event::Assigned(vec![partition(1), partition(3)])));
+        let partitions_of_1 = vec![partition(1), partition(3)];
+        let assignment = Assignment { number: 1, partitions: partitions_of_1 };
+        assert_eq!(heard(&mut state, 1), Some(Event::Assigned(assignment)));
         state.take_away(&[partition(0), partition(2)], true);
         state.give(&partitions(5..8));
         assert_eq!((of(&state, 0), of(&state, 1)), (vec![4, 5, 6], vec![1, 3, 7]));
