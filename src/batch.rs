@@ -81,6 +81,8 @@ struct Store {
     bytes: Vec<u8>,
     /// By the record's place; most messages have no headers.
     headers: BTreeMap<u32, Headers>,
+    /// By the record's place: why a message cannot be taken as it is.
+    damage: BTreeMap<u32, String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +139,13 @@ impl MessagesBuilder {
             topic: topic as u16,
             place,
         });
+    }
+
+    /// The message that was added last could not be read as a whole, for this reason.
+    pub fn note_damage(&mut self, reason: String) {
+        if let Some(last) = self.store.records.last() {
+            self.store.damage.insert(last.place, reason);
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -225,6 +234,18 @@ impl Messages {
             payload: payload.map(|length| &self.store.bytes[payload_start..payload_start + length]),
             headers: self.store.headers.get(&record.place).map_or(&[], Vec::as_slice),
         }
+    }
+
+    /// Why the message at `index` is not whole; `None` if it is.
+    ///
+    /// # Panics
+    /// As [`Messages::get`].
+    pub fn damage(&self, index: usize) -> Option<&str> {
+        if self.store.damage.is_empty() {
+            return None;
+        }
+        let record = &self.store.records[self.range.start + index];
+        self.store.damage.get(&record.place).map(String::as_str)
     }
 
     /// How many are of this partition.

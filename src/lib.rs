@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fault_point;
+mod panics;
 pub mod diagnostic;
 pub mod batch;
 pub mod database;

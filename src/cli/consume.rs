@@ -9,16 +9,16 @@ use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::failure::Failure;
 use super::terminal;
-use crate::batch::{Message, MessagesBuilder};
+use crate::batch::MessagesBuilder;
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
-use crate::source::{base_config, headers, partitions_of, refused, timestamp};
+use crate::source::{base_config, partitions_of, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
@@ -138,7 +138,7 @@ fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Fail
             None if builder.is_empty() => {}
             None => break,
             Some(Ok(message)) => {
-                push(&mut builder, &message);
+                push(&mut builder, &Arc::from(message.topic()), &message);
                 wait = COLLECT_WAIT;
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
@@ -148,18 +148,6 @@ fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Fail
         }
     }
     Ok(builder)
-}
-
-fn push(builder: &mut MessagesBuilder, message: &BorrowedMessage<'_>) {
-    builder.push(Message {
-        topic: &Arc::from(message.topic()),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp_ms: timestamp(message),
-        key: message.key(),
-        payload: message.payload(),
-        headers: &headers(message),
-    });
 }
 
 fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {

@@ -47,6 +47,14 @@ impl Failure {
         Self { code: Code::BadCommandLine, message: message.into(), is_placed: false }
     }
 
+    /// The program itself is wrong.
+    pub fn panicked(panic: &str) -> Self {
+        Self::failed(format!(
+            "{panic}\nhint: this is a fault of the program, please report it; what a job has committed stays, and started \
+             again it goes on from there"
+        ))
+    }
+
     /// The work failed, and its results say so already.
     pub fn said() -> Self {
         Self { code: Code::Failed, message: String::new(), is_placed: true }

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::panics;
 use failure::Failure;
 
 /// Kafka to MySQL in columnar micro-batches: Avro messages, SQL files, exactly once.
@@ -124,8 +125,8 @@ fn block_on(worker_threads: usize, future: impl Future<Output = Result<(), Failu
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads for the program: {error}")))?;
-    let ended = runtime.block_on(future);
+    let ended = panics::survive(|| runtime.block_on(future));
     // Why: a thread that waits for a server must not keep a finished program alive.
     runtime.shutdown_background();
-    ended
+    ended.unwrap_or_else(|panic| Err(Failure::panicked(&panic)))
 }

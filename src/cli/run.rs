@@ -8,6 +8,7 @@ use super::job::Job;
 use super::progress::{Progress, Style};
 use super::{job, reload, signals, terminal};
 use crate::config::Config;
+use crate::panics;
 
 /// Run the job: Kafka -> SQL -> database, exactly once.
 ///
@@ -54,7 +55,11 @@ async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
-    let ended = lanes.run(&mut |report| progress.show(report)).await;
+    let ended = tokio::select! {
+        ended = lanes.run(&mut |report| progress.show(report)) => ended.map_err(Failure::from),
+        // Whichever thread it was: without it the job may live on and do nothing.
+        panic = panics::first() => Err(Failure::panicked(&panic)),
+    };
     progress.finish(arguments.timings);
-    Ok(ended?)
+    ended
 }

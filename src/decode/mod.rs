@@ -208,6 +208,10 @@ impl Decoder {
         let mut rows = Vec::with_capacity(messages.len());
         let mut size = 0;
         for (index, message) in messages.iter().enumerate() {
+            if let Some(letter) = damaged(messages, index) {
+                dead_letters.push(letter);
+                continue;
+            }
             match self.read(message, &mut size)? {
                 Verdict::Row => rows.push(index as u32),
                 Verdict::Skipped => {}
@@ -227,6 +231,10 @@ impl Decoder {
         let mut dead_letters = Vec::new();
         let mut rows = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
+            if let Some(letter) = damaged(messages, index) {
+                dead_letters.push(letter);
+                continue;
+            }
             let verdict = match self.read(message, &mut 0) {
                 Ok(Verdict::Row) => match self.columns.finish() {
                     Ok(_) => Verdict::Row,
@@ -382,6 +390,12 @@ fn truncated_header(payload: &[u8], expected: usize) -> Box<Bad> {
 fn hex(bytes: &[u8], length: usize) -> String {
     let shown: Vec<String> = bytes.iter().take(length).map(|byte| format!("{byte:02x}")).collect();
     shown.join(" ")
+}
+
+/// The dead letter of a message that was not received as a whole.
+fn damaged(messages: &Messages, index: usize) -> Option<DeadLetter> {
+    let reason = messages.damage(index)?.to_owned();
+    Some(DeadLetter::new(messages.get(index), Stage::Decode, "kafka_headers".to_owned(), reason))
 }
 
 fn dead_letter(message: Message<'_>, bad: &Bad) -> DeadLetter {

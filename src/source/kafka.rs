@@ -19,14 +19,15 @@ use rdkafka::error::KafkaError;
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Polled, TopicPartition};
 use crate::config::KafkaConfig;
+use crate::panics;
 use lookup::bounds_of;
 use poller::{Context, Poller};
+pub(crate) use poller::push;
 use state::Shared;
 
 pub use browse::Range;
 pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
 pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
-pub(crate) use poller::{headers, timestamp};
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -97,7 +98,7 @@ impl KafkaSource {
             Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".into())
-            .spawn(move || poller.run())
+            .spawn(move || poll(poller))
             .map_err(|error| SourceError::Broken(format!("no thread for polling: {error}")))?;
         let thread = Arc::new(Mutex::new(Some(thread)));
         let source = |lane| Self {
@@ -113,6 +114,16 @@ impl KafkaSource {
     fn send(&self, command: Command) {
         // Why: the thread ends only after `Close` or a fatal error, which stands among the events then.
         let _ = self.commands.send(command);
+    }
+}
+
+/// Polls until told to close. A panic ends the job: nothing would be read any more.
+fn poll(poller: Poller) {
+    let shared = poller.shared();
+    if let Err(panic) = panics::survive(|| poller.run()) {
+        let message = format!("the thread that polls Kafka has panicked: {panic}");
+        shared.lock().fail(&SourceError::Broken(message));
+        shared.tell_all();
     }
 }
 

@@ -7,8 +7,8 @@ mod replay;
 
 pub use kafka::{BatchLimits, KafkaSource, Range};
 pub(crate) use kafka::{
-    Browser, TopicLookup, base_config, check_properties, first_ranges, headers, last_ranges, partition,
-    partitions_of, refused, timestamp,
+    Browser, TopicLookup, base_config, check_properties, first_ranges, last_ranges, partition, partitions_of,
+    push, refused,
 };
 pub use replay::ReplaySource;
 

@@ -1,9 +1,15 @@
 """Broken messages never stop the job and never disappear: each is kept byte for byte, the others go through."""
 
+import json
 import random
 from collections import Counter
 
-from avro import Broken, double, read_strictly, string, varint
+import pytest
+
+from avro import Broken, double, movement, read_strictly, string, varint
+from counting import counting_job, numbers
+from harness import terminate
+from raw import produce
 
 GOOD, BROKEN = 99_000, 1_000
 SCHEMA = {
@@ -168,3 +174,36 @@ def test_faults_of_sql_and_of_the_table_are_dead_letters(new_job, new_topic, dat
     assert letters == faults, done.stderr
     ids = [n for (n,) in database.rows("SELECT id FROM entries ORDER BY id")]
     assert ids == [n for n in range(2000) if n not in faults]
+
+
+@pytest.mark.parametrize("runs", ["once", "again"])
+def test_a_header_whose_name_is_not_text_makes_a_dead_letter(new_job, new_topic, runs):
+    """Such a name cannot be read. Its message is kept with everything else, and the job goes on, also when it is started again."""
+    topic = new_topic(partitions=1)
+    job = counting_job(new_job, topic)
+    topic.send_all(movement(n) for n in range(5))
+    headers = [(b"trace", b"7"), (b"bad \xff\xfe", b"lost"), (b"note", None)]
+    produce(topic, movement(5), key=b"k", headers=headers)
+    topic.send_all(movement(n) for n in range(6, 10))
+    if runs == "once":
+        process = job.start()
+        job.wait_committed(10, 30, process)
+        assert terminate(process) == 0
+        said = process.stderr_text()
+    else:
+        job.catch_up()
+        said = job.catch_up().stderr
+    assert "panicked" not in said, said
+    assert numbers(job) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    letters = job.database.rows(
+        "SELECT kafka_offset, stage, place, reason, kafka_key, payload, kafka_headers FROM dead_letters"
+    )
+    [(offset, stage, place, reason, key, payload, kept)] = letters
+    assert (offset, stage, place, key, payload) == (5, "decode", "kafka_headers", b"k", movement(5))
+    assert "not UTF-8" in reason and ": 2 (of 3)" in reason, reason
+    assert "trace" in kept and "note" in kept, kept
+    shown = job.run("consume", "--count", "9")
+    assert f"{topic.name}[0]@5: kafka_headers: the names of these headers" in shown.stderr
+    assert "panicked" not in shown.stderr
+    counted = job.run("sql", "--from", "beginning", "--format", "json", "-c", "SELECT count(*) AS n FROM batch")
+    assert json.loads(counted.stdout)["n"] == 9 and "panicked" not in counted.stderr

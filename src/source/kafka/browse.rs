@@ -168,15 +168,7 @@ impl<'a> Reading<'a> {
         let range = &self.ranges[*index];
         if message.offset() < range.to {
             *next = message.offset() + 1;
-            builder.push(Message {
-                topic: &range.partition.topic,
-                partition: message.partition(),
-                offset: message.offset(),
-                timestamp_ms: timestamp(message),
-                key: message.key(),
-                payload: message.payload(),
-                headers: &headers(message),
-            });
+            push(builder, &range.partition.topic, message);
         }
         if message.offset() + 1 >= range.to {
             // What more of it comes is left alone.

@@ -10,14 +10,15 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
 use super::state::{Place, Shared, State};
 use super::{BatchLimits, Command};
-use crate::batch::{Message, TopicPartition};
+use crate::batch::{Headers, Message, MessagesBuilder, TopicPartition};
+use crate::panics;
 use crate::source::{Event, SourceError};
 
 /// How long one poll waits: the longest a command waits to be seen while nothing arrives.
@@ -184,6 +185,10 @@ impl Poller {
         }
     }
 
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// Polls until told to close; leaves the group then.
     pub fn run(mut self) {
         while self.obey() == Next::Poll {
@@ -330,7 +335,6 @@ impl Poller {
         let Some(topic) = self.topic(message).cloned() else { return };
         let partition = TopicPartition { topic, partition: message.partition() };
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
-        let headers = headers(message);
         let mut state = self.shared.lock();
         let Some(Place { lane, slot: Some(slot), .. }) = state.places.get_mut(&partition) else { return };
         let lane = *lane;
@@ -350,16 +354,8 @@ impl Poller {
         slot.next = offset + 1;
         slot.is_at_end = false;
         slot.last_timestamp_ms = timestamp_ms.or(slot.last_timestamp_ms);
-        let message = Message {
-            topic: &partition.topic,
-            partition: partition.partition,
-            offset,
-            timestamp_ms,
-            key: message.key(),
-            payload: message.payload(),
-            headers: &headers,
-        };
-        let is_news = state.lanes[lane].collect(message, self.limits);
+        push(&mut state.lanes[lane].batch, &partition.topic, message);
+        let is_news = state.lanes[lane].has_collected(self.limits);
         self.has_room = state.is_flowing();
         drop(state);
         if is_news && !self.news.contains(&lane) {
@@ -475,7 +471,39 @@ pub(crate) fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
     }
 }
 
-pub(crate) fn headers(message: &BorrowedMessage<'_>) -> crate::batch::Headers {
-    let Some(headers) = message.headers() else { return Vec::new() };
-    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+/// Adds a message to what is collected. What is wrong with it, if anything, is noted with it.
+pub(crate) fn push(builder: &mut MessagesBuilder, topic: &Arc<str>, message: &BorrowedMessage<'_>) {
+    let (headers, damage) = headers(message);
+    builder.push(Message {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: timestamp(message),
+        key: message.key(),
+        payload: message.payload(),
+        headers: &headers,
+    });
+    if let Some(damage) = damage {
+        builder.note_damage(damage);
+    }
+}
+
+/// The headers of a message that can be read, and what is wrong with the others.
+///
+/// Why so: the client library panics over a name that is not UTF-8, and offers no other way to ask for it.
+fn headers(message: &BorrowedMessage<'_>) -> (Headers, Option<String>) {
+    let Some(headers) = message.headers() else { return (Vec::new(), None) };
+    let owned = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+    if let Some(all) = panics::expected(|| headers.iter().map(owned).collect()) {
+        return (all, None);
+    }
+    let each = (0..headers.count()).map(|index| panics::expected(|| headers.try_get(index).map(owned)));
+    let each: Vec<Option<Option<(String, Option<Vec<u8>>)>>> = each.collect();
+    let lost: Vec<String> = (1..).zip(&each).filter(|(_, read)| read.is_none()).map(|(n, _)| n.to_string()).collect();
+    let damage = format!(
+        "the names of these headers are not UTF-8, so they and their values cannot be read: {} (of {}); everything else is kept",
+        lost.join(", "),
+        each.len()
+    );
+    (each.into_iter().flatten().flatten().collect(), Some(damage))
 }

@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::BatchLimits;
-use crate::batch::{Advance, Claim, Message, MessagesBuilder, Polled, TopicPartition};
+use crate::batch::{Advance, Claim, MessagesBuilder, Polled, TopicPartition};
 use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, SourceError};
 
 #[derive(Debug)]
@@ -137,9 +137,8 @@ impl Slot {
 }
 
 impl Lane {
-    /// Collects a message; whether the engine should look.
-    pub fn collect(&mut self, message: Message<'_>, limits: BatchLimits) -> bool {
-        self.batch.push(message);
+    /// A message was added to the batch; whether the engine should look.
+    pub fn has_collected(&mut self, limits: BatchLimits) -> bool {
         self.is_full = self.is_at(limits);
         self.is_full || self.batch.len() == self.wanted
     }
@@ -382,7 +381,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Tally;
+    use crate::batch::{Message, Tally};
 
     fn partition(partition: i32) -> TopicPartition {
         TopicPartition { topic: "t".into(), partition }
@@ -407,7 +406,8 @@ mod tests {
                 let (timestamp_ms, key, payload) = (None, None, None);
                 let (topic, partition) = (&partition.topic, partition.partition);
                 let message = Message { topic, partition, offset, timestamp_ms, key, payload, headers: &[] };
-                state.lanes[place.lane].collect(message, NO_LIMITS);
+                state.lanes[place.lane].batch.push(message);
+                state.lanes[place.lane].has_collected(NO_LIMITS);
             }
             place.slot = Some(Slot { next: 10, ..Slot::new(claim(partition.clone()), 20) });
         }

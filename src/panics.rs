@@ -1,0 +1,107 @@
+//! Panics: faults of the program itself. One must never leave a job that lives on and does nothing: whichever thread or task
+//! panics, the job ends with exit code 1 and says so. The one panic that messages can cause, in a library, is caught where it
+//! happens and is not shown.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{LazyLock, Once};
+
+use tokio::sync::watch;
+
+thread_local! {
+    /// Whether a panic of this thread is caught and means nothing more.
+    static IS_EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The first panic that was not expected, with its place.
+static FIRST: LazyLock<watch::Sender<Option<String>>> = LazyLock::new(|| watch::channel(None).0);
+
+/// Notes panics from now on.
+fn watch() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |happened| {
+            if IS_EXPECTED.get() {
+                return;
+            }
+            before(happened);
+            let thread = std::thread::current();
+            let message = format!("the thread {} {happened}", thread.name().unwrap_or("without a name"));
+            FIRST.send_if_modified(|first| {
+                let is_first = first.is_none();
+                first.get_or_insert(message);
+                is_first
+            });
+        }));
+    });
+}
+
+/// Does something that may panic because of the data. Returns `None` if it did; nothing is shown of it.
+pub(crate) fn expected<T>(attempt: impl FnOnce() -> T) -> Option<T> {
+    watch();
+    let before = IS_EXPECTED.replace(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(attempt));
+    IS_EXPECTED.set(before);
+    done.ok()
+}
+
+/// Does something, and ends in good order if that panics.
+///
+/// # Errors
+/// The message of the panic.
+pub(crate) fn survive<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(attempt)).map_err(|payload| message(&*payload))
+}
+
+/// Returns when any thread of the program has panicked: what is to be said about it.
+pub(crate) async fn first() -> String {
+    watch();
+    let mut first = FIRST.subscribe();
+    loop {
+        if let Some(message) = first.borrow_and_update().clone() {
+            return message;
+        }
+        if first.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expected_panic_gives_nothing_and_is_not_noted() {
+        assert_eq!(expected(|| 7), Some(7));
+        assert_eq!(expected(|| -> i32 { panic!("never shown: {}", std::process::id()) }), None);
+        let noted = FIRST.borrow().clone().unwrap_or_default();
+        assert!(!noted.contains("never shown"), "{noted}");
+        assert!(!IS_EXPECTED.get());
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_any_thread_is_noted() {
+        let noted = tokio::spawn(first());
+        tokio::task::yield_now().await;
+        watch();
+        let ended = std::thread::Builder::new().name("other".into()).spawn(|| panic!("on purpose")).unwrap();
+        assert!(ended.join().is_err());
+        let noted = noted.await.unwrap();
+        assert!(noted.contains("panicked at") && noted.contains("src/panics.rs"), "{noted}");
+    }
+
+    #[test]
+    fn a_panic_that_is_survived_says_its_message() {
+        let why = survive(|| -> i32 { panic!("on purpose: {}", 1) });
+        assert_eq!(why, Err("on purpose: 1".to_owned()));
+    }
+}
