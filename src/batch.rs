@@ -323,6 +323,15 @@ impl Claim {
     }
 }
 
+/// Where this instance is in a partition: what the database must have stored of it while no batch is in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub partition: TopicPartition,
+    pub epoch: i64,
+    /// The offset of the message to read next.
+    pub next_offset: i64,
+}
+
 /// The messages that a batch holds of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
+use realtime_processor::batch::{
+    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, TopicPartition,
+};
 use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::Report;
@@ -145,6 +147,10 @@ impl Source for Interrupted {
 
     fn stored(&mut self, _: &[Advance]) {}
 
+    fn carried(&self) -> Vec<Position> {
+        self.recording.carried()
+    }
+
     fn ends(&self) -> Vec<PartitionEnd> {
         self.recording.ends()
     }
@@ -200,6 +206,71 @@ impl Source for GivenBack {
 
     fn stored(&mut self, _: &[Advance]) {}
 
+    fn carried(&self) -> Vec<Position> {
+        self.recording.carried()
+    }
+
+    fn ends(&self) -> Vec<PartitionEnd> {
+        self.recording.ends()
+    }
+
+    async fn close(self) {}
+}
+
+/// A recording after which the job is idle, until it asks the group again.
+struct Idle {
+    recording: ReplaySource,
+    /// What happens in the database while nothing comes.
+    statements: Vec<&'static str>,
+    config: Config,
+    has_rejoined: bool,
+}
+
+impl Source for Idle {
+    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+        let event = self.recording.next(fill).await;
+        if !matches!(event, Ok(Event::CaughtUp)) || self.has_rejoined {
+            return event;
+        }
+        let write = Purpose::Write { create: false };
+        let mut database = Connection::open(&self.config.database, write).await.expect("a database");
+        // The engine may look away in the middle: what was begun is done again.
+        while let Some(statement) = self.statements.first() {
+            database.run(statement).await.expect("done");
+            self.statements.remove(0);
+        }
+        std::future::pending().await
+    }
+
+    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
+        self.recording.bounds(partitions).await
+    }
+
+    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
+        self.recording.assign(assignment, claims, bounds);
+    }
+
+    fn release(&mut self) {}
+
+    fn limit(&mut self, rows_max: usize) {
+        self.recording.limit(rows_max);
+    }
+
+    fn take(&mut self) -> Polled {
+        self.recording.take()
+    }
+
+    fn rejoin(&mut self) {
+        assert!(!std::mem::replace(&mut self.has_rejoined, true), "once is enough");
+        self.recording.rejoin();
+    }
+
+    fn stored(&mut self, _: &[Advance]) {}
+
+    fn carried(&self) -> Vec<Position> {
+        self.recording.carried()
+    }
+
     fn ends(&self) -> Vec<PartitionEnd> {
         self.recording.ends()
     }
@@ -208,6 +279,8 @@ impl Source for GivenBack {
 }
 
 on_each_server! {
+    what_a_failover_lost_is_read_again_without_a_new_message,
+    another_owner_is_noticed_without_a_new_message,
     a_claim_serves_the_assignment_that_it_was_made_for,
     a_partition_goes_to_another_instance_and_comes_back,
     a_row_that_another_instance_has_written_is_read_again,
@@ -248,6 +321,36 @@ async fn a_claim_serves_the_assignment_that_it_was_made_for(server: Server) {
     assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
     assert_eq!(project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await, ["15,15"]);
     assert_eq!(project.rows("SELECT next_offset, epoch FROM realtime_offsets").await, ["15,2"]);
+}
+
+async fn what_a_failover_lost_is_read_again_without_a_new_message(server: Server) {
+    // The server that took over is one batch behind.
+    let statements = vec![
+        "DELETE FROM places WHERE kafka_offset >= 10",
+        "UPDATE totals SET n = 10, _version = 2",
+        "UPDATE realtime_offsets SET next_offset = 10, message_time = NULL",
+    ];
+    let project = project(server, true).await;
+    idle(&project, statements).await;
+    assert_eq!(project.rows("SELECT next_offset, epoch FROM realtime_offsets").await, ["15,2"]);
+}
+
+async fn another_owner_is_noticed_without_a_new_message(server: Server) {
+    let statements = vec!["UPDATE realtime_offsets SET epoch = 2"];
+    let project = project(server, true).await;
+    idle(&project, statements).await;
+    assert_eq!(project.rows("SELECT next_offset, epoch FROM realtime_offsets").await, ["15,3"]);
+}
+
+/// Runs a job of 15 messages that is idle when these statements are run; all is in place afterwards.
+async fn idle(project: &Project, statements: Vec<&'static str>) {
+    let recording = ReplaySource::new(messages(project, 15), 5);
+    let config = project.config.clone();
+    let source = Idle { recording, statements, config, has_rejoined: false };
+    let job = support::run(&project.config, source);
+    tokio::time::timeout(PATIENCE, job).await.expect("it notices").expect("done");
+    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
+    assert_eq!(project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await, ["15,15"]);
 }
 
 async fn a_row_that_another_instance_has_written_is_read_again(server: Server) {

@@ -9,7 +9,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
+use realtime_processor::batch::{
+    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, TopicPartition,
+};
 use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::Report;
@@ -97,7 +99,7 @@ enum Other {
     /// It runs this statement.
     Writes { config: Config, statement: &'static str },
     /// It gets the partition, processes this, and gives it back.
-    Processes { config: Config, recording: ReplaySource, partition: i32 },
+    Processes { config: Config, recording: Box<ReplaySource>, partition: i32 },
 }
 
 impl Lane {
@@ -141,7 +143,7 @@ impl Lane {
                     format!("SELECT next_offset FROM realtime_offsets WHERE kafka_partition = {partition}");
                 let stored = support::rows(config, &stored).await;
                 assert_eq!(stored, ["10"], "the batch in hand is committed before its partition is released");
-                support::run(config, recording.clone()).await.expect("the other instance is done");
+                support::run(config, (**recording).clone()).await.expect("the other instance is done");
                 let partition = TopicPartition { topic: "t".into(), partition: *partition };
                 self.other = None;
                 Some(Event::Assigned(self.recording.give(vec![partition])))
@@ -201,6 +203,10 @@ impl Source for Lane {
     }
 
     fn stored(&mut self, _: &[Advance]) {}
+
+    fn carried(&self) -> Vec<Position> {
+        self.recording.carried()
+    }
 
     fn ends(&self) -> Vec<PartitionEnd> {
         self.recording.ends()
@@ -305,7 +311,7 @@ async fn partitions_of_all_lanes_go_to_another_instance_and_come_back(server: Se
         recordings(&project, 50).into_iter().zip(shorter).zip(0..).map(|((recording, other), partition)| {
             Lane::beside(
                 recording,
-                Other::Processes { config: project.config.clone(), recording: other, partition },
+                Other::Processes { config: project.config.clone(), recording: Box::new(other), partition },
             )
         });
     let reports = run(&project, lanes.collect()).await.expect("done");

@@ -55,8 +55,9 @@ async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
+    let show = &mut |report: &_| progress.show(report);
     let ended = tokio::select! {
-        ended = lanes.run(&mut |report| progress.show(report)) => ended.map_err(Failure::from),
+        ended = lanes.run(show) => ended.map_err(Failure::from),
         // Whichever thread it was: without it the job may live on and do nothing.
         panic = panics::first() => Err(Failure::panicked(&panic)),
     };

@@ -9,7 +9,7 @@ use super::turn::Baton;
 use super::writer::{Ended, Writer};
 use crate::batch::{Advance, Claim, Commit, TopicPartition};
 use crate::config::{LostData, StartingOffsets};
-use crate::source::{Assignment, Bounds, Source, SourceError};
+use crate::source::{Assignment, Bounds, Recreated, Source, SourceError};
 
 impl<S: Source> Engine<S> {
     /// Claims partitions in the database and starts reading them where they were left.
@@ -55,12 +55,12 @@ impl<S: Source> Engine<S> {
     }
 
     /// A partition whose topic was made anew is read from its first message, where that is wanted.
-    pub(super) async fn go_anew(&mut self, claim: Claim) -> Result<(), EngineError> {
+    pub(super) async fn go_anew(&mut self, claim: Claim, how: Recreated) -> Result<(), EngineError> {
         let bounds = self.bounds(std::slice::from_ref(&claim.partition)).await?;
         let bounds = bounds_of(&claim.partition, &bounds)?;
         let lost = LostMessages {
             partition: claim.partition.clone(),
-            kind: LostKind::MadeAnew,
+            kind: LostKind::MadeAnew(Some(how)),
             stored: claim.next_offset,
             first_kept: bounds.low,
             end: bounds.high,

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::batch::TopicPartition;
-use crate::source::Bounds;
+use crate::source::{Bounds, Recreated};
 
 /// What is lost of one partition.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,19 +20,20 @@ pub(super) struct LostMessages {
 }
 
 /// How messages were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LostKind {
     /// Retention, or somebody, deleted messages that were not read yet.
     Deleted,
-    /// The topic was deleted and made anew: it holds other messages than those that were processed.
-    MadeAnew,
+    /// The topic was deleted and made anew: it holds other messages than those that were processed. `None`: it ends before the
+    /// stored offset.
+    MadeAnew(Option<Recreated>),
 }
 
 /// Compares where a partition was left with what Kafka has of it.
 pub(super) fn lost_messages(bounds: &Bounds, stored: i64) -> Option<LostMessages> {
     let Bounds { partition, low, high } = bounds;
     let is_kept = (*low..=*high).contains(&stored);
-    let kind = if stored < *low { LostKind::Deleted } else { LostKind::MadeAnew };
+    let kind = if stored < *low { LostKind::Deleted } else { LostKind::MadeAnew(None) };
     (!is_kept).then(|| LostMessages {
         partition: partition.clone(),
         kind,
@@ -46,11 +47,11 @@ impl LostMessages {
     /// What to do about it.
     pub fn hint(&self) -> String {
         let first = self.first_kept;
-        match self.kind {
+        match &self.kind {
             LostKind::Deleted => format!(
                 "they were deleted before they were read (retention); `lost_data: continue` goes on with {first}"
             ),
-            LostKind::MadeAnew => format!(
+            LostKind::MadeAnew(_) => format!(
                 "the topic was deleted and made anew; `lost_data: continue` reads it from {first}, as another `job` does"
             ),
         }
@@ -68,10 +69,16 @@ impl fmt::Display for LostMessages {
                     "{partition}: Kafka no longer has the {count} offsets {stored} to {last}, which were not processed yet"
                 )
             }
-            LostKind::MadeAnew if stored > end => {
+            LostKind::MadeAnew(None) => {
                 write!(f, "{partition}: the stored offset is {stored}, and the partition ends at {end}")
             }
-            LostKind::MadeAnew => {
+            LostKind::MadeAnew(Some(Recreated::OtherId { before, now })) => {
+                write!(
+                    f,
+                    "{partition}: the id of the topic was {before} and is {now}: it was deleted and made anew"
+                )
+            }
+            LostKind::MadeAnew(Some(Recreated::OtherTime)) => {
                 let last = stored - 1;
                 write!(
                     f,

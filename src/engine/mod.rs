@@ -8,6 +8,7 @@
 
 mod breaker;
 mod claim;
+mod compare;
 mod error;
 mod expiry;
 mod lanes;
@@ -40,12 +41,13 @@ use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::{EXPIRED_ROWS_MAX, Prepared, Sink, Tables};
-use crate::source::{Assignment, Event, Fill, Source};
+use crate::source::{Assignment, Event, Fill, Recreated, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use batch_size::BatchSize;
 use breaker::Breaker;
 use commits::{Commits, Step};
+use compare::COMPARE_INTERVAL;
 use expiry::Expiry;
 use pace::Pace;
 use stages::Stages;
@@ -132,6 +134,8 @@ pub struct Engine<S> {
     /// Conflicts since the last batch that was committed.
     conflicts: u64,
     triggered_at: Option<Instant>,
+    /// When what is stored was known to be where this instance is: at the last commit, or look.
+    compared_at: Instant,
 }
 
 /// What the wait for a commit came to.
@@ -147,11 +151,12 @@ enum Settled {
 /// What the loop does next.
 enum Turn {
     Claim(Assignment),
-    GoAnew(Claim),
+    GoAnew(Claim, Recreated),
     Release,
     Trigger(Work),
     ChangeOver(Box<Reload>),
     Settle,
+    Compare,
     Finish,
     Nothing,
 }
@@ -179,6 +184,7 @@ impl<S: Source> Engine<S> {
             batches: 0,
             conflicts: 0,
             triggered_at: None,
+            compared_at: Instant::now(),
         }
     }
 
@@ -216,9 +222,9 @@ impl<S: Source> Engine<S> {
                     self.settle_and_redo(report).await?;
                     self.claim(&assignment).await?;
                 }
-                Turn::GoAnew(claim) => {
+                Turn::GoAnew(claim, how) => {
                     self.settle_and_redo(report).await?;
-                    self.go_anew(claim).await?;
+                    self.go_anew(claim, how).await?;
                 }
                 // Parts to be done again belong to the batch in hand: they come first.
                 Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
@@ -232,6 +238,7 @@ impl<S: Source> Engine<S> {
                         self.redo(parts);
                     }
                 }
+                Turn::Compare => self.compare().await?,
                 Turn::Finish if self.settle_and_redo(report).await? => {}
                 Turn::Finish => return Ok(()),
                 Turn::Nothing => {}
@@ -263,6 +270,7 @@ impl<S: Source> Engine<S> {
         };
         let waited_since = now;
         // Why not computed ahead of two: the server is busy while it is, and rows take memory.
+        let (is_idle, compare_at) = (self.commits.is_empty(), self.compared_at + COMPARE_INTERVAL);
         let is_busy = self.commits.are_full() || self.commits.are_sending();
         let event = tokio::select! {
             biased;
@@ -279,10 +287,11 @@ impl<S: Source> Engine<S> {
             reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
             event = self.source.next(fill), if !is_busy => event?,
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
+            () = tokio::time::sleep_until(compare_at), if is_idle => return Ok(Turn::Compare),
         };
         Ok(match event {
             Event::Assigned(assignment) => Turn::Claim(assignment),
-            Event::MadeAnew(claim) => Turn::GoAnew(claim),
+            Event::MadeAnew(claim, how) => Turn::GoAnew(claim, how),
             Event::Ready => Turn::Trigger(self.take(waited_since)),
             Event::CaughtUp if self.options.until_caught_up => Turn::Finish,
             Event::Revoked(partitions) => {
@@ -512,18 +521,22 @@ impl<S: Source> Engine<S> {
         match ended {
             Ended::Committed { elapsed, is_ahead, expired } => {
                 states.committed();
+                self.compared_at = Instant::now();
                 if expired > 0 {
                     states.forget_held();
-                }
-                let has_changed = self.pace.committed(work.polled.messages.len(), elapsed, is_ahead);
-                if self.batch_size.passed().is_some() || has_changed {
-                    self.source.limit(self.rows_max());
                 }
                 self.expiry.deleted(expired < EXPIRED_ROWS_MAX);
                 self.breaker.committed(&work.polled, &facts.tallies);
                 self.source.stored(&work.polled.advances);
-                report(&self.describe(&work, facts, elapsed));
-                self.batches += 1;
+                // A commit that only moves positions is no batch that anybody waits for.
+                if !work.polled.messages.is_empty() {
+                    let has_changed = self.pace.committed(work.polled.messages.len(), elapsed, is_ahead);
+                    if self.batch_size.passed().is_some() || has_changed {
+                        self.source.limit(self.rows_max());
+                    }
+                    report(&self.describe(&work, facts, elapsed));
+                    self.batches += 1;
+                }
                 self.conflicts = 0;
                 Settled::Clear
             }
@@ -549,15 +562,20 @@ impl<S: Source> Engine<S> {
             }
             Ended::Fenced => {
                 tracing::warn!("another instance took partitions over; asking the group again");
-                states.forget();
-                self.backlog.clear();
-                // Why: two that take partitions from each other must not do so in step.
-                let pause = FENCED_PAUSE_MAX.mul_f64(0.2 + 0.8 * fastrand::f64());
-                self.stop.sleep(pause).await;
-                self.source.rejoin();
+                self.ask_again().await;
                 Settled::Lost
             }
         }
+    }
+
+    /// Drops everything that was computed or collected, and asks the group again.
+    async fn ask_again(&mut self) {
+        self.stages.states.forget();
+        self.backlog.clear();
+        // Why: two that take partitions from each other must not do so in step.
+        let pause = FENCED_PAUSE_MAX.mul_f64(0.2 + 0.8 * fastrand::f64());
+        self.stop.sleep(pause).await;
+        self.source.rejoin();
     }
 }
 

@@ -37,9 +37,13 @@ impl Stages {
         locked: Option<&mut Sink>,
     ) -> Result<(Commit, Facts), EngineError> {
         let (advances, extents) = (work.polled.advances.clone(), work.polled.messages.extents());
-        if let Some(reason) = &work.condemned {
-            let dead_letters = work.polled.messages.iter().map(|message| {
-                DeadLetter::new(message, reason.stage, reason.place.clone(), reason.text.clone())
+        // Nothing is computed of a message that cannot be processed, nor where positions move over no message at all.
+        if work.condemned.is_some() || work.polled.messages.is_empty() {
+            let dead_letters = work.condemned.iter().flat_map(|reason| {
+                let letter = |message| {
+                    DeadLetter::new(message, reason.stage, reason.place.clone(), reason.text.clone())
+                };
+                work.polled.messages.iter().map(letter)
             });
             let dead_letters = dead_letters.collect();
             let commit = Commit { advances, extents, dead_letters, ..Commit::default() };

@@ -223,6 +223,21 @@ impl Writer {
         }
     }
 
+    /// What is stored of all partitions of the job, if the database answers now.
+    ///
+    /// # Errors
+    /// A fault that is not infrastructure.
+    pub async fn look(&mut self) -> Result<Option<Vec<Claim>>, EngineError> {
+        match self.sink.progress().await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if error.fault() == Fault::Infrastructure => {
+                tracing::debug!("the database does not say what is stored for now: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What is stored of all partitions of the job.
     ///
     /// # Errors

@@ -104,11 +104,9 @@ impl SinkError {
     /// Whose fault it is. [`SinkError::UnknownOutcome`] is infrastructure, to be asked about before a retry.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Check(_)
-            | Self::Sql(_)
-            | Self::LoadInDoubt(_)
-            | Self::GivenUp
-            | Self::Uncovered(_) => Fault::Other,
+            Self::Check(_) | Self::Sql(_) | Self::LoadInDoubt(_) | Self::GivenUp | Self::Uncovered(_) => {
+                Fault::Other
+            }
             Self::Data { .. } => Fault::Data,
             Self::Refused { error, .. } | Self::Database(error) => error.fault(),
             Self::Fenced { .. } => Fault::Fenced,

@@ -109,7 +109,10 @@ impl Sink {
 /// # Errors
 /// [`SinkError::Uncovered`].
 pub(super) fn check_covered(commit: &Commit) -> Result<(), SinkError> {
-    let is_covered = |extent: &&Extent| commit.advances.iter().any(|advance| advance.covers(extent));
+    let is_covered = |extent: &&Extent| {
+        let found = commit.advances.binary_search_by(|advance| advance.partition.cmp(&extent.partition));
+        found.is_ok_and(|index| commit.advances[index].covers(extent))
+    };
     match commit.extents.iter().find(|extent| !is_covered(extent)) {
         Some(extent) => Err(SinkError::Uncovered(extent.clone())),
         None => Ok(()),

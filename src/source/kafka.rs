@@ -3,6 +3,7 @@
 //! partition before the engine has claimed it in the database and said where to start.
 
 mod browse;
+mod gaps;
 mod lookup;
 mod poller;
 mod state;
@@ -13,16 +14,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, Polled, TopicPartition};
+use crate::batch::{Advance, Claim, Polled, Position, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::panics;
+use gaps::GapReader;
 use lookup::bounds_of;
-use poller::{Context, Poller};
 pub(crate) use poller::push;
+use poller::{Context, Poller, TOPIC_IDS_LOGGED};
 use state::Shared;
 
 pub use browse::Range;
@@ -94,8 +97,9 @@ impl KafkaSource {
         })?;
         let consumer = Arc::new(consumer);
         let (commands, receiver) = sync_channel(COMMANDS_MAX);
+        let gaps = GapReader::new(config, job, Arc::clone(&shared));
         let poller =
-            Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics);
+            Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics, gaps);
         let thread = std::thread::Builder::new()
             .name("kafka-poll".into())
             .spawn(move || poll(poller))
@@ -150,6 +154,7 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
     let queue_kbytes = (memory_max / 8 / 1024).max(1024);
     let fetch_bytes = (memory_max / 16).clamp(1 << 20, 50 << 20);
     let mut client = ClientConfig::new();
+    client.set_log_level(RDKafkaLogLevel::Debug);
     client
         .set("statistics.interval.ms", "1000")
         .set("queued.min.messages", QUEUED_MESSAGES_MIN.to_string())
@@ -164,13 +169,15 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
     for (name, value) in base_config(config).config_map() {
         client.set(name, value);
     }
+    let logged = client.get("debug").map(|debug| format!("{debug},{TOPIC_IDS_LOGGED}"));
+    client.set("debug", logged.as_deref().unwrap_or(TOPIC_IDS_LOGGED));
     client
         .set("group.id", job)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
+        .set("enable.partition.eof", "false")
         .set("queued.max.messages.kbytes", queue_kbytes.to_string());
     if !is_new_protocol {
         client.set("partition.assignment.strategy", "cooperative-sticky");
@@ -254,6 +261,10 @@ impl Source for KafkaSource {
         let offsets = advances.iter().map(|advance| (advance.partition.clone(), advance.to)).collect();
         // Why: only people's tools read these, so a full queue drops them; the next commit says more anyway.
         let _ = self.commands.try_send(Command::Stored(offsets));
+    }
+
+    fn carried(&self) -> Vec<Position> {
+        self.shared.lock().carried(self.lane)
     }
 
     fn ends(&self) -> Vec<PartitionEnd> {

@@ -12,7 +12,7 @@ pub(crate) use kafka::{
 };
 pub use replay::ReplaySource;
 
-use crate::batch::{Advance, Claim, Fault, Polled, TopicPartition};
+use crate::batch::{Advance, Claim, Fault, Polled, Position, TopicPartition};
 
 /// What a source has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,9 @@ pub enum Event {
     /// These partitions are taken away; what was collected of them is dropped. The group waits a moment: the
     /// engine brings to an end what it has taken of them and calls [`Source::release`].
     Revoked(Vec<TopicPartition>),
-    /// The message before the claimed offset is not the one that was processed: the topic was made anew.
-    MadeAnew(Claim),
+    /// The topic was deleted and made anew, so the partition holds other messages than those that were processed. The claim is
+    /// where this instance is in it; nothing more of it is read.
+    MadeAnew(Claim, Recreated),
     /// Messages can be taken.
     Ready,
     /// Every partition was taken up to the end it had when it was assigned, and nothing waits. Said only where a
@@ -38,6 +39,15 @@ pub struct Assignment {
     /// be taken away and given back while the database is slow to answer.
     pub number: u64,
     pub partitions: Vec<TopicPartition>,
+}
+
+/// How it shows that a topic was made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recreated {
+    /// The message before the stored offset has another time than the one that was processed.
+    OtherTime,
+    /// The topic has another id.
+    OtherId { before: String, now: String },
 }
 
 /// How much must wait before [`Event::Ready`] is given.
@@ -120,6 +130,9 @@ pub trait Source {
 
     /// These advances are stored: the broker may be told, for people's tools.
     fn stored(&mut self, advances: &[Advance]);
+
+    /// Where this instance is in its claimed partitions, by what it has taken.
+    fn carried(&self) -> Vec<Position>;
 
     /// How far the assigned partitions go, in topic, partition order.
     fn ends(&self) -> Vec<PartitionEnd>;

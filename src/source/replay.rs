@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Assignment, Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, TopicPartition};
+use super::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, Source, SourceError};
+use crate::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, TopicPartition};
 
 /// Gives recorded messages in batches, then says that it has caught up.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Source for ReplaySource {
             if let Some(place) = self.place(&claim.partition) {
                 self.slots[place] = None;
             }
-            return Ok(Event::MadeAnew(claim));
+            return Ok(Event::MadeAnew(claim, Recreated::OtherTime));
         }
         self.skip_what_is_stored();
         Ok(if self.position < self.arrival.len() { Event::Ready } else { Event::CaughtUp })
@@ -189,6 +189,15 @@ impl Source for ReplaySource {
     }
 
     fn stored(&mut self, _: &[Advance]) {}
+
+    fn carried(&self) -> Vec<Position> {
+        let slots = self.bounds.iter().zip(&self.slots);
+        let positions = slots.filter_map(|(bounds, slot)| {
+            let Slot { epoch, next } = slot.as_ref()?;
+            Some(Position { partition: bounds.partition.clone(), epoch: *epoch, next_offset: *next })
+        });
+        positions.collect()
+    }
 
     fn ends(&self) -> Vec<PartitionEnd> {
         let bounds = self.bounds.iter();

@@ -12,6 +12,7 @@ from avro import customer_movement
 from chaos.traffic import random_movement
 from harness import local_ports, ports_in_transaction, terminate, wait_until
 from ledger import audit, audited_job
+from proxy import Proxy
 
 TAKEN_OVER = "another instance took partitions over"
 CONFLICTS_MIN = 100
@@ -102,6 +103,41 @@ def test_an_instance_frozen_in_a_transaction_writes_nothing_of_what_it_lost(
     job.wait_committed(topic.sent, 60, other)
     for process in (frozen, other):
         assert terminate(process) == 0, process.stderr_text()
+    assert_audited(job)
+
+
+def test_an_instance_whose_database_stalls_for_longer_than_two_rebalances(new_job, new_topic, database):
+    """Partitions come, go and come again while it waits for its claim: each claim serves the assignment it was made for."""
+    topic = new_topic(partitions=4, word="customer_movements")
+    job = audited_job(new_job, topic, batch_rows_max=100)
+    with Proxy(database.url) as proxy:
+        config = (job.folder / "config.yaml").read_text(encoding="utf-8")
+        assert database.url in config
+        job.write("stalls.yaml", config.replace(database.url, proxy.url))
+        stalled = job.start(config="stalls.yaml")
+        send(topic, 400, range(1, 41), seed=1)
+        job.wait_committed(topic.sent, 60, stalled)
+        other = job.start()
+        wait_until(lambda: "assigned: customer" in other.stderr_text(), 60, other.stderr_text)
+        # From here on the first one waits for every claim.
+        proxy.stall()
+        for turn in range(2):
+            assert terminate(other) == 0, other.stderr_text()
+            assigned = stalled.stderr_text().count("assigned: customer") + 1
+            wait_until(
+                lambda count=assigned: stalled.stderr_text().count("assigned: customer") >= count,
+                60,
+                stalled.stderr_text,
+            )
+            send(topic, 400, range(1, 41), seed=10 + turn)
+            if turn == 0:
+                other = job.start()
+                wait_until(lambda: "assigned: customer" in other.stderr_text(), 60, other.stderr_text)
+        proxy.go_on()
+        send(topic, 400, range(1, 41), seed=20)
+        job.wait_committed(topic.sent, 60, stalled)
+        assert terminate(stalled) == 0, stalled.stderr_text()
+    assert stalled.stderr_text().count("revoked: customer") >= 2, "the order of events that this is about"
     assert_audited(job)
 
 

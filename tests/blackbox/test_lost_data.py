@@ -8,7 +8,7 @@ from confluent_kafka import TopicPartition
 
 from avro import movement
 from counting import assert_each_once, counting_job, numbers
-from harness import terminate
+from harness import terminate, wait_until
 
 
 def delete_before(topic, offset, partition=0):
@@ -59,6 +59,31 @@ def test_while_it_runs(new_job, new_topic, lost_data):
         assert numbers(job) == [*range(100), *range(150, 200)]
         assert terminate(process) == 0
     assert f"{topic.name}[0]: Kafka no longer has the 50 offsets 100 to 149" in process.stderr_text()
+
+
+@pytest.mark.parametrize("lost_data", ["fail", "continue"])
+def test_a_topic_made_anew_and_filled_beyond_the_old_offset_meanwhile(new_job, new_topic, lost_data):
+    """The offset that comes next is there, and holds another topic's message."""
+    topic = new_topic(partitions=1)
+    job = counting_job(new_job, topic, lost_data=lost_data)
+    topic.send_all(movement(n) for n in range(50))
+    process = job.start()
+    job.wait_committed(50, 30, process)
+    process.send_signal(signal.SIGSTOP)
+    topic.delete()
+    wait_until(lambda: topic.name not in topic.admin.list_topics(timeout=10).topics, 10, "it is deleted")
+    topic.__init__(topic.server, topic.name, 1)
+    topic.send_all(movement(n) for n in range(50, 150))
+    process.send_signal(signal.SIGCONT)
+    if lost_data == "fail":
+        assert process.wait(60) == 1, process.stderr_text()
+        assert_each_once(job, 50)
+        assert "it was deleted and made anew" in process.stderr_text()
+    else:
+        wait_until(lambda: len(numbers(job)) >= 150, 60, process.stderr_text)
+        assert terminate(process) == 0
+        # The offsets of the new topic are those of the old one again.
+        assert numbers(job) == [*range(150)]
 
 
 def test_a_topic_made_anew(new_job, new_topic):

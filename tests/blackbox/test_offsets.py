@@ -4,8 +4,8 @@ import json
 import time
 
 from avro import movement
-from counting import counting_job, numbers
-from harness import terminate
+from counting import assert_each_once, counting_job, numbers
+from harness import terminate, wait_until
 
 
 def shown(job):
@@ -64,6 +64,38 @@ def test_reset_to_a_moment(new_job, new_topic):
     assert [row["next_offset"] for row in shown(job)] == [7]
     job.run("offsets", "reset", "--to", "2030-01-01", "--yes")
     assert [row["next_offset"] for row in shown(job)] == [10]
+
+
+def test_an_idle_instance_notices_a_reset_without_a_message(new_job, new_topic):
+    topic = new_topic(partitions=2)
+    job = counting_job(new_job, topic)
+    topic.send_all(movement(n) for n in range(20))
+    process = job.start()
+    job.wait_committed(20, 30, process)
+    job.run("offsets", "reset", "--to", "earliest", "--yes")
+    again = sorted([*range(20), *range(20)])
+    wait_until(lambda: numbers(job) == again, 15, process.stderr_text)
+    said = process.stderr_text()
+    assert "[0]: the stored offset is 0 in epoch 2, and this instance is at 10 in epoch 1" in said, said
+    time.sleep(3)
+    assert process.stderr_text().count("going on from what is stored") == 1, "it is said once"
+    assert terminate(process) == 0
+    assert numbers(job) == again
+
+
+def test_what_a_failover_of_the_database_lost_is_read_again(new_job, new_topic):
+    """The new primary lacks the last transactions: rows and offsets are those of a moment before."""
+    topic = new_topic(partitions=1)
+    job = counting_job(new_job, topic)
+    topic.send_all(movement(n) for n in range(20))
+    process = job.start()
+    job.wait_committed(20, 30, process)
+    job.database.execute("DELETE FROM counted WHERE n >= 12")
+    job.database.execute("UPDATE realtime_offsets SET next_offset = 12, message_time = NULL")
+    wait_until(lambda: numbers(job) == [*range(20)], 15, process.stderr_text)
+    assert "the stored offset is 12 in epoch 1, and this instance is at 20 in epoch 1" in process.stderr_text()
+    assert terminate(process) == 0
+    assert_each_once(job, 20)
 
 
 def test_a_running_instance_goes_on_where_it_was_reset_to(new_job, new_topic):

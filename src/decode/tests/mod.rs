@@ -14,6 +14,41 @@ use super::*;
 use crate::avro::{Encoder, Frame};
 use crate::batch::MessagesBuilder;
 
+#[test]
+fn a_message_that_was_not_received_as_a_whole_is_a_dead_letter() {
+    let schema = record(json!([["n", "int"]]));
+    let mut builder = MessagesBuilder::default();
+    let (topic, headers) = (Arc::from("t"), [("kept".to_owned(), None)]);
+    for offset in 0..3 {
+        let (timestamp_ms, key, payload) = (None, None, Some(&[2 * offset as u8][..]));
+        builder.push(Message {
+            topic: &topic,
+            partition: 0,
+            offset,
+            timestamp_ms,
+            key,
+            payload,
+            headers: &headers,
+        });
+        if offset == 1 {
+            builder.note_damage("a header is missing".into());
+        }
+    }
+    let messages = builder.finish();
+    let mut decoder = decoder(&schema, &schema).unwrap();
+    for messages in [messages.clone(), messages.slice(1..3)] {
+        let Decoded { batch, dead_letters } = decoder.decode(&messages).unwrap();
+        assert_eq!(batch.num_rows(), messages.len() - 1);
+        let [letter] = dead_letters.as_slice() else { panic!("{dead_letters:?}") };
+        assert_eq!((letter.offset, letter.stage, letter.place.as_str()), (1, Stage::Decode, "kafka_headers"));
+        assert_eq!(
+            (letter.reason.as_str(), letter.payload.as_deref()),
+            ("a header is missing", Some(&[2][..]))
+        );
+        assert_eq!(letter.headers, headers);
+    }
+}
+
 /// The messages of these payloads, one a row of topic `t`, partition 0.
 pub(super) fn messages(payloads: &[&[u8]]) -> Messages {
     let mut builder = MessagesBuilder::default();

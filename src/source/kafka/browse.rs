@@ -11,9 +11,9 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::lookup::{TopicLookup, no_answer};
-use super::poller::{headers, timestamp};
+use super::poller::push;
 use super::{ANSWER_WAIT_MAX, base_config};
-use crate::batch::{Message, Messages, MessagesBuilder, TopicPartition};
+use crate::batch::{Messages, MessagesBuilder, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::source::{Bounds, SourceError};
 

@@ -15,11 +15,12 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
+use super::gaps::{Gap, GapReader};
 use super::state::{Place, Shared, State};
 use super::{BatchLimits, Command};
 use crate::batch::{Headers, Message, MessagesBuilder, TopicPartition};
 use crate::panics;
-use crate::source::{Event, SourceError};
+use crate::source::{Recreated, SourceError};
 
 /// How long one poll waits: the longest a command waits to be seen while nothing arrives.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(100);
@@ -50,25 +51,30 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        if let Some((topic, ids)) = changed_id(message) {
+            self.shared.lock().made_anew(topic, &ids);
+            self.shared.tell_all();
+        }
     }
 
     fn stats(&self, statistics: Statistics) {
         let mut state = self.shared.lock();
         let State { lanes, places, .. } = &mut *state;
-        for (partition, Place { lane, slot, .. }) in places {
+        let mut gaps = Vec::new();
+        for (partition, Place { lane, assignment, slot }) in places {
             let Some(slot) = slot else { continue };
             let topic = statistics.topics.get(partition.topic.as_ref());
             let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else {
                 continue;
             };
             slot.end = slot.end.max(found.ls_offset);
-            // Twice in a row everything was fetched and nothing came of it: only markers of transactions
-            // stand between here and the end.
-            let is_idle = lanes[*lane].batch.is_empty();
-            let is_fetched = is_idle && found.next_offset >= slot.target && found.fetchq_cnt == 0;
-            slot.is_at_end |= is_fetched && slot.fetched_at == Some(slot.next);
-            slot.fetched_at = is_fetched.then_some(slot.next);
+            let is_waiting = lanes[*lane].is_waiting();
+            if slot.is_quiet(self.shared.until_caught_up) && is_waiting && slot.next < slot.end {
+                let (partition, from) = (partition.clone(), slot.next);
+                gaps.push(Gap { partition, assignment: *assignment, from });
+            }
         }
+        state.gaps = gaps;
         drop(state);
         self.shared.tell_all();
     }
@@ -146,6 +152,8 @@ pub(super) struct Poller {
     is_reading: bool,
     /// Whether the broker was said to be away.
     is_broker_away: bool,
+    /// Finds out what is at the ends of partitions.
+    gaps: GapReader,
     /// Offsets that Kafka was not told yet.
     untold: Vec<(TopicPartition, i64)>,
     /// Lanes whose engines are to hear of what was collected.
@@ -169,6 +177,7 @@ impl Poller {
         commands: Receiver<Command>,
         limits: BatchLimits,
         topics: &[String],
+        gaps: GapReader,
     ) -> Self {
         Self {
             consumer,
@@ -178,6 +187,7 @@ impl Poller {
             topics: topics.iter().map(|topic| topic.as_str().into()).collect(),
             is_reading: false,
             is_broker_away: false,
+            gaps,
             untold: Vec::new(),
             news: Vec::new(),
             has_room: true,
@@ -197,7 +207,12 @@ impl Poller {
                 let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
                 self.poll_burst(wait);
             }
-            if std::mem::take(&mut self.shared.lock().is_rejoin_due) {
+            let mut state = self.shared.lock();
+            let (gaps, is_rejoin_due) = (std::mem::take(&mut state.gaps), state.is_rejoin_due);
+            state.is_rejoin_due = false;
+            drop(state);
+            self.gaps.start(gaps);
+            if is_rejoin_due {
                 self.rejoin();
             }
         }
@@ -317,7 +332,6 @@ impl Poller {
             match consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => self.collect(&message),
-                Some(Err(KafkaError::PartitionEOF(partition))) => self.reach_end(partition),
                 Some(Err(error)) => self.judge(&error),
             }
             polled += 1;
@@ -340,19 +354,13 @@ impl Poller {
         let lane = *lane;
         if offset < slot.next {
             if slot.claim.is_contradicted_by(offset, timestamp_ms) {
-                let claim = slot.claim.clone();
-                state.lanes[lane].say(Event::MadeAnew(claim));
-                // Nothing more of it: the engine decides where to go on.
-                if let Some(place) = state.places.get_mut(&partition) {
-                    place.slot = None;
-                }
+                state.leave(&partition, Recreated::OtherTime);
                 drop(state);
                 self.shared.tell(lane);
             }
             return;
         }
         slot.next = offset + 1;
-        slot.is_at_end = false;
         slot.last_timestamp_ms = timestamp_ms.or(slot.last_timestamp_ms);
         push(&mut state.lanes[lane].batch, &partition.topic, message);
         let is_news = state.lanes[lane].has_collected(self.limits);
@@ -369,22 +377,6 @@ impl Poller {
             // Why: it is always that one, and to ask for the name takes time.
             [topic] => Some(topic),
             topics => topics.iter().find(|topic| topic.as_ref() == message.topic()),
-        }
-    }
-
-    /// librdkafka names the partition and not its topic. With one topic that is enough; with several, the
-    /// statistics tell a second later.
-    fn reach_end(&mut self, partition: i32) {
-        let [topic] = self.topics.as_slice() else { return };
-        let partition = TopicPartition { topic: Arc::clone(topic), partition };
-        let mut state = self.shared.lock();
-        let place = state.places.get_mut(&partition);
-        if let Some(slot) = place.and_then(|place| place.slot.as_mut()) {
-            slot.is_at_end = true;
-        }
-        drop(state);
-        if self.shared.until_caught_up {
-            self.shared.tell_all();
         }
     }
 
@@ -463,6 +455,23 @@ impl Poller {
     }
 }
 
+/// The part of librdkafka's debug log that says when a topic has another id than before. It is the only way to learn of it: a
+/// topic that is deleted and created again keeps its name, and librdkafka goes on at the old offset.
+///
+/// Why that is in time: messages are asked for by the topic's id (from Kafka 3.1 on), and a log line is seen before the
+/// messages that come after it. It is a few lines for each look at the topics, twice a minute.
+pub(super) const TOPIC_IDS_LOGGED: &str = "metadata";
+
+/// The topic, and its ids before and now, where a log line says that they are not the same.
+pub(super) fn changed_id(message: &str) -> Option<(&str, (String, String))> {
+    let (before, now) = message.split_once(" changed id from ")?;
+    let (_, topic) = before.rsplit_once("Topic ")?;
+    let (from, to) = now.split_once(" to ")?;
+    // An id of zeros: it was not known before.
+    let is_known = from.trim_end_matches('=').bytes().any(|byte| byte != b'A');
+    is_known.then(|| (topic, (from.to_owned(), to.to_owned())))
+}
+
 /// Milliseconds since the epoch, where the message has a time.
 pub(crate) fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
     match message.timestamp() {
@@ -498,8 +507,9 @@ fn headers(message: &BorrowedMessage<'_>) -> (Headers, Option<String>) {
         return (all, None);
     }
     let each = (0..headers.count()).map(|index| panics::expected(|| headers.try_get(index).map(owned)));
-    let each: Vec<Option<Option<(String, Option<Vec<u8>>)>>> = each.collect();
-    let lost: Vec<String> = (1..).zip(&each).filter(|(_, read)| read.is_none()).map(|(n, _)| n.to_string()).collect();
+    let each: Vec<_> = each.collect();
+    let lost: Vec<String> =
+        (1..).zip(&each).filter(|(_, read)| read.is_none()).map(|(n, _)| n.to_string()).collect();
     let damage = format!(
         "the names of these headers are not UTF-8, so they and their values cannot be read: {} (of {}); everything else is kept",
         lost.join(", "),

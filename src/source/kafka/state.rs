@@ -6,12 +6,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::BatchLimits;
-use crate::batch::{Advance, Claim, MessagesBuilder, Polled, TopicPartition};
-use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, SourceError};
+use super::gaps::Gap;
+use crate::batch::{Advance, Claim, MessagesBuilder, Polled, Position, TopicPartition};
+use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, SourceError};
+
+/// A partition without a message for this long is quiet: what is before its end may hold no message.
+const QUIET: Duration = Duration::from_secs(2);
+/// The same for a job that ends when it has caught up.
+const QUIET_AT_END: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -37,6 +44,8 @@ pub(super) struct State {
     pub has_joined: bool,
     /// Whether the group must be asked again, because its last answer could not be followed.
     pub is_rejoin_due: bool,
+    /// Partitions that are quiet before their ends, as the last statistics have them.
+    pub gaps: Vec<Gap>,
     /// What librdkafka said about the error that the next poll gives.
     pub reason: String,
 }
@@ -55,6 +64,8 @@ pub(super) struct Lane {
     pub rows_limit: Option<usize>,
     /// Whether the engine has something of revoked partitions in hand.
     pub is_releasing: bool,
+    /// Whether a position has moved over offsets that hold no message.
+    has_moved: bool,
     /// Whether the engine has gone: nobody takes or releases anything any more.
     is_closed: bool,
 }
@@ -83,10 +94,8 @@ pub(super) struct Slot {
     pub target: i64,
     /// The end as it was seen last.
     pub end: i64,
-    /// Whether the end was reached since the last message: gaps of transactions leave `next` below it.
-    pub is_at_end: bool,
-    /// `next` as it was when the statistics said that all up to `target` was fetched.
-    pub fetched_at: Option<i64>,
+    /// `next` when it was looked at last, and since when it is that.
+    seen: (i64, Instant),
 }
 
 impl Shared {
@@ -130,9 +139,16 @@ impl Slot {
             last_timestamp_ms: None,
             target: end,
             end,
-            is_at_end: false,
-            fetched_at: None,
+            seen: (next, Instant::now()),
         }
+    }
+
+    /// Whether no message was collected for a while, as far as the looks so far can tell.
+    pub fn is_quiet(&mut self, until_caught_up: bool) -> bool {
+        if self.seen.0 != self.next {
+            self.seen = (self.next, Instant::now());
+        }
+        self.seen.1.elapsed() >= if until_caught_up { QUIET_AT_END } else { QUIET }
     }
 }
 
@@ -147,6 +163,11 @@ impl Lane {
     fn is_at(&self, limits: BatchLimits) -> bool {
         let rows_max = limits.rows_max.min(self.rows_limit.unwrap_or(usize::MAX));
         self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
+    }
+
+    /// Whether nothing is collected, and messages are waited for.
+    pub fn is_waiting(&self) -> bool {
+        self.batch.is_empty() && !self.is_paused && !self.is_closed
     }
 
     /// Drops what was collected of these partitions.
@@ -169,6 +190,7 @@ impl State {
             assignments: 0,
             has_joined: false,
             is_rejoin_due: false,
+            gaps: Vec::new(),
             reason: String::new(),
         }
     }
@@ -283,12 +305,12 @@ impl State {
         if let Some(event) = self.lanes[lane].events.pop_front() {
             return Some(event.map(|event| self.without_revoked(event)));
         }
-        let Lane { batch, is_full, wanted, .. } = &mut self.lanes[lane];
+        let Lane { batch, is_full, wanted, has_moved, .. } = &mut self.lanes[lane];
         *wanted = match fill {
             Fill::Rows(rows) => rows.max(1),
             Fill::Full => usize::MAX,
         };
-        let is_ready = *is_full || batch.len() >= *wanted;
+        let is_ready = *is_full || batch.len() >= *wanted || (*has_moved && batch.is_empty());
         if is_ready {
             return Some(Ok(Event::Ready));
         }
@@ -305,7 +327,7 @@ impl State {
     /// Whether every partition of every lane that is open was taken up to the end it had at the start.
     pub fn is_caught_up(&self) -> bool {
         let reached = |place: &Place| {
-            let is_reached = |slot: &Slot| slot.taken >= slot.target || slot.is_at_end;
+            let is_reached = |slot: &Slot| slot.taken >= slot.target;
             self.lanes[place.lane].is_closed || place.slot.as_ref().is_some_and(is_reached)
         };
         let is_empty = |lane: &Lane| lane.batch.is_empty();
@@ -330,7 +352,48 @@ impl State {
         }
         let lane = &mut self.lanes[lane];
         lane.is_full = false;
+        lane.has_moved = false;
         Polled { messages: lane.batch.finish(), advances }
+    }
+
+    /// No message is between the last one of a partition and `end`: the position moves there with the next commit.
+    pub fn move_over(&mut self, gap: &Gap, end: i64) {
+        let Some(place) = self.places.get_mut(&gap.partition) else { return };
+        let Place { lane, assignment, slot: Some(slot) } = place else { return };
+        // Invariant: what was found out belongs to this assignment and this position.
+        if *assignment == gap.assignment && slot.next == gap.from && slot.next < end {
+            slot.next = end;
+            self.lanes[*lane].has_moved = true;
+        }
+    }
+
+    /// Where a lane is in its claimed partitions: after the last batch that was taken.
+    pub fn carried(&self, lane: usize) -> Vec<Position> {
+        let places = self.places.iter().filter(|(_, place)| place.lane == lane);
+        let positions = places.filter_map(|(partition, place)| {
+            let slot = place.slot.as_ref()?;
+            let (epoch, next_offset) = (slot.claim.epoch, slot.taken);
+            Some(Position { partition: partition.clone(), epoch, next_offset })
+        });
+        positions.collect()
+    }
+
+    /// Reads nothing more of a partition whose topic was made anew: its engine decides where to go on. What was collected of it
+    /// and is not taken is dropped.
+    pub fn leave(&mut self, partition: &TopicPartition, how: Recreated) {
+        let Some(place) = self.places.get_mut(partition) else { return };
+        let Some(slot) = place.slot.take() else { return };
+        let lane = &mut self.lanes[place.lane];
+        lane.drop_partitions(std::slice::from_ref(partition));
+        lane.say(Event::MadeAnew(Claim { next_offset: slot.taken, ..slot.claim }, how));
+    }
+
+    /// A topic has another id than before.
+    pub fn made_anew(&mut self, topic: &str, (before, now): &(String, String)) {
+        let partitions = self.places.keys().filter(|partition| partition.topic.as_ref() == topic);
+        for partition in partitions.cloned().collect::<Vec<_>>() {
+            self.leave(&partition, Recreated::OtherId { before: before.clone(), now: now.clone() });
+        }
     }
 
     /// How far the claimed partitions of a lane go.
@@ -338,8 +401,7 @@ impl State {
         let places = self.places.iter().filter(|(_, place)| place.lane == lane);
         let ends = places.filter_map(|(partition, place)| {
             let slot = place.slot.as_ref()?;
-            let end = if slot.is_at_end { slot.next } else { slot.end.max(slot.next) };
-            Some(PartitionEnd { partition: partition.clone(), end })
+            Some(PartitionEnd { partition: partition.clone(), end: slot.end.max(slot.next) })
         });
         ends.collect()
     }
@@ -535,15 +597,59 @@ mod tests {
         let mut state = collected(2);
         state.lanes.iter_mut().for_each(|lane| lane.events.clear());
         slot(&mut state, 0).target = 10;
-        slot(&mut state, 1).is_at_end = true;
+        slot(&mut state, 1).target = 10;
         state.take(0);
         assert_eq!(heard(&mut state, 0), None, "lane 1 has messages to take");
         state.take(1);
-        slot(&mut state, 1).is_at_end = false;
+        slot(&mut state, 1).target = 11;
         assert_eq!(heard(&mut state, 0), None, "lane 1 is not at its end");
-        slot(&mut state, 1).is_at_end = true;
+        slot(&mut state, 1).target = 10;
         let caught_up = Some(Event::CaughtUp);
         assert_eq!((heard(&mut state, 0), heard(&mut state, 1)), (caught_up.clone(), caught_up));
+    }
+
+    #[test]
+    fn positions_move_over_offsets_without_messages_and_no_further() {
+        let mut state = collected(1);
+        state.lanes[0].events.clear();
+        state.take(0);
+        assert_eq!(heard(&mut state, 0), None);
+        let gap = |number, assignment, from| Gap { partition: partition(number), assignment, from };
+        // Of another assignment, and of a position that a message has moved since.
+        state.move_over(&gap(0, 2, 10), 15);
+        state.move_over(&gap(1, 1, 9), 15);
+        assert_eq!(heard(&mut state, 0), None);
+        state.move_over(&gap(0, 1, 10), 15);
+        assert_eq!(heard(&mut state, 0), Some(Event::Ready), "also without a message");
+        let Polled { messages, advances } = state.take(0);
+        assert!(messages.is_empty());
+        let moved: Vec<(i32, i64, i64)> =
+            advances.iter().map(|advance| (advance.partition.partition, advance.from, advance.to)).collect();
+        assert_eq!(moved, [(0, 10, 15)]);
+        assert_eq!(heard(&mut state, 0), None, "it is said once");
+        let carried: Vec<i64> = state.carried(0).iter().map(|position| position.next_offset).collect();
+        assert_eq!(carried, [15, 10]);
+    }
+
+    #[test]
+    fn nothing_more_is_read_of_a_topic_that_was_made_anew() {
+        let mut state = collected(1);
+        state.lanes[0].events.clear();
+        let ids = ("before".to_owned(), "now".to_owned());
+        state.made_anew("another", &ids);
+        assert_eq!(heard(&mut state, 0), None);
+        state.take(0);
+        state.made_anew("t", &ids);
+        let how = Recreated::OtherId { before: ids.0, now: ids.1 };
+        for number in 0..2 {
+            let claim = Claim { next_offset: 10, ..claim(partition(number)) };
+            assert_eq!(
+                heard(&mut state, 0),
+                Some(Event::MadeAnew(claim, how.clone())),
+                "where it was taken to"
+            );
+        }
+        assert!(state.carried(0).is_empty());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The source against librdkafka's mock broker: a real group, a real polling thread.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
+use proptest::prelude::*;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
@@ -59,25 +62,25 @@ async fn claim(source: &mut KafkaSource, assignment: &Assignment, epoch: i64) {
     source.assign(assignment.number, &claims, &bounds);
 }
 
-/// Plays the engine until this many messages were taken. Gives their offsets, each checked to be covered by an advance.
-async fn take(source: &mut KafkaSource, count: usize) -> Vec<i64> {
-    let mut offsets = Vec::new();
-    while offsets.len() < count {
-        let event = tokio::time::timeout(PATIENCE, source.next(Fill::Rows(1))).await.expect("something happens");
+/// Plays the engine until messages are taken, and checks that advances cover them.
+async fn next_batch(source: &mut KafkaSource) -> Polled {
+    loop {
+        let event =
+            tokio::time::timeout(PATIENCE, source.next(Fill::Rows(1))).await.expect("something happens");
         match event.expect("the source goes on") {
             Event::Assigned(assignment) => claim(source, &assignment, 2).await,
             Event::Revoked(_) => source.release(),
             Event::Ready => {
-                let Polled { messages, advances } = source.take();
-                for extent in messages.extents() {
-                    assert!(advances.iter().any(|advance| advance.covers(&extent)), "{extent:?}: {advances:?}");
+                let polled = source.take();
+                for extent in polled.messages.extents() {
+                    let is_covered = polled.advances.iter().any(|advance| advance.covers(&extent));
+                    assert!(is_covered, "{extent:?}: {:?}", polled.advances);
                 }
-                offsets.extend(messages.iter().map(|message| message.offset));
+                return polled;
             }
             other => panic!("{other:?}"),
         }
     }
-    offsets
 }
 
 #[tokio::test]
@@ -100,7 +103,182 @@ async fn a_claim_that_comes_after_the_partition_went_and_came_back_reads_nothing
     // Long enough for messages to come, if anything were read.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(source.shared.lock().lanes[0].batch.is_empty(), "nothing is read by that claim");
-    let offsets = take(&mut source, 20).await;
+    let mut offsets = Vec::new();
+    while offsets.len() < 20 {
+        offsets.extend(next_batch(&mut source).await.messages.iter().map(|message| message.offset));
+    }
     assert_eq!(offsets, (0..20).collect::<Vec<i64>>());
     source.close().await;
+}
+
+#[tokio::test]
+async fn a_panic_of_the_polling_thread_ends_the_job() {
+    let broker = broker();
+    let mut source = connect(&config(&broker));
+    // No topic has such a name, and the client library panics over it.
+    let nowhere = TopicPartition { topic: "a\0b".into(), partition: 0 };
+    source.shared.lock().give(std::slice::from_ref(&nowhere));
+    source.send(Command::Stored(vec![(nowhere, 1)]));
+    let error = loop {
+        match tokio::time::timeout(PATIENCE, source.next(Fill::Full)).await.expect("something happens") {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, SourceError::Broken(_)), "{error}");
+    assert!(error.to_string().starts_with("the thread that polls Kafka has panicked: "), "{error}");
+    source.close().await;
+}
+
+#[test]
+fn a_topic_with_another_id_is_seen_in_the_log() {
+    let line =
+        "[thrd:main]: Topic orders.eu changed id from lTMGpxRZQ8mKsKDcIqVyfA to 1RNqpCHQQpu0ThJ1yMMJwg";
+    let ids = ("lTMGpxRZQ8mKsKDcIqVyfA".to_owned(), "1RNqpCHQQpu0ThJ1yMMJwg".to_owned());
+    assert_eq!(poller::changed_id(line), Some(("orders.eu", ids)));
+    let first = "[thrd:main]: Topic orders changed id from AAAAAAAAAAAAAAAAAAAAAA to 1RNqpCHQQpu0ThJ1yMMJwg";
+    assert_eq!(poller::changed_id(first), None, "its id was not known before");
+    assert_eq!(poller::changed_id("[thrd:main]: Topic orders [0] Leader 1 Epoch 0"), None);
+}
+
+/// What a producer may send, whatever it is.
+#[derive(Clone, Debug)]
+struct Sent {
+    timestamp_ms: i64,
+    key: Option<Vec<u8>>,
+    payload: Option<Vec<u8>>,
+    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => proptest::collection::vec(any::<u8>(), 0..24),
+        1 => Just(Vec::new()),
+        1 => proptest::collection::vec(any::<u8>(), 5_000..20_000),
+    ]
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let timestamp_ms = prop_oneof![
+        any::<i64>(),
+        Just(i64::MIN),
+        Just(i64::MAX),
+        Just(-1),
+        Just(0),
+        1_600_000_000_000_i64..1_800_000_000_000
+    ];
+    let name = prop_oneof![2 => "[a-zé ]{0,8}".prop_map(String::into_bytes), 1 => bytes()];
+    let headers = proptest::collection::vec((name, proptest::option::of(bytes())), 0..4);
+    let parts = (timestamp_ms, proptest::option::of(bytes()), proptest::option::of(bytes()), headers);
+    parts.prop_map(|(timestamp_ms, key, payload, headers)| Sent { timestamp_ms, key, payload, headers })
+}
+
+fn varint(number: i64, out: &mut Vec<u8>) {
+    let mut left = ((number << 1) ^ (number >> 63)) as u64;
+    while left >= 0x80 {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+}
+
+fn sized(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
+    varint(bytes.map_or(-1, |bytes| bytes.len() as i64), out);
+    out.extend_from_slice(bytes.unwrap_or_default());
+}
+
+impl Sent {
+    /// One message as a record batch of Kafka's format.
+    fn batch(&self) -> Vec<u8> {
+        // No attributes, and no distance from the batch's time and offset.
+        let mut record = vec![0, 0, 0];
+        sized(self.key.as_deref(), &mut record);
+        sized(self.payload.as_deref(), &mut record);
+        varint(self.headers.len() as i64, &mut record);
+        for (name, value) in &self.headers {
+            sized(Some(name), &mut record);
+            sized(value.as_deref(), &mut record);
+        }
+        let mut tail = Vec::new();
+        // Attributes and the distance to the last offset; the first and the last time; no producer's id, epoch and sequence.
+        tail.extend([0; 6]);
+        tail.extend(self.timestamp_ms.to_be_bytes());
+        tail.extend(self.timestamp_ms.to_be_bytes());
+        tail.extend([0xff; 14]);
+        tail.extend(1_i32.to_be_bytes());
+        varint(record.len() as i64, &mut tail);
+        tail.extend(record);
+        let mut batch = vec![0; 8];
+        batch.extend((tail.len() as i32 + 9).to_be_bytes());
+        batch.extend([0, 0, 0, 0, 2]);
+        // The mock broker and the client check no checksum.
+        batch.extend([0; 4]);
+        batch.extend(tail);
+        batch
+    }
+
+    /// Sends it as it is. No client would take all of it.
+    fn send(&self, broker: &mut TcpStream) {
+        let batch = self.batch();
+        let mut request = Vec::new();
+        // Produce, version 7; a correlation and no client's name; no transaction; acknowledged by the leader; 10 s.
+        request.extend([0, 0, 0, 7, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 1]);
+        request.extend(10_000_i32.to_be_bytes());
+        request.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
+        request.extend((batch.len() as i32).to_be_bytes());
+        request.extend(batch);
+        broker.write_all(&(request.len() as i32).to_be_bytes()).unwrap();
+        broker.write_all(&request).unwrap();
+        let mut length = [0; 4];
+        broker.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; i32::from_be_bytes(length) as usize];
+        broker.read_exact(&mut answer).unwrap();
+        // Correlation, one topic `t`, one partition, 0; then the error.
+        assert_eq!(answer[19..21], [0, 0], "{answer:?}");
+    }
+
+    /// The headers that can be read, and whether all can.
+    fn readable(&self) -> (crate::batch::Headers, bool) {
+        let readable = self.headers.iter().filter_map(|(name, value)| {
+            // A name ends at its first zero, as the client library has it.
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            Some((String::from_utf8(name.to_vec()).ok()?, value.clone()))
+        });
+        let readable: crate::batch::Headers = readable.collect();
+        let are_all = readable.len() == self.headers.len();
+        (readable, are_all)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, max_shrink_iters: 20, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_message_comes_through_the_poller(sent in proptest::collection::vec(sent(), 100)) {
+        let broker = broker();
+        let config = config(&broker);
+        let address = config.server.split(',').next().unwrap().to_owned();
+        let mut stream = TcpStream::connect(address).unwrap();
+        sent.iter().for_each(|sent| sent.send(&mut stream));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut source = connect(&config);
+        let mut seen = 0;
+        while seen < sent.len() {
+            let polled = runtime.block_on(next_batch(&mut source));
+            for (index, message) in polled.messages.iter().enumerate() {
+                let sent = &sent[seen];
+                prop_assert_eq!(message.offset, seen as i64);
+                prop_assert_eq!(message.key, sent.key.as_deref());
+                prop_assert_eq!(message.payload, sent.payload.as_deref());
+                // -1 says that there is none.
+                let time = Some(sent.timestamp_ms).filter(|time| *time != -1 && *time != i64::MIN);
+                prop_assert_eq!(message.timestamp_ms, time);
+                let (headers, are_all) = sent.readable();
+                prop_assert_eq!(message.headers, headers.as_slice());
+                prop_assert_eq!(polled.messages.damage(index).is_none(), are_all);
+                seen += 1;
+            }
+        }
+        runtime.block_on(source.close());
+    }
 }
