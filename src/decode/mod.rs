@@ -39,8 +39,10 @@ pub(crate) use kafka::{NAMES as KAFKA_COLUMNS, columns as kafka_columns, fields 
 
 /// The bytes and the items of one batch must be below what a column addresses with 32 bits.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
-/// How many known ids an error lists.
+/// How many known ids a reason lists.
 const SHOWN_IDS_MAX: usize = 20;
+/// What precedes the id in a Confluent payload.
+const CONFLUENT_MAGIC_BYTES: usize = 1;
 
 /// Turns the messages of a trigger into the batch that SQL sees.
 #[derive(Debug)]
@@ -54,7 +56,8 @@ pub struct Decoder {
     rewritten: Vec<u8>,
 }
 
-/// What to do with payloads, by the schema that their frame names.
+/// What to do with payloads, by the schema that their frame names. A frame that names no known schema makes its message
+/// a dead letter: one such message, or a few bytes of garbage, must not stop a job.
 #[derive(Clone, Debug)]
 enum Writers {
     Raw(Step),
@@ -65,11 +68,6 @@ enum Writers {
 /// What stops the job. Messages that cannot be decoded are dead letters in [`Decoded`].
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    #[error(
-        "{place}: the message was written with schema id {id}, and writer_schemas has {known}\n\
-         hint: fetch schema {id} from the schema registry into a file and add it to writer_schemas, `{id}: FILE`"
-    )]
-    UnknownSchemaId { id: u32, place: String, known: String },
     #[error(
         "a batch of {messages} messages is beyond the 2 GiB that a column addresses\n\
          hint: lower batch_bytes_max or batch_rows_max"
@@ -289,12 +287,7 @@ impl Decoder {
         };
         let (header_bytes, step) = match self.writers.find(payload) {
             Ok(found) => found,
-            Err(Refused::Bad(bad)) => return Ok(Verdict::Dead(bad)),
-            Err(Refused::UnknownId(id)) => {
-                let place = format!("{}[{}] offset {}", message.topic, message.partition, message.offset);
-                let known = self.writers.known_ids();
-                return self.abandon(DecodeError::UnknownSchemaId { id, place, known });
-            }
+            Err(bad) => return Ok(Verdict::Dead(bad)),
         };
         let mut cursor = Cursor::new(payload, header_bytes);
         let row = match step {
@@ -315,48 +308,48 @@ impl Decoder {
     }
 }
 
-/// Why no plan is found for a payload.
-enum Refused {
-    Bad(Box<Bad>),
-    UnknownId(u32),
-}
-
 impl Writers {
     /// The length of the payload's header, and the plan for what follows it.
-    fn find(&self, payload: &[u8]) -> Result<(usize, &Step), Refused> {
+    ///
+    /// # Errors
+    /// A payload that is empty, or whose frame names no known schema.
+    fn find(&self, payload: &[u8]) -> Checked<(usize, &Step)> {
         if payload.is_empty() {
-            return Err(Refused::Bad(Bad::new(0, "the payload is empty")));
+            return Err(Bad::new(0, "the payload is empty"));
         }
         match self {
             Self::Raw(step) => Ok((0, step)),
             Self::SingleObject(steps) => {
-                let fingerprint = single_object_fingerprint(payload).map_err(Refused::Bad)?;
+                let fingerprint = single_object_fingerprint(payload)?;
                 let step = steps.get(&fingerprint).ok_or_else(|| {
                     let reason = format!(
                         "the fingerprint {fingerprint:016x} is of no known schema; writer_schemas names those of \
                          older writers"
                     );
-                    Refused::Bad(Bad::new(SINGLE_OBJECT_MAGIC.len(), reason))
+                    Bad::new(SINGLE_OBJECT_MAGIC.len(), reason)
                 })?;
                 Ok((SINGLE_OBJECT_HEADER_BYTES, step))
             }
             Self::Confluent(steps) => {
-                let id = confluent_id(payload).map_err(Refused::Bad)?;
-                Ok((CONFLUENT_HEADER_BYTES, steps.get(&id).ok_or(Refused::UnknownId(id))?))
+                let id = confluent_id(payload)?;
+                let step = steps.get(&id).ok_or_else(|| unknown_id(id, steps.keys().copied().collect()))?;
+                Ok((CONFLUENT_HEADER_BYTES, step))
             }
         }
     }
+}
 
-    fn known_ids(&self) -> String {
-        let Self::Confluent(steps) = self else { return String::new() };
-        let mut ids: Vec<u32> = steps.keys().copied().collect();
-        ids.sort_unstable();
-        if ids.is_empty() {
-            return "none".to_owned();
-        }
-        let shown: Vec<String> = ids.iter().take(SHOWN_IDS_MAX).map(u32::to_string).collect();
-        format!("{}{}", shown.join(", "), if ids.len() > SHOWN_IDS_MAX { ", ..." } else { "" })
+fn unknown_id(id: u32, mut known: Vec<u32>) -> Box<Bad> {
+    known.sort_unstable();
+    let mut shown: Vec<String> = known.iter().take(SHOWN_IDS_MAX).map(u32::to_string).collect();
+    if known.len() > SHOWN_IDS_MAX {
+        shown.push("...".to_owned());
     }
+    let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
+    let reason = format!(
+        "schema id {id} is unknown; writer_schemas has {shown} (add `{id}: FILE` with the registry's schema {id})"
+    );
+    Bad::new(CONFLUENT_MAGIC_BYTES, reason)
 }
 
 fn single_object_fingerprint(payload: &[u8]) -> Checked<u64> {

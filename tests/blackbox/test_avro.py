@@ -279,7 +279,7 @@ def test_raw_messages_of_an_older_writer(new_job, new_topic):
     assert people(job) == expected_people(range(100), [])
 
 
-def test_confluent_framing(new_job, new_topic):
+def test_confluent_framing(new_job, new_topic, database):
     topic = new_topic(partitions=2)
     job = people_job(new_job, topic, avro_framing="confluent", writer_schemas={"7": "old.avsc", "70000": "schema.avsc"})
     # Keys of a YAML map are integers here.
@@ -291,9 +291,18 @@ def test_confluent_framing(new_job, new_topic):
     job.catch_up()
     assert people(job) == expected_people(range(50), range(50))
 
-    topic.send_all([b"\0" + struct.pack(">I", 4242) + encode(new, new_person(99))])
-    done = job.run("run", "--until-caught-up", "--progress", "none", expect=1)
-    assert "4242" in done.stderr, done.stderr
+    # An unknown id and garbage that begins as a frame does are dead letters; the job and the prompt go on.
+    bad = [b"\0" + struct.pack(">I", 4242) + encode(new, new_person(99)), bytes(12)]
+    topic.send_all([*bad, b"\0" + struct.pack(">I", 70000) + encode(new, new_person(50))])
+    job.catch_up()
+    assert people(job) == expected_people(range(50), range(51))
+    letters = database.rows("SELECT payload, stage, reason FROM dead_letters ORDER BY kafka_partition")
+    assert sorted(payload for payload, _, _ in letters) == sorted(bad)
+    assert {stage for _, stage, _ in letters} == {"decode"}
+    reasons = " ".join(reason for _, _, reason in letters)
+    assert "schema id 4242 is unknown" in reasons and "schema id 0 is unknown" in reasons, reasons
+    counts = "SELECT (SELECT count(*) FROM batch) AS rows, (SELECT count(*) FROM dead_letters) AS bad"
+    assert job.run("sql", "-c", counts, "--format", "csv").stdout == "rows,bad\n101,2\n"
 
 
 def rabin(data):
