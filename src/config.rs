@@ -3,16 +3,19 @@
 //! allowed.
 
 mod changes;
+mod database;
 mod file;
 mod read;
 mod relations;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::database::Address;
+use database::read_database;
 use file::Fault;
 pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
@@ -58,7 +61,7 @@ pub struct Config {
     pub reload: ReloadOn,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KafkaConfig {
     /// Bootstrap servers, `host:port` separated by commas.
     pub server: String,
@@ -69,6 +72,15 @@ pub struct KafkaConfig {
     pub instance: Option<String>,
     /// Passed through to librdkafka.
     pub properties: BTreeMap<String, String>,
+}
+
+/// Why: the values of properties may be passwords.
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, topics, properties, .. } = self;
+        let names: Vec<&String> = properties.keys().collect();
+        write!(f, "KafkaConfig({server}, topics: {topics:?}, properties: {names:?})")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,7 +335,7 @@ fn read_config(
         let message = format!("job: found `{job}`, expected at most {JOB_LENGTH_MAX} printable bytes");
         section.fault(Fault::new(job_line, message));
     }
-    let database = read_database(&mut section, base);
+    let database = read_database(&mut section, base, faults);
     let create_tables = section.boolean("create_tables", true);
     let bulk_load =
         section.choice("bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)], BulkLoad::Auto);
@@ -433,14 +445,15 @@ fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::new();
     let Some(node) = section.node("kafka_properties") else { return properties };
     let Value::Map(pairs) = &node.value else {
-        let message = format!("kafka_properties: found {}, expected a mapping of properties", node.found());
-        section.fault(Fault::new(node.line, message));
+        let message = "kafka_properties: found something else than a mapping of properties";
+        section
+            .fault(Fault::new(node.line, message).hint("one property a line, as `sasl.username: realtime`"));
         return properties;
     };
     for (key, value) in pairs {
         let (Some(name), Some(text)) = (key.text(), value.text()) else {
-            let message = format!("kafka_properties: found {}, expected `name: value`", value.found());
-            section.fault(Fault::new(key.line, message));
+            let message = "kafka_properties: found something else than `name: value`";
+            section.fault(Fault::new(key.line, message).hint("a property has one text as its value"));
             continue;
         };
         match OWNED_PROPERTIES.iter().find(|(owned, _)| *owned == name) {
@@ -537,18 +550,6 @@ fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMa
         }
     }
     schemas
-}
-
-fn read_database(section: &mut Section<'_>, base: &Path) -> Option<Address> {
-    let line = section.line_of("database");
-    let text = section.required("database", "mysql://user:password@127.0.0.1/bank")?;
-    match Address::parse(&text, base) {
-        Ok(address) => Some(address),
-        Err(problem) => {
-            section.fault(Fault::new(line, format!("database: {problem}")));
-            None
-        }
-    }
 }
 
 #[cfg(test)]

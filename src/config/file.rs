@@ -15,15 +15,22 @@ pub(super) struct Fault {
     pub(super) line: usize,
     pub(super) message: String,
     pub(super) hint: Option<String>,
+    /// Whether what the line holds may be a secret.
+    pub(super) hides_line: bool,
 }
 
 impl Fault {
     pub(super) fn new(line: usize, message: impl Into<String>) -> Self {
-        Self { line, message: message.into(), hint: None }
+        Self { line, message: message.into(), hint: None, hides_line: false }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same without the text of its line, which may hold a secret.
+    pub(super) fn without_line(self) -> Self {
+        Self { hides_line: true, ..self }
     }
 }
 
@@ -43,7 +50,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// The file as it was read, for the places of faults.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConfigFile {
     pub path: PathBuf,
     /// As written, before `${NAME}` is replaced.
@@ -62,14 +69,21 @@ impl ConfigFile {
             return Place::of_file(file);
         }
         let place = Place::of_word(&file, &self.text, line, words);
-        let shows_secret = |text: &str| {
-            let text = text.to_lowercase();
-            SECRETS.iter().any(|word| text.contains(word)) || (text.contains("://") && text.contains('@'))
-        };
-        match &place.span {
-            Some(span) if shows_secret(&span.text) => place.without_text(),
-            _ => place,
-        }
+        let is_secret = place.span.as_ref().is_some_and(|span| self.may_hold_secret(span.line));
+        if is_secret { place.without_text() } else { place }
+    }
+
+    /// Whether a line, from 1, may hold what nobody should see on a screen: by a word in it, or by the key at the top
+    /// level that it belongs to. A misspelt `password` is no such word.
+    fn may_hold_secret(&self, line: usize) -> bool {
+        let lines: Vec<&str> = self.text.lines().take(line).collect();
+        let Some(text) = lines.last().map(|text| text.to_lowercase()) else { return false };
+        let is_top = |line: &&&str| line.starts_with(|first: char| !first.is_whitespace() && first != '#');
+        let top =
+            lines.iter().rev().find(is_top).map_or("", |line| line.trim_start_matches(['"', '\'', '{']));
+        SECRET_KEYS.iter().any(|key| top.starts_with(key))
+            || SECRETS.iter().any(|word| text.contains(word))
+            || (text.contains("://") && text.contains('@'))
     }
 
     /// The line of a key at the top level; where it is not written, the file as a whole.
@@ -82,6 +96,7 @@ impl ConfigFile {
 
     fn diagnostic(&self, fault: Fault) -> Diagnostic {
         let place = self.place(fault.line, &words_of(&fault.message));
+        let place = if fault.hides_line { place.without_text() } else { place };
         let error = Diagnostic::error(Code::Config, place, fault.message);
         Diagnostic { hint: fault.hint, ..error }
     }
@@ -93,8 +108,17 @@ impl ConfigFile {
     }
 }
 
-/// Lines with one of these may hold what nobody should see on a screen.
+/// Lines with one of these may hold a secret.
 const SECRETS: &[&str] = &["password", "secret", "jaas", "ssl.key", "token"];
+/// So may all lines of these keys.
+const SECRET_KEYS: &[&str] = &["database", "kafka_properties"];
+
+/// Why: the text may hold a password.
+impl fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigFile({})", self.path.display())
+    }
+}
 
 /// What a message says of its line: names in backquotes, and the key that it begins with.
 pub(crate) fn words_of(message: &str) -> Vec<&str> {

@@ -69,6 +69,16 @@ impl<'a> Section<'a> {
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let node = self.node(key)?;
+        self.value_of(key, node, expected, read)
+    }
+
+    fn value_of<T>(
+        &mut self,
+        key: &str,
+        node: &Node,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let value = node.text().and_then(read);
         if value.is_none() {
             let name = self.name(key);
@@ -78,21 +88,31 @@ impl<'a> Section<'a> {
     }
 
     pub fn text(&mut self, key: &'static str) -> Option<String> {
-        self.value(key, "a text", |text| (!text.is_empty()).then(|| text.to_owned()))
+        let node = self.node(key)?;
+        self.text_of(key, node)
+    }
+
+    fn text_of(&mut self, key: &str, node: &Node) -> Option<String> {
+        self.value_of(key, node, "a text", |text| (!text.is_empty()).then(|| text.to_owned()))
     }
 
     /// A text that must be there.
     pub fn required(&mut self, key: &'static str, example: &str) -> Option<String> {
+        let node = self.required_node(key, example)?;
+        self.text_of(key, node)
+    }
+
+    /// A node that must be there.
+    pub fn required_node(&mut self, key: &'static str, example: &str) -> Option<&'a Node> {
         let is_written = self.entries.iter().any(|(name, _)| *name == key);
         let line = self.line_of(key);
-        let value = self.text(key);
-        let faults_with_key = self.faults.iter().any(|fault| fault.message.starts_with(&self.name(key)));
-        if value.is_none() && !faults_with_key {
+        let node = self.node(key);
+        if node.is_none() {
             let what = if is_written { "is empty" } else { "is missing" };
             let fault = Fault::new(line, format!("the key `{}` {what}", self.name(key)));
             self.fault(fault.hint(format!("for example `{key}: {example}`")));
         }
-        value
+        node
     }
 
     pub fn path(&mut self, key: &'static str, base: &Path) -> Option<PathBuf> {
@@ -157,6 +177,8 @@ impl<'a> Section<'a> {
         for (name, node) in std::mem::take(&mut self.entries) {
             let full = self.name(name);
             let unknown = Fault::new(node.line, format!("unknown key `{full}`"));
+            // Why: nobody knows what the value of an unknown key is.
+            let unknown = unknown.without_line();
             self.faults.push(match nearest(name, self.known.iter().copied()) {
                 Some(right) => unknown.hint(format!("did you mean `{right}`?")),
                 None => unknown.hint(format!("allowed here: {}", self.known.join(", "))),

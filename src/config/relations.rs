@@ -201,7 +201,7 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
     for (view, line, node) in named(node, "outputs", faults) {
         let path = format!("outputs.{view}");
         // An output of which nothing is said is appended to the table of its name.
-        let empty = Node { line: node.line, value: Value::Map(Vec::new()) };
+        let empty = Node::new(node.line, Value::Map(Vec::new()));
         let node = if matches!(node.value, Value::Null) { &empty } else { node };
         let mut section = match Section::new(&path, node) {
             Ok(section) => section,

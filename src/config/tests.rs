@@ -120,9 +120,118 @@ fn sizes_and_times_carry_their_unit() {
 fn secrets_are_not_shown() {
     let said =
         faults("kafka_server: a\nkafka_topic: t\navro_schema: a\ndatabase: oracle://user:hidden@host/x\n");
-    assert!(said.contains("config.yaml:4:11: error: database: "), "{said}");
+    assert!(said.contains("config.yaml:4:1: error: database: "), "{said}");
     let text = format!("{SEED}kafka_properties:\n  sasl.password: [hidden]\n");
     let said = format!("{said}\n{}", faults(&text));
     assert!(said.contains("config.yaml:6:3: error: kafka_properties: "), "{said}");
     assert!(!said.contains("hidden"), "{said}");
+}
+
+/// Each is made of pieces that no message has by chance.
+const PASSWORDS: [&str; 16] = [
+    "Zq7x@Wv9k@Jj3f",
+    "Zq7x/Wv9k/Jj3f",
+    "12/Zq7xWv9kJj3f",
+    "Zq7x:Wv9k:Jj3f",
+    "1234:Zq7xWv9k",
+    "Zq7x#Wv9kJj3f",
+    "12#Zq7xWv9k",
+    "Zq7x%Wv9k%41Jj3f%",
+    "Zq7x?Wv9k=Jj3f&Pp5d",
+    "Zq7x Wv9k Jj3f",
+    "\"Zq7x'Wv9k\\Jj3f`",
+    "Zq7x\u{fc}Wv9k\u{6f22}\u{5b57}Jj3f",
+    "Zq7x@12/Wv9k?Jj3f=1#Pp5d",
+    "Zq7x${Wv9k",
+    "[Zq7x]{Wv9k}",
+    "//Zq7x@Wv9k:33/Jj3f",
+];
+
+#[test]
+fn no_fault_shows_a_piece_of_a_password() {
+    const PIECE: usize = 4;
+    let head = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\n";
+    let parts = "host: h, user: u, name: n";
+    for password in PASSWORDS {
+        let quoted = serde_json::to_string(password).expect("text");
+        let address = |text: &str| {
+            let text = text.replace("<>", password);
+            format!("database: {}\n", serde_json::to_string(&text).expect("text"))
+        };
+        let forms = [
+            address("mysql://u:<>@h/n"),
+            address("mysql://u:<>@h/n?ssl-mode=none"),
+            address("mysql://u:<>"),
+            address("mysql://us@er:<>@h/n"),
+            address("mysql://<>"),
+            address("mysql://<>@h"),
+            address("mysql://u:x@h/n?<>"),
+            address("mysql://u:x@h/n?ssl-mode=<>"),
+            address("oracle://u:<>@h/n"),
+            address("u:<>@tcp(h:3306)/n"),
+            address("<>"),
+            format!("database: [{quoted}]\n"),
+            format!("databse: {quoted}\n"),
+            format!("database: {{ {parts}, port: {quoted} }}\n"),
+            format!("database: {{ {parts}, ssl-mode: {quoted} }}\n"),
+            format!("database: {{ {parts}, passwrd: {quoted} }}\n"),
+            format!("database:\n  host: h\n  user: u\n  name: n\n  passwrd: {quoted}\n"),
+            format!("database:\n  host: h\n  pw:\n    - {quoted}\n"),
+            format!("database: {{ {parts}, password: [{quoted}] }}\n"),
+            format!("database: {{ {parts}, password: {quoted}, password_file: f }}\n"),
+            format!("database: sqlite://a.db\nkafka_properties: {quoted}\n"),
+            format!("database: sqlite://a.db\nkafka_properties: [{quoted}]\n"),
+            format!("database: sqlite://a.db\nkafka_properties:\n  sasl.pasword: [{quoted}]\n"),
+            format!("database: sqlite://a.db\nkafka_properties:\n  group.id: {quoted}\n"),
+        ];
+        for form in forms {
+            let shown = match parse(&format!("{head}{form}")) {
+                Ok(config) => format!("{config:?} {}", config.database.redacted()),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            let characters: Vec<char> = password.chars().collect();
+            for piece in characters.windows(PIECE) {
+                let piece: String = piece.iter().collect();
+                assert!(!shown.contains(&piece), "{piece} of {form}:\n{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_database_may_be_a_mapping_of_its_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), "p@ss/w\u{f6}rd \n").expect("written");
+    let head = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\n";
+    let read = |database: &str| {
+        let text = format!("{head}database: {database}\n");
+        Config::parse(&folder.path().join("config.yaml"), &text, &|_| None).map(|config| config.database)
+    };
+    let given = |database: &str| match read(database).expect("valid") {
+        Address::MySql(address) => address,
+        Address::Sqlite { .. } => panic!("expected a server"),
+    };
+    let address =
+        given("{ host: db.bank, user: u, password: 'a%40:b', name: n, ssl-mode: verify_ca, ssl-ca: ca.pem }");
+    assert_eq!((address.host.as_str(), address.port, address.user.as_str()), ("db.bank", 3306, "u"));
+    assert_eq!((address.password.as_deref(), address.database.as_str()), (Some("a%40:b"), "n"));
+    assert_eq!(
+        (address.tls, address.tls_ca),
+        (crate::database::TlsMode::VerifyCa, Some(folder.path().join("ca.pem")))
+    );
+    let address = given("{ host: 127.0.0.1, port: 3307, user: u, password_file: secret, name: n }");
+    assert_eq!((address.port, address.password.as_deref()), (3307, Some("p@ss/w\u{f6}rd ")));
+    assert_eq!(address.tls, crate::database::TlsMode::Disabled);
+    for (database, expected) in [
+        ("{ user: u, name: n }", "the key `database.host` is missing"),
+        ("{ host: h, user: u, name: n, password_file: none }", "none cannot be read"),
+        ("{ host: h, user: u, name: n, password: a, password_file: secret }", "expected one of them"),
+        ("{ host: h, user: u, name: n, port: none }", "database.port: expected a number"),
+        ("{ host: h, user: u, name: n, ssl-key: k }", "expected both or neither"),
+        ("{ host: h, user: u, name: n, pasword: k }", "did you mean `password`?"),
+        ("[a]", "expected an address or a mapping"),
+    ] {
+        let said = read(database).expect_err(database).to_string();
+        assert!(said.contains(expected), "{said}");
+    }
 }

@@ -1,6 +1,8 @@
 //! YAML as a tree in which every node knows its line, and environment references are resolved. Scalars stay
 //! text: what a text means is decided by the key it stands under, so `${ROWS}` may be a number.
 
+use std::ops::Range;
+
 use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
 
 use super::Fault;
@@ -14,6 +16,8 @@ pub(super) struct Node {
     /// From 1.
     pub line: usize,
     pub value: Value,
+    /// Of a scalar: the parts of its text that `${NAME}` stood for.
+    pub inserted: Vec<Range<usize>>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,6 +30,10 @@ pub(super) enum Value {
 }
 
 impl Node {
+    pub fn new(line: usize, value: Value) -> Self {
+        Self { line, value, inserted: Vec::new() }
+    }
+
     /// The text of a scalar.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -58,7 +66,7 @@ pub(super) fn parse(
     faults: &mut Vec<Fault>,
 ) -> Result<Node, Fault> {
     let documents = load(text)?;
-    let empty = Node { line: 1, value: Value::Map(Vec::new()) };
+    let empty = Node::new(1, Value::Map(Vec::new()));
     let root = match documents.as_slice() {
         [] => return Ok(empty),
         [document] => node(document, variable, 0, faults),
@@ -94,10 +102,10 @@ fn node(
     let line = yaml.span.start.line().max(1);
     if depth > DEPTH_MAX {
         faults.push(Fault::new(line, format!("nested deeper than {DEPTH_MAX} levels")));
-        return Node { line, value: Value::Null };
+        return Node::new(line, Value::Null);
     }
     let value = match &yaml.data {
-        YamlData::Representation(text, style, _) => scalar(text, *style, line, variable, faults),
+        YamlData::Representation(text, style, _) => return scalar(text, *style, line, variable, faults),
         YamlData::Sequence(items) => {
             Value::List(items.iter().map(|item| node(item, variable, depth + 1, faults)).collect())
         }
@@ -117,7 +125,7 @@ fn node(
             Value::Null
         }
     };
-    Node { line, value }
+    Node::new(line, value)
 }
 
 fn scalar(
@@ -126,45 +134,54 @@ fn scalar(
     line: usize,
     variable: &dyn Fn(&str) -> Option<String>,
     faults: &mut Vec<Fault>,
-) -> Value {
+) -> Node {
     let is_null = matches!(text, "" | "~" | "null" | "Null" | "NULL");
     if style == ScalarStyle::Plain && is_null {
-        return Value::Null;
+        return Node::new(line, Value::Null);
     }
     match expand(text, variable) {
-        Ok(text) => Value::Scalar(text),
+        Ok((text, inserted)) => Node { line, value: Value::Scalar(text), inserted },
         Err(problem) => {
             faults.push(Fault { line, ..problem });
-            Value::Null
+            Node::new(line, Value::Null)
         }
     }
 }
 
-/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`.
-fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. Returns what was put in their places too.
+///
+/// # Errors
+/// A reference that has no value. The text around it may be a password, so nothing of it is repeated.
+fn expand(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(String, Vec<Range<usize>>), Fault> {
     let mut expanded = String::with_capacity(text.len());
+    let mut inserted = Vec::new();
     let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        if rest[..start].ends_with('$') {
-            expanded.push_str(&rest[..start]);
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            expanded.push_str(&rest[..at]);
             expanded.push('{');
-            rest = &rest[start + 2..];
+            rest = &rest[at + 2..];
             continue;
         }
-        expanded.push_str(&rest[..start]);
-        let Some(length) = rest[start..].find('}') else {
-            return Err(Fault::new(0, format!("`{text}`: `${{` without its `}}`")));
+        expanded.push_str(&rest[..at]);
+        let Some(length) = rest[at..].find('}') else {
+            let fault = Fault::new(0, "`${` without its `}`").without_line();
+            return Err(fault.hint("for `${` itself, write `$${`"));
         };
-        let reference = &rest[start + 2..start + length];
+        let reference = &rest[at + 2..at + length];
         let (name, default) = match reference.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (reference, None),
         };
         let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !is_name {
-            return Err(Fault::new(0, format!("`${{{reference}}}` is not a variable's name"))
-                .hint("write ${NAME} or ${NAME:-default}"));
+            let fault = Fault::new(0, "`${...}` does not hold the name of a variable").without_line();
+            return Err(fault.hint("write ${NAME} or ${NAME:-default}; for `${` itself, `$${`"));
         }
+        let start = expanded.len();
         match (variable(name).filter(|value| !value.is_empty()), default) {
             (Some(value), _) => expanded.push_str(&value),
             (None, Some(default)) => expanded.push_str(default),
@@ -173,8 +190,9 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
                     .hint(format!("set it, or write ${{{name}:-default}}")));
             }
         }
-        rest = &rest[start + length + 1..];
+        inserted.push(start..expanded.len());
+        rest = &rest[at + length + 1..];
     }
     expanded.push_str(rest);
-    Ok(expanded)
+    Ok((expanded, inserted))
 }

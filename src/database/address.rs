@@ -1,7 +1,10 @@
 //! Where the database is: one parser turns the configured address into what the drivers need. Passwords never
-//! leave this type by `Debug`, [`Address::redacted`] or an error.
+//! leave this type by `Debug`, [`Address::redacted`] or an error. An address that cannot be parsed may be a password in
+//! any of its parts, so an error repeats nothing of it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -44,8 +47,11 @@ pub enum TlsMode {
 
 const FORMS: &str = "mysql://user:password@host:port/database, mariadb://... or sqlite://file";
 const TLS_MODES: &str = "disabled, preferred, required, verify_ca, verify_identity";
-const OPTIONS: &str = "ssl-mode, ssl-ca, ssl-cert, ssl-key";
+/// What an address may say of TLS after its `?`, and `database` as a mapping by the same names.
+pub(crate) const TLS_OPTIONS: [&str; 4] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key"];
 const MYSQL_PORT: u16 = 3306;
+const ENCODING_HINT: &str = "in an address, write these characters of user and password percent-encoded: % as %25, \
+    @ as %40, : as %3A, / as %2F, ? as %3F, # as %23; or write `database` as a mapping of host, user, password and name";
 
 impl Address {
     /// Reads an address. Relative paths in it are taken from `base_dir`, the configuration file's folder.
@@ -53,7 +59,7 @@ impl Address {
     /// Without `ssl-mode`, TLS is preferred, and not used towards this machine itself.
     ///
     /// # Errors
-    /// What was found and what was expected. The text never holds the password.
+    /// What is wrong and what was expected. The text repeats nothing of the address.
     pub fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(format!("found an address without a scheme, expected {FORMS}"));
@@ -61,7 +67,7 @@ impl Address {
         match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest), base_dir),
             "mysql" | "mariadb" => mysql(text, base_dir).map(Self::MySql),
-            other => Err(format!("found the scheme `{}`, expected {FORMS}", shorten_scheme(other))),
+            _ => Err(format!("found an unknown scheme, expected {FORMS}")),
         }
     }
 
@@ -81,9 +87,35 @@ impl fmt::Debug for MySqlAddress {
     }
 }
 
-/// A scheme is short; anything longer may hold a secret.
-fn shorten_scheme(scheme: &str) -> &str {
-    if scheme.len() <= 16 && scheme.bytes().all(|b| b.is_ascii_alphanumeric()) { scheme } else { "..." }
+/// The text of an address in which the `inserted` parts came from variables: those are percent-encoded, so that a password
+/// stays one whatever its characters are. An address that is one variable as a whole stays as it is.
+pub(crate) fn encode_inserted<'a>(text: &'a str, inserted: &[Range<usize>]) -> Cow<'a, str> {
+    let is_whole = matches!(inserted, [only] if *only == (0..text.len()));
+    let Some((scheme, _)) = text.split_once("://") else { return text.into() };
+    let is_server = matches!(scheme.to_ascii_lowercase().as_str(), "mysql" | "mariadb");
+    if inserted.is_empty() || is_whole || !is_server {
+        return text.into();
+    }
+    let mut encoded = String::with_capacity(text.len());
+    let mut rest = 0;
+    for range in inserted.iter().filter(|range| range.start >= scheme.len()) {
+        encoded.push_str(&text[rest..range.start]);
+        // A variable for the host may hold the port too.
+        let authority = encoded.get(scheme.len() + 3..).unwrap_or_default();
+        let is_host = authority.contains('@') && !authority.contains(['/', '?', '#']);
+        for byte in text[range.clone()].bytes() {
+            let is_plain = byte.is_ascii_alphanumeric()
+                || matches!(byte, b'-' | b'.' | b'_' | b'~')
+                || (is_host && matches!(byte, b':' | b'[' | b']'));
+            match is_plain {
+                true => encoded.push(char::from(byte)),
+                false => encoded.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        rest = range.end;
+    }
+    encoded.push_str(&text[rest..]);
+    encoded.into()
 }
 
 fn sqlite(file: &str, base_dir: &Path) -> Result<Address, String> {
@@ -91,7 +123,7 @@ fn sqlite(file: &str, base_dir: &Path) -> Result<Address, String> {
         return Err("found sqlite:// without a file, expected sqlite://data/realtime.db".into());
     }
     if file.contains('?') {
-        return Err("found options behind `?`, expected sqlite://file (it takes none)".into());
+        return Err("found options after `?`, expected sqlite://file (it takes none)".into());
     }
     if file == ":memory:" {
         return Err("found sqlite::memory:, expected a file: offsets must outlive the process".into());
@@ -100,11 +132,15 @@ fn sqlite(file: &str, base_dir: &Path) -> Result<Address, String> {
 }
 
 fn mysql(text: &str, base_dir: &Path) -> Result<MySqlAddress, String> {
+    // Why: where one of these is part of a password, what is taken for host, name and options is a part of it too.
+    let after_scheme = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority_end = after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len());
+    if after_scheme[authority_end..].contains(['@', '#']) {
+        let found = "found `#`, or `@` after the first `/` or `?`";
+        return Err(format!("{found}, expected {FORMS}\nhint: {ENCODING_HINT}"));
+    }
     let url = Url::parse(text).map_err(|error| {
-        format!(
-            "found an address that is no URL ({error}), expected {FORMS}\n\
-             hint: write special characters of user and password percent-encoded (`@` is %40, `/` is %2F)"
-        )
+        format!("found an address that is no URL ({error}), expected {FORMS}\nhint: {ENCODING_HINT}")
     })?;
     let host = url.host_str().filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| format!("found no host, expected {FORMS}"))?;
@@ -112,37 +148,65 @@ fn mysql(text: &str, base_dir: &Path) -> Result<MySqlAddress, String> {
     if url.username().is_empty() {
         return Err(format!("found no user, expected {FORMS}"));
     }
+    let (user, password) = (decode(url.username())?, url.password().map(decode).transpose()?);
+    if password.is_none() && user.contains(':') {
+        return Err(format!(
+            "found a user with `:` and no password, expected {FORMS}\n\
+             hint: a variable is the whole address or one part of it, as mysql://${{USER}}:${{PASSWORD}}@host/name"
+        ));
+    }
     let database = decode(url.path().trim_start_matches('/'))?;
     if database.is_empty() || database.contains('/') {
-        return Err(format!("found no single database name behind the host, expected {FORMS}"));
+        return Err(format!("found no single database name after the host, expected {FORMS}"));
     }
-    let is_local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-    let mut address = MySqlAddress {
-        port: url.port().unwrap_or(MYSQL_PORT),
-        user: decode(url.username())?,
-        password: url.password().map(decode).transpose()?,
-        tls: if is_local { TlsMode::Disabled } else { TlsMode::Preferred },
-        tls_ca: None,
-        tls_identity: None,
-        host,
-        database,
-    };
-    let (mut certificate, mut key) = (None, None);
-    for (name, value) in url.query_pairs() {
-        match name.to_ascii_lowercase().replace('_', "-").as_str() {
-            "ssl-mode" | "sslmode" => address.tls = tls_mode(&value)?,
-            "ssl-ca" => address.tls_ca = Some(base_dir.join(&*value)),
-            "ssl-cert" => certificate = Some(base_dir.join(&*value)),
-            "ssl-key" => key = Some(base_dir.join(&*value)),
-            _ => return Err(format!("found the unknown option `{name}`, expected one of {OPTIONS}")),
+    let address = MySqlAddress::new(host, url.port(), user, password, database);
+    address.with_tls(url.query_pairs(), base_dir)
+}
+
+impl MySqlAddress {
+    /// A server's address, with TLS preferred, and not used towards this machine itself.
+    pub(crate) fn new(
+        host: String,
+        port: Option<u16>,
+        user: String,
+        password: Option<String>,
+        database: String,
+    ) -> Self {
+        let is_local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        let tls = if is_local { TlsMode::Disabled } else { TlsMode::Preferred };
+        let port = port.unwrap_or(MYSQL_PORT);
+        Self { host, port, user, password, database, tls, tls_ca: None, tls_identity: None }
+    }
+
+    /// The same with TLS options by name. Relative paths are taken from `base_dir`.
+    ///
+    /// # Errors
+    /// An unknown option or value, which is not repeated.
+    pub(crate) fn with_tls<'o>(
+        mut self,
+        options: impl Iterator<Item = (Cow<'o, str>, Cow<'o, str>)>,
+        base_dir: &Path,
+    ) -> Result<Self, String> {
+        let (mut certificate, mut key) = (None, None);
+        for (name, value) in options {
+            match name.to_ascii_lowercase().replace('_', "-").as_str() {
+                "ssl-mode" | "sslmode" => self.tls = tls_mode(&value)?,
+                "ssl-ca" => self.tls_ca = Some(base_dir.join(&*value)),
+                "ssl-cert" => certificate = Some(base_dir.join(&*value)),
+                "ssl-key" => key = Some(base_dir.join(&*value)),
+                _ => {
+                    let options = TLS_OPTIONS.join(", ");
+                    return Err(format!("found an unknown option after `?`, expected one of {options}"));
+                }
+            }
         }
+        self.tls_identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err("found one of ssl-cert and ssl-key, expected both or neither".into()),
+        };
+        Ok(self)
     }
-    address.tls_identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => return Err("found one of ssl-cert and ssl-key, expected both or neither".into()),
-    };
-    Ok(address)
 }
 
 fn tls_mode(text: &str) -> Result<TlsMode, String> {
@@ -152,7 +216,7 @@ fn tls_mode(text: &str) -> Result<TlsMode, String> {
         "required" => Ok(TlsMode::Required),
         "verify_ca" => Ok(TlsMode::VerifyCa),
         "verify_identity" => Ok(TlsMode::VerifyIdentity),
-        _ => Err(format!("found ssl-mode `{text}`, expected one of {TLS_MODES}")),
+        _ => Err(format!("found an unknown ssl-mode, expected one of {TLS_MODES}")),
     }
 }
 
@@ -222,16 +286,53 @@ mod tests {
     }
 
     #[test]
+    fn variables_are_encoded_in_the_part_they_stand_in() {
+        let secret = "p@ss/wo:rd#1?%41 &+\u{fc}\"'";
+        for (template, values) in [
+            ("mysql://u:<>@h/x", vec![secret]),
+            ("mysql://<>:<>@h:3306/x", vec!["u", secret]),
+            ("mysql://<>:<>@<>/<>", vec!["u", secret, "h:3306", "x"]),
+        ] {
+            let (mut text, mut inserted) = (String::new(), Vec::new());
+            let mut values = values.into_iter();
+            for (index, piece) in template.split("<>").enumerate() {
+                if index > 0 {
+                    let start = text.len();
+                    text.push_str(values.next().expect("a value"));
+                    inserted.push(start..text.len());
+                }
+                text.push_str(piece);
+            }
+            let Ok(Address::MySql(found)) = parse(&encode_inserted(&text, &inserted)) else {
+                panic!("expected an address: {template}")
+            };
+            assert_eq!((found.user.as_str(), found.password.as_deref()), ("u", Some(secret)), "{template}");
+            assert_eq!((found.host.as_str(), found.port, found.database.as_str()), ("h", 3306, "x"));
+        }
+        let whole = "mysql://u:p%40ss@h/x";
+        assert_eq!(encode_inserted(whole, &[0..whole.len()]), whole);
+        assert_eq!(encode_inserted("sqlite:///var/a b.db", &[9..20]), "sqlite:///var/a b.db");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_without_the_secret() {
         for (text, expected) in [
-            ("postgres://u:geheim@h/x", "found the scheme `postgres`"),
+            ("postgres://u:geheim@h/x", "found an unknown scheme"),
             ("geheim", "without a scheme"),
+            ("geheim:heimge", "found an unknown scheme"),
+            ("mysql://u:12/geheim@h/x", "after the first `/` or `?`"),
+            ("mysql://us@er:12/geheim@h/x", "after the first `/` or `?`"),
+            ("mysql://us@er:12/x?geheim@h/x", "after the first `/` or `?`"),
+            ("mysql://u:12#geheim@h/x", "found `#`"),
+            ("mysql://u%3Ageheim@h/x", "a user with `:`"),
+            ("mysql://u:p@h/x?geheim=1", "an unknown option"),
+            ("mysql://u:p@h/x?ssl-mode=geheim", "an unknown ssl-mode"),
             ("mysql://u:geheim@h", "no single database name"),
             ("mysql://u:ge%zzheim@h/x", "two hexadecimal digits"),
             ("mysql://u:geheim@h:99999/x", "no URL"),
             ("mysql://:geheim@h/x", "no user"),
-            ("mysql://u:geheim@h/x?tsl=1", "unknown option `tsl`"),
-            ("mysql://u:geheim@h/x?ssl-mode=on", "found ssl-mode `on`"),
+            ("mysql://u:geheim@h/x?tsl=1", "unknown option"),
+            ("mysql://u:geheim@h/x?ssl-mode=on", "found an unknown ssl-mode"),
             ("mysql://u:geheim@h/x?ssl-key=a", "both or neither"),
             ("sqlite://", "without a file"),
             ("sqlite://a?mode=ro", "options"),

@@ -23,6 +23,7 @@ mod scan;
 pub mod json;
 
 pub use address::{Address, MySqlAddress, TlsMode};
+pub(crate) use address::{TLS_OPTIONS, encode_inserted};
 pub use catalogue::{Key, Table, TableColumn, TableKind, table, table_names};
 pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
 pub use connection::{Connection, Interrupted, Limits, Link, Purpose, Statement, begin};
