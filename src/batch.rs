@@ -73,6 +73,17 @@ pub struct Message<'a> {
     pub headers: &'a [(String, Option<Vec<u8>>)],
 }
 
+impl Message<'_> {
+    /// What its headers take.
+    fn header_bytes(&self) -> usize {
+        let each = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len) + HEADER_OVERHEAD_BYTES);
+        each.sum()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Store {
     topics: Vec<Arc<str>>,
@@ -83,6 +94,8 @@ struct Store {
     headers: BTreeMap<u32, Headers>,
     /// By the record's place: why a message cannot be taken as it is.
     damage: BTreeMap<u32, String>,
+    /// What the headers take.
+    header_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +117,8 @@ const ABSENT: u32 = u32::MAX;
 const NO_TIMESTAMP: i64 = i64::MIN;
 /// What a message costs besides its bytes: its record here and its row's fixed-width columns.
 const MESSAGE_OVERHEAD_BYTES: usize = 48;
+/// What a header costs besides its bytes: two vectors, their allocations, and its places in two columns.
+const HEADER_OVERHEAD_BYTES: usize = 96;
 
 /// Collects messages in the order they arrive and ends as [`Messages`].
 #[derive(Debug, Default)]
@@ -127,6 +142,7 @@ impl MessagesBuilder {
         store.bytes.extend_from_slice(message.payload.unwrap_or_default());
         let place = store.records.len() as u32;
         if !message.headers.is_empty() {
+            store.header_bytes += message.header_bytes();
             store.headers.insert(place, message.headers.to_vec());
         }
         store.records.push(Record {
@@ -156,9 +172,10 @@ impl MessagesBuilder {
         self.store.records.is_empty()
     }
 
-    /// Bytes held so far: payloads, keys and a fixed amount for each message.
+    /// Bytes held so far: payloads, keys, headers, and a fixed amount for each message.
     pub fn bytes(&self) -> usize {
-        self.store.bytes.len() + self.store.records.len() * MESSAGE_OVERHEAD_BYTES
+        let Store { bytes, records, header_bytes, .. } = &self.store;
+        bytes.len() + header_bytes + records.len() * MESSAGE_OVERHEAD_BYTES
     }
 
     /// Drops the messages of these partitions (they were revoked, or are read again).
@@ -309,8 +326,8 @@ pub struct Claim {
     pub tally: Tally,
 }
 
-/// Message times that the database can hold, milliseconds since the epoch: 0001-01-01 to 9999-12-31. Producers may set
-/// any number; one beyond is not stored.
+/// Message times that a database can hold, milliseconds since the epoch: 0001-01-01 to 9999-12-31. Producers may set
+/// any number; one beyond counts as none.
 pub const MESSAGE_TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 impl Claim {
@@ -569,6 +586,35 @@ pub struct FailedAgain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_a_message_holds_counts_as_its_bytes() {
+        let topic: Arc<str> = "t".into();
+        let headers = vec![("trace".to_owned(), Some(vec![0; 1_000])), ("n".repeat(500), None)];
+        let mut builder = MessagesBuilder::default();
+        let mut bytes = Vec::new();
+        for (key, payload, headers) in [
+            (None, None, &[][..]),
+            (Some(&[0; 300][..]), None, &[]),
+            (None, Some(&[0; 400][..]), &[]),
+            (None, None, &headers),
+        ] {
+            let before = builder.bytes();
+            builder.push(Message {
+                topic: &topic,
+                partition: 0,
+                offset: 0,
+                timestamp_ms: None,
+                key,
+                payload,
+                headers,
+            });
+            bytes.push(builder.bytes() - before);
+        }
+        let message = MESSAGE_OVERHEAD_BYTES;
+        assert_eq!(bytes[..3], [message, message + 300, message + 400]);
+        assert_eq!(bytes[3], message + 5 + 1_000 + 500 + 2 * HEADER_OVERHEAD_BYTES);
+    }
 
     #[test]
     fn messages_are_ordered_by_topic_partition_and_offset_however_they_arrive() {

@@ -11,7 +11,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
 use crate::config::KafkaConfig;
-use crate::source::{base_config, refused};
+use crate::source::{base_config, refused, without_secrets};
 
 /// How long a full queue or a receipt is waited for before looking again.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -35,11 +35,11 @@ struct Receipts {
 
 impl ClientContext for Receipts {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("Kafka: {error}: {reason}");
+        tracing::warn!("Kafka: {error}: {}", without_secrets(reason));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
 use crate::batch::{Messages, TopicPartition};
-use crate::config::{Config, KafkaConfig, StartingOffsets};
+use crate::config::{Config, StartingOffsets};
 use crate::sink::{SinkError, StoredOffsets};
 use crate::source::{Bounds, Browser, Range, SourceError, first_ranges, last_ranges};
 
@@ -62,7 +62,11 @@ impl Loading {
     pub fn start(config: &Config, start: Start, limits: Limits) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (kafka, job, asked) = (config.kafka.clone(), config.job.clone(), Arc::clone(&stop));
-        let task = tokio::task::spawn_blocking(move || read(&kafka, &job, &start, limits, &asked));
+        let memory_max = config.memory_max;
+        let task = tokio::task::spawn_blocking(move || {
+            let browser = Browser::new(&kafka, &job, memory_max)?;
+            read(&browser, &kafka.topics, &start, limits, &asked)
+        });
         Self { task, stop }
     }
 
@@ -83,20 +87,19 @@ impl Drop for Loading {
 }
 
 fn read(
-    kafka: &KafkaConfig,
-    job: &str,
+    browser: &Browser,
+    topics: &[String],
     start: &Start,
     limits: Limits,
     stop: &AtomicBool,
 ) -> Result<Loaded, SourceError> {
-    let browser = Browser::new(kafka, job)?;
-    let mut topics = kafka.topics.clone();
+    let mut topics = topics.to_vec();
     topics.sort_unstable();
     let mut bounds = Vec::new();
     for topic in &topics {
         bounds.extend(browser.lookup().bounds(topic)?);
     }
-    let mut ranges = ranges(&browser, &bounds, start, limits.rows_max)?;
+    let mut ranges = ranges(browser, &bounds, start, limits.rows_max)?;
     let wanted = ranges.clone();
     let messages = browser.read(&mut ranges, limits.bytes_max, stop)?;
     Ok(Loaded { messages, is_cut: ranges != wanted, ranges })

@@ -36,11 +36,17 @@ pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Commands that may wait for the polling thread: one a partition change, and the goodbye.
 const COMMANDS_MAX: usize = 64;
-/// librdkafka fetches while it holds fewer messages than this ready, of all partitions together.
-const QUEUED_MESSAGES_MIN: usize = 5_000;
-/// Bytes that one fetch brings of one partition: a small message costs librdkafka some hundred bytes besides. With fewer, lanes
-/// wait for each other, since the messages of all partitions come in one queue.
-const FETCH_PARTITION_BYTES: usize = 512 << 10;
+/// What librdkafka may hold ready, as a part of the memory.
+const QUEUE_SHARES: usize = 8;
+/// librdkafka fetches while it holds fewer messages than this ready, and less than its share of the memory. It counts neither
+/// keys nor headers as bytes (`rko_len` in its `rdkafka_op.c`), so its share is as many messages of the size that brokers
+/// take by default. To fetch sooner is of no use: the polling thread collects while a batch is written.
+const DEFAULT_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// What one answer of a broker brings, as a part of the memory. All of it is decompressed at once, to a thousand times its
+/// size at worst. A broker sends one producer's batch at least, whatever its size.
+const FETCH_SHARES: usize = 2048;
+const FETCH_BYTES_MIN: usize = 64 << 10;
+const FETCH_BYTES_MAX: usize = 1 << 20;
 
 /// What one batch may hold.
 #[derive(Clone, Copy, Debug)]
@@ -148,37 +154,49 @@ pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
     client
 }
 
-fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientConfig {
-    let is_new_protocol = config.properties.get("group.protocol").is_some_and(|name| name == "consumer");
-    // An eighth of the memory is for what librdkafka holds ready, a sixteenth for what is on its way to it.
-    let queue_kbytes = (memory_max / 8 / 1024).max(1024);
-    let fetch_bytes = (memory_max / 16).clamp(1 << 20, 50 << 20);
+/// The properties of every consumer of this program: nothing is committed by itself, only messages of committed transactions
+/// are read, and what is fetched has its share of `memory_max`.
+pub(crate) fn consumer_config(config: &KafkaConfig, memory_max: usize) -> ClientConfig {
+    let queue_bytes = memory_max / QUEUE_SHARES;
+    let fetch_bytes = (memory_max / FETCH_SHARES).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX).to_string();
     let mut client = ClientConfig::new();
-    client.set_log_level(RDKafkaLogLevel::Debug);
     client
-        .set("statistics.interval.ms", "1000")
-        .set("queued.min.messages", QUEUED_MESSAGES_MIN.to_string())
-        .set("fetch.max.bytes", fetch_bytes.to_string())
-        .set("fetch.message.max.bytes", FETCH_PARTITION_BYTES.to_string())
-        .set("fetch.queue.backoff.ms", "2")
+        .set("queued.min.messages", (queue_bytes / DEFAULT_MESSAGE_BYTES_MAX).max(1).to_string())
+        .set("fetch.max.bytes", &fetch_bytes)
+        .set("fetch.message.max.bytes", &fetch_bytes)
+        // Why: `fetch.max.bytes` may not be below it.
+        .set("message.max.bytes", &fetch_bytes)
+        .set("fetch.queue.backoff.ms", "1")
         .set("fetch.error.backoff.ms", "100")
         .set("topic.metadata.refresh.interval.ms", "30000");
-    if !is_new_protocol {
-        client.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "2000");
-    }
     for (name, value) in base_config(config).config_map() {
         client.set(name, value);
     }
-    let logged = client.get("debug").map(|debug| format!("{debug},{TOPIC_IDS_LOGGED}"));
-    client.set("debug", logged.as_deref().unwrap_or(TOPIC_IDS_LOGGED));
     client
-        .set("group.id", job)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "false")
-        .set("queued.max.messages.kbytes", queue_kbytes.to_string());
+        .set("queued.max.messages.kbytes", (queue_bytes / 1024).max(1024).to_string());
+    client
+}
+
+fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientConfig {
+    let is_new_protocol = config.properties.get("group.protocol").is_some_and(|name| name == "consumer");
+    let mut client = consumer_config(config, memory_max);
+    client.set_log_level(RDKafkaLogLevel::Debug);
+    let logged = client.get("debug").map(|debug| format!("{debug},{TOPIC_IDS_LOGGED}"));
+    client.set("debug", logged.as_deref().unwrap_or(TOPIC_IDS_LOGGED));
+    let mut unless_said = |name: &str, value: &str| {
+        if !config.properties.contains_key(name) {
+            client.set(name, value);
+        }
+    };
+    unless_said("statistics.interval.ms", "1000");
+    if !is_new_protocol {
+        unless_said("session.timeout.ms", "6000");
+        unless_said("heartbeat.interval.ms", "2000");
+    }
+    client.set("group.id", job).set("auto.offset.reset", "error").set("enable.partition.eof", "false");
     if !is_new_protocol {
         client.set("partition.assignment.strategy", "cooperative-sticky");
     }
@@ -186,6 +204,24 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
         client.set("group.instance.id", instance);
     }
     client
+}
+
+/// What librdkafka says of a property, without the property's value, which may be a password.
+fn without_value(description: &str, value: &str) -> String {
+    const SHORT_MAX: usize = 3;
+    let quoted = description.replace(&format!("\"{value}\""), "\"...\"");
+    // Why: a value of a few letters is part of many words.
+    if value.len() > SHORT_MAX { quoted.replace(value, "...") } else { quoted }
+}
+
+/// What librdkafka logs, without the property that it repeats where it is wrong. All others that may hold a secret it
+/// leaves out itself (`_RK_SENSITIVE` in its `rdkafka_conf.c`).
+pub(crate) fn without_secrets(message: &str) -> std::borrow::Cow<'_, str> {
+    const REPEATED: &str = "sasl.oauthbearer.config";
+    match message.split_once(REPEATED) {
+        Some((before, _)) => format!("{before}{REPEATED} is not valid").into(),
+        None => message.into(),
+    }
 }
 
 /// A client that librdkafka refuses to make: a property is wrong.
@@ -197,9 +233,16 @@ pub(crate) fn refused(error: KafkaError) -> SourceError {
             } else {
                 "\nhint: see kafka_properties in the configuration"
             };
-            format!("librdkafka refuses the property {name}={value}: {description}{hint}")
+            let description = without_value(description, value);
+            format!("librdkafka refuses the property {name}: {description}{hint}")
         }
-        error => format!("librdkafka cannot make a client: {error}\nhint: see kafka_properties"),
+        error => {
+            let error = error.to_string();
+            format!(
+                "librdkafka cannot make a client: {}\nhint: see kafka_properties",
+                without_secrets(&error)
+            )
+        }
     };
     SourceError::Broken(message)
 }

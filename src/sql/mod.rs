@@ -4,6 +4,7 @@
 //! Every view is planned once and computed once a batch; its rows are what other views, outputs and metrics see.
 //! Nothing here looks up the rows of a table: a [`Pipeline`] asks for them, by keys it has computed.
 
+mod bounded;
 mod columns;
 mod error;
 mod graph;

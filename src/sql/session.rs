@@ -19,6 +19,7 @@ use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingF
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
 
+use super::bounded::{Budget, bound_functions};
 use super::mixed_types::{self, MixedTypes};
 use super::moments::{self, SqlTypes};
 use super::numbers::{self, RightNumbers};
@@ -28,14 +29,18 @@ use super::windows::WindowsOfWholeBatches;
 /// Rows that operators pass on at once.
 const OPERATOR_ROWS: usize = 8192;
 
+/// What functions that multiply text may make in one run, as a part of the session's memory.
+const MULTIPLIED_SHARES: usize = 2;
+
 /// A session over no relations yet, whose queries may hold `memory_max` bytes together.
 pub(super) fn session(memory_max: usize) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_max)))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
+    let budget = Arc::new(Budget::new(memory_max / MULTIPLIED_SHARES));
     let mut state = SessionStateBuilder::new_with_default_features()
-        .with_config(SessionConfig::from(options()?))
+        .with_config(SessionConfig::from(options()?).with_extension(Arc::clone(&budget)))
         .with_runtime_env(runtime)
         .with_file_formats(Vec::new())
         .with_table_factories(HashMap::new())
@@ -47,6 +52,7 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
     numbers::install(&mut state)?;
     moments::install(&mut state)?;
     mixed_types::install(&mut state)?;
+    bound_functions(&mut state, &budget)?;
     Ok(state)
 }
 

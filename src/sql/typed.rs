@@ -32,7 +32,7 @@ use super::error::{SqlError, SqlErrorKind};
 use super::slot::{Cancel, Slot};
 use super::view::{first_line, run_error_kind};
 use super::view_files::{ViewFile, is_plain_query, parse_one};
-use super::{literals, locate, names, session};
+use super::{bounded, literals, locate, names, session};
 use crate::diagnostic::{Code, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
@@ -386,7 +386,10 @@ async fn send_all(
     // One partition after the other, as views are computed.
     for partition in 0..plan.properties().partitioning.partition_count() {
         let mut stream = plan.execute(partition, Arc::clone(context))?;
+        bounded::refill(context.session_config());
         while let Some(rows) = stream.try_next().await? {
+            // Why: whoever asked does not keep them all, so what they took is free again.
+            bounded::refill(context.session_config());
             if sender.send(Ok(rows)).await.is_err() {
                 return Ok(());
             }

@@ -24,6 +24,7 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::{FutureExt, TryStreamExt};
 
+use super::bounded;
 use super::columns;
 use super::error::{SqlError, SqlErrorKind};
 use super::view_files::ViewFile;
@@ -106,6 +107,7 @@ impl View {
         context: &Arc<TaskContext>,
         held: &mut HeldRows,
     ) -> PlanResult<Vec<RecordBatch>> {
+        bounded::refill(state.config());
         let plan = match self.is_planned_each_batch {
             true => state.create_physical_plan(&self.logical).await?,
             false => reset_plan_states(Arc::clone(&self.plan))?,

@@ -12,15 +12,13 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::lookup::{TopicLookup, no_answer};
 use super::poller::push;
-use super::{ANSWER_WAIT_MAX, base_config};
+use super::{ANSWER_WAIT_MAX, consumer_config};
 use crate::batch::{Messages, MessagesBuilder, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::source::{Bounds, SourceError};
 
 /// How long one poll waits: the longest a wish to stop waits to be seen.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(50);
-/// Kibibytes that librdkafka holds ready.
-const QUEUE_KBYTES: &str = "16384";
 
 /// Offsets of one partition, `from..to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,18 +42,13 @@ pub(crate) struct Browser {
 impl Browser {
     /// # Errors
     /// A property that librdkafka refuses; the broker is not asked yet.
-    pub(crate) fn new(config: &KafkaConfig, job: &str) -> Result<Self, SourceError> {
-        let mut client = base_config(config);
+    pub(crate) fn new(config: &KafkaConfig, job: &str, memory_max: usize) -> Result<Self, SourceError> {
+        let mut client = consumer_config(config, memory_max);
         client
             // Why: librdkafka assigns nothing to a client without a group's name. It never joins it.
             .set("group.id", format!("{job}-sql"))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
-            .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true")
-            .set("queued.max.messages.kbytes", QUEUE_KBYTES)
-            .set("fetch.queue.backoff.ms", "5");
+            .set("enable.partition.eof", "true");
         Ok(Self { lookup: TopicLookup::with_client(&client, &config.server)? })
     }
 
@@ -261,7 +254,7 @@ mod tests {
             instance: None,
             properties: BTreeMap::new(),
         };
-        let browser = Browser::new(&config, "job").unwrap();
+        let browser = Browser::new(&config, "job", 64 << 20).unwrap();
         let bounds = browser.lookup().bounds("t").unwrap();
         let starts: Vec<(Bounds, i64)> = bounds.iter().map(|bounds| (bounds.clone(), 3)).collect();
         let mut ranges = first_ranges(&starts, 10);

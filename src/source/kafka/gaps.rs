@@ -23,6 +23,9 @@ const READING_INTERVAL: Duration = Duration::from_secs(5);
 /// The same for a job that ends when it has caught up.
 const READING_INTERVAL_AT_END: Duration = Duration::from_millis(500);
 
+/// What a reading may take, which ends at the first message.
+const MEMORY_MAX: usize = 8 << 20;
+
 /// A partition that is quiet before its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
@@ -91,7 +94,7 @@ fn read(
     gaps: Vec<Gap>,
     stop: &AtomicBool,
 ) -> Result<Vec<(Gap, i64)>, SourceError> {
-    let browser = Browser::new(config, job)?;
+    let browser = Browser::new(config, job, MEMORY_MAX)?;
     let mut asked = Vec::with_capacity(gaps.len());
     for gap in gaps {
         let end = bounds_of(browser.lookup().consumer(), &gap.partition)?.high;

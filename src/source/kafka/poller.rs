@@ -17,8 +17,8 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
 use super::gaps::{Gap, GapReader};
 use super::state::{Place, Shared, State};
-use super::{BatchLimits, Command};
-use crate::batch::{Headers, Message, MessagesBuilder, TopicPartition};
+use super::{BatchLimits, Command, without_secrets};
+use crate::batch::{Headers, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
 use crate::panics;
 use crate::source::{Recreated, SourceError};
 
@@ -50,7 +50,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
         if let Some((topic, ids)) = changed_id(message) {
             self.shared.lock().made_anew(topic, &ids);
             self.shared.tell_all();
@@ -81,7 +81,7 @@ impl ClientContext for Context {
 
     /// The same error comes out of the poll, without its reason.
     fn error(&self, _: KafkaError, reason: &str) {
-        reason.clone_into(&mut self.shared.lock().reason);
+        self.shared.lock().reason = without_secrets(reason).into_owned();
     }
 }
 
@@ -472,11 +472,14 @@ pub(super) fn changed_id(message: &str) -> Option<(&str, (String, String))> {
     is_known.then(|| (topic, (from.to_owned(), to.to_owned())))
 }
 
-/// Milliseconds since the epoch, where the message has a time.
+/// Milliseconds since the epoch, if the message has a time that a database can hold. Any other counts as none, here and so
+/// everywhere: what becomes of a message must not depend on the times of its neighbours in a batch.
 pub(crate) fn timestamp(message: &BorrowedMessage<'_>) -> Option<i64> {
     match message.timestamp() {
         Timestamp::NotAvailable => None,
-        Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+        Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => {
+            MESSAGE_TIMES_MS.contains(&ms).then_some(ms)
+        }
     }
 }
 

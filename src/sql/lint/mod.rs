@@ -76,6 +76,18 @@ impl Survey<'_> {
         let project = Project::new(self, &|_| true);
         length::characters_max(&project, view, column)
     }
+
+    /// The columns of `batch` that a view's column is a plain copy of, one for each branch of a UNION; none if one of
+    /// them is anything else.
+    pub fn batch_columns(&self, view: &str, column: &str) -> Vec<String> {
+        let project = Project::new(self, &|_| true);
+        let Some(plan) = project.trace.plan(view) else { return Vec::new() };
+        let Some(index) = trace::index_of_name(plan, column) else { return Vec::new() };
+        let origin = |chain: Vec<trace::Origin>| {
+            chain.into_iter().next_back().filter(|(relation, _)| relation == BATCH).map(|(_, column)| column)
+        };
+        project.trace.chains(plan, index).into_iter().map(origin).collect::<Option<_>>().unwrap_or_default()
+    }
 }
 
 impl<'a> Project<'a> {

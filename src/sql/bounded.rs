@@ -1,0 +1,413 @@
+//! Functions whose result may be far larger than what they are given: `repeat('x', 2000000000)` takes two gigabytes for a
+//! message of a few bytes. The memory pool sees results only after they are made. So each of these functions says how much
+//! it is about to make, and one run of a view or query has a budget for all of it. What exceeds the budget is an error
+//! before the memory is taken; the engine tries smaller batches then, and a message that exceeds it alone becomes a
+//! dead letter.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::common::{ExprSchema, Result, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+use datafusion::prelude::SessionConfig;
+
+/// What the functions of one run may still make.
+#[derive(Debug)]
+pub(super) struct Budget {
+    bytes_max: usize,
+    left: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, left: AtomicUsize::new(bytes_max) }
+    }
+
+    /// A new run begins.
+    fn refill(&self) {
+        self.left.store(self.bytes_max, Ordering::Relaxed);
+    }
+
+    fn take(&self, function: &str, bytes: usize) -> Result<()> {
+        let taken =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        match taken {
+            Ok(_) => Ok(()),
+            Err(left) => Err(DataFusionError::ResourcesExhausted(format!(
+                "{function} would make {bytes} bytes, and {left} of {} are left for such functions",
+                self.bytes_max
+            ))),
+        }
+    }
+}
+
+/// Puts the functions of this module in the place of those they are made from.
+pub(super) fn bound_functions(state: &mut SessionState, budget: &Arc<Budget>) -> Result<()> {
+    for (name, estimate) in FUNCTIONS {
+        let inner = state.udf(name)?;
+        let bounded =
+            Bounded { inner: Arc::clone(inner.inner()), estimate: *estimate, budget: Arc::clone(budget) };
+        state.register_udf(Arc::new(ScalarUDF::new_from_impl(bounded)))?;
+    }
+    Ok(())
+}
+
+/// Lets the functions of a session make as much as at first.
+pub(super) fn refill(config: &SessionConfig) {
+    if let Some(budget) = config.get_extension::<Budget>() {
+        budget.refill();
+    }
+}
+
+/// The bytes that a function makes of one row, at most.
+type Estimate = fn(&Row<'_>) -> usize;
+
+const FUNCTIONS: &[(&str, Estimate)] = &[
+    ("repeat", |row| row.text_bytes(0).saturating_mul(row.count(1))),
+    ("lpad", padded),
+    ("rpad", padded),
+    ("replace", replaced),
+    ("regexp_replace", regexp_replaced),
+    ("concat", |row| (0..row.arguments.len()).map(|index| row.bytes(index)).fold(0, usize::saturating_add)),
+    ("concat_ws", joined),
+    ("array_to_string", |row| {
+        let texts = row.bytes(0).saturating_mul(DIGITS_A_BYTE);
+        texts.saturating_add(row.items(0).saturating_mul(row.text_bytes(1).saturating_add(row.text_bytes(2))))
+    }),
+    ("array_repeat", |row| row.bytes(0).max(1).saturating_mul(row.count(1))),
+    ("array_resize", |row| row.bytes(0).saturating_add(row.count(1).saturating_mul(row.bytes(2).max(8)))),
+    ("range", stepped),
+    ("generate_series", stepped),
+];
+
+/// A number takes so many characters for each of its bytes, at most: an i8 has 4.
+const DIGITS_A_BYTE: usize = 4;
+
+fn padded(row: &Row<'_>) -> usize {
+    let fill = row.text(2).and_then(|fill| fill.chars().map(char::len_utf8).max()).unwrap_or(1);
+    row.text_bytes(0).saturating_add(row.count(1).saturating_mul(fill))
+}
+
+fn replaced(row: &Row<'_>) -> usize {
+    let (Some(text), Some(from), Some(to)) = (row.text(0), row.text(1), row.text(2)) else { return 0 };
+    if to.len() <= from.len() {
+        return text.len();
+    }
+    let found = text.matches(from).count();
+    text.len().saturating_add(found.saturating_mul(to.len() - from.len()))
+}
+
+/// Matches do not overlap, so what one group has found is not longer than the text.
+fn regexp_replaced(row: &Row<'_>) -> usize {
+    let (Some(text), Some(to)) = (row.text(0), row.text(2)) else { return 0 };
+    let is_global = row.text(3).is_some_and(|flags| flags.contains('g'));
+    let groups = to.matches('\\').count() + to.matches('$').count();
+    let matches = if is_global { text.len().saturating_add(1) } else { 1 };
+    text.len().saturating_mul(groups + 1).saturating_add(matches.saturating_mul(to.len()))
+}
+
+fn joined(row: &Row<'_>) -> usize {
+    let texts = (1..row.arguments.len()).map(|index| row.bytes(index).saturating_add(row.text_bytes(0)));
+    texts.fold(0, usize::saturating_add)
+}
+
+/// From a start to an end in steps; numbers may come without a start or a step.
+fn stepped(row: &Row<'_>) -> usize {
+    const NANOS_A_DAY: i128 = 86_400_000_000_000;
+    let number = |index: usize| -> Option<i128> {
+        Some(match row.scalar(index)? {
+            ScalarValue::Int64(value) => value?.into(),
+            ScalarValue::Date32(value) => i128::from(value?) * NANOS_A_DAY,
+            ScalarValue::Date64(value) => i128::from(value?) * 1_000_000,
+            ScalarValue::TimestampSecond(value, _) => i128::from(value?) * 1_000_000_000,
+            ScalarValue::TimestampMillisecond(value, _) => i128::from(value?) * 1_000_000,
+            ScalarValue::TimestampMicrosecond(value, _) => i128::from(value?) * 1_000,
+            ScalarValue::TimestampNanosecond(value, _) => value?.into(),
+            // No month is shorter.
+            ScalarValue::IntervalMonthDayNano(value) => {
+                let value = value?;
+                let days = i128::from(value.months) * 28 + i128::from(value.days);
+                days * NANOS_A_DAY + i128::from(value.nanoseconds)
+            }
+            _ => return None,
+        })
+    };
+    let (start, stop, step) = match row.arguments.len() {
+        1 => (Some(0), number(0), Some(1)),
+        2 => (number(0), number(1), Some(1)),
+        _ => (number(0), number(1), number(2)),
+    };
+    let (Some(start), Some(stop), Some(step)) = (start, stop, step) else { return 0 };
+    if step == 0 || (stop - start).signum() * step.signum() < 0 {
+        return 0;
+    }
+    let items = ((stop - start) / step).saturating_add(1);
+    usize::try_from(items).unwrap_or(usize::MAX).saturating_mul(size_of::<i64>())
+}
+
+/// One row of a function's arguments.
+struct Row<'a> {
+    arguments: &'a [ColumnarValue],
+    row: usize,
+}
+
+impl Row<'_> {
+    fn text(&self, index: usize) -> Option<&str> {
+        match self.arguments.get(index)? {
+            ColumnarValue::Scalar(value) => value.try_as_str().flatten(),
+            ColumnarValue::Array(array) if array.is_null(self.row) => None,
+            ColumnarValue::Array(array) => match array.data_type() {
+                DataType::Utf8 => Some(array.as_string::<i32>().value(self.row)),
+                DataType::LargeUtf8 => Some(array.as_string::<i64>().value(self.row)),
+                DataType::Utf8View => Some(array.as_string_view().value(self.row)),
+                _ => None,
+            },
+        }
+    }
+
+    fn text_bytes(&self, index: usize) -> usize {
+        self.text(index).map_or(0, str::len)
+    }
+
+    /// A whole number from 0.
+    fn count(&self, index: usize) -> usize {
+        let number = match self.arguments.get(index) {
+            Some(ColumnarValue::Array(array)) if *array.data_type() == DataType::Int64 => {
+                array.is_valid(self.row).then(|| array.as_primitive::<Int64Type>().value(self.row))
+            }
+            Some(_) => match self.scalar(index) {
+                Some(ScalarValue::Int64(number)) => number,
+                Some(ScalarValue::UInt64(number)) => {
+                    number.map(|number| i64::try_from(number).unwrap_or(i64::MAX))
+                }
+                Some(ScalarValue::Int32(number)) => number.map(i64::from),
+                _ => None,
+            },
+            None => None,
+        };
+        usize::try_from(number.unwrap_or(0)).unwrap_or(0)
+    }
+
+    fn scalar(&self, index: usize) -> Option<ScalarValue> {
+        match self.arguments.get(index)? {
+            ColumnarValue::Scalar(value) => Some(value.clone()),
+            ColumnarValue::Array(array) => ScalarValue::try_from_array(array, self.row).ok(),
+        }
+    }
+
+    /// What a value takes.
+    fn bytes(&self, index: usize) -> usize {
+        match self.arguments.get(index) {
+            Some(ColumnarValue::Array(array)) => value_bytes(array, self.row),
+            Some(ColumnarValue::Scalar(value)) => match value.try_as_str() {
+                Some(text) => text.map_or(0, str::len),
+                None => value.size(),
+            },
+            None => 0,
+        }
+    }
+
+    /// How many values a list has, with those of lists in it.
+    fn items(&self, index: usize) -> usize {
+        match self.arguments.get(index) {
+            Some(ColumnarValue::Array(array)) => item_count(array, self.row),
+            Some(ColumnarValue::Scalar(value)) => value.to_array().map_or(0, |array| item_count(&array, 0)),
+            None => 0,
+        }
+    }
+}
+
+/// The items of a list.
+fn list(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
+    match array.data_type() {
+        DataType::List(_) if array.is_valid(row) => Some(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) if array.is_valid(row) => Some(array.as_list::<i64>().value(row)),
+        DataType::FixedSizeList(..) if array.is_valid(row) => Some(array.as_fixed_size_list().value(row)),
+        _ => None,
+    }
+}
+
+fn item_count(array: &ArrayRef, row: usize) -> usize {
+    match list(array, row) {
+        Some(items) => (0..items.len()).map(|item| item_count(&items, item)).sum(),
+        None => 1,
+    }
+}
+
+fn value_bytes(array: &ArrayRef, row: usize) -> usize {
+    let data_type = array.data_type();
+    if array.is_null(row) {
+        return 0;
+    }
+    if let Some(width) = data_type.primitive_width() {
+        return width;
+    }
+    if let Some(items) = list(array, row) {
+        return (0..items.len()).map(|item| value_bytes(&items, item)).sum();
+    }
+    match data_type {
+        DataType::Utf8 => array.as_string::<i32>().value(row).len(),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(row).len(),
+        DataType::Utf8View => array.as_string_view().value(row).len(),
+        DataType::Binary => array.as_binary::<i32>().value(row).len(),
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().map(|column| value_bytes(column, row)).sum()
+        }
+        _ => array.get_array_memory_size() / array.len().max(1),
+    }
+}
+
+/// A function that asks the budget before it makes anything.
+#[derive(Debug)]
+struct Bounded {
+    inner: Arc<dyn ScalarUDFImpl>,
+    estimate: Estimate,
+    budget: Arc<Budget>,
+}
+
+impl PartialEq for Bounded {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.name() == other.inner.name()
+    }
+}
+
+impl Eq for Bounded {}
+
+impl std::hash::Hash for Bounded {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.inner.name().hash(state);
+    }
+}
+
+/// Why: `simplify` is left out, since it may put a function without a budget in the place of this one.
+impl ScalarUDFImpl for Bounded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(arguments)
+    }
+
+    #[allow(deprecated)] // Why: what the function itself says.
+    fn is_nullable(&self, arguments: &[datafusion::logical_expr::Expr], schema: &dyn ExprSchema) -> bool {
+        self.inner.is_nullable(arguments, schema)
+    }
+
+    fn is_strict(&self) -> bool {
+        self.inner.is_strict()
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_one = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let rows = if is_one { 1 } else { arguments.number_rows };
+        let of_row = |row| (self.estimate)(&Row { arguments: &arguments.args, row });
+        let bytes = (0..rows).map(of_row).fold(0, usize::saturating_add);
+        self.budget.take(self.inner.name(), bytes)?;
+        self.inner.invoke_with_args(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, RecordBatch, StringArray};
+    use datafusion::physical_plan::collect;
+
+    use super::super::session;
+    use super::super::slot::Slot;
+    use super::*;
+
+    /// What a session of so many bytes answers to a query over two rows: `n` 3 and 4, `text` `ab` and `-`.
+    async fn answer(memory_max: usize, query: &str) -> Result<usize> {
+        let state = session::session(memory_max)?;
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![3, 4]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["ab", "-"]));
+        let rows = RecordBatch::try_from_iter([("n", numbers), ("text", texts)])?;
+        let slot = Slot::new("batch", rows.schema(), 10);
+        session::register(&state, "batch", Arc::new(slot.clone()))?;
+        slot.fill(vec![rows]).expect("rows of these columns");
+        let plan = state.create_logical_plan(query).await?;
+        let plan = state.create_physical_plan(&plan).await?;
+        let batches = collect(plan, state.task_ctx()).await?;
+        Ok(batches.iter().map(RecordBatch::num_rows).sum())
+    }
+
+    #[tokio::test]
+    async fn what_multiplies_text_is_refused_before_it_takes_the_memory() {
+        for call in [
+            "repeat(text, n * 500000000)",
+            "repeat('x', 2000000000)",
+            "lpad(text, n * 500000000)",
+            "rpad(text, n * 500000000, '\u{20ac}')",
+            "replace(repeat(text, 1000), 'a', repeat('y', 100000 * n))",
+            "regexp_replace(repeat(text, 1000), 'a', repeat('y', 100000), 'g')",
+            "array_repeat(text, n * 500000000)",
+            "list_repeat(1, n * 500000000)",
+            "range(n * 500000000)",
+            "range(n, n * -500000000, -1)",
+            "generate_series(0, n * 500000000)",
+            "range(TIMESTAMP '1970-01-01', TIMESTAMP '2200-01-01', INTERVAL '1 microsecond')",
+            "array_resize([1], n * 500000000, 1)",
+            "array_to_string(range(n * 3000), repeat('y', 100000))",
+            "concat(repeat(text, 250000), repeat(text, 250000))",
+            "concat_ws('-', repeat(text, 250000), repeat(text, 250000))",
+        ] {
+            let refused = answer(4 << 20, &format!("SELECT {call} AS x FROM batch")).await;
+            let error = refused.expect_err(call);
+            let text = error.find_root().message().into_owned();
+            assert!(matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)), "{call}: {text}");
+            assert!(text.contains("would make"), "{call}: {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stays_small_is_answered() {
+        for call in [
+            "repeat(text, n)",
+            "repeat(text, -1)",
+            "repeat(NULL, 2000000000)",
+            "lpad(text, n, NULL)",
+            "rpad(text, n)",
+            "replace(text, 'a', repeat('y', 100000))",
+            "regexp_replace(text, '^a', '\\1', 'g')",
+            "array_repeat(text, n)",
+            "range(n, 0)",
+            "range(DATE '2026-01-01', DATE '2026-12-31', INTERVAL '1 month')",
+            "generate_series(n)",
+            "array_resize([1], n)",
+            "array_to_string([n, n], ',')",
+            "concat(text, n)",
+            "concat_ws(',', text, n)",
+        ] {
+            let rows = answer(4 << 20, &format!("SELECT {call} AS x FROM batch")).await;
+            assert_eq!(rows.map_err(|error| format!("{call}: {error}")), Ok(2));
+        }
+    }
+}
