@@ -3,7 +3,7 @@
 //!
 //! Values are written as `consume` prints them and as people type them: bytes and fixed as base64, decimals as
 //! numbers or text, dates and times as text or in Avro's own units, enums by name. A union takes the first branch
-//! that fits, or the one that is named, `{"string": "x"}`.
+//! that fits, or the one that is named, `{"string": "x"}`. Numbers are read as they are written, to the last digit.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,11 +12,11 @@ use std::path::Path;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::{Map, Value};
 
 use super::frame::Frame;
+use super::json::{Map, Value};
 use super::parse::nearest;
-use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId};
+use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm};
 use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
 use crate::batch::Fault;
@@ -28,9 +28,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 /// How much of a value an error repeats, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 60;
-/// Every decimal of up to so many digits survives the double that a JSON number becomes.
-const NUMBER_DIGITS_MAX: usize = 15;
-/// Integers up to 2^53 survive it too.
+/// Integers up to this, 2^53, survive as a double.
 const DOUBLE_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Writes JSON objects as Avro records of one schema, in one framing.
@@ -80,8 +78,19 @@ impl Encoder {
         fields.iter().map(|field| field.name.as_str())
     }
 
+    /// The same for a record that was made, not read.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_exact`].
+    pub fn encode(&self, record: &serde_json::Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
+        self.encode_exact(&Value::from(record), out)
+    }
+
     /// Appends one framed payload to `out`, which is as it was after an error.
-    pub fn encode(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
+    ///
+    /// # Errors
+    /// What does not fit the schema, and where.
+    pub fn encode_exact(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
         let start = out.len();
         out.extend_from_slice(&self.header);
         let writer = Writer { schema: &self.schema, defaults: Some(&self.defaults) };
@@ -94,10 +103,10 @@ impl Encoder {
 pub(crate) fn encode_default(
     schema: &Schema,
     id: TypeId,
-    default: &Value,
+    default: &serde_json::Value,
     out: &mut Vec<u8>,
 ) -> Result<(), FieldError> {
-    Writer { schema, defaults: None }.value(id, default, out)
+    Writer { schema, defaults: None }.value(id, &Value::from(default), out)
 }
 
 fn collect_defaults(
@@ -220,17 +229,22 @@ impl Writer<'_> {
                 write_long(value.into(), out);
             }
             Kind::Long => write_long(int(json, logical)?, out),
-            Kind::Float => {
-                let Some(value) = float(json) else { return wrong("a number") };
-                let single = value as f32;
-                if single.is_infinite() && value.is_finite() {
-                    return wrong("a float, up to 3.4e38");
-                }
-                out.extend_from_slice(&single.to_le_bytes());
-            }
-            Kind::Double => match float(json) {
-                Some(value) => out.extend_from_slice(&value.to_le_bytes()),
-                None => return wrong("a number"),
+            Kind::Float => match (float(json), json) {
+                (Some(value), _) => out.extend_from_slice(&(value as f32).to_le_bytes()),
+                // Why: not by way of a double, which would round twice.
+                (None, Value::Number(number)) => match number.as_f32().filter(|value| value.is_finite()) {
+                    Some(value) => out.extend_from_slice(&value.to_le_bytes()),
+                    None => return wrong("a float, up to 3.4e38"),
+                },
+                _ => return wrong("a number"),
+            },
+            Kind::Double => match (float(json), json) {
+                (Some(value), _) => out.extend_from_slice(&value.to_le_bytes()),
+                (None, Value::Number(number)) => match number.as_f64().filter(|value| value.is_finite()) {
+                    Some(value) => out.extend_from_slice(&value.to_le_bytes()),
+                    None => return wrong("a double, up to 1.8e308"),
+                },
+                _ => return wrong("a number"),
             },
             Kind::Bytes => match logical {
                 Some(Logical::Decimal { precision, scale }) => {
@@ -272,10 +286,10 @@ impl Writer<'_> {
                 if !entries.is_empty() {
                     write_long(entries.len() as i64, out);
                 }
-                for (key, value) in entries {
+                for (key, value) in entries.iter() {
                     write_bytes(key.as_bytes(), out);
                     self.value(*value_type, value, out)
-                        .map_err(|error| error.at(Value::from(key.as_str())))?;
+                        .map_err(|error| error.at(serde_json::Value::from(key)))?;
                 }
                 out.push(0);
             }
@@ -290,16 +304,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn record(
-        &self,
-        id: TypeId,
-        record: &Record,
-        entries: &Map<String, Value>,
-        out: &mut Vec<u8>,
-    ) -> Written {
+    fn record(&self, id: TypeId, record: &Record, entries: &Map, out: &mut Vec<u8>) -> Written {
         let mut known = 0;
         for (index, field) in record.fields.iter().enumerate() {
-            if let Some(value) = entries.get(&field.name) {
+            if let Some(value) = entries.get(&field.name, index) {
                 known += 1;
                 self.value(field.type_id, value, out).map_err(|error| error.in_field(&field.name))?;
                 continue;
@@ -307,15 +315,15 @@ impl Writer<'_> {
             let encoded = self.defaults.and_then(|all| all.get(&id)?.get(index)?.as_deref());
             match (encoded, &field.default) {
                 (Some(encoded), _) => out.extend_from_slice(encoded),
-                (None, Some(default)) => {
-                    self.value(field.type_id, default, out).map_err(|error| error.in_field(&field.name))?
-                }
+                (None, Some(default)) => self
+                    .value(field.type_id, &Value::from(default), out)
+                    .map_err(|error| error.in_field(&field.name))?,
                 (None, None) => {
                     let error = FieldError::new("nothing", "a value, as the schema has no default")
                         .in_field(&field.name);
-                    let unknown = entries.keys().find(|key| !record.fields.iter().any(|f| f.name == **key));
+                    let unknown = entries.keys().find(|key| !record.fields.iter().any(|f| f.name == *key));
                     return Err(match unknown {
-                        Some(unknown) if nearest(&field.name, [unknown.as_str()].into_iter()).is_some() => {
+                        Some(unknown) if nearest(&field.name, [unknown].into_iter()).is_some() => {
                             error.hint(format!("is `{unknown}` meant to be `{}`?", field.name))
                         }
                         _ => error,
@@ -327,7 +335,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let names = || record.fields.iter().map(|field| field.name.as_str());
-        match entries.keys().find(|key| names().all(|name| name != **key)) {
+        match entries.keys().find(|key| names().all(|name| name != *key)) {
             None => Ok(()),
             Some(unknown) => {
                 let expected = format!("one of the fields of `{}`", record.name.short());
@@ -339,6 +347,13 @@ impl Writer<'_> {
 
     fn union(&self, branches: &[TypeId], json: &Value, out: &mut Vec<u8>) -> Written {
         let start = out.len();
+        // Why: `consume` prints the value of a union of null and one type without its name, and a map or a record may have
+        // an entry of that name.
+        let is_named = matches!(self.schema.union_form(branches), UnionForm::General { .. });
+        let unnamed = if is_named { None } else { Some(self.first_branch(branches, json, out)) };
+        if let Some(Ok(())) = unnamed {
+            return Ok(());
+        }
         if let Some((index, value)) = self.tagged(branches, json) {
             write_long(index as i64, out);
             match self.value(branches[index], value, out) {
@@ -346,6 +361,12 @@ impl Writer<'_> {
                 Err(_) => out.truncate(start),
             }
         }
+        unnamed.unwrap_or_else(|| self.first_branch(branches, json, out))
+    }
+
+    /// The first branch that the value fits; `out` is as it was after an error.
+    fn first_branch(&self, branches: &[TypeId], json: &Value, out: &mut Vec<u8>) -> Written {
+        let start = out.len();
         let mut errors = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
             write_long(index as i64, out);
@@ -376,13 +397,13 @@ impl Writer<'_> {
     fn tagged<'v>(&self, branches: &[TypeId], json: &'v Value) -> Option<(usize, &'v Value)> {
         let entries = json.as_object()?;
         let names = self.schema.branch_names(branches);
-        let find = |key: &String| {
+        let find = |key: &str| {
             names.iter().position(|name| name == key).or_else(|| {
-                branches.iter().position(|id| self.schema.name(*id).is_some_and(|name| name.full == *key))
+                branches.iter().position(|id| self.schema.name(*id).is_some_and(|name| name.full == key))
             })
         };
         let mut chosen = None;
-        for (key, value) in entries {
+        for (key, value) in entries.iter() {
             let index = find(key)?;
             if !value.is_null() && chosen.replace((index, value)).is_some() {
                 return None;
@@ -418,7 +439,7 @@ impl Writer<'_> {
                 Some(uuid) => uuid.to_vec(),
                 None => return Err(FieldError::new(shown(json), UUID_EXPECTED)),
             },
-            Some(Logical::Duration) if json.is_object() => duration(json)?,
+            Some(Logical::Duration) => duration(json)?,
             _ => {
                 let bytes = self.bytes(json)?;
                 if bytes.len() != size {
@@ -480,7 +501,7 @@ fn int(json: &Value, logical: Option<Logical>) -> Result<i64, FieldError> {
             (None, Some(value)) if value.fract() == 0.0 && value.abs() <= DOUBLE_INTEGER_MAX => {
                 Some(value as i64)
             }
-            _ if number.is_u64() => {
+            _ if number.as_str().bytes().all(|byte| byte.is_ascii_digit()) => {
                 return Err(FieldError::new(shown(json), "a long, up to 9223372036854775807"));
             }
             _ => None,
@@ -495,9 +516,9 @@ fn int(json: &Value, logical: Option<Logical>) -> Result<i64, FieldError> {
     value.filter(|value| is_in_range(*value)).ok_or_else(|| FieldError::new(shown(json), expected))
 }
 
+/// What no number of JSON is.
 fn float(json: &Value) -> Option<f64> {
     match json {
-        Value::Number(number) => number.as_f64(),
         Value::String(text) => match text.as_str() {
             "NaN" => Some(f64::NAN),
             "Infinity" => Some(f64::INFINITY),
@@ -511,21 +532,11 @@ fn float(json: &Value) -> Option<f64> {
 fn decimal(json: &Value, precision: u8, scale: u8) -> Result<Vec<u8>, FieldError> {
     let expected = || format!("a decimal of up to {precision} digits, {scale} of them after the point");
     let written = match json {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => {
-            let written = number.to_string();
-            let mantissa = written.split(['e', 'E']).next().unwrap_or_default();
-            let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-            if number.is_f64() && digits.trim_matches('0').len() > NUMBER_DIGITS_MAX {
-                return Err(FieldError::new(shown(json), expected()).hint(format!(
-                    "a JSON number keeps {NUMBER_DIGITS_MAX} digits exactly; write longer ones in quotes"
-                )));
-            }
-            written
-        }
+        Value::String(text) => text,
+        Value::Number(number) => number.as_str(),
         _ => return Err(FieldError::new(shown(json), expected())),
     };
-    text::decimal(&written, precision, scale).map_err(|wrong| {
+    text::decimal(written, precision, scale).map_err(|wrong| {
         let found = match wrong {
             NotDecimal::NotNumber => shown(json),
             NotDecimal::Scale => format!("{}, with too many digits after the point", shown(json)),
@@ -535,22 +546,25 @@ fn decimal(json: &Value, precision: u8, scale: u8) -> Result<Vec<u8>, FieldError
     })
 }
 
-/// `{"months": 1, "days": 2, "milliseconds": 3}`, each 0 where it is absent.
+/// `P1Y2M3DT4.5S` as `consume` prints it, or `{"months": 1, "days": 2, "milliseconds": 3}`, each 0 if it is absent.
 fn duration(json: &Value) -> Result<Vec<u8>, FieldError> {
     const PARTS: [&str; 3] = ["months", "days", "milliseconds"];
-    let expected = "an object of months, days and milliseconds, each a count from 0";
+    let expected =
+        "a duration as P1Y2M3DT4.567S, or an object of months, days and milliseconds, each a count from 0";
     let wrong = || FieldError::new(shown(json), expected);
-    let entries = json.as_object().ok_or_else(wrong)?;
-    if entries.keys().any(|key| !PARTS.contains(&key.as_str())) {
-        return Err(wrong());
-    }
-    let mut bytes = Vec::with_capacity(12);
-    for part in PARTS {
-        let count = entries.get(part).map_or(Some(0), Value::as_u64);
-        let count = count.and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
-        bytes.extend_from_slice(&count.to_le_bytes());
-    }
-    Ok(bytes)
+    let counts = match json {
+        Value::String(text) => text::duration(text).ok_or_else(wrong)?,
+        Value::Object(entries) if entries.keys().all(|key| PARTS.contains(&key)) => {
+            let mut counts = [0; 3];
+            for (place, part) in PARTS.iter().enumerate() {
+                let count = entries.get(part, place).map_or(Some(0), Value::as_u64);
+                counts[place] = count.and_then(|count| u32::try_from(count).ok()).ok_or_else(wrong)?;
+            }
+            counts
+        }
+        _ => return Err(wrong()),
+    };
+    Ok(counts.iter().flat_map(|count| count.to_le_bytes()).collect())
 }
 
 fn shown(json: &Value) -> String {

@@ -6,6 +6,7 @@
 mod canonical;
 mod encode;
 mod frame;
+pub(crate) mod json;
 mod parse;
 mod schema;
 mod text;

@@ -27,7 +27,14 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
         SchemaError { position, ..SchemaError::new(file, "", message) }
             .hint("an Avro schema is a JSON object, {\"type\": \"record\", \"name\": ..., \"fields\": [...]}")
     })?;
-    let mut parser = Parser { file, types: Vec::new(), names: HashMap::new(), path: Vec::new() };
+    let mut parser = Parser {
+        file,
+        types: Vec::new(),
+        names: HashMap::new(),
+        path: Vec::new(),
+        recursion: None,
+        ignored: Vec::new(),
+    };
     let root = parser.parse(&json, "", 0)?;
     let mut sizes = vec![Size::Unknown; parser.types.len()];
     parser.path.clear();
@@ -35,7 +42,9 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
     if size > SCHEMA_TYPES_MAX {
         return Err(parser.error(format!("the schema has {size} types, expected at most {SCHEMA_TYPES_MAX}")));
     }
-    Ok(Schema { file: file.to_owned(), types: parser.types, root })
+    parser.check_values()?;
+    let Parser { types, recursion, ignored, .. } = parser;
+    Ok(Schema { file: file.to_owned(), types, root, recursion, ignored })
 }
 
 /// serde_json ends its messages with the position, which stands in front of ours.
@@ -50,6 +59,10 @@ struct Parser<'a> {
     names: HashMap<String, TypeId>,
     /// The fields we are in.
     path: Vec<String>,
+    /// The first type that contains itself.
+    recursion: Option<SchemaError>,
+    /// Logical types that are ignored, with the reasons.
+    ignored: Vec<SchemaError>,
 }
 
 /// The size of a type with all it contains; `Open` while it is being added up.
@@ -136,32 +149,69 @@ impl Parser<'_> {
     ) -> Result<TypeId, SchemaError> {
         let id = match object.get("type") {
             Some(Value::String(word)) => match word.as_str() {
-                "record" | "error" => return self.record(object, namespace, depth),
-                "enum" => return self.enumeration(object, namespace),
+                "record" | "error" => {
+                    self.ignore_on(object, "a record");
+                    return self.record(object, namespace, depth);
+                }
+                "enum" => {
+                    self.ignore_on(object, "an enum");
+                    return self.enumeration(object, namespace);
+                }
                 "fixed" => self.fixed(object, namespace)?,
                 "array" => {
+                    self.ignore_on(object, "an array");
                     let items = object.get("items").ok_or_else(|| self.error("an array needs `items`"))?;
                     let item = self.parse(items, namespace, depth + 1)?;
                     return Ok(self.push(Kind::Array(item)));
                 }
                 "map" => {
+                    self.ignore_on(object, "a map");
                     let values = object.get("values").ok_or_else(|| self.error("a map needs `values`"))?;
                     let value = self.parse(values, namespace, depth + 1)?;
                     return Ok(self.push(Kind::Map(value)));
                 }
                 name => self.named(name, namespace)?,
             },
-            Some(inner) => return self.parse(inner, namespace, depth + 1),
+            Some(inner) => {
+                self.ignore_on(object, "a type around another");
+                return self.parse(inner, namespace, depth + 1);
+            }
             None => return Err(self.error("a type needs `type`")),
         };
         // A type defined elsewhere keeps the logical type of its definition.
-        if object.get("type").and_then(Value::as_str).is_some_and(|w| primitive(w).is_some() || w == "fixed")
-        {
+        let is_own = |word: &str| primitive(word).is_some() || word == "fixed";
+        if object.get("type").and_then(Value::as_str).is_some_and(is_own) {
             let kind = self.types[id.0 as usize].kind.clone();
-            let logical = self.logical(object, &kind)?;
-            self.types[id.0 as usize].logical = logical;
+            self.types[id.0 as usize].logical = match self.logical(object, &kind) {
+                Ok(logical) => logical,
+                Err(reason) => {
+                    let hint = format!(
+                        "values are read as {}; correct the logical type, or leave it out",
+                        kind.name()
+                    );
+                    self.ignore(object, &reason, &hint);
+                    None
+                }
+            };
+        } else {
+            self.ignore_on(object, "a type that is defined elsewhere");
         }
         Ok(id)
+    }
+
+    /// Notes a logical type that is not valid.
+    fn ignore(&mut self, object: &Map<String, Value>, reason: &str, hint: &str) {
+        let word = object.get("logicalType").map(Value::to_string).unwrap_or_default();
+        let message = format!("the logical type {} is ignored: {reason}", word.replace('"', "`"));
+        let error = self.error(message).hint(hint);
+        self.ignored.push(error);
+    }
+
+    /// The same on what can have none.
+    fn ignore_on(&mut self, object: &Map<String, Value>, what: &str) {
+        if object.contains_key("logicalType") {
+            self.ignore(object, &format!("{what} has none"), "leave it out");
+        }
     }
 
     fn record(
@@ -196,6 +246,10 @@ impl Parser<'_> {
                 return Err(self.error(format!("record `{}` has two fields of this name", name.full)));
             }
             let type_id = self.parse(field_type, &namespace, depth + 1)?;
+            if let Some(entry) = entry.as_object().filter(|entry| entry.contains_key("logicalType")) {
+                let hint = "write it inside: `\"type\": {\"type\": \"int\", \"logicalType\": \"date\"}`";
+                self.ignore(entry, "it is beside the field's `type`, not inside it", hint);
+            }
             fields.push(Field {
                 name: field_name.to_owned(),
                 aliases: self.strings(entry.get("aliases"), "aliases")?,
@@ -285,58 +339,104 @@ impl Parser<'_> {
         }
     }
 
-    /// The logical type, where it is a known one on a type it may stand on.
-    fn logical(&self, object: &Map<String, Value>, kind: &Kind) -> Result<Option<Logical>, SchemaError> {
-        let Some(word) = object.get("logicalType").and_then(Value::as_str) else { return Ok(None) };
+    /// The logical type, if the object names one.
+    ///
+    /// # Errors
+    /// Why it is not valid: the specification asks to read the base type then.
+    fn logical(&self, object: &Map<String, Value>, kind: &Kind) -> Result<Option<Logical>, String> {
+        let Some(word) = object.get("logicalType") else { return Ok(None) };
+        let Some(word) = word.as_str() else { return Err("its name is no text".to_owned()) };
         let fixed_size = if let Kind::Fixed(fixed) = kind { Some(fixed.size) } else { None };
-        Ok(match (word, kind) {
-            ("decimal", Kind::Bytes | Kind::Fixed(_)) => Some(self.decimal(object, fixed_size)?),
-            ("date", Kind::Int) => Some(Logical::Date),
-            ("time-millis", Kind::Int) => Some(Logical::TimeMillis),
-            ("time-micros", Kind::Long) => Some(Logical::TimeMicros),
-            ("timestamp-millis", Kind::Long) => Some(Logical::TimestampMillis),
-            ("timestamp-micros", Kind::Long) => Some(Logical::TimestampMicros),
-            ("timestamp-nanos", Kind::Long) => Some(Logical::TimestampNanos),
-            ("local-timestamp-millis", Kind::Long) => Some(Logical::LocalTimestampMillis),
-            ("local-timestamp-micros", Kind::Long) => Some(Logical::LocalTimestampMicros),
-            ("local-timestamp-nanos", Kind::Long) => Some(Logical::LocalTimestampNanos),
-            ("uuid", Kind::String) => Some(Logical::Uuid),
-            ("uuid", Kind::Fixed(_)) if fixed_size == Some(16) => Some(Logical::Uuid),
-            ("duration", Kind::Fixed(_)) if fixed_size == Some(12) => Some(Logical::Duration),
-            _ => None,
-        })
+        Ok(Some(match (word, kind) {
+            ("decimal", Kind::Bytes | Kind::Fixed(_)) => Self::decimal(object, fixed_size)?,
+            ("date", Kind::Int) => Logical::Date,
+            ("time-millis", Kind::Int) => Logical::TimeMillis,
+            ("time-micros", Kind::Long) => Logical::TimeMicros,
+            ("timestamp-millis", Kind::Long) => Logical::TimestampMillis,
+            ("timestamp-micros", Kind::Long) => Logical::TimestampMicros,
+            ("timestamp-nanos", Kind::Long) => Logical::TimestampNanos,
+            ("local-timestamp-millis", Kind::Long) => Logical::LocalTimestampMillis,
+            ("local-timestamp-micros", Kind::Long) => Logical::LocalTimestampMicros,
+            ("local-timestamp-nanos", Kind::Long) => Logical::LocalTimestampNanos,
+            ("uuid", Kind::String) => Logical::Uuid,
+            ("uuid", Kind::Fixed(_)) if fixed_size == Some(16) => Logical::Uuid,
+            ("duration", Kind::Fixed(_)) if fixed_size == Some(12) => Logical::Duration,
+            (word, kind) => {
+                let base = LOGICAL_BASES.iter().find(|(known, _)| *known == word);
+                let size = fixed_size.map_or(String::new(), |size| format!(" of {size} bytes"));
+                return Err(match base {
+                    Some((_, base)) => format!("its base type is {base}, found {}{size}", kind.name()),
+                    None => match nearest(word, LOGICAL_BASES.iter().map(|(known, _)| *known)) {
+                        Some(near) => format!("there is none of this name (did you mean `{near}`?)"),
+                        None => "there is none of this name".to_owned(),
+                    },
+                });
+            }
+        }))
     }
 
-    /// Why: the specification lets a reader ignore a decimal whose attributes are wrong; amounts that quietly turn
-    /// into bytes help nobody, so it is an error here.
-    fn decimal(&self, object: &Map<String, Value>, size: Option<usize>) -> Result<Logical, SchemaError> {
+    fn decimal(object: &Map<String, Value>, size: Option<usize>) -> Result<Logical, String> {
         let number = |key: &str, default: Option<u64>| match object.get(key) {
-            None => default.ok_or_else(|| self.error(format!("a decimal needs `{key}`"))),
-            Some(value) => value.as_u64().ok_or_else(|| {
-                self.error(format!("found {value} as `{key}` of a decimal, expected a count"))
-            }),
+            None => default.ok_or_else(|| format!("a decimal needs `{key}`")),
+            Some(value) => value
+                .as_u64()
+                .ok_or_else(|| format!("found {value} as `{key}` of a decimal, expected a count")),
         };
         let precision = number("precision", None)?;
         let scale = number("scale", Some(0))?;
         if precision == 0 || precision > DECIMAL_PRECISION_MAX {
-            return Err(self.error(format!(
+            return Err(format!(
                 "found a decimal of precision {precision}, expected 1 to {DECIMAL_PRECISION_MAX}"
-            )));
+            ));
         }
         if scale > precision {
-            return Err(self.error(format!(
+            return Err(format!(
                 "found a decimal of scale {scale} and precision {precision}, expected a scale up to the precision"
-            )));
+            ));
         }
         if let Some(size) = size {
             let digits = fixed_digits_max(size);
             if precision > digits {
-                return Err(self.error(format!(
+                return Err(format!(
                     "found a decimal of precision {precision} on {size} bytes, which hold {digits} digits"
-                )));
+                ));
             }
         }
         Ok(Logical::Decimal { precision: precision as u8, scale: scale as u8 })
+    }
+
+    /// Refuses a record that contains itself in every value: no value of it has an end.
+    fn check_values(&self) -> Result<(), SchemaError> {
+        // What each record contains in every value, in the order of the types.
+        let contained = |id: TypeId| match &self.types[id.0 as usize].kind {
+            Kind::Record(record) => record.fields.iter().map(|field| field.type_id).collect(),
+            _ => Vec::new(),
+        };
+        let mut is_finite = vec![false; self.types.len()];
+        // Each round finds at least one, or there are none left to find.
+        loop {
+            let found: Vec<usize> = (0..self.types.len())
+                .filter(|id| !is_finite[*id])
+                .filter(|id| contained(TypeId(*id as u32)).iter().all(|field| is_finite[field.0 as usize]))
+                .collect();
+            if found.is_empty() {
+                break;
+            }
+            found.into_iter().for_each(|id| is_finite[id] = true);
+        }
+        let endless = self.types.iter().zip(&is_finite).find_map(|(ty, is_finite)| match &ty.kind {
+            Kind::Record(record) if !is_finite => Some(&record.name.full),
+            _ => None,
+        });
+        match endless {
+            None => Ok(()),
+            Some(name) => Err(SchemaError::new(
+                self.file,
+                "",
+                format!("`{name}` contains itself in every value, so no value of it has an end"),
+            )
+            .hint("make the field nullable: `[\"null\", ...]`")),
+        }
     }
 
     /// Adds up a type with all it contains, and finds a type that contains itself.
@@ -353,9 +453,11 @@ impl Parser<'_> {
                     Kind::Record(record) => record.name.full.clone(),
                     other => other.name().to_owned(),
                 };
-                return Err(self
+                let error = self
                     .error(format!("`{name}` contains itself; a table's columns cannot"))
-                    .hint("leave the field out of avro_schema, or give its content as a string of JSON"));
+                    .hint("leave the field out of avro_schema, and name the full schema as the writer's");
+                self.recursion.get_or_insert(error);
+                return Ok((1, 0));
             }
             Size::Unknown => sizes[place] = Size::Open,
         }
@@ -385,6 +487,22 @@ impl Parser<'_> {
         Ok((types, depth))
     }
 }
+
+/// What each logical type may be on.
+const LOGICAL_BASES: [(&str, &str); 12] = [
+    ("decimal", "bytes or fixed"),
+    ("date", "int"),
+    ("time-millis", "int"),
+    ("time-micros", "long"),
+    ("timestamp-millis", "long"),
+    ("timestamp-micros", "long"),
+    ("timestamp-nanos", "long"),
+    ("local-timestamp-millis", "long"),
+    ("local-timestamp-micros", "long"),
+    ("local-timestamp-nanos", "long"),
+    ("uuid", "string or a fixed of 16 bytes"),
+    ("duration", "a fixed of 12 bytes"),
+];
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 const COMPLEX: [&str; 5] = ["record", "enum", "array", "map", "fixed"];

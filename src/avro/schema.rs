@@ -1,7 +1,7 @@
 //! The model of an Avro schema: a table of types that name each other by index, as read from one file.
 //!
-//! A [`Schema`] that exists was checked: names are resolved, unions are well formed, logical types fit what they
-//! stand on, no type contains itself, and its size is bounded. Names are taken as written, accents and capitals
+//! A [`Schema`] that exists was checked: names are resolved, unions are well formed, logical types fit their base types,
+//! and its size is bounded. A type may contain itself, as only what is written can ([`Schema::check_finite`]). Names are taken as written, accents and capitals
 //! included, although Avro's own grammar knows only ASCII.
 
 use std::fmt;
@@ -23,6 +23,10 @@ pub struct Schema {
     pub(super) file: String,
     pub(super) types: Vec<Type>,
     pub(super) root: TypeId,
+    /// The first type that contains itself.
+    pub(super) recursion: Option<SchemaError>,
+    /// What of the file is ignored, as the specification asks.
+    pub(super) ignored: Vec<SchemaError>,
 }
 
 #[derive(Clone, Debug)]
@@ -143,6 +147,23 @@ impl Schema {
 
     pub fn root(&self) -> TypeId {
         self.root
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = TypeId> {
+        (0..self.types.len() as u32).map(TypeId)
+    }
+
+    /// Whether the types can be columns.
+    ///
+    /// # Errors
+    /// A type that contains itself.
+    pub fn check_finite(&self) -> Result<(), SchemaError> {
+        self.recursion.clone().map_or(Ok(()), Err)
+    }
+
+    /// Logical types that are ignored because they are not valid: values are read as their base types. For warnings.
+    pub fn ignored(&self) -> &[SchemaError] {
+        &self.ignored
     }
 
     pub fn get(&self, id: TypeId) -> &Type {

@@ -75,7 +75,13 @@ fn wrong_schemas_are_refused_with_place_and_reason() {
         (field(&json!([])), Some("a union without branches")),
         (field(&json!(["null", ["int"]])), Some("a union stands directly in a union")),
         (field(&json!(["string", logical("string", "uuid")])), Some("two branches of type `string`")),
-        (field(&json!(["null", "R"])), Some("a.avsc: field `x`: `R` contains itself")),
+        (field(&json!("R")), Some("a.avsc: `R` contains itself in every value")),
+        (
+            record(
+                json!([{"name": "x", "type": {"type": "record", "name": "S", "fields": [{"name": "r", "type": "R"}]}}]),
+            ),
+            Some("contains itself in every value"),
+        ),
         (
             record(json!([{"name": "a", "type": "int"}, {"name": "a", "type": "int"}])),
             Some("field `a`: record `R` has two fields of this name"),
@@ -90,20 +96,6 @@ fn wrong_schemas_are_refused_with_place_and_reason() {
             Some("the default \"B\" is none of its symbols"),
         ),
         (field(&json!({"type": "fixed", "name": "F", "size": -1})), Some("found -1 as `size`")),
-        (
-            field(&json!({"type": "bytes", "logicalType": "decimal", "precision": 77})),
-            Some("found a decimal of precision 77, expected 1 to 76"),
-        ),
-        (
-            field(&json!({"type": "bytes", "logicalType": "decimal", "precision": 3, "scale": 4})),
-            Some("a decimal of scale 4 and precision 3"),
-        ),
-        (
-            field(
-                &json!({"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 5}),
-            ),
-            Some("precision 5 on 2 bytes, which hold 4 digits"),
-        ),
         (field(&json!({"type": "fixed", "name": "R", "size": 1})), Some("the type `R` is defined twice")),
     ];
     for (json, expected) in cases {
@@ -117,6 +109,91 @@ fn wrong_schemas_are_refused_with_place_and_reason() {
     assert!(error.starts_with("a.avsc:2:11: not JSON: expected value\nhint: "), "{error}");
     let error = schema(&json!(["int"])).unwrap().root_record().unwrap_err().to_string();
     assert!(error.contains("the schema is of type union, expected a record"), "{error}");
+}
+
+#[test]
+fn what_is_written_may_contain_itself_and_columns_may_not() {
+    for ty in
+        [json!(["null", "R"]), json!({"type": "array", "items": "R"}), json!({"type": "map", "values": "R"})]
+    {
+        let schema = Schema::parse(&field(&ty).to_string(), "a.avsc").unwrap();
+        let error = schema.check_finite().unwrap_err().to_string();
+        assert!(error.starts_with("a.avsc: field `x`: `R` contains itself"), "{error}");
+        assert!(schema.canonical_form().contains("\"R\""));
+    }
+    assert!(Schema::parse(&field(&json!("int")).to_string(), "a.avsc").unwrap().check_finite().is_ok());
+}
+
+#[test]
+fn logical_types_that_are_not_valid_are_ignored_and_named() {
+    let decimal = |base: Value, attributes: Value| {
+        let mut ty = base;
+        let object = ty.as_object_mut().unwrap();
+        object.insert("logicalType".into(), "decimal".into());
+        object.extend(attributes.as_object().unwrap().clone());
+        ty
+    };
+    let bytes = || json!({"type": "bytes"});
+    let fixed = |size| json!({"type": "fixed", "name": "F", "size": size});
+    let mut cases = vec![
+        (decimal(bytes(), json!({"precision": 77})), "a decimal of precision 77, expected 1 to 76"),
+        (decimal(bytes(), json!({"precision": 0})), "a decimal of precision 0"),
+        (decimal(bytes(), json!({"precision": -1})), "found -1 as `precision`"),
+        (decimal(bytes(), json!({"precision": "9"})), "found \"9\" as `precision`"),
+        (decimal(bytes(), json!({})), "a decimal needs `precision`"),
+        (decimal(bytes(), json!({"precision": 3, "scale": 4})), "a decimal of scale 4 and precision 3"),
+        (decimal(bytes(), json!({"precision": 3, "scale": -4})), "found -4 as `scale`"),
+        (decimal(fixed(2), json!({"precision": 5})), "precision 5 on 2 bytes, which hold 4 digits"),
+        (
+            decimal(json!({"type": "string"}), json!({"precision": 3})),
+            "its base type is bytes or fixed, found string",
+        ),
+        (
+            json!({"type": "fixed", "name": "F", "size": 11, "logicalType": "duration"}),
+            "a fixed of 12 bytes, found fixed of 11",
+        ),
+        (
+            json!({"type": "fixed", "name": "F", "size": 15, "logicalType": "uuid"}),
+            "a fixed of 16 bytes, found fixed of 15",
+        ),
+        (json!({"type": "int", "logicalType": "uid"}), "there is none of this name (did you mean `uuid`?)"),
+        (json!({"type": "int", "logicalType": "money"}), "there is none of this name"),
+        (json!({"type": "int", "logicalType": 7}), "its name is no text"),
+        (json!({"type": "array", "items": "int", "logicalType": "date"}), "an array has none"),
+        (json!({"type": "map", "values": "int", "logicalType": "date"}), "a map has none"),
+        (json!({"type": "enum", "name": "E", "symbols": ["A"], "logicalType": "uuid"}), "an enum has none"),
+        (json!({"type": {"type": "int"}, "logicalType": "date"}), "a type around another has none"),
+    ];
+    for word in ["date", "time-millis"] {
+        cases.push((logical("long", word), "its base type is int, found long"));
+    }
+    for word in [
+        "time-micros",
+        "timestamp-millis",
+        "timestamp-micros",
+        "timestamp-nanos",
+        "local-timestamp-millis",
+        "local-timestamp-micros",
+        "local-timestamp-nanos",
+    ] {
+        cases.push((logical("int", word), "its base type is long, found int"));
+    }
+    cases.push((logical("bytes", "uuid"), "its base type is string or a fixed of 16 bytes, found bytes"));
+    for (ty, expected) in cases {
+        let schema = Schema::parse(&field(&ty).to_string(), "a.avsc").unwrap();
+        let [ignored] = schema.ignored() else { panic!("{ty}: {:?}", schema.ignored()) };
+        let text = ignored.to_string();
+        assert!(
+            text.starts_with("a.avsc: field `x`: the logical type ") && text.contains(expected),
+            "{ty}: {text}"
+        );
+        assert!(schema.types.iter().all(|ty| ty.logical.is_none()), "{ty}");
+    }
+    let beside = record(json!([{"name": "x", "type": "int", "logicalType": "date"}]));
+    let schema = Schema::parse(&beside.to_string(), "a.avsc").unwrap();
+    assert!(schema.ignored()[0].message.contains("beside the field's `type`"), "{:?}", schema.ignored());
+    let valid = Schema::parse(&field(&logical("int", "date")).to_string(), "a.avsc").unwrap();
+    assert_eq!(valid.ignored(), []);
 }
 
 #[test]
@@ -288,7 +365,7 @@ fn what_does_not_fit_is_refused_with_its_field() {
         (
             decimal,
             json!(0.123_456_789_012_345_67),
-            "hint: a JSON number keeps 15 digits exactly; write longer ones in quotes",
+            "found 0.12345678901234566, with too many digits after the point",
         ),
         (logical("int", "date"), json!("2023-02-29"), "found \"2023-02-29\", expected a date as yyyy-mm-dd"),
         (logical("int", "time-millis"), json!("24:00:00"), "expected a time as hh:mm:ss[.fff]"),

@@ -32,7 +32,8 @@ pub(super) fn is_time_of_day(value: i64, unit_nanos: i64) -> bool {
 pub(super) fn timestamp(text: &str, unit_nanos: i64) -> Option<i64> {
     match DateTime::parse_from_rfc3339(text) {
         Ok(zoned) => units(zoned.naive_utc(), unit_nanos),
-        Err(_) => local_timestamp(text, unit_nanos),
+        // RFC 3339 has four digits of a year: `+10000-01-01T00:00:00Z` has more.
+        Err(_) => local_timestamp(text.strip_suffix('Z').unwrap_or(text), unit_nanos),
     }
 }
 
@@ -49,7 +50,36 @@ fn units(time: NaiveDateTime, unit_nanos: i64) -> Option<i64> {
     if nanos >= SECOND_NANOS || nanos % unit_nanos != 0 {
         return None;
     }
-    time.timestamp().checked_mul(SECOND_NANOS / unit_nanos)?.checked_add(nanos / unit_nanos)
+    let seconds = i128::from(time.timestamp()) * i128::from(SECOND_NANOS / unit_nanos);
+    i64::try_from(seconds + i128::from(nanos / unit_nanos)).ok()
+}
+
+/// Months, days and milliseconds of an ISO 8601 duration of years, months, days and seconds: `P1Y2M3DT4.567S`.
+pub(super) fn duration(text: &str) -> Option<[u32; 3]> {
+    let text = text.strip_prefix('P')?;
+    let (date, time) = text.split_once('T').unwrap_or((text, ""));
+    let (years, rest) = amount(date, 'Y')?;
+    let (months, rest) = amount(rest, 'M')?;
+    let (days, rest) = amount(rest, 'D')?;
+    let millis = match time.strip_suffix('S') {
+        None => (time.is_empty() && !text.contains('T') && !text.is_empty()).then_some(0)?,
+        Some(seconds) => {
+            let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
+            let is_exact = fraction.trim_end_matches('0').len() <= 3;
+            let fraction = format!("{fraction:0<3}").get(..3)?.parse::<u32>().ok().filter(|_| is_exact)?;
+            whole.parse::<u32>().ok()?.checked_mul(1000)?.checked_add(fraction)?
+        }
+    };
+    let months = years.checked_mul(12)?.checked_add(months)?;
+    rest.is_empty().then_some([months, days, millis])
+}
+
+/// The amount before a unit, 0 if the unit is absent, and what follows it.
+fn amount(text: &str, unit: char) -> Option<(u32, &str)> {
+    match text.split_once(unit) {
+        None => Some((0, text)),
+        Some((amount, rest)) => Some((amount.parse().ok()?, rest)),
+    }
 }
 
 /// The sixteen bytes of a uuid written in the form of RFC 4122, `8-4-4-4-12` hexadecimal digits in any case.

@@ -18,7 +18,7 @@ use crate::batch::MessagesBuilder;
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
-use crate::source::{base_config, partitions_of, push, refused};
+use crate::source::{consumer_config, partitions_of, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
@@ -55,8 +55,11 @@ enum Format {
     Table,
 }
 
-/// Messages printed at once.
+/// Messages printed at once, and the bytes they may take unless one takes more.
 const PRINTED_AT_ONCE_MAX: usize = 1000;
+const PRINTED_BYTES_MAX: usize = 1 << 20;
+/// The part of the memory that they may take as Arrow.
+const COLUMNS_SHARES: usize = 4;
 /// How long messages are collected before they are printed.
 const COLLECT_WAIT: Duration = Duration::from_millis(20);
 
@@ -75,7 +78,7 @@ fn parse_from(text: &str) -> Result<Offset, String> {
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let mut decoder = Decoder::new(&config.avro)?;
+    let mut decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
     let topics = match &arguments.topic {
         Some(topic) => std::slice::from_ref(topic),
         None => config.kafka.topics.as_slice(),
@@ -106,13 +109,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer, Failure> {
-    let mut client = base_config(&config.kafka);
-    client
-        .set("group.id", format!("{}-consume", config.job))
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("isolation.level", "read_committed");
+    let mut client = consumer_config(&config.kafka, config.memory_max);
+    client.set("group.id", format!("{}-consume", config.job)).set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer =
         client.create().map_err(|error| Failure::failed(refused(error).to_string()))?;
     let mut assignment = TopicPartitionList::new();
@@ -133,7 +131,7 @@ fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsu
 fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Failure> {
     let mut builder = MessagesBuilder::default();
     let mut wait = Duration::from_millis(500);
-    while builder.len() < most {
+    while builder.len() < most && builder.bytes() < PRINTED_BYTES_MAX {
         match consumer.poll(wait) {
             None if builder.is_empty() => {}
             None => break,

@@ -17,6 +17,8 @@ use super::failure::Failure;
 /// The part of the memory that the payloads of one batch may take: two batches are in flight, each as payloads, as
 /// Arrow, as rows of outputs and as statements, and one is being collected.
 const BATCH_SHARES: usize = 16;
+/// The part of the memory that one batch may take as Arrow.
+const COLUMNS_SHARES: usize = 8;
 
 /// A job, and what gives it new SQL.
 pub(super) struct Job {
@@ -34,7 +36,10 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     if lanes < config.write_connections.count {
         tracing::info!("SQLite takes one writer at a time: there is one write connection");
     }
-    let decoder = Decoder::new(&config.avro)?;
+    let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES / lanes);
+    for ignored in Decoder::ignored(&config.avro) {
+        tracing::warn!("{ignored}");
+    }
     let mut plans = Plan::of_lanes(config, &decoder, lanes).await.map_err(not_planned)?;
     let Some(plan) = plans.first_mut() else { return Err(Failure::failed("a job has one lane at least")) };
     let running = Running::new(config, &decoder, plan);
@@ -42,7 +47,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     let kafka = tokio::task::spawn_blocking({
         let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
         let bytes_max = batch_bytes_max(config, lanes);
-        let limits = BatchLimits { rows_max: config.trigger.rows_max, bytes_max };
+        let limits = BatchLimits { rows_max: config.trigger.rows_max.min(decoder.rows_max()), bytes_max };
         move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up, lanes)
     });
     let (sink, sources) = tokio::join!(connect(config, targets, &places), kafka);
@@ -73,7 +78,7 @@ pub(super) async fn open_replay(
     letters: StoredLetters,
     stop: Stop,
 ) -> Result<Replay, Failure> {
-    let decoder = Decoder::new(&config.avro)?;
+    let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
     let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
     let Plan { tables, states, pipeline, targets, places, sql } = plan;
     let sink = connect(config, targets, &places).await?.with_sql(sql);

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::failure::Failure;
 use super::sender::Sender;
 use super::terminal;
 use crate::avro::Encoder;
+use crate::avro::json::Value;
 use crate::config::Config;
 use crate::decode::KAFKA_COLUMNS;
 use records::Records;
@@ -70,7 +70,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
         let value = parse(record.json, &encoder).map_err(Failure::failed)?;
         payload.clear();
         // Invariant: the same record was encoded a moment ago.
-        encoder.encode(&value, &mut payload).map_err(|error| Failure::failed(error.to_string()))?;
+        encoder.encode_exact(&value, &mut payload).map_err(|error| Failure::failed(error.to_string()))?;
         let key = key.as_deref().and_then(|field| key_of(&value, field));
         sender.send(key.as_deref(), &payload).map_err(Failure::failed)?;
         bar.set_position(sender.acknowledged());
@@ -100,7 +100,7 @@ fn key_field(encoder: &Encoder, wanted: Option<&str>) -> Result<Option<String>, 
 
 /// The key's bytes: the value as text, as JSON where it is no scalar. No key where the value is null.
 fn key_of(record: &Value, field: &str) -> Option<Vec<u8>> {
-    match record.get(field)? {
+    match record.as_object()?.get(field, 0)? {
         Value::Null => None,
         Value::String(text) => Some(text.clone().into_bytes()),
         other => Some(other.to_string().into_bytes()),
@@ -109,11 +109,11 @@ fn key_of(record: &Value, field: &str) -> Option<Vec<u8>> {
 
 /// One record. Where `consume` found it is left out, so that its output can be sent.
 fn parse(json: &RawValue, encoder: &Encoder) -> Result<Value, String> {
-    let mut value = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+    let mut value = Value::parse(json.get())?;
     if let Value::Object(fields) = &mut value {
         let is_place =
             |name: &str| KAFKA_COLUMNS.contains(&name) && encoder.field_names().all(|field| field != name);
-        fields.retain(|name, _| !is_place(name));
+        fields.retain(|name| !is_place(name));
     }
     Ok(value)
 }
@@ -126,7 +126,7 @@ fn check(file: &str, records: &Records<'_>, encoder: &Encoder) -> Result<(), Fai
     for (index, record) in records.iter().enumerate() {
         payload.clear();
         let checked = parse(record.json, encoder)
-            .and_then(|value| encoder.encode(&value, &mut payload).map_err(|error| error.to_string()));
+            .and_then(|value| encoder.encode_exact(&value, &mut payload).map_err(|error| error.to_string()));
         if let Err(error) = checked {
             faults += 1;
             if shown.len() < FAULTS_SHOWN_MAX {

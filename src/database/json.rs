@@ -3,7 +3,7 @@
 //!
 //! | Arrow | JSON |
 //! |---|---|
-//! | integers, decimals, floats | numbers, exact; NaN and infinities are errors |
+//! | integers, decimals, floats | numbers, exact; NaN and infinities are errors, or text in a row as a whole |
 //! | text; binary | strings; base64 |
 //! | dates | `"2024-01-02"` |
 //! | timestamps | `"2024-01-02T03:04:05.678Z"`; without a time zone no `Z` |
@@ -37,6 +37,18 @@ pub struct JsonError(String);
 /// # Panics
 /// Where `row` is not below the array's length.
 pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError> {
+    put_value(out, array, row, Beyond::Refuse)
+}
+
+/// What becomes of a value that JSON cannot carry.
+#[derive(Clone, Copy, PartialEq)]
+enum Beyond {
+    Refuse,
+    /// NaN and the infinities are written as text, a date or timestamp beyond the calendar as the number that it is.
+    Write,
+}
+
+fn put_value(out: &mut String, array: &dyn Array, row: usize, beyond: Beyond) -> Result<(), JsonError> {
     use DataType as A;
     if array.is_null(row) {
         out.push_str("null");
@@ -53,12 +65,12 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(), Json
         A::UInt16 => integer(out, i64::from(primitive::<UInt16Type>(array, row))),
         A::UInt32 => integer(out, i64::from(primitive::<UInt32Type>(array, row))),
         A::UInt64 => put(out, format_args!("{}", primitive::<UInt64Type>(array, row))),
-        A::Float16 => float(out, f64::from(primitive::<Float16Type>(array, row).to_f32()), None)?,
+        A::Float16 => float(out, f64::from(primitive::<Float16Type>(array, row).to_f32()), None, beyond)?,
         A::Float32 => {
             let value = primitive::<Float32Type>(array, row);
-            float(out, f64::from(value), Some(value))?;
+            float(out, f64::from(value), Some(value), beyond)?;
         }
-        A::Float64 => float(out, primitive::<Float64Type>(array, row), None)?,
+        A::Float64 => float(out, primitive::<Float64Type>(array, row), None, beyond)?,
         A::Decimal32(_, _) => out.push_str(&array.as_primitive::<Decimal32Type>().value_as_string(row)),
         A::Decimal64(_, _) => out.push_str(&array.as_primitive::<Decimal64Type>().value_as_string(row)),
         A::Decimal128(_, _) => out.push_str(&array.as_primitive::<Decimal128Type>().value_as_string(row)),
@@ -70,37 +82,38 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(), Json
         A::LargeBinary => base64(out, array.as_binary::<i64>().value(row)),
         A::BinaryView => base64(out, array.as_binary_view().value(row)),
         A::FixedSizeBinary(_) => base64(out, array.as_fixed_size_binary().value(row)),
-        A::Date32 => date(out, i64::from(primitive::<Date32Type>(array, row)))?,
-        A::Date64 => date(out, primitive::<Date64Type>(array, row).div_euclid(86_400_000))?,
+        A::Date32 => date(out, i64::from(primitive::<Date32Type>(array, row)), beyond)?,
+        A::Date64 => date(out, primitive::<Date64Type>(array, row).div_euclid(86_400_000), beyond)?,
         A::Time32(_) | A::Time64(_) => time(out, array, row)?,
-        A::Timestamp(_, zone) => timestamp(out, array, row, zone.is_some())?,
+        A::Timestamp(_, zone) => timestamp(out, array, row, zone.is_some(), beyond)?,
         A::Duration(_) => quoted(out, |out| duration(out, nanoseconds(array, row))),
         A::Interval(_) => quoted(out, |out| out.push_str(&interval_text(array, row))),
-        A::List(_) => list(out, array.as_list::<i32>(), row)?,
-        A::LargeList(_) => list(out, array.as_list::<i64>(), row)?,
-        A::ListView(_) => items(out, &array.as_list_view::<i32>().value(row))?,
-        A::LargeListView(_) => items(out, &array.as_list_view::<i64>().value(row))?,
-        A::FixedSizeList(_, _) => items(out, &array.as_fixed_size_list().value(row))?,
-        A::Struct(_) => object(out, array.as_struct(), row)?,
-        A::Map(_, _) => map(out, array.as_map(), row)?,
+        A::List(_) => list(out, array.as_list::<i32>(), row, beyond)?,
+        A::LargeList(_) => list(out, array.as_list::<i64>(), row, beyond)?,
+        A::ListView(_) => items(out, &array.as_list_view::<i32>().value(row), beyond)?,
+        A::LargeListView(_) => items(out, &array.as_list_view::<i64>().value(row), beyond)?,
+        A::FixedSizeList(_, _) => items(out, &array.as_fixed_size_list().value(row), beyond)?,
+        A::Struct(_) => object(out, array.as_struct(), row, beyond)?,
+        A::Map(_, _) => map(out, array.as_map(), row, beyond)?,
         A::Union(_, _) => {
             let union = array.as_union();
-            write(out, union.child(union.type_id(row)), union.value_offset(row))?;
+            put_value(out, union.child(union.type_id(row)), union.value_offset(row), beyond)?;
         }
         A::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
-            write(out, dictionary.values().as_ref(), dictionary_place(dictionary.keys(), row))?;
+            put_value(out, dictionary.values().as_ref(), dictionary_place(dictionary.keys(), row), beyond)?;
         }
         A::RunEndEncoded(ends, _) => match ends.data_type() {
-            A::Int16 => run::<Int16Type>(out, array, row)?,
-            A::Int32 => run::<Int32Type>(out, array, row)?,
-            _ => run::<Int64Type>(out, array, row)?,
+            A::Int16 => run::<Int16Type>(out, array, row, beyond)?,
+            A::Int32 => run::<Int32Type>(out, array, row, beyond)?,
+            _ => run::<Int64Type>(out, array, row, beyond)?,
         },
     }
     Ok(())
 }
 
-/// Appends one row as a JSON object on a line. A value that JSON cannot carry (NaN, an infinity) is written as null.
+/// Appends one row as a JSON object on a line. NaN and the infinities are written as text, dates and timestamps beyond the
+/// calendar as numbers, in Avro's units: `produce` takes both.
 ///
 /// # Panics
 /// Where `row` is not below the number of rows.
@@ -113,7 +126,7 @@ pub fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
         string(out, field.name());
         out.push(':');
         let start = out.len();
-        if write(out, column, row).is_err() {
+        if put_value(out, column, row, Beyond::Write).is_err() {
             out.truncate(start);
             out.push_str("null");
         }
@@ -201,8 +214,13 @@ fn integer(out: &mut String, value: i64) {
 }
 
 /// The shortest text that reads back as the same number, of 32 bits where `single` is given.
-fn float(out: &mut String, value: f64, single: Option<f32>) -> Result<(), JsonError> {
+fn float(out: &mut String, value: f64, single: Option<f32>, beyond: Beyond) -> Result<(), JsonError> {
     if !value.is_finite() {
+        if beyond == Beyond::Write {
+            let sign = if value < 0.0 { "-" } else { "" };
+            put(out, format_args!("\"{sign}{}\"", if value.is_nan() { "NaN" } else { "Infinity" }));
+            return Ok(());
+        }
         return Err(JsonError(format!("{value} is no number of JSON")));
     }
     match single {
@@ -212,9 +230,12 @@ fn float(out: &mut String, value: f64, single: Option<f32>) -> Result<(), JsonEr
     Ok(())
 }
 
-fn date(out: &mut String, days: i64) -> Result<(), JsonError> {
-    let date = value::date(days).ok_or_else(|| JsonError(format!("day {days} is beyond the calendar")))?;
-    put(out, format_args!("\"{date}\""));
+fn date(out: &mut String, days: i64, beyond: Beyond) -> Result<(), JsonError> {
+    match value::date(days) {
+        Some(date) => put(out, format_args!("\"{date}\"")),
+        None if beyond == Beyond::Write => integer(out, days),
+        None => return Err(JsonError(format!("day {days} is beyond the calendar"))),
+    }
     Ok(())
 }
 
@@ -228,12 +249,25 @@ fn time(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError
     Ok(())
 }
 
-fn timestamp(out: &mut String, array: &dyn Array, row: usize, has_zone: bool) -> Result<(), JsonError> {
-    let nanos = nanoseconds(array, row);
+fn timestamp(
+    out: &mut String,
+    array: &dyn Array,
+    row: usize,
+    has_zone: bool,
+    beyond: Beyond,
+) -> Result<(), JsonError> {
+    let (units, unit_nanos) = units(array, row);
+    let nanos = i128::from(units) * unit_nanos;
     let instant = i64::try_from(nanos.div_euclid(1_000_000_000)).ok().and_then(|seconds| {
         chrono::DateTime::from_timestamp(seconds, nanos.rem_euclid(1_000_000_000) as u32)
     });
-    let instant = instant.ok_or_else(|| JsonError(format!("{nanos} ns is beyond the calendar")))?;
+    let Some(instant) = instant else {
+        if beyond == Beyond::Write {
+            integer(out, units);
+            return Ok(());
+        }
+        return Err(JsonError(format!("{nanos} ns is beyond the calendar")));
+    };
     let text = match has_zone {
         true => instant.to_rfc3339_opts(SecondsFormat::AutoSi, true),
         false => without_zone(instant.naive_utc()),
@@ -250,6 +284,12 @@ fn without_zone(time: NaiveDateTime) -> String {
 
 /// The nanoseconds of a time, timestamp or duration of any unit.
 fn nanoseconds(array: &dyn Array, row: usize) -> i128 {
+    let (units, unit_nanos) = units(array, row);
+    i128::from(units) * unit_nanos
+}
+
+/// A time, timestamp or duration in its own unit, and how many nanoseconds that unit has.
+fn units(array: &dyn Array, row: usize) -> (i64, i128) {
     use DataType as A;
     let (value, unit) = match array.data_type() {
         A::Time32(TimeUnit::Second) => (primitive::<Time32SecondType>(array, row).into(), TimeUnit::Second),
@@ -284,7 +324,7 @@ fn nanoseconds(array: &dyn Array, row: usize) -> i128 {
         TimeUnit::Microsecond => 1_000,
         TimeUnit::Nanosecond => 1,
     };
-    i128::from(value) * factor
+    (value, factor)
 }
 
 fn duration(out: &mut String, nanos: i128) {
@@ -308,28 +348,34 @@ fn list<O: OffsetSizeTrait>(
     out: &mut String,
     lists: &GenericListArray<O>,
     row: usize,
+    beyond: Beyond,
 ) -> Result<(), JsonError> {
     let offsets = lists.value_offsets();
-    elements(out, lists.values(), offsets[row].as_usize()..offsets[row + 1].as_usize())
+    elements(out, lists.values(), offsets[row].as_usize()..offsets[row + 1].as_usize(), beyond)
 }
 
-fn items(out: &mut String, values: &ArrayRef) -> Result<(), JsonError> {
-    elements(out, values, 0..values.len())
+fn items(out: &mut String, values: &ArrayRef, beyond: Beyond) -> Result<(), JsonError> {
+    elements(out, values, 0..values.len(), beyond)
 }
 
-fn elements(out: &mut String, values: &ArrayRef, rows: std::ops::Range<usize>) -> Result<(), JsonError> {
+fn elements(
+    out: &mut String,
+    values: &ArrayRef,
+    rows: std::ops::Range<usize>,
+    beyond: Beyond,
+) -> Result<(), JsonError> {
     out.push('[');
     for (index, row) in rows.enumerate() {
         if index > 0 {
             out.push(',');
         }
-        write(out, values.as_ref(), row)?;
+        put_value(out, values.as_ref(), row, beyond)?;
     }
     out.push(']');
     Ok(())
 }
 
-fn object(out: &mut String, fields: &StructArray, row: usize) -> Result<(), JsonError> {
+fn object(out: &mut String, fields: &StructArray, row: usize, beyond: Beyond) -> Result<(), JsonError> {
     out.push('{');
     for (index, (field, column)) in fields.fields().iter().zip(fields.columns()).enumerate() {
         if index > 0 {
@@ -337,13 +383,13 @@ fn object(out: &mut String, fields: &StructArray, row: usize) -> Result<(), Json
         }
         string(out, field.name());
         out.push(':');
-        write(out, column.as_ref(), row)?;
+        put_value(out, column.as_ref(), row, beyond)?;
     }
     out.push('}');
     Ok(())
 }
 
-fn map(out: &mut String, maps: &MapArray, row: usize) -> Result<(), JsonError> {
+fn map(out: &mut String, maps: &MapArray, row: usize, beyond: Beyond) -> Result<(), JsonError> {
     let offsets = maps.value_offsets();
     out.push('{');
     for (index, entry) in (offsets[row] as usize..offsets[row + 1] as usize).enumerate() {
@@ -351,13 +397,13 @@ fn map(out: &mut String, maps: &MapArray, row: usize) -> Result<(), JsonError> {
             out.push(',');
         }
         let start = out.len();
-        write(out, maps.keys().as_ref(), entry)?;
+        put_value(out, maps.keys().as_ref(), entry, beyond)?;
         if !out[start..].starts_with('"') {
             let key = out.split_off(start);
             string(out, &key);
         }
         out.push(':');
-        write(out, maps.values().as_ref(), entry)?;
+        put_value(out, maps.values().as_ref(), entry, beyond)?;
     }
     out.push('}');
     Ok(())
@@ -377,11 +423,16 @@ fn dictionary_place(keys: &dyn Array, row: usize) -> usize {
     }
 }
 
-fn run<R: RunEndIndexType>(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError> {
+fn run<R: RunEndIndexType>(
+    out: &mut String,
+    array: &dyn Array,
+    row: usize,
+    beyond: Beyond,
+) -> Result<(), JsonError> {
     let Some(runs) = array.as_any().downcast_ref::<RunArray<R>>() else {
         return Err(JsonError("run ends of an unknown type".into()));
     };
-    write(out, runs.values().as_ref(), runs.get_physical_index(row))
+    put_value(out, runs.values().as_ref(), runs.get_physical_index(row), beyond)
 }
 
 #[cfg(test)]

@@ -9,19 +9,22 @@
 //!
 //! The walk allocates nothing, and its work is bounded by the payload's length: each item of a counted block takes
 //! a byte at least, or is counted against [`ZERO_BYTE_ITEMS_MAX`]. Its depth is that of the schema, which is bounded
-//! where schemas are read.
+//! when schemas are read; of a type that contains itself it is at most [`RECURSION_MAX`].
 
 use std::fmt;
+use std::sync::{Arc, Weak};
 
 use arrow::datatypes::i256;
 
 /// How many items that take no bytes (nulls) one payload may hold in its arrays.
 pub(super) const ZERO_BYTE_ITEMS_MAX: u32 = 10_000;
+/// How deep the records of a type that contains itself may be in each other.
+pub(super) const RECURSION_MAX: usize = 64;
 
 pub(super) const DAY_MILLIS: i64 = 86_400_000;
 pub(super) const DAY_MICROS: i64 = DAY_MILLIS * 1_000;
 /// The widest decimal of 128 bits, in digits.
-const DECIMAL128_DIGITS_MAX: u8 = 38;
+pub(super) const DECIMAL128_DIGITS_MAX: u8 = 38;
 
 /// What one type's bytes must be.
 #[derive(Clone, Debug)]
@@ -55,13 +58,31 @@ pub(super) enum Op {
     Map(Box<Items>),
     Record(Box<[FieldOp]>),
     Union(Box<[Op]>),
+    Dropped(Arc<Dropped>),
+    /// One of the records of the dropped value that this is in.
+    DroppedRecord(Weak<Dropped>, usize),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Items {
     pub(super) op: Op,
-    /// The fewest bytes an item takes, a map's key included.
+    pub(super) size: ItemSize,
+}
+
+/// What an item of an array or a map takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ItemSize {
+    /// The fewest bytes in the payload, a map's key included.
     pub(super) bytes_min: usize,
+    /// Bytes of fixed width in the columns; 0 if the item is dropped.
+    pub(super) width: usize,
+}
+
+/// A dropped value of a schema whose types contain themselves: each record once, and how they are used in each other.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    pub(super) records: Box<[Op]>,
+    pub(super) value: Op,
 }
 
 #[derive(Clone, Debug)]
@@ -117,12 +138,16 @@ pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     zero_byte_items: u32,
+    /// What the items of arrays and maps so far take in columns, besides their bytes.
+    item_width: usize,
+    /// How many records of a dropped value this is in.
+    depth: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// Starts behind the payload's header.
     pub(super) fn new(payload: &'a [u8], header_bytes: usize) -> Self {
-        Self { bytes: payload, at: header_bytes, zero_byte_items: 0 }
+        Self { bytes: payload, at: header_bytes, zero_byte_items: 0, item_width: 0, depth: 0 }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -133,9 +158,9 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.at
     }
 
-    /// Items without bytes seen so far.
-    pub(super) fn zero_byte_items(&self) -> u32 {
-        self.zero_byte_items
+    /// Bytes of columns that the items of arrays and maps seen so far take, besides their own.
+    pub(super) fn item_width(&self) -> usize {
+        self.item_width
     }
 
     /// What was read since `start`.
@@ -265,7 +290,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn blocks(
         &mut self,
-        bytes_min: usize,
+        size: ItemSize,
         out: &mut Vec<u8>,
         mut block: impl FnMut(u64, &mut Vec<u8>),
         mut item: impl FnMut(&mut Cursor<'a>, &mut Vec<u8>) -> Checked<()>,
@@ -286,7 +311,7 @@ impl<'a> Cursor<'a> {
                     (count.unsigned_abs(), Some(self.at + size))
                 }
             };
-            self.claim(count, bytes_min, start)?;
+            self.claim(count, size, start)?;
             block(count, out);
             for _ in 0..count {
                 item(self, out).map_err(|bad| bad.at(index))?;
@@ -300,7 +325,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Refuses a count of items that the bytes left cannot hold.
-    fn claim(&mut self, count: u64, bytes_min: usize, start: usize) -> Checked<()> {
+    fn claim(&mut self, count: u64, size: ItemSize, start: usize) -> Checked<()> {
+        let ItemSize { bytes_min, width } = size;
+        let widths = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(width);
+        self.item_width = self.item_width.saturating_add(widths);
         if let Some(items_max) = self.left().checked_div(bytes_min) {
             if count > items_max as u64 {
                 let left = self.left();
@@ -366,14 +394,14 @@ impl Op {
             Self::Enum { symbols } => cursor.symbol(*symbols).map(drop),
             Self::Array(items) => {
                 let item = |cursor: &mut Cursor<'_>, _: &mut Vec<u8>| items.op.check(cursor);
-                cursor.blocks(items.bytes_min, &mut Vec::new(), |_, _| (), item)
+                cursor.blocks(items.size, &mut Vec::new(), |_, _| (), item)
             }
             Self::Map(items) => {
                 let item = |cursor: &mut Cursor<'_>, _: &mut Vec<u8>| {
                     cursor.string()?;
                     items.op.check(cursor)
                 };
-                cursor.blocks(items.bytes_min, &mut Vec::new(), |_, _| (), item)
+                cursor.blocks(items.size, &mut Vec::new(), |_, _| (), item)
             }
             Self::Record(fields) => {
                 for field in fields {
@@ -384,6 +412,19 @@ impl Op {
             Self::Union(branches) => {
                 let branch = cursor.branch(branches.len())?;
                 branches[branch].check(cursor)
+            }
+            Self::Dropped(dropped) => dropped.value.check(cursor),
+            Self::DroppedRecord(dropped, record) => {
+                // Invariant: the value that holds it called this.
+                let Some(dropped) = dropped.upgrade() else { return Ok(()) };
+                if cursor.depth == RECURSION_MAX {
+                    let reason = format!("records that are more than {RECURSION_MAX} deep in each other");
+                    return Err(Bad::new(cursor.at, reason));
+                }
+                cursor.depth += 1;
+                dropped.records[*record].check(cursor)?;
+                cursor.depth -= 1;
+                Ok(())
             }
         }
     }

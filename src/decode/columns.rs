@@ -57,6 +57,14 @@ impl Columns {
         struct_fields(&self.fields)
     }
 
+    /// The symbols of a column that is an enum.
+    pub(super) fn symbols(&self, column: &str) -> Option<&[String]> {
+        self.fields.iter().find_map(|(name, slot)| match &slot.shape {
+            Shape::Enum(symbols) if name == column => Some(&**symbols),
+            _ => None,
+        })
+    }
+
     /// Adds one row.
     pub(super) fn push(&mut self, payload: &[u8]) -> Result<(), ArrowError> {
         match self.feed(payload) {

@@ -52,8 +52,12 @@ pub struct Decoder {
     columns: Columns,
     schema: SchemaRef,
     rewriter: Rewriter,
-    /// The message in hand, rewritten.
+    /// The current message, rewritten.
     rewritten: Vec<u8>,
+    /// What a row takes in columns, besides the bytes of texts and the items of arrays.
+    row_width: usize,
+    /// What a batch may take in columns.
+    bytes_max: usize,
 }
 
 /// What to do with payloads, by the schema that their frame names. A frame that names no known schema makes its message
@@ -68,19 +72,19 @@ enum Writers {
 /// What stops the job. Messages that cannot be decoded are dead letters in [`Decoded`].
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    #[error(
-        "a batch of {messages} messages is beyond the 2 GiB that a column addresses\n\
-         hint: lower batch_bytes_max or batch_rows_max"
-    )]
-    BatchTooLarge { messages: usize },
+    #[error("{messages} messages take more than {bytes_max} bytes as columns")]
+    BatchTooLarge { messages: usize, bytes_max: usize },
     #[error("the decoder failed on messages it had accepted: {0}")]
     Internal(ArrowError),
 }
 
 impl DecodeError {
-    /// Each of these stops the job: the same messages fail again.
+    /// Fewer messages fit; anything else stops the job, since the same messages fail again.
     pub fn fault(&self) -> Fault {
-        Fault::Other
+        match self {
+            Self::BatchTooLarge { .. } => Fault::Data,
+            Self::Internal(_) => Fault::Other,
+        }
     }
 }
 
@@ -119,13 +123,31 @@ impl Decoder {
         Self::with_writers(&reader, writers, config.tombstones)
     }
 
-    /// All that is wrong with the schemas, of which [`Decoder::new`] says the first.
-    pub fn faults(config: &AvroConfig) -> Vec<SchemaError> {
-        let writers: Vec<&Path> = match &config.framing {
+    /// What of the schemas is ignored, as the specification asks.
+    pub fn ignored(config: &AvroConfig) -> Vec<SchemaError> {
+        let writers = Self::writer_files(config);
+        let files = std::iter::once(config.schema.as_path()).chain(writers);
+        let mut ignored: Vec<SchemaError> = Vec::new();
+        for schema in files.filter_map(|file| Schema::read(file).ok()) {
+            ignored.extend(
+                schema.ignored().iter().filter(|found| !ignored.contains(found)).cloned().collect::<Vec<_>>(),
+            );
+        }
+        ignored
+    }
+
+    /// The files of the schemas that messages were written with, besides the reader's.
+    fn writer_files(config: &AvroConfig) -> Vec<&Path> {
+        match &config.framing {
             Framing::Raw { writer_schema } => writer_schema.iter().map(PathBuf::as_path).collect(),
             Framing::SingleObject { writer_schemas } => writer_schemas.iter().map(PathBuf::as_path).collect(),
             Framing::Confluent { writer_schemas } => writer_schemas.values().map(PathBuf::as_path).collect(),
-        };
+        }
+    }
+
+    /// All that is wrong with the schemas, of which [`Decoder::new`] says the first.
+    pub fn faults(config: &AvroConfig) -> Vec<SchemaError> {
+        let writers = Self::writer_files(config);
         let reader = Schema::read(&config.schema);
         let mut faults: Vec<SchemaError> = Self::new(config).err().into_iter().collect();
         for writer in writers {
@@ -165,8 +187,32 @@ impl Decoder {
         let mut fields = columns.fields().to_vec();
         fields.extend(kafka::fields());
         let schema = Arc::new(ArrowSchema::new(fields));
-        let (rewriter, rewritten) = (Rewriter::default(), Vec::new());
-        Ok(Self { writers, tombstones, columns, schema, rewriter, rewritten })
+        Ok(Self {
+            writers,
+            tombstones,
+            columns,
+            schema,
+            rewriter: Rewriter::default(),
+            rewritten: Vec::new(),
+            row_width: plan::column_width(reader, reader.root()),
+            bytes_max: BATCH_BYTES_MAX,
+        })
+    }
+
+    /// The same decoder, whose batches take at most `bytes_max` bytes as columns.
+    #[must_use]
+    pub fn bounded(self, bytes_max: usize) -> Self {
+        Self { bytes_max: bytes_max.min(BATCH_BYTES_MAX), ..self }
+    }
+
+    /// The symbols of a column of `batch` that is an enum.
+    pub fn symbols(&self, column: &str) -> Option<&[String]> {
+        self.columns.symbols(column)
+    }
+
+    /// How many messages a batch can hold, even if they are empty.
+    pub fn rows_max(&self) -> usize {
+        (self.bytes_max / self.row_width.max(1)).max(1)
     }
 
     /// Another decoder of the same messages, for another lane.
@@ -181,6 +227,8 @@ impl Decoder {
             schema: Arc::clone(&self.schema),
             rewriter: Rewriter::default(),
             rewritten: Vec::new(),
+            row_width: self.row_width,
+            bytes_max: self.bytes_max,
         })
     }
 
@@ -215,9 +263,9 @@ impl Decoder {
                 Verdict::Skipped => {}
                 Verdict::Dead(bad) => dead_letters.push(dead_letter(message, &bad)),
             }
-            if size > BATCH_BYTES_MAX {
-                let messages = messages.len();
-                return self.abandon(DecodeError::BatchTooLarge { messages });
+            if size > self.bytes_max {
+                let (messages, bytes_max) = (messages.len(), self.bytes_max);
+                return self.abandon(DecodeError::BatchTooLarge { messages, bytes_max });
             }
         }
         self.finish(messages, &rows, dead_letters)
@@ -260,7 +308,9 @@ impl Decoder {
         dead_letters: Vec<DeadLetter>,
     ) -> Result<Decoded, DecodeError> {
         let failed = |error| match error {
-            ArrowError::OffsetOverflowError(_) => DecodeError::BatchTooLarge { messages: messages.len() },
+            ArrowError::OffsetOverflowError(_) => {
+                DecodeError::BatchTooLarge { messages: messages.len(), bytes_max: BATCH_BYTES_MAX }
+            }
             other => DecodeError::Internal(other),
         };
         let mut columns = self.columns.finish().map_err(failed)?;
@@ -275,7 +325,7 @@ impl Decoder {
         Err(error)
     }
 
-    /// Checks one message and adds its row; `size` grows by what it takes in the widest column.
+    /// Checks one message and adds its row; `size` grows by what it takes in columns.
     fn read(&mut self, message: Message<'_>, size: &mut usize) -> Result<Verdict, DecodeError> {
         let Some(payload) = message.payload else {
             return Ok(match self.tombstones {
@@ -302,7 +352,16 @@ impl Decoder {
             Ok(row) => row,
             Err(bad) => return Ok(Verdict::Dead(bad)),
         };
-        *size += row.len() + cursor.zero_byte_items() as usize;
+        let taken = row.len().saturating_add(self.row_width).saturating_add(cursor.item_width());
+        if taken > self.bytes_max {
+            let reason =
+                format!("the message takes {taken} bytes as columns, at most {} fit", self.bytes_max);
+            return Ok(Verdict::Dead(Bad::new(0, reason)));
+        }
+        *size = size.saturating_add(taken);
+        if *size > self.bytes_max {
+            return Ok(Verdict::Row);
+        }
         self.columns.push(row).map_err(DecodeError::Internal)?;
         Ok(Verdict::Row)
     }

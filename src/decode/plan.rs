@@ -8,9 +8,13 @@
 //! exact match before a promotion; and two different logical types never resolve, since the number of one would be
 //! misread as the other.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Weak};
 
-use super::check::{Bad, DAY_MICROS, DAY_MILLIS, FieldOp, Items, Op};
+use super::check::{
+    Bad, DAY_MICROS, DAY_MILLIS, DECIMAL128_DIGITS_MAX, Dropped, FieldOp, ItemSize, Items, Op,
+};
 use super::rewrite;
 use crate::avro::{
     Enumeration, Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm, encode_default,
@@ -45,8 +49,7 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) struct ItemStep {
     pub(super) step: Step,
-    /// The fewest bytes the writer's item takes, a map's key included.
-    pub(super) bytes_min: usize,
+    pub(super) size: ItemSize,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +76,7 @@ pub(super) enum Part {
 pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<Step, SchemaError> {
     writer.root_record()?;
     reader.root_record()?;
+    reader.check_finite()?;
     Planner { writer, reader }.step(writer.root(), reader.root()).map_err(|mismatch| {
         let message = format!("{} cannot be read as {} has it: {mismatch}", writer.file(), reader.file());
         let error = SchemaError::new(reader.file(), &mismatch.path, message);
@@ -170,17 +174,20 @@ impl Planner<'_> {
             (Kind::Array(from), Kind::Array(to)) => {
                 let step = self.step(*from, *to).map_err(|mismatch| mismatch.inside("[]"))?;
                 let bytes_min = self.writer.bytes_min(*from);
+                let size = ItemSize { bytes_min, width: column_width(self.reader, *to) };
                 match step {
-                    Step::Copy(op) => Step::Copy(Op::Array(Box::new(Items { op, bytes_min }))),
-                    step => Step::Array(Box::new(ItemStep { step, bytes_min })),
+                    Step::Copy(op) => Step::Copy(Op::Array(Box::new(Items { op, size }))),
+                    step => Step::Array(Box::new(ItemStep { step, size })),
                 }
             }
             (Kind::Map(from), Kind::Map(to)) => {
                 let step = self.step(*from, *to).map_err(|mismatch| mismatch.inside("[]"))?;
                 let bytes_min = map_bytes_min(self.writer, *from);
+                let width = OFFSET_WIDTH + column_width(self.reader, *to);
+                let size = ItemSize { bytes_min, width };
                 match step {
-                    Step::Copy(op) => Step::Copy(Op::Map(Box::new(Items { op, bytes_min }))),
-                    step => Step::Map(Box::new(ItemStep { step, bytes_min })),
+                    Step::Copy(op) => Step::Copy(Op::Map(Box::new(Items { op, size }))),
+                    step => Step::Map(Box::new(ItemStep { step, size })),
                 }
             }
             (Kind::Record(from), Kind::Record(to)) => self.record(from, to)?,
@@ -253,7 +260,7 @@ impl Planner<'_> {
         let mut next = 0;
         for (index, field) in from.fields.iter().enumerate() {
             let Some(target) = sources.iter().position(|source| *source == Some(index)) else {
-                let op = check_only(self.writer, field.type_id);
+                let op = dropped(self.writer, field.type_id);
                 parts.push(Part::Dropped(FieldOp { name: field.name.as_str().into(), op }));
                 continue;
             };
@@ -455,7 +462,30 @@ fn enum_step(from: &Enumeration, to: &Enumeration) -> Step {
 }
 
 /// The walk of a value that is dropped: by its encoding alone.
-fn check_only(writer: &Schema, id: TypeId) -> Op {
+fn dropped(writer: &Schema, id: TypeId) -> Op {
+    if writer.check_finite().is_ok() {
+        return check_only(writer, id, &|_| None);
+    }
+    // Why: written out, types that contain each other have no end.
+    let records: Vec<TypeId> =
+        writer.ids().filter(|id| matches!(writer.kind(*id), Kind::Record(_))).collect();
+    let places: HashMap<TypeId, usize> = records.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    Op::Dropped(Arc::new_cyclic(|whole| {
+        let again = |id| places.get(&id).map(|place| Op::DroppedRecord(Weak::clone(whole), *place));
+        let body = |id: &TypeId| match writer.kind(*id) {
+            Kind::Record(record) => check_record(writer, record, &again),
+            _ => Op::Null,
+        };
+        Dropped { records: records.iter().map(body).collect(), value: check_only(writer, id, &again) }
+    }))
+}
+
+/// `again`: what walks a record instead of its fields.
+fn check_only(writer: &Schema, id: TypeId, again: &dyn Fn(TypeId) -> Option<Op>) -> Op {
+    let items = |item: TypeId, bytes_min| {
+        let size = ItemSize { bytes_min, width: 0 };
+        Box::new(Items { op: check_only(writer, item, again), size })
+    };
     match writer.kind(id) {
         Kind::Null => Op::Null,
         Kind::Boolean => Op::Boolean,
@@ -467,27 +497,54 @@ fn check_only(writer: &Schema, id: TypeId) -> Op {
         Kind::String => Op::String,
         Kind::Fixed(fixed) => Op::Skip(fixed.size),
         Kind::Enum(enumeration) => Op::Enum { symbols: enumeration.symbols.len() as u32 },
-        Kind::Array(item) => {
-            Op::Array(Box::new(Items { op: check_only(writer, *item), bytes_min: writer.bytes_min(*item) }))
-        }
-        Kind::Map(value) => Op::Map(Box::new(Items {
-            op: check_only(writer, *value),
-            bytes_min: map_bytes_min(writer, *value),
-        })),
-        Kind::Record(record) => Op::Record(
-            record
-                .fields
-                .iter()
-                .map(|field| FieldOp {
-                    name: field.name.as_str().into(),
-                    op: check_only(writer, field.type_id),
-                })
-                .collect(),
-        ),
+        Kind::Array(item) => Op::Array(items(*item, writer.bytes_min(*item))),
+        Kind::Map(value) => Op::Map(items(*value, map_bytes_min(writer, *value))),
+        Kind::Record(record) => again(id).unwrap_or_else(|| check_record(writer, record, again)),
         Kind::Union(branches) => {
-            Op::Union(branches.iter().map(|branch| check_only(writer, *branch)).collect())
+            Op::Union(branches.iter().map(|branch| check_only(writer, *branch, again)).collect())
         }
     }
+}
+
+fn check_record(writer: &Schema, record: &Record, again: &dyn Fn(TypeId) -> Option<Op>) -> Op {
+    let fields = record.fields.iter().map(|field| FieldOp {
+        name: field.name.as_str().into(),
+        op: check_only(writer, field.type_id, again),
+    });
+    Op::Record(fields.collect())
+}
+
+/// Where a value of any length starts, in a column.
+const OFFSET_WIDTH: usize = 4;
+
+/// What a value takes in columns besides its own bytes: numbers, offsets, and all that a null takes as well.
+pub(super) fn column_width(reader: &Schema, id: TypeId) -> usize {
+    const UUID_TEXT_BYTES: usize = 36;
+    let ty = reader.get(id);
+    match (&ty.kind, ty.logical) {
+        (Kind::Null | Kind::Boolean, _) => 1,
+        (Kind::Int | Kind::Float, _) => 4,
+        (Kind::Long | Kind::Double, _) => 8,
+        (Kind::Bytes | Kind::Fixed(_), Some(Logical::Decimal { precision, .. })) => {
+            if precision > DECIMAL128_DIGITS_MAX { 32 } else { 16 }
+        }
+        (Kind::Fixed(_), Some(Logical::Uuid)) => OFFSET_WIDTH + UUID_TEXT_BYTES,
+        (Kind::Fixed(_), Some(Logical::Duration)) => 16,
+        (Kind::Fixed(fixed), _) => fixed.size,
+        (Kind::Bytes | Kind::String | Kind::Array(_) | Kind::Map(_), _) => OFFSET_WIDTH,
+        (Kind::Enum(enumeration), _) => {
+            let longest = enumeration.symbols.iter().map(String::len).max().unwrap_or(0);
+            2 * OFFSET_WIDTH + longest
+        }
+        (Kind::Record(record), _) => {
+            sum(record.fields.iter().map(|field| column_width(reader, field.type_id)))
+        }
+        (Kind::Union(branches), _) => sum(branches.iter().map(|branch| column_width(reader, *branch))),
+    }
+}
+
+fn sum(widths: impl Iterator<Item = usize>) -> usize {
+    widths.fold(0, usize::saturating_add)
 }
 
 /// A map's entry has a key, whose length takes a byte at least.

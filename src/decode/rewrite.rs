@@ -65,14 +65,14 @@ impl Rewriter {
                 }
             }
             Step::Array(items) => {
-                cursor.blocks(items.bytes_min, out, write_count, |cursor, out| {
+                cursor.blocks(items.size, out, write_count, |cursor, out| {
                     self.value(&items.step, cursor, out)?;
                     self.check_growth(cursor, out)
                 })?;
                 out.push(0);
             }
             Step::Map(items) => {
-                cursor.blocks(items.bytes_min, out, write_count, |cursor, out| {
+                cursor.blocks(items.size, out, write_count, |cursor, out| {
                     let start = cursor.position();
                     cursor.string()?;
                     out.extend_from_slice(cursor.since(start));

@@ -92,6 +92,11 @@ impl Reason {
                 let (place, text) = (error.table().to_owned(), error.message().to_owned());
                 Some(Self { stage: Stage::Sql, place, text, is_of_size: true })
             }
+            // One message alone is never too large for the decoder: it is a dead letter of its own.
+            EngineError::Decode(error) if error.fault() == Fault::Data => {
+                let (place, text) = (String::new(), error.to_string());
+                Some(Self { stage: Stage::Decode, place, text, is_of_size: true })
+            }
             EngineError::Sink(error) if error.fault() == Fault::Data => Some(Self::refused(error)),
             _ => None,
         }

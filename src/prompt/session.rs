@@ -29,6 +29,8 @@ use crate::tables::ReferenceTables;
 const QUERY_SHARES: usize = 4;
 /// The part of the memory that the payloads of a batch may take: here one batch is in hand, and nothing is written.
 const BATCH_SHARES: usize = 2;
+/// What its columns may take.
+const COLUMNS_SHARES: usize = 2;
 /// The schema of the whole tables of the database.
 pub(super) const WHOLE: &str = "db";
 /// The messages of the batch that cannot be decoded.
@@ -112,6 +114,7 @@ impl Session {
     pub async fn open(config: Config, options: SessionOptions) -> Result<Self, Refusal> {
         let decoder =
             Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
+        let decoder = decoder.bounded(config.memory_max / COLUMNS_SHARES);
         let (files, unread) = ViewFiles::read_some(&config.sql);
         let (references, tables_ailing) = open_references(&config, &files).await;
         let views =
@@ -120,7 +123,7 @@ impl Session {
         let whole = Arc::new(WholeTables::new(&config.database));
         queries.add_schema(WHOLE, Arc::clone(&whole) as Arc<_>)?;
         let limits = Limits {
-            rows_max: options.rows_max.unwrap_or(config.trigger.rows_max),
+            rows_max: options.rows_max.unwrap_or(config.trigger.rows_max).min(decoder.rows_max()),
             bytes_max: config.memory_max / BATCH_SHARES,
         };
         let start = match options.from {

@@ -7,6 +7,7 @@ mod resolution;
 
 use std::sync::Arc;
 
+use apache_avro::types::Value as Avro;
 use arrow::json::writer::LineDelimited;
 use serde_json::{Value, json};
 
@@ -429,6 +430,101 @@ fn a_failure_behind_the_validator_costs_only_the_messages_to_blame() {
     let mut decoder = Decoder::with_writers(&string, Writers::Raw(step), Tombstones::Skip).unwrap();
     let decoded = decoder.decode(&messages(&[&[0], &[2], &[0]])).unwrap();
     assert_eq!((decoded.batch.num_rows(), decoded.dead_letters.len()), (2, 1));
+}
+
+/// A tree in the writer's schema: records in each other by a union, an array and a map, and two types in a circle.
+fn tree() -> Value {
+    json!({"type": "record", "name": "Node", "fields": [
+        {"name": "parent", "type": ["null", "Node"]},
+        {"name": "id", "type": "int"},
+        {"name": "children", "type": {"type": "array", "items": "Node"}},
+        {"name": "others", "type": {"type": "map", "values": {"type": "record", "name": "Link", "fields": [
+            {"name": "to", "type": ["null", "Link", "Node"]},
+        ]}}},
+        {"name": "name", "type": "string"},
+    ]})
+}
+
+#[test]
+fn what_a_reader_drops_may_contain_itself() {
+    let (writer, reader) = (schema(&tree()), record(json!([["id", "int"], ["name", "string"]])));
+    let theirs = apache_avro::Schema::parse(&tree()).unwrap();
+    let node = |id: i32, parent: Avro, children: Vec<Avro>, to: Avro| {
+        let link = Avro::Record(vec![("to".into(), to)]);
+        Avro::Record(vec![
+            ("parent".into(), parent),
+            ("id".into(), Avro::Int(id)),
+            ("children".into(), Avro::Array(children)),
+            ("others".into(), Avro::Map([("x".to_owned(), link)].into())),
+            ("name".into(), Avro::String(format!("n{id}"))),
+        ])
+    };
+    let none = || Avro::Union(0, Box::new(Avro::Null));
+    let leaf = node(1, none(), Vec::new(), none());
+    let mut deep = leaf.clone();
+    for id in 2..40 {
+        let inside = |value: &Avro| Avro::Union(1, Box::new(value.clone()));
+        deep = match id % 3 {
+            0 => node(id, inside(&deep), Vec::new(), none()),
+            1 => node(id, none(), vec![leaf.clone(), deep], none()),
+            _ => node(id, none(), Vec::new(), Avro::Union(2, Box::new(deep))),
+        };
+    }
+    let write = |value: &Avro| apache_avro::to_avro_datum(&theirs, value.clone()).unwrap();
+    let (leaf, deep) = (write(&leaf), write(&deep));
+    let cut = &deep[..deep.len() - 40];
+    let mut decoder = decoder(&writer, &reader).unwrap();
+    let decoded = decoder.decode(&messages(&[&leaf, &deep, cut, &leaf])).unwrap();
+    let row = |id: i32| json!({"id": id, "name": format!("n{id}")});
+    assert_eq!(rows(&decoded.batch), [row(1), row(39), row(1)]);
+    assert_eq!(decoded.dead_letters.len(), 1);
+    // Endless parents: refused at a depth, not when the stack ends.
+    let parents = vec![2; 1_000_000];
+    let decoded = decoder.decode(&messages(&[&parents])).unwrap();
+    let reason = &decoded.dead_letters[0].reason;
+    assert!(reason.ends_with("records that are more than 64 deep in each other"), "{reason}");
+    // What the reader keeps cannot contain itself.
+    let error = plan::plan(&writer, &writer).unwrap_err().to_string();
+    assert!(error.contains("field `parent`: `Node` contains itself"), "{error}");
+}
+
+#[test]
+fn types_that_all_contain_each_other_are_planned_once_each() {
+    let names: Vec<String> = (0..40).map(|n| format!("T{n}")).collect();
+    let mut ty = json!(["null", "T0"]);
+    for (n, name) in names.iter().enumerate().rev() {
+        let null = std::iter::once(json!("null"));
+        let all: Vec<Value> = null.chain(names[..n].iter().map(|name| name.as_str().into())).collect();
+        let inner = if n == 39 { json!("null") } else { ty.clone() };
+        ty = json!({"type": "record", "name": name, "fields": [
+            {"name": "inner", "type": inner},
+            {"name": "all", "type": all},
+        ]});
+    }
+    let writer = record(json!([["id", "int"], ["tree", ty]]));
+    assert!(writer.check_finite().is_err());
+    let reader = record(json!([["id", "int"]]));
+    assert!(decoder(&writer, &reader).is_ok());
+}
+
+#[test]
+fn what_a_batch_takes_as_columns_is_bounded() {
+    let fixed = json!(["null", {"type": "fixed", "name": "F", "size": 1000}]);
+    let schema = record(json!([["x", {"type": "array", "items": fixed}]]));
+    let nulls = |count: u8| [&[count * 2][..], &vec![0; count.into()], &[0]].concat();
+    let (one, many) = (nulls(1), nulls(20));
+    let mut decoder = decoder(&schema, &schema).unwrap().bounded(10_000);
+    let decoded = decoder.decode(&messages(&[&one, &many, &one])).unwrap();
+    assert_eq!((decoded.batch.num_rows(), decoded.dead_letters.len()), (2, 1));
+    let reason = &decoded.dead_letters[0].reason;
+    assert!(reason.starts_with("the message takes 20") && reason.ends_with("at most 10000 fit"), "{reason}");
+    // Together they are too many: a fault that fewer messages do not have.
+    let error = decoder.decode(&messages(&[one.as_slice(); 12])).unwrap_err();
+    assert_eq!(
+        (error.to_string().as_str(), error.fault()),
+        ("12 messages take more than 10000 bytes as columns", Fault::Data)
+    );
+    assert_eq!(decoder.decode(&messages(&[&one])).unwrap().batch.num_rows(), 1);
 }
 
 #[test]

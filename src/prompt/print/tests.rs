@@ -87,7 +87,7 @@ fn json_lines_and_csv() {
     insta::assert_snapshot!(printed(&[sample()], Format::Json, plain(None)), @r#"
     {"customer":1,"name":"José","value":1.5,"kafka_key":"MQ=="}
     {"customer":20000,"name":null,"value":-2.0,"kafka_key":"/w=="}
-    {"customer":null,"name":"日本 a name that takes its room, \"really\"","value":null,"kafka_key":null}
+    {"customer":null,"name":"日本 a name that takes its room, \"really\"","value":"NaN","kafka_key":null}
     "#);
     insta::assert_snapshot!(printed(&[sample()], Format::Csv, plain(None)), @r#"
     customer,name,value,kafka_key
