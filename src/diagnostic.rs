@@ -98,8 +98,14 @@ pub enum Code {
     Star,
     /// A column that a job adds to a table.
     NewColumn,
+    /// A table that a job creates beside one of nearly the same name.
+    NewTable,
+    /// A word of an enum that its column does not have.
+    UnknownWord,
     /// Text that may be longer than its column.
     TextTooLong,
+    /// A logical type of a schema that is not valid.
+    LogicalType,
     /// A view, table or key that nothing uses.
     Unused,
     /// What could not be looked at.

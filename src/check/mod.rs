@@ -5,6 +5,7 @@ mod json;
 mod lengths;
 mod tables;
 mod text;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -91,6 +92,11 @@ impl Findings {
         let added = inspection.additions.iter();
         let added = added.map(|column| draft.places.diagnostic(Severity::Warning, Code::NewColumn, column));
         self.diagnostics.extend(added);
+        let misspelt = inspection.misspelt.iter();
+        let misspelt =
+            misspelt.map(|table| draft.places.diagnostic(Severity::Warning, Code::NewTable, table));
+        self.diagnostics.extend(misspelt);
+        self.diagnostics.extend(words::warnings(&draft, &inspection));
         self.diagnostics.extend(lengths::warnings(&draft, &inspection));
         let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string())]);
         self.diagnostics.extend(topics.iter().map(|error| source_diagnostic(config, error)));
@@ -112,6 +118,15 @@ impl Findings {
         let schema_faults = Decoder::faults(&config.avro);
         let decoder = Decoder::new(&config.avro).ok();
         self.diagnostics.extend(schema_faults.into_iter().map(Diagnostic::from));
+        if reach.warns {
+            let ignored = Decoder::ignored(&config.avro).into_iter();
+            let warning = |found| Diagnostic {
+                severity: Severity::Warning,
+                code: Code::LogicalType,
+                ..Diagnostic::from(found)
+            };
+            self.diagnostics.extend(ignored.map(warning));
+        }
         let mut draft = Draft::of(config, decoder.as_ref(), reach).await;
         self.diagnostics.append(&mut draft.diagnostics);
         let views = std::mem::take(&mut draft.graph).into_iter();

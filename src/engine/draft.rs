@@ -29,6 +29,8 @@ pub struct Draft {
     pub unused_views: Vec<String>,
     /// For each column of each target the most characters of its texts, where that is known; with [`Reach::warns`].
     pub text_lengths: Vec<Vec<Option<u64>>>,
+    /// For each column of each target the symbols of the Avro enum that it is a copy of; with [`Reach::warns`].
+    pub symbols: Vec<Vec<Option<Vec<String>>>>,
 }
 
 /// How far a draft goes.
@@ -74,6 +76,10 @@ impl Draft {
         let targets = plan::targets(config, &survey, &state_specs);
         let places = TargetPlaces::of(config, views, &targets);
         let lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
+        let symbols = match decoder.filter(|_| reach.warns) {
+            Some(decoder) => symbols(&survey, &targets, decoder),
+            None => Vec::new(),
+        };
         if reach.warns {
             let is_append =
                 |view: &str| targets.iter().any(|target| target.name == view && target.mode == Mode::Append);
@@ -85,8 +91,16 @@ impl Draft {
             graph.map(|(view, reads)| (view.to_owned(), reads.into_iter().map(str::to_owned).collect()));
         let graph = graph.collect();
         let unused_views = survey.unused_views().to_vec();
-        let mut draft =
-            Self { diagnostics, plan: None, targets, places, graph, unused_views, text_lengths: lengths };
+        let mut draft = Self {
+            diagnostics,
+            plan: None,
+            targets,
+            places,
+            graph,
+            unused_views,
+            text_lengths: lengths,
+            symbols,
+        };
         if draft.diagnostics.iter().any(Diagnostic::is_error) {
             return draft;
         }
@@ -183,6 +197,17 @@ fn text_lengths(survey: &Survey<'_>, targets: &[Target]) -> Vec<Vec<Option<u64>>
         fields.map(|field| survey.characters_max(&target.name, field.name())).collect()
     };
     targets.iter().map(of).collect()
+}
+
+fn symbols(survey: &Survey<'_>, targets: &[Target], decoder: &Decoder) -> Vec<Vec<Option<Vec<String>>>> {
+    let of = |target: &Target, field: &str| {
+        let columns = survey.batch_columns(&target.name, field);
+        let symbols = columns.iter().map(|column| decoder.symbols(column));
+        symbols.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty()).map(|all| all.concat())
+    };
+    let of_target =
+        |target: &Target| target.schema.fields().iter().map(|field| of(target, field.name())).collect();
+    targets.iter().map(of_target).collect()
 }
 
 /// Reference tables that are configured and not read.

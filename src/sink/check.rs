@@ -11,12 +11,12 @@ use super::ddl::{
     create_statement, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
 };
 use super::output::{Output, is_own};
-use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions};
+use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions, width};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::Mode;
 use crate::database::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, TableKind,
-    quote, quote_table, table,
+    quote, quote_table, table, table_names,
 };
 
 /// What is done about a table that is missing.
@@ -139,7 +139,8 @@ pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspecti
         faults.extend(target_faults(target));
         faults.extend(create_statement(target, dialect).err().into_iter().flatten());
     }
-    Inspection { dialect, faults, additions: Vec::new(), tables: vec![None; targets.len()] }
+    let tables = vec![None; targets.len()];
+    Inspection { dialect, faults, additions: Vec::new(), misspelt: Vec::new(), tables }
 }
 
 async fn through(
@@ -150,8 +151,13 @@ async fn through(
 ) -> Result<(Inspection, Vec<Output>), DatabaseError> {
     let connection = link.ready().await?;
     let dialect = connection.dialect();
-    let mut inspection =
-        Inspection { dialect, faults: Vec::new(), additions: Vec::new(), tables: Vec::new() };
+    let mut inspection = Inspection {
+        dialect,
+        faults: Vec::new(),
+        additions: Vec::new(),
+        misspelt: Vec::new(),
+        tables: Vec::new(),
+    };
     let inspected = inspect(connection, job, targets, missing, &mut inspection).await;
     Ok((inspection, link.done(inspected)?))
 }
@@ -163,8 +169,9 @@ async fn inspect(
     missing: Missing,
     inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
-    let Inspection { dialect, faults, additions, tables } = inspection;
+    let Inspection { dialect, faults, additions, misspelt, tables } = inspection;
     let dialect = *dialect;
+    let page_bytes = page_bytes(connection).await?;
     if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
         faults.push(TableFault::new("job", format!("a name has 1 to {JOB_CHARACTERS_MAX} characters")));
     }
@@ -193,7 +200,17 @@ async fn inspect(
                 continue;
             }
         };
+        let is_wide = || width::width_fault(target, dialect, page_bytes).filter(|_| dialect.is_mysql());
+        if let Some(fault) = is_wide()
+            && table(connection, &target.table).await?.is_none()
+        {
+            faults.push(fault);
+            continue;
+        }
         let Some(found) = existing(connection, &target.table, &statement, missing, faults).await? else {
+            if missing == Missing::Accept {
+                misspelt.extend(near_name(connection, target, targets).await?);
+            }
             continue;
         };
         tables[index] = Some(found.clone());
@@ -242,7 +259,18 @@ async fn existing(
         return Ok(Some(found));
     }
     match missing {
-        Missing::Accept => Ok(None),
+        Missing::Accept => {
+            // Why: a server asks for the right to create the table when it prepares the statement; SQLite has no rights.
+            if connection.dialect().is_mysql() {
+                match connection.prepare(statement).await {
+                    Err(error) if error.fault() == Fault::Infrastructure => return Err(error),
+                    prepared => {
+                        faults.extend(prepared.err().map(|error| not_created(name, &error, statement)))
+                    }
+                }
+            }
+            Ok(None)
+        }
         Missing::Refuse => {
             let message =
                 format!("no such table, and create_tables is false\nhint: create it with\n{statement};");
@@ -256,12 +284,57 @@ async fn existing(
             }
             Err(error) if error.fault() == Fault::Infrastructure => Err(error),
             Err(error) => {
-                let message = format!("cannot be created: {error}\nthe statement was\n{statement};");
-                faults.push(TableFault::new(name, message));
+                faults.push(not_created(name, &error, statement));
                 Ok(None)
             }
         },
     }
+}
+
+fn not_created(name: &str, error: &DatabaseError, statement: &str) -> TableFault {
+    let message = format!("cannot be created: {error}\nthe statement is\n{statement};");
+    TableFault::new(name, message)
+}
+
+/// The size of InnoDB's pages.
+async fn page_bytes(connection: &mut Connection) -> Result<usize, DatabaseError> {
+    const DEFAULT: usize = 16 << 10;
+    if !connection.dialect().is_mysql() {
+        return Ok(DEFAULT);
+    }
+    let rows = connection.query("SELECT @@innodb_page_size", Vec::new()).await?;
+    let found = rows.first().and_then(|row| row.first()?.as_i64());
+    Ok(found.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(DEFAULT))
+}
+
+/// A table that is there, and whose name is nearly that of the one that would be created.
+async fn near_name(
+    connection: &mut Connection,
+    target: &Target,
+    targets: &[Target],
+) -> Result<Option<TableFault>, DatabaseError> {
+    const LETTERS_MAX: usize = 2;
+    const NAME_LETTERS_MIN: usize = 5;
+    let wanted = target.table.to_lowercase();
+    let is_other = |name: &String| {
+        !OWN_TABLES.iter().any(|own| is_same_table(own.name, name))
+            && !targets.iter().any(|other| is_same_table(&other.table, name))
+    };
+    // A number at the end tells tables apart on purpose.
+    let stem = |name: &str| name.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_owned();
+    let is_near = |name: &String| {
+        let name = name.to_lowercase();
+        strsim::damerau_levenshtein(&wanted, &name) <= LETTERS_MAX && stem(&wanted) != stem(&name)
+    };
+    if wanted.chars().count() < NAME_LETTERS_MIN || wanted.contains('.') {
+        return Ok(None);
+    }
+    let near = table_names(connection).await?.into_iter().filter(is_other).find(is_near);
+    Ok(near.map(|near| {
+        let message =
+            format!("no such table, so a job creates it\nhint: did you mean `{near}`, which is there?");
+        TableFault::new(&target.table, message)
+    }))
 }
 
 /// The table of an earlier version with the columns of this one, where they may be added.

@@ -9,6 +9,7 @@
 
 mod error;
 mod ddl;
+mod width;
 mod check;
 mod expected;
 mod output;
@@ -223,6 +224,8 @@ pub struct Inspection {
     pub faults: Vec<TableFault>,
     /// Columns that a job would add.
     pub additions: Vec<TableFault>,
+    /// Tables that a job would create, though one with nearly the same name is there.
+    pub misspelt: Vec<TableFault>,
     /// For each target the table as it is; `None` where it is missing.
     pub tables: Vec<Option<Table>>,
 }
