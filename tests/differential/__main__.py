@@ -36,6 +36,7 @@ def arguments():
     parser.add_argument("--queries", type=int, default=1000, metavar="N", help="queries for each seed (default 1000)")
     parser.add_argument("--only", metavar="CATEGORY", help=f"one of {', '.join(CATEGORIES)}")
     parser.add_argument("--repeat", type=place, metavar="SEED:NUMBER", help="one query again, made small")
+    parser.add_argument("--refusals", action="store_true", help="make a query of each form that is refused small")
     parser.add_argument(
         "--cuts", action="store_true", help="queries as views of a job, their messages cut in every way"
     )
@@ -115,7 +116,9 @@ def main():
                     print("\n".join(map(run.told, tally.differences)))
             else:
                 tallies = run.run(options, every, given.jobs)
-            return 0 if run.report(tallies, time.monotonic() - started) else 1
+            seconds = time.monotonic() - started
+            examples = [run.small_refusals(options)] if given.refusals else []
+            return 0 if run.report(tallies, seconds, *examples) else 1
     except Missing as missing:
         print(f"differential: {missing}", file=sys.stderr)
         return 1

@@ -141,6 +141,9 @@ class Ours:
                 made.append(failed(text or f"exit code {process.returncode}", "panic"))
             else:
                 made.append(failed(text))
+        process.kill()
+        # It writes to a pipe that is closed next.
+        writer.join()
         self.close()
         return made
 

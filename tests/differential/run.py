@@ -15,10 +15,12 @@ from pathlib import Path
 
 from . import compare, known, shrink, tables
 from .engines import DuckDB, Ours, Postgres
-from .judge import judge
+from .judge import form_of, judge
 from .queries import query_of
 from .tree import walk, write
 
+# Forms that are refused, and reasons to set a query aside, in the report.
+FORMS_SHOWN_MAX = 20
 # Queries that one worker answers with one set of processes.
 SHARE_MAX = 250
 # More differences than this in a share are not made small: something is wrong with all of them.
@@ -135,7 +137,7 @@ def share(task):
                 elif verdict.kind == "refused":
                     tally.compared += 1
                     tally.refused[verdict.detail] += 1
-                    tally.examples.setdefault(verdict.detail, f"{seed}:{number} {write(query, 'ours')[:200]}")
+                    tally.examples.setdefault(verdict.detail, (seed, number))
                 else:
                     tally.compared += 1
                     different.append((number, category, query, verdict))
@@ -155,12 +157,7 @@ def small(bench, options, seed, number, category, query, verdict):
     """The difference, made small."""
     whole = write(query, "ours")
     detail = verdict.detail
-
-    def differs(candidate):
-        found = bench.verdict(candidate)
-        return found.differs and found.detail == detail
-
-    query = shrink.smaller(query, differs)
+    query = shrink.smaller(query, lambda candidate: is_alike(bench.verdict(candidate), verdict))
     text = write(query, "ours")
     final = bench.verdict(query)
     if not final.differs:
@@ -173,8 +170,7 @@ def small(bench, options, seed, number, category, query, verdict):
 
         def differs_with(rows):
             bench.load(rows)
-            found = bench.verdict(query)
-            return found.differs and found.detail == final.detail
+            return is_alike(bench.verdict(query), final)
 
         fewer = shrink.fewer_rows(bench.rows, used, differs_with)
         bench.load(fewer)
@@ -195,6 +191,11 @@ def small(bench, options, seed, number, category, query, verdict):
         rows,
         entry.name if entry else "",
     )
+
+
+def is_alike(one, other):
+    """Whether two verdicts are about the same fault, as far as one can see."""
+    return (one.kind, one.detail, form_of(one.error)) == (other.kind, other.detail, form_of(other.error))
 
 
 def is_table(node, name):
@@ -243,8 +244,8 @@ def told(difference):
     return "\n".join(lines)
 
 
-def report(tallies, jobs_seconds=None):
-    """Prints the sums; says whether nothing differs that is not listed."""
+def report(tallies, seconds, example=lambda form, seed, number: f"{seed}:{number}"):
+    """Prints the sums; says whether nothing differs that is not listed. `example` shows a query of a form that is refused."""
     all_ = Tally()
     for tally in tallies.values():
         all_.add(tally)
@@ -253,20 +254,34 @@ def report(tallies, jobs_seconds=None):
     print(f"queries {all_.asked}, compared {all_.compared}, set aside {all_.aside.total()}")
     share_ = refused / all_.compared if all_.compared else 0.0
     print(f"refused {refused} ({share_:.1%} of those compared)")
-    for form, count in all_.refused.most_common(30):
+    for form, count in all_.refused.most_common(FORMS_SHOWN_MAX):
         print(f"  {count:6} {form}")
-        print(f"         {all_.examples.get(form, '')}")
+        if form in all_.examples:
+            print("         " + example(form, *all_.examples[form]))
     print("set aside")
-    for form, count in all_.aside.most_common(15):
+    for form, count in all_.aside.most_common(FORMS_SHOWN_MAX):
         print(f"  {count:6} {form}")
     names = Counter(one.known for one in all_.differences if one.known)
     print(f"listed differences {names.total()}")
     for name, count in names.most_common():
         print(f"  {count:6} {name}")
     print(f"other differences {len(fresh)}" + (f", and {all_.unshrunk} not looked at" if all_.unshrunk else ""))
-    if jobs_seconds is not None:
-        print(f"{jobs_seconds:.0f} s")
+    print(f"{seconds:.0f} s")
     return not fresh and not all_.unshrunk
+
+
+def small_refusals(options):
+    """An `example` for `report` that makes the query small."""
+
+    def example(form, seed, number):
+        with Bench(options, seed) as bench:
+            query, _ = query_of(seed, number, options.only)
+            verdict = bench.verdict(query)
+            if verdict.detail == form:
+                query = shrink.smaller(query, lambda candidate: is_alike(bench.verdict(candidate), verdict))
+            return f"{seed}:{number} {write(query, 'ours')}"
+
+    return example
 
 
 def repeat(options, seed, number):

@@ -258,3 +258,15 @@ SELECT g, count(*) AS c FROM t WHERE id > 100 GROUP BY g;
 SELECT g, count(*) AS c FROM t GROUP BY g ORDER BY count(*) DESC, g LIMIT 2;
 --= ["a", 5]
 --= ["b", 3]
+-- an expression with the name of its key, ordered, with a limit
+--? answered wrongly today
+SELECT 0 - id AS id FROM v GROUP BY id ORDER BY id DESC LIMIT 1;
+--= [-1]
+-- a minimum by group, ordered, with a limit
+SELECT g, min(n) AS n FROM t GROUP BY g ORDER BY n, g LIMIT 2;
+--= ["b", -3]
+--= [null, -2]
+-- text with the name of its key, ordered, with a limit
+SELECT reverse(g || 'x') AS g FROM t GROUP BY g ORDER BY g LIMIT 2;
+--= ["x"]
+--= ["xa"]

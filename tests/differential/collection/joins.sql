@@ -530,3 +530,20 @@ SELECT t.id, CASE WHEN u.id IS NULL THEN 'none' ELSE u.g END AS found FROM t LEF
 --= [7, "none"]
 --= [8, "a"]
 --= [9, "a"]
+-- USING, the key in WHERE
+--! more than one relation has a column of that name
+SELECT t.id, u.id AS uid FROM t JOIN u USING (k) WHERE k < 3;
+--= [1, 1]
+--= [15, 2]
+--= [15, 3]
+--= [16, 1]
+--= [2, 1]
+--= [3, 2]
+--= [3, 3]
+--= [4, 2]
+--= [4, 3]
+-- USING, the key in an expression, a group and an order
+SELECT k + 1 AS x, count(*) AS c FROM t JOIN u USING (k) GROUP BY k ORDER BY k LIMIT 3;
+--= [2, 3]
+--= [3, 6]
+--= [4, 2]

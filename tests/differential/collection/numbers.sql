@@ -294,3 +294,52 @@ SELECT avg(CAST(n AS DOUBLE PRECISION)) AS x FROM v;
 -- ln and exp
 SELECT ln(CAST(1 AS DOUBLE PRECISION)) AS a, exp(CAST(0 AS DOUBLE PRECISION)) AS b;
 --= [0.00000000000000000e+00, 1.00000000000000000e+00]
+-- a double beside a decimal is compared as a double
+--? answered wrongly today
+SELECT id, f > d AS a, f = d AS b FROM w;
+--= [1, null, null]
+--= [2, null, null]
+--= [3, null, null]
+--= [4, false, true]
+--= [5, false, true]
+--= [6, null, null]
+--= [7, true, false]
+--= [8, true, false]
+-- the common type of a double and a decimal is a double
+--? answered wrongly today
+SELECT id, coalesce(f, d) AS a, CASE WHEN f IS NULL THEN d ELSE f END AS b FROM w;
+--= [1, 9.99999999998999977e+09, 9.99999999998999977e+09]
+--= [2, -9.99999999998999977e+09, -9.99999999998999977e+09]
+--= [3, 1.00000000000000002e-02, 1.00000000000000002e-02]
+--= [4, -0.00000000000000000e+00, -0.00000000000000000e+00]
+--= [5, 0.00000000000000000e+00, 0.00000000000000000e+00]
+--= [6, null, null]
+--= [7, 4.94065645841246544e-324, 4.94065645841246544e-324]
+--= [8, 9.00719925474099200e+15, 9.00719925474099200e+15]
+-- a decimal compared with its rounding
+--? an error while it runs
+SELECT id FROM t WHERE d = round(d, 1);
+--= [1]
+--= [2]
+--= [3]
+--= [4]
+--= [6]
+-- greatest of decimals of two scales
+--? an error while it runs
+SELECT id, greatest(round(e, 1), e) AS x FROM t;
+--= [1, 0.0001]
+--= [10, null]
+--= [11, 0]
+--= [12, 100000]
+--= [13, 12.3456]
+--= [14, -12.3]
+--= [15, 3.3333]
+--= [16, 0.3333]
+--= [2, 0]
+--= [3, 1.5]
+--= [4, 2.5]
+--= [5, null]
+--= [6, 0]
+--= [7, -99999.9999]
+--= [8, 0.0005]
+--= [9, 1.2345]
