@@ -65,9 +65,10 @@ SPELLINGS = {
     # JSON.
     "json_get_int({0}, {1})": {engine: _json_number(engine) for engine in ("duckdb", "postgres")},
     "json_get_str({0}, {1})": {engine: _json_text(engine) for engine in ("duckdb", "postgres")},
+    # It says of NULL that it has no field.
     "json_contains({0}, {1})": {
-        "duckdb": "json_exists({0}, '$.' || {1})",
-        "postgres": "(CAST({0} AS jsonb) ? {1})",
+        "duckdb": "coalesce(json_exists({0}, '$.' || {1}), false)",
+        "postgres": "coalesce(CAST({0} AS jsonb) ? {1}, false)",
     },
     "{0} ->> {1}": {"duckdb": "({0} ->> ('$.' || {1}))", "postgres": f"({TEXT_OF_KEY})"},
     # DuckDB compares rows with NULL as it sorts them; this is what SQL says.
