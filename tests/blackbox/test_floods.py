@@ -39,7 +39,7 @@ def idle_mib(new_job, topic):
     """What the program takes before it has read anything."""
     job = new_job(topic, reference_tables={}, state_tables={})
     job.write("schema.avsc", MOVEMENT)
-    job.view("counts", COUNT)
+    job.view("idle", COUNT)
     process = job.start("--until-caught-up")
     resident = Resident(process)
     assert resident.until_exit(60) == 0, process.stderr_text()
@@ -86,7 +86,7 @@ def test_headers(new_job, new_topic, allowed, full, figure):
     topic = new_topic(partitions=4, **{"max.message.bytes": "10000000"})
     value = os.urandom(1 << 20)
     payload = varint(1) + string("x")
-    count = send(topic, ((n % 4, payload, None, {"trace": value}) for n in range(400 * many(full))))
+    count = send(topic, ((n % 4, payload, None, {"trace": value}) for n in range(700 * many(full))))
     assert_bounded(flood_job(new_job, topic), count, figure, allowed)
 
 
