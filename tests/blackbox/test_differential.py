@@ -49,8 +49,9 @@ def test_random_queries(binary, tmp_path, postgres, figure):
 
 def test_views_of_a_job_in_all_cuts(binary, tmp_path, postgres):
     tally = cuts.run(run.Options(str(binary), tmp_path, postgres, VIEWS), SEEDS[0])
-    assert not tally.differences, "\n\n".join(map(run.told, tally.differences))
-    assert tally.compared - tally.refused.total() > VIEWS / 2
+    wrong = [run.told(one) for one in tally.differences if not one.known]
+    assert not wrong, "\n\n".join(wrong)
+    assert tally.compared - tally.refused.total() > VIEWS / 3
 
 
 def test_queries_and_tables_follow_from_the_seed():

@@ -113,7 +113,7 @@ def main():
             if given.cuts:
                 tallies = {seed: cuts.run(options, seed) for seed in every}
                 for tally in tallies.values():
-                    print("\n".join(map(run.told, tally.differences)))
+                    print("\n".join(run.told(one) for one in tally.differences if not one.known))
             else:
                 tallies = run.run(options, every, given.jobs)
             seconds = time.monotonic() - started

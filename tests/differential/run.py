@@ -19,6 +19,8 @@ from .judge import form_of, judge
 from .queries import query_of
 from .tree import walk, write
 
+# Of an error, which may be a panic with its backtrace.
+ERROR_LINES_MAX = 25
 # Forms that are refused, and reasons to set a query aside, in the report.
 FORMS_SHOWN_MAX = 20
 # Queries that one worker answers with one set of processes.
@@ -238,7 +240,7 @@ def told(difference):
     if difference.ours:
         lines.append(f"  ours:  {difference.ours}")
     if difference.error:
-        lines.append("  error: " + difference.error.strip().replace("\n", "\n         ")[:1500])
+        lines.append("  error: " + "\n         ".join(difference.error.strip().splitlines()[:ERROR_LINES_MAX]))
     if difference.rows:
         lines.append("  rows:\n" + difference.rows)
     return "\n".join(lines)

@@ -404,3 +404,6 @@ SELECT id, (SELECT 1 FROM t WHERE false LIMIT 1) AS x FROM v;
 --= [1, null]
 --= [2, null]
 --= [3, null]
+-- floor of a scalar, over no rows
+--? a panic
+SELECT floor((SELECT max(d) FROM u)) AS x FROM v CROSS JOIN w WHERE v.d = w.e OR v.g = 'zz';
