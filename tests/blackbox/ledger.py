@@ -109,7 +109,7 @@ class TopicReader:
                 "log_level": 2,
             }
         )
-        # (partition, offset) -> payload
+        # (partition, offset) -> payload, and whether the names of all headers can be read
         self.messages = {}
         # Each partition was read up to here.
         self.next_offsets = {}
@@ -138,9 +138,13 @@ class TopicReader:
             elif error and error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise AssertionError(f"messages were deleted before they were read: {error}")
             elif not error:
-                self.messages[message.partition(), message.offset()] = message.value()
+                found = message.value(), message.key() != UNREADABLE_HEADERS_KEY
+                self.messages[message.partition(), message.offset()] = found
         return ends
 
+
+# The key of messages with header names that are not UTF-8. The client library fails on such names, so a message says it here.
+UNREADABLE_HEADERS_KEY = b"\xff unreadable headers"
 
 CONFLUENT_ID = 7
 
@@ -174,8 +178,8 @@ class Ledger:
     def __init__(self, messages, ends, framing="raw"):
         self.messages, self.ends = messages, ends
         self.movements, self.dead = {}, {}
-        for place, payload in messages.items():
-            movement, stage = judged(payload, framing)
+        for place, (payload, is_readable) in messages.items():
+            movement, stage = judged(payload, framing) if is_readable else (None, "decode")
             if movement is None:
                 self.dead[place] = (stage, payload)
             else:

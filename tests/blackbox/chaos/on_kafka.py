@@ -10,6 +10,7 @@ from confluent_kafka.admin import NewPartitions
 from chaos.traffic import BURST
 from chaos.world import NotDone
 from harness import unique
+from ledger import UNREADABLE_HEADERS_KEY
 from raw import produce
 
 PARTITIONS_MAX = 8
@@ -19,15 +20,8 @@ ABORTED_RATIO = 0.4
 TRANSACTION_MESSAGES_MAX = 60
 
 HOSTILE_MESSAGES = 30
-HEADER_NAMES = (
-    b"\xff\xfe",
-    b"\xc3",
-    b"\xed\xa0\x80",
-    b"",
-    b"\0",
-    "ключ".encode(),
-    b"n" * 5_000,
-)
+READABLE_NAMES = (b"", b"\0", "ключ".encode(), b"n" * 5_000)
+UNREADABLE_NAMES = (b"\xff\xfe", b"\xc3", b"\xed\xa0\x80")
 HEADER_VALUES = (None, b"", b"\0\xff", "значение".encode(), b"v" * 100_000)
 KEYS = (None, b"", b"\0\xff", b"\0", "ключ".encode(), b"k" * 200_000)
 # Milliseconds. The database knows the years 1 to 9999.
@@ -71,8 +65,11 @@ def hostile_messages(world, fault):
         is_bad = rng.random() < 0.4
         payload, partition, _ = movements.next(world.topic.partitions, is_bad)
         time_ms = hostile_time(world, rng, is_bad)
+        key, headers = rng.choice(KEYS), hostile_headers(rng)
+        if any(name in UNREADABLE_NAMES for name, _ in headers):
+            key = UNREADABLE_HEADERS_KEY
         try:
-            produce(world.topic, payload, rng.choice(KEYS), hostile_headers(rng), time_ms, partition)
+            produce(world.topic, payload, key, headers, time_ms, partition)
         except AssertionError as error:
             # The broker was stopped meanwhile.
             raise NotDone(str(error)) from error
@@ -80,9 +77,10 @@ def hostile_messages(world, fault):
 
 
 def hostile_headers(rng):
+    names = READABLE_NAMES + (UNREADABLE_NAMES if rng.random() < 0.3 else ())
     if rng.random() < 0.05:
-        return tuple((name, b"") for name in HEADER_NAMES[:-1] * 300)
-    return tuple((rng.choice(HEADER_NAMES), rng.choice(HEADER_VALUES)) for _ in range(rng.randrange(4)))
+        return tuple((name, b"") for name in names[:3] * 600)
+    return tuple((rng.choice(names), rng.choice(HEADER_VALUES)) for _ in range(rng.randrange(4)))
 
 
 def hostile_time(world, rng, is_bad):
