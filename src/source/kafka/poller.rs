@@ -161,6 +161,8 @@ pub(super) struct Poller {
     /// Whether every lane that flows has room, as of the message collected last.
     has_room: bool,
     told_at: Instant,
+    /// Whether this instance leaves the group, to join it again when it has no partitions any more.
+    is_leaving: bool,
 }
 
 /// Whether the thread goes on.
@@ -192,6 +194,7 @@ impl Poller {
             news: Vec::new(),
             has_room: true,
             told_at: Instant::now(),
+            is_leaving: false,
         }
     }
 
@@ -203,6 +206,7 @@ impl Poller {
     pub fn run(mut self) {
         while self.obey() == Next::Poll {
             self.tell_kafka(KAFKA_COMMIT_INTERVAL);
+            self.join_after_leaving();
             if self.wait_for_room() {
                 let wait = if self.is_reading { POLL_WAIT_MAX } else { Duration::ZERO };
                 self.poll_burst(wait);
@@ -273,9 +277,20 @@ impl Poller {
         self.shared.tell_all();
     }
 
+    /// Gives everything back to the group, and asks it again when that is done.
     fn rejoin(&mut self) {
         self.is_reading = false;
+        self.is_leaving = true;
         self.consumer.unsubscribe();
+    }
+
+    /// Invariant: what this instance has is taken away before it joins again, so that all of it is claimed again. While the
+    /// group rebalances, librdkafka only notes the wish to leave, and would forget it over a new subscription.
+    fn join_after_leaving(&mut self) {
+        if !self.is_leaving || !self.shared.lock().places.is_empty() {
+            return;
+        }
+        self.is_leaving = false;
         let topics: Vec<&str> = self.topics.iter().map(AsRef::as_ref).collect();
         if let Err(error) = self.consumer.subscribe(&topics) {
             self.fail(SourceError::Broken(format!("cannot subscribe again: {error}")));
