@@ -6,7 +6,9 @@
 
 mod bounded;
 mod columns;
+mod dialect;
 mod error;
+mod forms;
 mod graph;
 mod keys;
 mod lint;
@@ -16,10 +18,12 @@ mod mixed_types;
 mod moments;
 mod names;
 mod numbers;
+mod optimizer;
 mod pipeline;
 mod session;
 mod slot;
 mod state;
+mod statement;
 mod survey;
 mod typed;
 mod view;

@@ -14,17 +14,14 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
-use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
-use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
 
 use super::bounded::{Budget, bound_functions};
-use super::mixed_types::{self, MixedTypes};
+use super::mixed_types;
 use super::moments::{self, SqlTypes};
-use super::numbers::{self, RightNumbers};
-use super::view_files::NESTING_MAX;
-use super::windows::WindowsOfWholeBatches;
+use super::numbers;
+use super::optimizer;
+use super::statement::NESTING_MAX;
 
 /// Rows that operators pass on at once.
 const OPERATOR_ROWS: usize = 8192;
@@ -45,8 +42,9 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
         .with_file_formats(Vec::new())
         .with_table_factories(HashMap::new())
         .with_type_planner(Arc::new(SqlTypes))
-        .with_analyzer_rules(analyzer_rules())
-        .with_physical_optimizer_rule(Arc::new(WindowsOfWholeBatches))
+        .with_analyzer_rules(optimizer::analyzer_rules())
+        .with_optimizer_rules(optimizer::logical_rules())
+        .with_physical_optimizer_rules(optimizer::physical_rules())
         .build();
     datafusion_functions_json::register_all(&mut state)?;
     numbers::install(&mut state)?;
@@ -54,17 +52,6 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
     mixed_types::install(&mut state)?;
     bound_functions(&mut state, &budget)?;
     Ok(state)
-}
-
-/// What settles the types of a query, in this order.
-fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![
-        Arc::new(ResolveGroupingFunction::new()),
-        Arc::new(MixedTypes),
-        Arc::new(TypeCoercion::new()),
-        // The types of all operands are settled.
-        Arc::new(RightNumbers),
-    ]
 }
 
 /// Makes `relation` readable under its name, exactly as written.

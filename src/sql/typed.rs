@@ -15,15 +15,12 @@ use datafusion::common::TableReference;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::sql::parser::Statement as ParsedStatement;
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -31,8 +28,8 @@ use tokio::task::JoinHandle;
 use super::error::{SqlError, SqlErrorKind};
 use super::slot::{Cancel, Slot};
 use super::view::{first_line, run_error_kind};
-use super::view_files::{ViewFile, is_plain_query, parse_one};
-use super::{bounded, literals, locate, names, session};
+use super::view_files::{ViewFile, is_plain_query};
+use super::{bounded, locate, names, session, statement};
 use crate::diagnostic::{Code, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
@@ -51,7 +48,6 @@ pub struct QuerySession {
 #[derive(Clone, Debug)]
 pub struct Typed {
     file: ViewFile,
-    statement: ParsedStatement,
 }
 
 /// A query that can run.
@@ -83,18 +79,8 @@ impl Typed {
     /// Syntax errors; anything that does not just read.
     pub fn parse(place: &str, text: &str, statement: &str) -> Result<Self, Vec<SqlError>> {
         let here = |line: u64, column: u64| locate::place(place, text, line, column, 1);
-        let tokens = Tokenizer::new(&GenericDialect {}, statement).tokenize_with_location();
-        let tokens = tokens.map_err(|error| {
-            let place = here(error.location.line, error.location.column);
-            vec![SqlError::wrong(Code::Syntax, place, locate::lower_first(&error.message))]
-        })?;
-        let tokens: Vec<_> =
-            tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-        let parsed = parse_one(&tokens);
-        let parsed = parsed.map_err(|error| {
-            let error = locate::syntax_error(&error, place, text, &tokens);
-            vec![error]
-        })?;
+        let tokens = statement::tokens(place, text, statement).map_err(|error| vec![error])?;
+        let parsed = statement::parse(place, text, &tokens).map_err(|error| vec![error])?;
         let Some(inner) = read_only(&parsed) else {
             let first = tokens.first();
             let found = first.map_or_else(String::new, |token| token.token.to_string().to_uppercase());
@@ -105,15 +91,10 @@ impl Typed {
                 error.with_hint("here everything is only read: SELECT, VALUES, EXPLAIN, DESCRIBE and SHOW"),
             ]);
         };
-        let file = ViewFile {
-            name: place.to_owned(),
-            file: place.to_owned(),
-            text: text.to_owned(),
-            tokens,
-            statement: Box::new(inner.clone()),
-            reads: Vec::new(),
-        };
-        Ok(Self { file, statement: parsed })
+        let statement = Box::new(inner.clone());
+        let ready = statement::ready(place, text, parsed).map_err(|error| vec![error])?;
+        let (name, file, text) = (place.to_owned(), place.to_owned(), text.to_owned());
+        Ok(Self { file: ViewFile { name, file, text, tokens, statement, ready, reads: Vec::new() } })
     }
 
     fn place_of(&self, name: &str) -> Place {
@@ -212,7 +193,7 @@ impl QuerySession {
 
     /// The names that a query reads and that stand alone, without a schema's name.
     pub fn reads(&self, typed: &Typed) -> Vec<String> {
-        let references = self.state.resolve_table_references(&typed.statement).unwrap_or_default();
+        let references = self.state.resolve_table_references(&typed.file.ready).unwrap_or_default();
         let bare = references.into_iter().filter_map(|reference| match reference {
             TableReference::Bare { table } => Some(table.to_string()),
             _ => None,
@@ -231,13 +212,8 @@ impl QuerySession {
         let cancel = Arc::new(Cancel::default());
         state.config_mut().set_extension(Arc::clone(&cancel));
         state.mark_start_execution();
-        let mut statement = typed.statement.clone();
-        literals::rewrite_parsed(&mut statement);
-        let logical = state.statement_to_plan(statement).await.map_err(located)?;
-        let only_queries =
-            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        only_queries.verify_plan(&logical).map_err(located)?;
-        let plan = state.create_physical_plan(&logical).await.map_err(located)?;
+        let logical = statement::logical_plan(&state, &typed.file).await?;
+        let plan = statement::physical_plan(&state, &typed.file, &logical).await?;
         let is_explanation = matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         Ok(TypedPlan {
             place: typed.file.file.clone(),
@@ -253,7 +229,7 @@ impl QuerySession {
     /// Whether every relation is there; the planner's own message names no place.
     async fn check_relations(&self, typed: &Typed) -> Result<(), Vec<SqlError>> {
         let located = |error: DataFusionError| locate::plan_errors(&typed.file, &error);
-        let references = self.state.resolve_table_references(&typed.statement).map_err(located)?;
+        let references = self.state.resolve_table_references(&typed.file.ready).map_err(located)?;
         let mut errors = Vec::new();
         for reference in references {
             let name = reference.table().to_owned();

@@ -15,20 +15,19 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
-use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::{FutureExt, TryStreamExt};
 
 use super::bounded;
 use super::columns;
 use super::error::{SqlError, SqlErrorKind};
+use super::locate;
+use super::statement;
 use super::view_files::ViewFile;
-use super::{literals, locate};
 
 /// A view that can run.
 #[derive(Debug)]
@@ -58,14 +57,9 @@ impl View {
     pub(super) async fn plan(state: &SessionState, file: &ViewFile) -> Result<Self, Vec<SqlError>> {
         let located = |error: DataFusionError| locate::plan_errors(file, &error);
         columns::check_written(file)?;
-        let mut statement = ParsedStatement::Statement(file.statement.clone());
-        literals::rewrite_parsed(&mut statement);
-        let logical = state.statement_to_plan(statement).await.map_err(located)?;
-        let only_queries =
-            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        only_queries.verify_plan(&logical).map_err(located)?;
+        let logical = statement::logical_plan(state, file).await?;
         columns::check_planned(file, logical.schema())?;
-        let plan = state.create_physical_plan(&logical).await.map_err(located)?;
+        let plan = statement::physical_plan(state, file, &logical).await?;
         let is_planned_each_batch = calls_stable_function(&logical).map_err(located)?;
         let (name, text, file) = (file.name.as_str().into(), file.text.as_str().into(), file.file.clone());
         Ok(Self { name, file, text, plan, logical, is_planned_each_batch })
@@ -93,9 +87,7 @@ impl View {
         match run {
             Ok(rows) => rows.map_err(|error| self.run_error(&error)),
             Err(panic) => {
-                let said = panic.downcast_ref::<String>().map(String::as_str);
-                let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                let message = format!("the SQL engine panicked: {said}");
+                let message = format!("the SQL engine panicked: {}", statement::said(panic.as_ref()));
                 Err(SqlError::of_kind(SqlErrorKind::Row, &self.file, message))
             }
         }

@@ -6,18 +6,17 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
+use datafusion::sql::parser::Statement as ParsedStatement;
 use datafusion::sql::sqlparser::ast::{
     self, ObjectName, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use sha2::{Digest, Sha256};
 
 use super::columns;
 use super::error::SqlError;
-use super::locate;
+use super::{locate, statement};
 use crate::batch::SqlVersion;
 use crate::diagnostic::{Code, Place, shown};
 
@@ -25,8 +24,6 @@ use crate::diagnostic::{Code, Place, shown};
 const VIEW_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of the digest that name a version.
 const VERSION_BYTES: usize = 8;
-/// How deep expressions and queries may be nested.
-pub(super) const NESTING_MAX: usize = 100;
 
 /// The views of a folder: each `NAME.sql` holds one SELECT, and NAME is what other files call it.
 #[derive(Clone, Debug)]
@@ -47,7 +44,10 @@ pub(super) struct ViewFile {
     pub(super) text: String,
     /// With comments and blanks left out.
     pub(super) tokens: Vec<TokenWithSpan>,
+    /// As it is written.
     pub(super) statement: Box<Statement>,
+    /// As it is planned.
+    pub(super) ready: ParsedStatement,
     /// What stands in FROM and JOIN, in the order of the text; names of CTEs left out.
     pub(super) reads: Vec<Reference>,
 }
@@ -208,15 +208,7 @@ impl ViewFile {
     fn parse(name: String, file: String, text: String) -> Result<Self, Vec<SqlError>> {
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let here = |line: u64, column: u64, width: usize| locate::place(&file, &text, line, column, width);
-        let tokens = Tokenizer::new(&GenericDialect {}, &text)
-            .tokenize_with_location()
-            .map_err(|error| {
-                let place = here(error.location.line, error.location.column, 1);
-                vec![SqlError::wrong(Code::Syntax, place, locate::lower_first(&error.message))]
-            })?
-            .into_iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-            .collect::<Vec<_>>();
+        let tokens = statement::tokens(&file, &text, &text).map_err(|error| vec![error])?;
         let starts = statement_starts(&tokens);
         let Some(first) = starts.first() else {
             let error =
@@ -233,10 +225,9 @@ impl ViewFile {
             return Err(vec![error.with_hint("put each view in a file of its own")]);
         }
         let start = here(first.span.start.line, first.span.start.column, token_width(first));
-        let statement =
-            parse_one(&tokens).map_err(|error| vec![locate::syntax_error(&error, &file, &text, &tokens)])?;
-        let statement = match statement {
-            ParsedStatement::Statement(statement) if is_plain_query(&statement) => statement,
+        let parsed = statement::parse(&file, &text, &tokens).map_err(|error| vec![error])?;
+        let statement = match &parsed {
+            ParsedStatement::Statement(statement) if is_plain_query(statement) => statement.clone(),
             _ => {
                 let found = first.token.to_string().to_uppercase();
                 let error =
@@ -248,8 +239,15 @@ impl ViewFile {
         };
         let mut visitor = ReferenceVisitor { file: &file, text: &text, ..ReferenceVisitor::default() };
         let _: ControlFlow<()> = statement.visit(&mut visitor);
-        let ReferenceVisitor { reads, errors, .. } = visitor;
-        if errors.is_empty() { Ok(Self { name, file, text, tokens, statement, reads }) } else { Err(errors) }
+        let ReferenceVisitor { reads, mut errors, .. } = visitor;
+        match statement::ready(&file, &text, parsed) {
+            Ok(ready) if errors.is_empty() => Ok(Self { name, file, text, tokens, statement, ready, reads }),
+            Ok(_) => Err(errors),
+            Err(refused) => {
+                errors.push(refused);
+                Err(errors)
+            }
+        }
     }
 
     /// A place in this file; `line` and `column` count from 1.
@@ -337,14 +335,6 @@ fn statement_starts(tokens: &[TokenWithSpan]) -> Vec<&TokenWithSpan> {
         }
     }
     starts
-}
-
-pub(super) fn parse_one(
-    tokens: &[TokenWithSpan],
-) -> Result<ParsedStatement, datafusion::error::DataFusionError> {
-    let mut parser = DFParserBuilder::new(tokens.to_vec()).with_recursion_limit(NESTING_MAX).build()?;
-    let mut statements = parser.parse_statements()?;
-    statements.pop_front().ok_or_else(|| datafusion::error::DataFusionError::Plan("no statement".to_owned()))
 }
 
 /// A query that only reads: no INSERT, UPDATE or DELETE inside it, no SELECT INTO, no FOR UPDATE.

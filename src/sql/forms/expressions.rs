@@ -1,0 +1,169 @@
+//! Expressions as they are written: rows of values are compared column by column, `= ANY (array)` becomes what it means.
+//!
+//! DataFusion compares rows as structs, for which NULL is a value like others, and looks for a value in an array without the
+//! NULLs in it. Written out, both have the three-valued truth of the standard.
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, Expr, Ident, Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    UnaryOperator, Value,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+/// What an expression means, if DataFusion would answer it wrongly.
+pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
+    match expression {
+        Expr::BinaryOp { left, op, right } => {
+            let (left, right) = (row(left)?, row(right)?);
+            (left.len() == right.len()).then_some(())?;
+            compared(left, op, right)
+        }
+        Expr::IsDistinctFrom(left, right) => differs(row(left)?, row(right)?),
+        Expr::IsNotDistinctFrom(left, right) => differs(row(left)?, row(right)?).map(not),
+        Expr::IsNull(inner) => all(row(inner)?.iter().map(|part| Expr::IsNull(Box::new(part.clone())))),
+        Expr::IsNotNull(inner) => all(row(inner)?.iter().map(|part| Expr::IsNotNull(Box::new(part.clone())))),
+        Expr::Between { expr, negated, low, high } => {
+            let (value, low, high) = (row(expr)?, row(low)?, row(high)?);
+            let low = compared(value, &BinaryOperator::GtEq, low)?;
+            let high = compared(value, &BinaryOperator::LtEq, high)?;
+            let between = both(low, BinaryOperator::And, high);
+            Some(if *negated { not(between) } else { between })
+        }
+        Expr::InList { expr, list, negated } => {
+            let value = row(expr)?;
+            let equal = list.iter().map(|item| compared(value, &BinaryOperator::Eq, row(item)?));
+            let any = equal.collect::<Option<Vec<_>>>()?.into_iter();
+            let any = any.reduce(|left, right| both(left, BinaryOperator::Or, right))?;
+            Some(if *negated { not(any) } else { nested(any) })
+        }
+        Expr::InSubquery { expr, subquery, negated } => {
+            let is_in = is_in_rows(row(expr)?, subquery)?;
+            Some(if *negated { not(is_in) } else { is_in })
+        }
+        Expr::AnyOp { left, compare_op, right, .. } if !is_query(right) => {
+            let compare_op = opposite(compare_op)?;
+            Some(not(Expr::AllOp { left: left.clone(), compare_op, right: right.clone() }))
+        }
+        _ => None,
+    }
+}
+
+/// The values of a row: `(a, b)`.
+fn row(expression: &Expr) -> Option<&[Expr]> {
+    match expression {
+        Expr::Tuple(values) if values.len() > 1 => Some(values),
+        Expr::Nested(inner) => row(inner),
+        _ => None,
+    }
+}
+
+fn is_query(expression: &Expr) -> bool {
+    matches!(expression, Expr::Subquery(_))
+}
+
+fn nested(expression: Expr) -> Expr {
+    Expr::Nested(Box::new(expression))
+}
+
+fn not(expression: Expr) -> Expr {
+    let not = Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested(expression)) };
+    nested(not)
+}
+
+fn both(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    nested(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) })
+}
+
+fn all(parts: impl Iterator<Item = Expr>) -> Option<Expr> {
+    parts.reduce(|left, right| both(left, BinaryOperator::And, right))
+}
+
+fn opposite(op: &BinaryOperator) -> Option<BinaryOperator> {
+    Some(match op {
+        BinaryOperator::Eq => BinaryOperator::NotEq,
+        BinaryOperator::NotEq => BinaryOperator::Eq,
+        BinaryOperator::Lt => BinaryOperator::GtEq,
+        BinaryOperator::LtEq => BinaryOperator::Gt,
+        BinaryOperator::Gt => BinaryOperator::LtEq,
+        BinaryOperator::GtEq => BinaryOperator::Lt,
+        _ => return None,
+    })
+}
+
+/// A comparison of two rows: the first columns that differ decide.
+fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> {
+    let pairs = || left.iter().zip(right).map(|(left, right)| (left.clone(), right.clone()));
+    let strict = match op {
+        BinaryOperator::Eq => {
+            return all(pairs().map(|(left, right)| both(left, BinaryOperator::Eq, right)));
+        }
+        BinaryOperator::NotEq => {
+            let equal = compared(left, &BinaryOperator::Eq, right)?;
+            return Some(not(equal));
+        }
+        BinaryOperator::Lt | BinaryOperator::LtEq => BinaryOperator::Lt,
+        BinaryOperator::Gt | BinaryOperator::GtEq => BinaryOperator::Gt,
+        _ => return None,
+    };
+    let mut pairs = pairs().rev();
+    let (last_left, last_right) = pairs.next()?;
+    let last = both(last_left, op.clone(), last_right);
+    Some(pairs.fold(last, |rest, (left, right)| {
+        let equal = both(left.clone(), BinaryOperator::Eq, right.clone());
+        let before = both(left, strict.clone(), right);
+        both(before, BinaryOperator::Or, both(equal, BinaryOperator::And, rest))
+    }))
+}
+
+fn differs(left: &[Expr], right: &[Expr]) -> Option<Expr> {
+    let parts = left
+        .iter()
+        .zip(right)
+        .map(|(left, right)| nested(Expr::IsDistinctFrom(Box::new(left.clone()), Box::new(right.clone()))));
+    parts.reduce(|left, right| both(left, BinaryOperator::Or, right))
+}
+
+/// `(a, b) IN (SELECT ...)`: true if a row is equal, else NULL if a row could be.
+fn is_in_rows(values: &[Expr], query: &Query) -> Option<Expr> {
+    let names: Vec<Ident> = (0..values.len()).map(|index| Ident::new(format!("__row{index}"))).collect();
+    let columns: Vec<Expr> = names.iter().cloned().map(Expr::Identifier).collect();
+    let equal = compared(values, &BinaryOperator::Eq, &columns)?;
+    let exists = |condition: Expr| {
+        let subquery = Box::new(rows_where(query.clone(), &names, condition)?);
+        Some(Expr::Exists { subquery, negated: false })
+    };
+    let truth = |truth: Value| Expr::Value(truth.with_empty_span());
+    let case = Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![
+            CaseWhen { condition: exists(equal.clone())?, result: truth(Value::Boolean(true)) },
+            CaseWhen {
+                condition: exists(Expr::IsNull(Box::new(nested(equal))))?,
+                result: truth(Value::Null),
+            },
+        ],
+        else_result: Some(Box::new(truth(Value::Boolean(false)))),
+    };
+    Some(case)
+}
+
+/// `SELECT 1 FROM (query) AS __rows (names) WHERE condition`.
+fn rows_where(query: Query, names: &[Ident], condition: Expr) -> Option<Query> {
+    let mut rows = Parser::new(&GenericDialect).try_with_sql("SELECT 1 FROM x").ok()?.parse_query().ok()?;
+    let SetExpr::Select(select) = rows.body.as_mut() else { return None };
+    let column = |name: &Ident| TableAliasColumnDef { name: name.clone(), data_type: None };
+    let alias = TableAlias {
+        explicit: true,
+        name: Ident::new("__rows"),
+        columns: names.iter().map(column).collect(),
+        at: None,
+    };
+    let subquery = Box::new(query);
+    select.from.first_mut()?.relation =
+        TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None };
+    select.selection = Some(condition);
+    Some(*rows)
+}

@@ -1,0 +1,81 @@
+//! SIMILAR TO matches a whole text, and its `%` and `_` are those of LIKE. DataFusion takes the pattern for a regular
+//! expression that may match anywhere; here it becomes the regular expression that it means.
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator, lit};
+
+use super::refused;
+
+pub(super) fn rewrite(part: Expr) -> Result<Transformed<Expr>> {
+    let Expr::SimilarTo(Like { negated, expr, pattern, escape_char, .. }) = part else {
+        return Ok(Transformed::no(part));
+    };
+    let text = match pattern.as_ref() {
+        Expr::Literal(
+            ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text),
+            _,
+        ) => text.clone(),
+        Expr::Literal(ScalarValue::Null, _) => None,
+        other => {
+            let span = other.column_refs().into_iter().next().and_then(|column| column.spans.first());
+            return Err(refused(
+                "a pattern of SIMILAR TO that is computed".to_owned(),
+                "write the pattern as a text, or use LIKE, or `regexp_like(x, pattern)`",
+                span,
+            ));
+        }
+    };
+    let regular = text.map(|text| regular_expression(&text, escape_char.unwrap_or('\\')));
+    let op = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
+    let pattern = Box::new(lit(ScalarValue::Utf8(regular)));
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(expr, op, pattern))))
+}
+
+/// A regular expression that matches the texts that a pattern of SIMILAR TO matches.
+fn regular_expression(pattern: &str, escape: char) -> String {
+    let mut regular = String::from("(?s)^(?:");
+    let mut in_brackets = false;
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c == escape => chars.next().into_iter().for_each(|c| literal(c, &mut regular)),
+            '[' if !in_brackets => {
+                in_brackets = true;
+                regular.push('[');
+            }
+            ']' => {
+                in_brackets = false;
+                regular.push(']');
+            }
+            c if in_brackets => regular.push(c),
+            '%' => regular.push_str(".*"),
+            '_' => regular.push('.'),
+            '(' => regular.push_str("(?:"),
+            '|' | '*' | '+' | '?' | '{' | '}' | ')' => regular.push(c),
+            c => literal(c, &mut regular),
+        }
+    }
+    regular.push_str(")$");
+    regular
+}
+
+fn literal(c: char, regular: &mut String) {
+    if c.is_ascii_punctuation() {
+        regular.push('\\');
+    }
+    regular.push(c);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_texts() {
+        assert_eq!(regular_expression("a%", '\\'), "(?s)^(?:a.*)$");
+        assert_eq!(regular_expression("a_(b|c)+", '\\'), "(?s)^(?:a.(?:b|c)+)$");
+        assert_eq!(regular_expression("1.5\\%", '\\'), "(?s)^(?:1\\.5\\%)$");
+        assert_eq!(regular_expression("[a-c^%]x#_", '#'), "(?s)^(?:[a-c^%]x\\_)$");
+    }
+}

@@ -1,0 +1,265 @@
+//! `RIGHT JOIN ... USING (k)` and `FULL JOIN ... USING (k)`: `k` alone is the key of whichever side has the row.
+//!
+//! DataFusion takes the left side's, which is NULL where only the right side has a row. Here the join is written with ON, and
+//! `k` as what it means.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind,
+    Query, Select, SelectItem, Spanned as _, TableFactor, TableWithJoins, Visit, VisitMut, Visitor,
+    VisitorMut,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::Refusal;
+
+/// What a key that two tables share is called, and what it means.
+type Key = (Ident, Expr);
+
+/// Writes the joins of a SELECT, and of the ORDER BY that follows it, with ON.
+///
+/// # Errors
+/// Where the meaning cannot be written without knowing the tables' columns.
+pub(super) fn write_out(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
+    let mut keys: Vec<Key> = Vec::new();
+    for tables in &mut select.from {
+        if tables.joins.iter().any(|join| needs_writing(&join.join_operator)) {
+            keys.extend(write_joins(tables)?);
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for item in &mut select.projection {
+        if let SelectItem::Wildcard(_) = item {
+            return Err(Refusal::new(
+                item.span(),
+                "`*` over a RIGHT or FULL JOIN with USING".to_owned(),
+                "name the columns: the key alone is the one of whichever side has the row",
+            ));
+        }
+        let column = match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
+            _ => None,
+        };
+        replace(item, &keys)?;
+        if let (Some(alias), SelectItem::UnnamedExpr(expr)) = (column, &*item)
+            && keys.iter().any(|(key, _)| key.value == alias.value)
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+    for part in [&mut select.selection, &mut select.having, &mut select.qualify] {
+        replace(part, &keys)?;
+    }
+    if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
+        replace(groups, &keys)?;
+    }
+    // An output column goes first in ORDER BY.
+    let named = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        _ => None,
+    };
+    let outputs: Vec<String> = select.projection.iter().filter_map(named).collect();
+    if let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = order_by {
+        for key in order {
+            let is_output = matches!(&key.expr, Expr::Identifier(name) if outputs.contains(&name.value));
+            if !is_output {
+                replace(&mut key.expr, &keys)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn needs_writing(operator: &JoinOperator) -> bool {
+    use JoinOperator::{FullOuter, Right, RightOuter};
+    matches!(
+        operator,
+        Right(JoinConstraint::Using(_) | JoinConstraint::Natural)
+            | RightOuter(JoinConstraint::Using(_) | JoinConstraint::Natural)
+            | FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural)
+    )
+}
+
+/// Writes the joins of one chain with ON, and says what its keys mean.
+fn write_joins(tables: &mut TableWithJoins) -> Result<Vec<Key>, Refusal> {
+    let mut keys: Vec<Key> = Vec::new();
+    let first = relation_name(&tables.relation)?;
+    for (index, Join { relation, join_operator, .. }) in tables.joins.iter_mut().enumerate() {
+        let (takes_right, is_full) = match join_operator {
+            JoinOperator::Right(_) | JoinOperator::RightOuter(_) => (true, false),
+            JoinOperator::FullOuter(_) => (false, true),
+            _ => (false, false),
+        };
+        let Some(constraint) = constraint(join_operator) else { continue };
+        let names = match constraint {
+            JoinConstraint::Using(names) => names.clone(),
+            JoinConstraint::Natural => {
+                return Err(Refusal::new(
+                    relation.span(),
+                    "NATURAL JOIN beside a RIGHT or FULL JOIN".to_owned(),
+                    "write the keys: `ON a.k = b.k`, and `coalesce(a.k, b.k) AS k`",
+                ));
+            }
+            _ => continue,
+        };
+        let right = relation_name(relation)?;
+        let mut conditions = Vec::new();
+        for name in names {
+            let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else { continue };
+            let known = keys.iter().position(|(key, _)| key.value == name.value);
+            let left = match known {
+                Some(known) => keys[known].1.clone(),
+                None if index == 0 => column(&first, name),
+                None => {
+                    return Err(Refusal::new(
+                        name.span,
+                        format!("USING (`{name}`) after several tables, beside a RIGHT or FULL JOIN"),
+                        "write which table's column is meant: `ON a.k = b.k`",
+                    ));
+                }
+            };
+            let right = column(&right, name);
+            conditions.push(Expr::BinaryOp {
+                left: Box::new(left.clone()),
+                op: BinaryOperator::Eq,
+                right: Box::new(right.clone()),
+            });
+            let meaning = match (takes_right, is_full) {
+                (true, _) => right,
+                (_, true) => coalesce(left, right),
+                _ => left,
+            };
+            match known {
+                Some(known) => keys[known].1 = meaning,
+                None => keys.push((name.clone(), meaning)),
+            }
+        }
+        let on = conditions.into_iter().reduce(|left, right| Expr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::And,
+            right: Box::new(right),
+        });
+        if let Some(on) = on {
+            *constraint = JoinConstraint::On(on);
+        }
+    }
+    Ok(keys)
+}
+
+fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => Some(constraint),
+        _ => None,
+    }
+}
+
+fn relation_name(relation: &TableFactor) -> Result<Ident, Refusal> {
+    let name = match relation {
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            Some(alias.name.clone())
+        }
+        TableFactor::Table { name, .. } => name.0.last().and_then(ObjectNamePart::as_ident).cloned(),
+        _ => None,
+    };
+    name.ok_or_else(|| {
+        Refusal::new(
+            relation.span(),
+            "a relation without a name beside a RIGHT or FULL JOIN with USING".to_owned(),
+            "give it one: `(SELECT ...) AS name`",
+        )
+    })
+}
+
+fn column(relation: &Ident, name: &Ident) -> Expr {
+    Expr::CompoundIdentifier(vec![relation.clone(), name.clone()])
+}
+
+fn coalesce(left: Expr, right: Expr) -> Expr {
+    let argument = |value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value));
+    Expr::Function(Function {
+        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new("coalesce"))]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![argument(left), argument(right)],
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// Writes the keys in a part of a SELECT as what they mean.
+fn replace(part: &mut (impl VisitMut + Visit), keys: &[Key]) -> Result<(), Refusal> {
+    let mut reads = InSubqueries { keys, depth: 0 };
+    if let ControlFlow::Break((name, span)) = Visit::visit(part, &mut reads) {
+        return Err(Refusal::new(
+            span,
+            format!("`{name}` inside a subquery, beside a RIGHT or FULL JOIN with USING ({name})"),
+            "write which table's column is meant: `a.k`",
+        ));
+    }
+    let _: ControlFlow<()> = VisitMut::visit(part, &mut Replace { keys });
+    Ok(())
+}
+
+struct Replace<'a> {
+    keys: &'a [Key],
+}
+
+impl VisitorMut for Replace<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = expression
+            && let Some((_, meaning)) = self.keys.iter().find(|(key, _)| key.value == name.value)
+        {
+            *expression = meaning.clone();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Looks for a key inside subqueries, where it could be a column of the tables there.
+struct InSubqueries<'a> {
+    keys: &'a [Key],
+    depth: usize,
+}
+
+impl Visitor for InSubqueries<'_> {
+    type Break = (String, Span);
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Self::Break> {
+        match expression {
+            Expr::Identifier(name)
+                if self.depth > 0 && self.keys.iter().any(|(key, _)| key.value == name.value) =>
+            {
+                ControlFlow::Break((name.value.clone(), name.span))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The rules that turn a planned query into what runs, each with why it is needed here.
+//!
+//! DataFusion's own list is made for files on many machines. Here every scan is a batch in memory, of one partition, that
+//! takes no filters and no limits, so half of its rules gain nothing. Some of them also give wrong rows; see
+//! [`super::forms`]. A rule is in these lists because views are slow, or cannot run, without it.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::{NullEquality, Result};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use datafusion::optimizer::eliminate_limit::EliminateLimit;
+use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::push_down_filter::PushDownFilter;
+use datafusion::optimizer::push_down_limit::PushDownLimit;
+use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::single_distinct_to_groupby::SingleDistinctToGroupBy;
+use datafusion::optimizer::{AnalyzerRule, ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::combine_partial_final_agg::CombinePartialFinalAggregate;
+use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
+use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
+use datafusion::physical_optimizer::join_selection::JoinSelection;
+use datafusion::physical_optimizer::output_requirements::OutputRequirements;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
+use datafusion::physical_optimizer::update_aggr_exprs::OptimizeAggregateOrder;
+
+use super::forms;
+use super::mixed_types::MixedTypes;
+use super::numbers::RightNumbers;
+use super::windows::WindowsOfWholeBatches;
+
+/// What every query goes through before it is optimized, in this order.
+pub(super) fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![
+        // Forms that DataFusion answers wrongly become others; it must see them before types are coerced.
+        Arc::new(forms::RewriteForms),
+        // GROUPING(x) becomes an expression over the columns of the grouping sets.
+        Arc::new(ResolveGroupingFunction::new()),
+        // A DOUBLE beside a DECIMAL, and a text beside a timestamp, get the type that is meant.
+        Arc::new(MixedTypes),
+        // Operands get one type.
+        Arc::new(TypeCoercion::new()),
+        // Arithmetic that could wrap or lose digits is checked. The types of all operands are settled by now.
+        Arc::new(RightNumbers),
+    ]
+}
+
+/// What makes a logical plan cheaper, in this order. Left out, beside what only helps scans of files: the rules that
+/// decorrelate subqueries (`forms` does), and those that derive empty relations, constant groups and inner joins, which
+/// save a little in queries that nobody writes.
+pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![
+        // Constants are computed once, `now()` too, and casts move from columns to literals.
+        Arc::new(SimplifyExpressions::new()),
+        // DISTINCT has no operator of its own.
+        Arc::new(ReplaceDistinctWithAggregate::new()),
+        // `a.x = b.x` in ON becomes the key of a hash join.
+        Arc::new(ExtractEquijoinSafely(ExtractEquijoinPredicate::new())),
+        // The same for `FROM a, b WHERE a.x = b.x`.
+        Arc::new(EliminateCrossJoinSafely(EliminateCrossJoin::new())),
+        // LIMIT 0 is no rows: a sort that keeps none panics.
+        Arc::new(EliminateLimit::new()),
+        // ORDER BY ... LIMIT keeps only as many rows as it returns.
+        Arc::new(PushDownLimit::new()),
+        // Conditions are checked before joins, not after them.
+        Arc::new(PushDownFilterSafely(PushDownFilter::new())),
+        // count(DISTINCT x) runs over groups as a whole, not with a set for each group.
+        Arc::new(SingleDistinctToGroupBy::new()),
+        // An expression that a view repeats is computed once.
+        Arc::new(CommonSubexprEliminate::new()),
+        // Columns that nobody reads are not computed and not copied.
+        Arc::new(OptimizeProjections::new()),
+    ]
+}
+
+/// What makes a physical plan runnable and cheaper, in this order. `FilterPushdown` is left out above all: it finds columns
+/// by their names, so a condition can land on another input's column of the same name (apache/datafusion#21246, #25296).
+pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    vec![
+        // The ORDER BY of a query is a requirement, so that the next rules keep it.
+        Arc::new(OutputRequirements::new_add_mode()),
+        // The smaller side of a join is hashed; hash joins get their mode.
+        Arc::new(JoinSelection::new()),
+        // Sorts and merges are put where operators need them.
+        Arc::new(EnsureRequirements::new()),
+        // Aggregates of one partition run in one step.
+        Arc::new(CombinePartialFinalAggregate::new()),
+        // Ordered aggregates use an order that is there already.
+        Arc::new(OptimizeAggregateOrder::new()),
+        // Joins and filters emit only the columns that are read.
+        Arc::new(ProjectionPushdown::new()),
+        Arc::new(OutputRequirements::new_remove_mode()),
+        // Operators let other tasks run: a long join must not starve the heartbeats.
+        Arc::new(EnsureCooperative::new()),
+        // A plan that breaks an operator's requirements is an error.
+        Arc::new(SanityCheckPlan::new()),
+        // Window functions run over a whole batch.
+        Arc::new(WindowsOfWholeBatches),
+    ]
+}
+
+/// [`PushDownFilter`], but no condition goes below an aggregate that has a row for no input: one without GROUP BY, or with
+/// grouping sets. Upstream pushes a condition without columns there, so that the aggregate's row appears though the
+/// condition is false.
+#[derive(Debug)]
+struct PushDownFilterSafely(PushDownFilter);
+
+impl OptimizerRule for PushDownFilterSafely {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let mut below = &plan;
+        while let LogicalPlan::Filter(filter) = below {
+            below = &filter.input;
+        }
+        if has_row_for_no_input(below) {
+            return Ok(Transformed::no(plan));
+        }
+        self.0.rewrite(plan, config)
+    }
+}
+
+/// [`ExtractEquijoinPredicate`], but for a join whose keys take NULL for equal to NULL: an equality that upstream adds to them
+/// would do so too.
+#[derive(Debug)]
+struct ExtractEquijoinSafely(ExtractEquijoinPredicate);
+
+impl OptimizerRule for ExtractEquijoinSafely {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if let LogicalPlan::Join(join) = &plan
+            && !join.on.is_empty()
+            && join.null_equality == NullEquality::NullEqualsNull
+        {
+            return Ok(Transformed::no(plan));
+        }
+        self.0.rewrite(plan, config)
+    }
+}
+
+/// [`EliminateCrossJoin`], but for plans with an inner join whose keys take NULL for equal to NULL: upstream merges the keys of
+/// joins beside each other, and all get the meaning of the topmost.
+#[derive(Debug)]
+struct EliminateCrossJoinSafely(EliminateCrossJoin);
+
+impl OptimizerRule for EliminateCrossJoinSafely {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let takes_null_for_equal = plan.exists(|node| {
+            Ok(matches!(node, LogicalPlan::Join(join)
+                if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull))
+        })?;
+        if takes_null_for_equal { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
+    }
+}
+
+/// Whether it is an aggregate with a row for no input.
+fn has_row_for_no_input(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Aggregate(aggregate) = plan else { return false };
+    aggregate.group_expr.is_empty()
+        || aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_)))
+}

@@ -1,0 +1,126 @@
+//! From the text of a statement to what runs, in one way for views, tests and typed queries: read in one dialect, rewritten
+//! by one list of forms, planned by one set of rules. What the planner cannot do is an error with a place, a panic too.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use futures::FutureExt as _;
+
+use super::dialect::SqlDialect;
+use super::error::SqlError;
+use super::view_files::ViewFile;
+use super::{forms, literals, locate};
+use crate::diagnostic::Code;
+
+/// How deep expressions and queries may be nested.
+pub(super) const NESTING_MAX: usize = 100;
+
+/// The tokens of `statement`, without comments and blanks. `text` is the whole text that it stands in, for messages.
+///
+/// # Errors
+/// Text that is no SQL, such as a quote that is not closed.
+pub(super) fn tokens(file: &str, text: &str, statement: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    let tokens = Tokenizer::new(&SqlDialect, statement).tokenize_with_location().map_err(|error| {
+        let place = locate::place(file, text, error.location.line, error.location.column, 1);
+        SqlError::wrong(Code::Syntax, place, locate::lower_first(&error.message))
+    })?;
+    Ok(tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect())
+}
+
+/// The one statement that the tokens are.
+///
+/// # Errors
+/// Syntax errors.
+pub(super) fn parse(file: &str, text: &str, tokens: &[TokenWithSpan]) -> Result<ParsedStatement, SqlError> {
+    parse_first(tokens).map_err(|error| locate::syntax_error(&error, file, text, tokens))
+}
+
+fn parse_first(tokens: &[TokenWithSpan]) -> Result<ParsedStatement, DataFusionError> {
+    let parser = DFParserBuilder::new(tokens.to_vec()).with_dialect(&SqlDialect);
+    let mut statements = parser.with_recursion_limit(NESTING_MAX).build()?.parse_statements()?;
+    statements.pop_front().ok_or_else(|| DataFusionError::Plan("no statement".to_owned()))
+}
+
+/// The statement as the planner takes it rightly.
+///
+/// # Errors
+/// Forms that would be answered wrongly and cannot be written otherwise.
+pub(super) fn ready(file: &str, text: &str, parsed: ParsedStatement) -> Result<ParsedStatement, SqlError> {
+    let rewrite = |statement: &mut Statement| {
+        forms::rewrite_statement(statement).map_err(|refusal| {
+            let start = refusal.span.start;
+            let place = locate::place(file, text, start.line, start.column, locate::width(refusal.span));
+            SqlError::wrong(Code::Sql, place, refusal.message).with_hint(refusal.hint)
+        })
+    };
+    let mut parsed = parsed;
+    match &mut parsed {
+        ParsedStatement::Statement(statement) => rewrite(statement)?,
+        ParsedStatement::Explain(explain) => {
+            if let ParsedStatement::Statement(statement) = explain.statement.as_mut() {
+                rewrite(statement)?;
+            }
+        }
+        _ => {}
+    }
+    literals::rewrite_parsed(&mut parsed);
+    Ok(parsed)
+}
+
+/// The plan as the SQL says it, with names resolved. Nothing in it writes.
+///
+/// # Errors
+/// Every fault the planner finds, each with its place.
+pub(super) async fn logical_plan(
+    state: &SessionState,
+    file: &ViewFile,
+) -> Result<LogicalPlan, Vec<SqlError>> {
+    let planned = state.statement_to_plan(file.ready.clone());
+    let logical = or_panic(file, planned).await?;
+    let only_queries =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    only_queries.verify_plan(&logical).map_err(|error| locate::plan_errors(file, &error))?;
+    Ok(logical)
+}
+
+/// The plan that runs.
+///
+/// # Errors
+/// Every fault the planner finds, each with its place.
+pub(super) async fn physical_plan(
+    state: &SessionState,
+    file: &ViewFile,
+    logical: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>, Vec<SqlError>> {
+    or_panic(file, state.create_physical_plan(logical)).await
+}
+
+/// What a step of planning comes to. Why: a planner that panics on some query must not take the program with it.
+async fn or_panic<T>(
+    file: &ViewFile,
+    step: impl Future<Output = Result<T, DataFusionError>>,
+) -> Result<T, Vec<SqlError>> {
+    match AssertUnwindSafe(step).catch_unwind().await {
+        Ok(result) => result.map_err(|error| locate::plan_errors(file, &error)),
+        Err(panic) => {
+            let message = format!("the SQL engine cannot plan this: {}", said(panic.as_ref()));
+            let error = SqlError::wrong(Code::Sql, file.start(), message);
+            Err(vec![error.with_hint("this is a fault of the engine: write the query in another way")])
+        }
+    }
+}
+
+/// What a panic said.
+pub(super) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
