@@ -90,6 +90,14 @@ pub enum Code {
     NoMessageIdentity,
     /// A value whose type is changed without being asked for.
     SilentConversion,
+    /// A division of integers in a column that is written, without its fraction.
+    IntegerDivision,
+    /// A double that loses its fraction in a cast.
+    FractionCutOff,
+    /// A window whose order puts NULLs first without saying so.
+    NullsFirst,
+    /// A format of dates in another database's letters.
+    DateFormat,
     /// A comparison with NULL, which is never true.
     NullComparison,
     /// A name that looks as if a comma were missing before it.

@@ -584,6 +584,39 @@ fn what_is_not_used_is_warned_of() {
 }
 
 #[test]
+fn what_other_databases_do_otherwise_is_warned_of_unless_the_sql_says_it() {
+    let found = |text: &str| {
+        let checked = check_with(&[("sql/v.sql", text)], &["--offline", "--format", "json"]);
+        let lines = checked.out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let told = lines
+            .filter(|line: &serde_json::Value| line["type"] == "diagnostic")
+            .map(|line| format!("{}:{}", line["column"], line["code"].as_str().unwrap_or_default()));
+        let mut told: Vec<String> = told.collect();
+        told.sort();
+        told.join(" ")
+    };
+    let view = |column: &str| format!("SELECT kafka_partition, kafka_offset, {column} AS x FROM batch");
+    for (column, warning) in [
+        ("customer / 2", "39:integer-division"),
+        ("trunc(customer / 2)", ""),
+        ("CAST(customer / 2 AS BIGINT)", ""),
+        ("CAST(customer AS DOUBLE) / 2", ""),
+        ("CAST(value AS INT)", "44:fraction-cut-off"),
+        ("CAST(round(value) AS INT)", ""),
+        ("rank() OVER (ORDER BY nullif(agency, '') DESC)", "39:cut-dependent 68:nulls-first"),
+        ("rank() OVER (ORDER BY nullif(agency, '') DESC NULLS LAST)", "39:cut-dependent"),
+        ("rank() OVER (ORDER BY kafka_offset DESC)", "39:cut-dependent"),
+        ("to_char(kafka_timestamp, 'YYYY-MM-DD')", "39:date-format"),
+        ("to_char(kafka_timestamp, '%Y-%m-%d')", ""),
+    ] {
+        assert_eq!(found(&view(column)), warning, "{column}");
+    }
+    // A number for grouping is not written.
+    let grouped = "SELECT kafka_partition, kafka_offset FROM batch WHERE customer / 100 = 7";
+    assert_eq!(found(grouped), "");
+}
+
+#[test]
 fn ten_typical_mistakes_are_told_with_their_place_and_what_to_do() {
     let views = [
         ("misspelt", "SELECT custmer FROM batch"),

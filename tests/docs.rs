@@ -1,10 +1,13 @@
 //! The examples of docs/sql.md, each a project of its own: those to copy pass their tests, however their messages are
-//! cut, and have no warning; those not to copy are found, by their tests and by `check`.
+//! cut, and have no warning; those not to copy are found, by their tests and by `check`. And the queries of
+//! docs/coming-from-other-databases.md, each with its answer.
 
 mod support;
 
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use realtime_processor::check::Findings;
 use realtime_processor::diagnostic::{Code, Diagnostic, render};
+use realtime_processor::sql::{QuerySession, Typed};
 use realtime_processor::testing::{Report, Tests};
 use support::Project;
 
@@ -86,4 +89,53 @@ async fn the_examples_do_what_the_page_says() {
         }
     }
     assert!(good >= 8 && bad >= 4, "{good} patterns and {bad} mistakes were run");
+}
+
+/// The queries of docs/coming-from-other-databases.md, each with the answer that the page gives.
+fn queries() -> Vec<(String, String)> {
+    let page = std::fs::read_to_string("docs/coming-from-other-databases.md").expect("the page");
+    let mut is_sql = false;
+    let mut queries = Vec::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            is_sql = line == "```sql";
+        } else if is_sql {
+            let (query, answer) = line.split_once(";").expect("a query ends with a semicolon");
+            let answer = answer.trim().strip_prefix("-- ").unwrap_or_else(|| panic!("no answer: {line}"));
+            queries.push((query.to_owned(), answer.to_owned()));
+        }
+    }
+    queries
+}
+
+async fn answer(session: &QuerySession, query: &str) -> String {
+    let typed = Typed::parse("query", query, query).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let plan = session.plan(&typed).await.unwrap_or_else(|errors| panic!("{errors:?}"));
+    let options = FormatOptions::default().with_null("NULL");
+    let (mut rows, mut texts) = (plan.run(), Vec::new());
+    while let Some(batch) = rows.next().await.unwrap_or_else(|error| panic!("{query}: {error}")) {
+        for row in 0..batch.num_rows() {
+            let values = batch.columns().iter().map(|column| {
+                let formatter = ArrayFormatter::try_new(column, &options).expect("a printable column");
+                formatter.value(row).to_string()
+            });
+            texts.push(values.collect::<Vec<_>>().join(", "));
+        }
+    }
+    texts.join("; ")
+}
+
+#[tokio::test]
+async fn what_is_different_from_other_databases_is_as_the_page_says() {
+    let session = QuerySession::new(64 << 20).expect("a session");
+    let queries = queries();
+    assert!(queries.len() >= 20, "{} queries", queries.len());
+    let mut wrong = Vec::new();
+    for (query, expected) in queries {
+        let found = answer(&session, &query).await;
+        if found != expected {
+            wrong.push(format!("{query}: {found}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -3,6 +3,7 @@
 
 mod conversions;
 mod cuts;
+mod elsewhere;
 mod keyed;
 mod length;
 mod names;
@@ -56,6 +57,7 @@ impl Survey<'_> {
             warnings.extend(names::warnings(&project, view));
             warnings.extend(conversions::warnings(view));
             warnings.extend(order::warnings(view));
+            warnings.extend(elsewhere::warnings(&project, view));
             warnings.extend(keyed::warnings(&project, view));
         }
         warnings.extend(cuts::warnings(&project));
