@@ -380,6 +380,12 @@ impl Advance {
     }
 }
 
+impl fmt::Display for Advance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} offsets {} to {}", self.partition, self.from, self.to - 1)
+    }
+}
+
 /// What one poll gave: messages, and how far they move each partition. The unit of a trigger.
 #[derive(Clone, Debug)]
 pub struct Polled {
@@ -464,6 +470,8 @@ pub struct DeadLetter {
     /// Where in the payload, the SQL or the table: `byte 17`, `sql/a.sql`, `table.column`.
     pub place: String,
     pub reason: String,
+    /// The database's error code, if it refused the message and gave one. It is not stored.
+    pub code: Option<i64>,
 }
 
 impl DeadLetter {
@@ -479,6 +487,7 @@ impl DeadLetter {
             stage,
             place,
             reason,
+            code: None,
         }
     }
 

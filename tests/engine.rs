@@ -169,6 +169,39 @@ async fn a_batch_that_the_database_refuses_leaves_nothing() {
     assert_eq!(project.offsets().await, ["0,60", "1,60"]);
 }
 
+/// Bad rows are found without cutting the batch, and it is one batch still: with halving these were 70 batches.
+#[tokio::test]
+async fn bad_rows_cost_no_batches_of_their_own() {
+    let project = Shares::new(
+        "SELECT kafka_partition, kafka_offset, id, 1 AS share, CAST(1.5 AS DOUBLE) AS amount FROM batch",
+    );
+    let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id % 17 <> 5), share INTEGER, \
+                   amount REAL";
+    project.0.execute(&[&format!("CREATE TABLE shares ({columns})")]).await;
+    let kind = |id: i32| if id == 40 { Kind::Broken } else { Kind::Good };
+    let reports = project.run(messages(&project.schema(), 400, kind), 100).await.expect("done");
+    let sizes: Vec<usize> = reports.iter().map(|report| report.messages).collect();
+    assert_eq!(sizes, [100; 4], "a batch after a bad one is as large as before");
+    let without: Vec<i32> = (0..400).filter(|id| id % 17 == 5 || *id == 40).collect();
+    assert_eq!(project.ids().await, numbers(400, &without));
+    assert_eq!(project.dead().await.len(), without.len());
+    let failed: Duration = reports.iter().map(|report| report.durations.failed).sum();
+    assert!(failed > Duration::ZERO, "the time of tries that failed is counted");
+}
+
+/// The order of rows is not that of the messages: the guess is refuted, and halving finds the same messages.
+#[tokio::test]
+async fn rows_in_another_order_are_not_blamed_on_other_messages() {
+    let view = "SELECT kafka_partition, kafka_offset, id, 1 AS share, CAST(1.5 AS DOUBLE) AS amount FROM batch ORDER BY id DESC";
+    let project = Shares::new(view);
+    let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id NOT IN (5, 60)), share INTEGER, \
+                   amount REAL";
+    project.0.execute(&[&format!("CREATE TABLE shares ({columns})")]).await;
+    project.run(messages(&project.schema(), 100, |_| Kind::Good), 33).await.expect("done");
+    assert_eq!(project.ids().await, numbers(100, &[5, 60]));
+    assert_eq!(project.dead().await, ["0,40,write", "1,12,write"]);
+}
+
 #[tokio::test]
 async fn a_dead_letter_keeps_the_bytes_and_says_why() {
     let project = Shares::new(VIEW);

@@ -401,3 +401,24 @@ async fn a_row_that_another_instance_writes_again_and_again_does_not_stop_the_jo
     );
     assert_eq!(conflicts, 2, "then its key is locked");
 }
+
+/// Whatever writes the row, it does so each time: the job cannot go on, and must not spin, stay silent or be deaf.
+#[tokio::test]
+async fn conflicts_without_end_back_off_and_heed_a_wish_to_stop() {
+    let project = project(Server::Sqlite, false).await;
+    let source = ReplaySource::new(messages(&project, 5), 5);
+    let (engine, stop) = support::stoppable(&project.config, source).await;
+    project
+        .execute(&["CREATE TRIGGER quicker BEFORE INSERT ON totals \
+                   WHEN NEW._version <> 7 BEGIN INSERT INTO totals (customer, n, _version) VALUES (NEW.customer, 1, 7); END"])
+        .await;
+    let asked = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        stop.ask();
+    };
+    let mut none = |_: &Report| panic!("nothing can be committed");
+    let run =
+        tokio::time::timeout(Duration::from_secs(12), async { tokio::join!(engine.run(&mut none), asked).0 });
+    run.await.expect("it ends").expect("nothing is wrong with the job");
+    assert_eq!(project.rows("SELECT count(*) FROM totals").await, ["0"]);
+}

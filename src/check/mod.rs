@@ -97,6 +97,9 @@ impl Findings {
             misspelt.map(|table| draft.places.diagnostic(Severity::Warning, Code::NewTable, table));
         self.diagnostics.extend(misspelt);
         self.diagnostics.extend(words::warnings(&draft, &inspection));
+        let cycles = inspection.cycles.iter();
+        let cycles = cycles.map(|table| draft.places.diagnostic(Severity::Warning, Code::Table, table));
+        self.diagnostics.extend(cycles);
         self.diagnostics.extend(lengths::warnings(&draft, &inspection));
         let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string())]);
         self.diagnostics.extend(topics.iter().map(|error| source_diagnostic(config, error)));

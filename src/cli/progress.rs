@@ -41,6 +41,7 @@ struct Totals {
     decode: Duration,
     sql: Duration,
     commit: Duration,
+    failed: Duration,
     views: BTreeMap<Arc<str>, (usize, Duration)>,
 }
 
@@ -115,6 +116,7 @@ impl Totals {
         self.decode += report.durations.decode;
         self.sql += report.durations.sql;
         self.commit += report.durations.commit;
+        self.failed += report.durations.failed;
         for view in &report.views {
             let (rows, elapsed) = self.views.entry(Arc::clone(&view.view)).or_default();
             *rows += view.rows;
@@ -137,6 +139,7 @@ impl Totals {
             line(&format!("  {view}"), *rows as u64, *spent);
         }
         line("commit (beside other batches)", self.messages, self.commit);
+        line("tries that failed", self.dead_letters, self.failed);
         line("all", self.messages, elapsed);
         lines.truncate(lines.trim_end().len());
         lines

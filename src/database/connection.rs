@@ -1,9 +1,8 @@
-//! One connection to either database, and a [`Link`] that opens it again when it is broken or was idle too long.
-//! Nothing here tries a statement twice: whether that is right only the caller knows.
+//! One connection to either database. Nothing here tries a statement twice: whether that is right only the caller
+//! knows.
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::time::{Duration, Instant};
 
 use super::column::{ColumnType, Dialect};
 use super::mysql::{Loaded, MySqlConnection, NextPart};
@@ -89,6 +88,14 @@ impl Connection {
         match self {
             Self::MySql(connection) => connection.dialect(),
             Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Which server it leads to; `None` if that cannot be told.
+    pub fn server(&self) -> Option<&str> {
+        match self {
+            Self::MySql(connection) => connection.server(),
+            Self::Sqlite(_) => None,
         }
     }
 
@@ -261,7 +268,7 @@ impl Connection {
         .await
     }
 
-    async fn is_alive(&mut self) -> bool {
+    pub(super) async fn is_alive(&mut self) -> bool {
         match self {
             Self::MySql(connection) => connection.ping().await.is_ok(),
             Self::Sqlite(_) => true,
@@ -303,81 +310,5 @@ async fn passed(when: &str, sql: &str) -> Result<(), DatabaseError> {
         Some(Injected::Busy) => {
             Err(DatabaseError::busy(format!("a test makes the server busy {when} {sql}")))
         }
-    }
-}
-
-/// An address with at most one connection behind it, opened when it is needed.
-pub struct Link {
-    address: Address,
-    purpose: Purpose,
-    connection: Option<Connection>,
-    last_used: Instant,
-    /// True from [`Link::ready`] to [`Link::done`]: a connection whose use was dropped half-way is not used again.
-    is_in_use: bool,
-}
-
-/// A connection that was idle for longer is asked whether it is still there. Below `wait_timeout`.
-const IDLE_BEFORE_PING: Duration = Duration::from_secs(10);
-
-impl Link {
-    /// A link that has not connected yet.
-    pub fn new(address: Address, purpose: Purpose) -> Self {
-        Self { address, purpose, connection: None, last_used: Instant::now(), is_in_use: false }
-    }
-
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// A link to the same database, for the same purpose, that has not connected yet.
-    #[must_use]
-    pub fn another(&self) -> Self {
-        Self::new(self.address.clone(), self.purpose)
-    }
-
-    /// The connection, opened if there is none that works. [`Link::done`] gives it back.
-    pub async fn ready(&mut self) -> Result<&mut Connection, DatabaseError> {
-        let mut kept = self.connection.take().filter(|_| !self.is_in_use);
-        if let Some(connection) = &mut kept
-            && self.last_used.elapsed() > IDLE_BEFORE_PING
-            && !connection.is_alive().await
-        {
-            tracing::debug!(database = %self.address.redacted(), "the idle connection was closed, connecting again");
-            kept = None;
-        }
-        let connection = match kept {
-            Some(connection) => connection,
-            None => Connection::open(&self.address, self.purpose).await?,
-        };
-        self.is_in_use = true;
-        Ok(self.connection.insert(connection))
-    }
-
-    /// The connection that [`Link::ready`] gave and [`Link::done`] has not ended yet.
-    ///
-    /// # Errors
-    /// It was closed, and what it held is rolled back.
-    pub fn in_use(&mut self) -> Result<&mut Connection, DatabaseError> {
-        let connection = self.connection.as_mut().filter(|_| self.is_in_use);
-        connection.ok_or_else(|| DatabaseError::lost("the connection to the database was closed"))
-    }
-
-    /// Ends a use of the connection. After a failure that leaves the connection in doubt it is closed, so the
-    /// server rolls back what it holds.
-    pub fn done<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
-        match &result {
-            Err(error) if error.is_connection_lost() => self.close(),
-            _ => {
-                self.is_in_use = false;
-                self.last_used = Instant::now();
-            }
-        }
-        result
-    }
-
-    /// Closes the connection; the next use opens another.
-    pub fn close(&mut self) {
-        self.connection = None;
-        self.is_in_use = false;
     }
 }

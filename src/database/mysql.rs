@@ -30,6 +30,8 @@ pub use load::{LOAD_FORMAT, LoadText, Loaded, NextPart};
 pub struct MySqlConnection {
     connection: Conn,
     dialect: Dialect,
+    /// What tells the server from others.
+    server: Option<String>,
     packet_bytes_max: usize,
     can_load: bool,
     answer_wait_max: Duration,
@@ -53,8 +55,9 @@ const PACKET_MARGIN_BYTES: usize = 64 << 10;
 const HELD_PLACEHOLDERS_MAX: usize = 200_000;
 const HELD_STATEMENTS_MAX: usize = 100;
 
-/// Strict, and backslash escapes as text statements need them.
-const SESSION: &str = "SET NAMES utf8mb4, \
+/// Strict, with backslash escapes as text statements need them, and each statement outside of a transaction is one by
+/// itself, however the server or its `init_connect` has it.
+const SESSION: &str = "SET NAMES utf8mb4, autocommit = 1, completion_type = 0, \
     sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00'";
 /// Seconds: how long a writer lives that is idle, or frozen between two statements; frozen amid the rows of LOAD DATA, which
@@ -64,6 +67,9 @@ const WRITE_SESSION: &str = "SET wait_timeout = 30, net_read_timeout = 10, \
 const READ_SESSION: &str = "SET wait_timeout = 600, lock_wait_timeout = 10";
 const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+/// What tells a server from others, also from one that was made from a copy of its files. MariaDB has no `server_uuid`.
+const MYSQL_SERVER: &str = "SELECT CONCAT_WS('/', @@server_uuid, @@hostname, @@port)";
+const MARIADB_SERVER: &str = "SELECT CONCAT_WS('/', @@server_id, @@hostname, @@port, @@datadir)";
 /// Why: above its default a list of keys is answered by reading the whole table.
 const MYSQL_KEY_LISTS: &str = "SET range_optimizer_max_mem_size = 0";
 const MARIADB_KEY_LISTS: &str = "SET optimizer_max_sel_arg_weight = 0, in_predicate_conversion_threshold = 0";
@@ -83,7 +89,8 @@ impl MySqlConnection {
         };
         let place = format!("{}:{}", address.host, address.port);
         let connected = within(CONNECT_WAIT_MAX, "a connection", connect).await;
-        let connection = connected.map_err(|error| error.context(&format!("cannot connect to {place}")))?;
+        let connection =
+            connected.map_err(|error| error.context(&format!("cannot connect to {place}")).unreachable())?;
         let answer_wait_max = match purpose {
             Purpose::Read | Purpose::ReadOnly => READ_ANSWER_WAIT_MAX,
             Purpose::Write { .. } => WRITE_ANSWER_WAIT_MAX,
@@ -92,6 +99,7 @@ impl MySqlConnection {
         let mut open = Self {
             connection,
             dialect: Dialect::MySql,
+            server: None,
             packet_bytes_max: 0,
             can_load: false,
             answer_wait_max,
@@ -99,7 +107,7 @@ impl MySqlConnection {
         };
         open.set_up(purpose)
             .await
-            .map_err(|error| error.context(&format!("cannot set up a session on {place}")))?;
+            .map_err(|error| error.context(&format!("cannot set up a session on {place}")).unreachable())?;
         Ok(open)
     }
 
@@ -125,7 +133,22 @@ impl MySqlConnection {
         if purpose == Purpose::ReadOnly {
             self.run(READ_ONLY).await?;
         }
+        self.server = self.told_apart().await?;
         Ok(())
+    }
+
+    /// What tells the server from others; `None` for one that lacks the variables.
+    async fn told_apart(&mut self) -> Result<Option<String>, DatabaseError> {
+        let sql = if self.dialect == Dialect::MariaDb { MARIADB_SERVER } else { MYSQL_SERVER };
+        let told = within(self.answer_wait_max, "its name", self.connection.query_first(sql)).await;
+        match told {
+            Err(error) if error.is_unknown_variable() => Ok(None),
+            told => told,
+        }
+    }
+
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
     }
 
     pub fn dialect(&self) -> Dialect {

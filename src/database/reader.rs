@@ -10,7 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::column::quote;
 use super::rows::RowsBuilder;
 use super::{
-    Address, ColumnType, Connection, DatabaseError, Dialect, Fit, Link, Purpose, Value, quote_table,
+    Address, ColumnType, Connection, DatabaseError, Dialect, Fit, Home, Link, Misfit, Purpose, Value,
+    quote_table,
 };
 
 /// Where rows are read from.
@@ -53,6 +54,11 @@ impl Reader {
     /// A reader that has not connected yet.
     pub fn new(address: Address) -> Self {
         Self { link: Link::new(address, Purpose::ReadOnly) }
+    }
+
+    /// Reads from the same server as all links that share this home.
+    pub fn share(&mut self, home: &Home) {
+        self.link.share(home);
     }
 
     /// Finds out a table's or query's columns.
@@ -192,27 +198,45 @@ async fn fetch_by_keys(
 ) -> Result<RecordBatch, DatabaseError> {
     let dialect = connection.dialect();
     let keys_in_all = columns.first().map_or(0, |column| column.len());
-    let keys_max = connection.limits().placeholders_max / key_fields.len().max(1);
+    let limits = connection.limits();
+    let keys_max = (limits.placeholders_max / key_fields.len().max(1)).max(1);
+    // Why half: the last key may fill up as many places again.
+    let bytes_max = limits.row_bytes_max / 2;
+    let mut prepared = Vec::with_capacity(columns.len());
+    let mut sizes = vec![0; keys_in_all];
+    for (column, field) in columns.iter().zip(key_fields) {
+        let fit =
+            Fit::new(field.data_type(), &ColumnType::Any, true, dialect).map_err(DatabaseError::other)?;
+        let column = fit.prepare(column).map_err(|error| DatabaseError::other(error.to_string()))?;
+        let mut add = |row: usize, value: Value<'_>| sizes[row] += value.size();
+        let added = fit.each(&column, 0..keys_in_all, &mut add);
+        added.map_err(|misfit| misfitting(field, &misfit))?;
+        prepared.push((fit, column));
+    }
     let mut builder = RowsBuilder::new(Arc::clone(&relation.schema));
     let mut batches = Vec::new();
-    for start in (0..keys_in_all).step_by(keys_max.max(1)) {
-        let count = keys_max.min(keys_in_all - start);
+    let mut end = 0;
+    while end < keys_in_all {
+        let start = end;
+        let mut bytes = 0;
+        while end < keys_in_all && end - start < keys_max && (end == start || bytes + sizes[end] <= bytes_max)
+        {
+            bytes += sizes[end];
+            end += 1;
+        }
+        let count = end - start;
         // Why: a statement for each power of two is prepared once; the last key fills it up.
         let slots = count.next_power_of_two().min(keys_max);
         let mut parameters = vec![Value::Null; slots * key_fields.len()];
-        for (index, (column, field)) in columns.iter().zip(key_fields).enumerate() {
-            let fit =
-                Fit::new(field.data_type(), &ColumnType::Any, true, dialect).map_err(DatabaseError::other)?;
-            let column = fit.prepare(column).map_err(|error| DatabaseError::other(error.to_string()))?;
+        for (index, ((fit, column), field)) in prepared.iter().zip(key_fields).enumerate() {
             let mut put = |row: usize, value: Value<'_>| {
                 let last = slots * usize::from(row + 1 == start + count);
                 for slot in (row - start)..(row - start + 1).max(last) {
                     parameters[slot * key_fields.len() + index] = owned(&value);
                 }
             };
-            fit.each(&column, start..start + count, &mut put).map_err(|misfit| {
-                DatabaseError::other(format!("key `{}`: {}", field.name(), misfit.reason))
-            })?;
+            let put_all = fit.each(column, start..end, &mut put);
+            put_all.map_err(|misfit| misfitting(field, &misfit))?;
         }
         let sql = keys_sql(relation, key_fields, slots, lock, dialect);
         let mut take = |row: Vec<Value<'static>>| builder.push(&row).map_err(DatabaseError::other);
@@ -220,6 +244,10 @@ async fn fetch_by_keys(
     }
     batches.push(builder.finish().map_err(DatabaseError::other)?);
     concat_batches(&relation.schema, &batches).map_err(|error| DatabaseError::other(error.to_string()))
+}
+
+fn misfitting(field: &Field, misfit: &Misfit) -> DatabaseError {
+    DatabaseError::other(format!("key `{}`: {}", field.name(), misfit.reason))
 }
 
 fn keys_sql(

@@ -20,6 +20,7 @@ pub(super) struct Breaker {
     config: DeadLettersConfig,
     /// Of the partitions of this instance, as they are committed.
     tallies: BTreeMap<TopicPartition, Tally>,
+    /// Of the dead letters that this process has stored.
     reasons: Reasons,
 }
 
@@ -86,16 +87,16 @@ impl Breaker {
             messages: a.messages + b.messages,
             dead_letters: a.dead_letters + b.dead_letters,
         });
-        self.reasons.count(&commit.dead_letters);
         let is_early = all.messages < MESSAGES_MIN.min(self.config.window as i64);
         if is_early || all.ratio() <= self.config.ratio_max {
             return Ok(());
         }
-        Err(EngineError::TooManyDeadLetters(self.verdict(all)))
+        Err(EngineError::TooManyDeadLetters(self.verdict(all, &commit.dead_letters)))
     }
 
-    /// A batch is committed, with the tallies that [`Breaker::weigh`] gave for it.
-    pub fn committed(&mut self, polled: &Polled, tallies: &[Tally]) {
+    /// A batch is committed, with the tallies that [`Breaker::weigh`] gave for it, and the reasons of its dead letters.
+    pub fn committed(&mut self, polled: &Polled, tallies: &[Tally], reasons: Reasons) {
+        self.reasons.add(reasons);
         let keep = self.kept(polled.messages.len());
         if keep < 1.0 {
             self.tallies.values_mut().for_each(|tally| *tally = tally.scaled(keep));
@@ -117,14 +118,20 @@ impl Breaker {
         if counted as f64 <= room { 1.0 } else { room / counted as f64 }
     }
 
-    fn verdict(&self, all: Tally) -> String {
+    /// `letters`: the dead letters of the batch that went over.
+    fn verdict(&self, all: Tally, letters: &[DeadLetter]) -> String {
         let Tally { messages, dead_letters } = all;
+        let stored = self.reasons.all();
+        let mut reasons = self.reasons.clone();
+        reasons.count(letters);
+        let left_out = letters.len();
         let (found, allowed) = (100.0 * all.ratio(), 100.0 * self.config.ratio_max);
-        let told: String = self.reasons.told().iter().map(|reason| format!("\n  {reason}")).collect();
+        let told: String = reasons.told().iter().map(|reason| format!("\n  {reason}")).collect();
         format!(
             "{dead_letters} of the last {messages} messages ({found:.1} %) became dead letters, more than \
              dead_letters_max_ratio allows ({allowed:.1} %); the batch that went over is not committed\n\
-             the most frequent reasons:{told}\n\
+             the most frequent reasons, of {stored} dead letters that this process has stored in dead_letters and \
+             {left_out} of the batch that is not stored:{told}\n\
              hint: mend the schema, the SQL or the sender; or raise dead_letters_max_ratio (1 never stops the job). \
              Started again, the job stops at its next dead letter until enough good messages were processed"
         )
@@ -202,7 +209,7 @@ mod tests {
         let (polled, mut commit) = batch(0, count, dead);
         commit.tallies = breaker.weigh(&polled, &commit.dead_letters);
         breaker.judge(&polled, &commit).map_err(|error| error.to_string())?;
-        breaker.committed(&polled, &commit.tallies);
+        breaker.committed(&polled, &commit.tallies, Reasons::of(&commit.dead_letters));
         Ok(commit.tallies)
     }
 
@@ -216,6 +223,17 @@ mod tests {
             error
                 .contains("1000 times, for example decode: 0 bytes are left over (t[0] at offset 0, byte 0)")
         );
+    }
+
+    #[test]
+    fn the_verdict_tells_what_is_stored_from_what_is_not() {
+        let mut breaker = claimed(Tally::default());
+        commit(&mut breaker, 999, 2).expect("below the ratio");
+        let error = commit(&mut breaker, 1_000, 300).expect_err("above it");
+        assert!(error.contains("of 2 dead letters that this process has stored"), "{error}");
+        assert!(error.contains("and 300 of the batch that is not stored"), "{error}");
+        let again = commit(&mut breaker, 1_000, 300).expect_err("still");
+        assert_eq!(error, again, "a batch that is judged again is not counted twice");
     }
 
     #[test]

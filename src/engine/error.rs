@@ -1,10 +1,24 @@
 //! Why a job ended before it was done.
 
+use crate::batch::Fault;
 use crate::decode::DecodeError;
 use crate::sink::SinkError;
 use crate::source::SourceError;
 use crate::sql::SqlError;
 use crate::tables::TableError;
+
+impl EngineError {
+    /// Whether partitions or the server that they were claimed on are lost: everything computed is dropped, and the
+    /// group is asked again.
+    pub(super) fn is_fenced(&self) -> bool {
+        let fault = match self {
+            Self::Sink(error) => error.fault(),
+            Self::Tables(error) => error.fault(),
+            _ => return false,
+        };
+        fault == Fault::Fenced
+    }
+}
 
 /// A fault that no retry and no dead letter answers. Everything committed before it stays.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,10 @@
-//! Housekeeping of state tables with a `ttl`: rows that were not written for so long, in message time, are deleted once
+//! Housekeeping of state tables with a `ttl`: rows that were not written for that long, in message time, are deleted once
 //! all partitions of the job are past it.
 //!
 //! The deletion is part of a batch's transaction, behind its fence, and bounded; what is left goes with the next ones.
+//!
+//! Invariant: one wrong clock of a producer expires nothing. A message time that is ahead of the database's clock is not
+//! believed; if a partition is ahead at two looks in a row, its producers' clocks are, and the database's counts.
 
 use std::time::Duration;
 
@@ -14,6 +17,8 @@ use crate::source::{Bounds, Source};
 
 /// The least time between two looks at how far the partitions are.
 const LOOK_INTERVAL: Duration = Duration::from_mins(1);
+/// How far a message time may be ahead of the database's clock, since no two clocks agree.
+pub(super) const AHEAD_MS_MAX: i64 = 5 * 60 * 1000;
 
 /// What may be deleted, and when to look again.
 #[derive(Debug)]
@@ -23,11 +28,15 @@ pub(super) struct Expiry {
     /// Rows written last before this message time may be deleted; none: nothing is to be deleted now.
     before_ms: Vec<Option<i64>>,
     look_at: Option<Instant>,
+    /// The database's clock as it was read last, in milliseconds, and when.
+    clock: Option<(i64, Instant)>,
+    /// Partitions whose message time was ahead of the clock at the last look.
+    ahead: Vec<TopicPartition>,
 }
 
 impl Expiry {
     pub fn new(ttls: Vec<Option<Duration>>) -> Self {
-        Self { ttls, before_ms: Vec::new(), look_at: None }
+        Self { ttls, before_ms: Vec::new(), look_at: None, clock: None, ahead: Vec::new() }
     }
 
     /// For each state table the message time before which rows go with the next commit.
@@ -43,6 +52,8 @@ impl Expiry {
         if self.is_look_due() {
             self.look_at = Some(Instant::now() + LOOK_INTERVAL);
             let progress = writer.progress().await?;
+            let now_ms = self.read_clock(writer).await?;
+            let progress = self.believed(progress, now_ms + AHEAD_MS_MAX);
             let behind = behind(&progress, shortest);
             let bounds = match behind.is_empty() {
                 true => Vec::new(),
@@ -56,6 +67,44 @@ impl Expiry {
             self.before_ms = self.ttls.iter().map(before).collect();
         }
         Ok(self.before_ms.clone())
+    }
+
+    /// Whether the database's clock is not known and needed.
+    pub fn needs_clock(&self) -> bool {
+        self.clock.is_none() && self.ttls.iter().any(Option::is_some)
+    }
+
+    /// Reads the database's clock.
+    ///
+    /// # Errors
+    /// The database's, as [`Writer::clock_ms`].
+    pub async fn read_clock(&mut self, writer: &mut Writer) -> Result<i64, EngineError> {
+        let now_ms = writer.clock_ms().await?;
+        self.clock = Some((now_ms, Instant::now()));
+        Ok(now_ms)
+    }
+
+    /// The newest message time that a row of state may be written with; `None` if nothing expires.
+    pub fn message_time_max_ms(&self) -> Option<i64> {
+        let (read_ms, read_at) = self.clock?;
+        Some(read_ms + i64::try_from(read_at.elapsed().as_millis()).unwrap_or(0) + AHEAD_MS_MAX)
+    }
+
+    /// The message times that are not ahead of `bound_ms`. One that is ahead is not known; at the second look in a row it
+    /// is the bound.
+    fn believed(&mut self, progress: Vec<Claim>, bound_ms: i64) -> Vec<Claim> {
+        let mut ahead = Vec::new();
+        let believed = progress.into_iter().map(|claim| match claim.message_time_ms {
+            Some(time) if time > bound_ms => {
+                ahead.push(claim.partition.clone());
+                let message_time_ms = self.ahead.contains(&claim.partition).then_some(bound_ms);
+                Claim { message_time_ms, ..claim }
+            }
+            _ => claim,
+        });
+        let believed = believed.collect();
+        self.ahead = ahead;
+        believed
     }
 
     /// Whether [`Expiry::due`] has something to ask or to give.
@@ -126,5 +175,18 @@ mod tests {
         assert_eq!(passed_of(&[claim(0, 5, Some(90_000)), claim(1, 4, None)]), None);
         assert_eq!(passed_of(&[claim(0, 5, Some(90_000)), claim(1, 10, None)]), Some(90_000));
         assert_eq!(passed_of(&[claim(0, 10, Some(20_000)), claim(1, 10, Some(90_000))]), Some(90_000));
+    }
+
+    #[test]
+    fn a_message_time_ahead_of_the_clock_is_not_believed_at_once() {
+        let mut expiry = Expiry::new(vec![Some(Duration::from_secs(5))]);
+        let far = vec![claim(0, 5, Some(1_000_000)), claim(1, 5, Some(90_000))];
+        let believed = expiry.believed(far.clone(), 100_000);
+        assert_eq!(passed_of(&believed), None, "one wrong clock: nothing is known of its partition");
+        assert_eq!(passed_of(&expiry.believed(far, 100_000)), Some(90_000));
+        let alone = vec![claim(0, 5, Some(1_000_000))];
+        assert_eq!(passed_of(&expiry.believed(alone, 100_000)), Some(100_000), "its clock is ahead for good");
+        let right = vec![claim(0, 5, Some(99_000))];
+        assert_eq!(passed_of(&expiry.believed(right, 100_000)), Some(99_000));
     }
 }

@@ -6,6 +6,7 @@
 //! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance ask the group
 //! anew, and anything else ends the job with all that was committed in place.
 
+mod blame;
 mod breaker;
 mod claim;
 mod compare;
@@ -24,13 +25,14 @@ mod reload;
 mod replay;
 mod report;
 mod retry;
+mod settle;
 mod stages;
 mod stop;
 mod turn;
 mod work;
 mod writer;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -38,9 +40,10 @@ use tokio::time::Instant;
 
 use crate::batch::{Claim, Commit};
 use crate::config::{Config, DeadLettersConfig, LostData, StartingOffsets};
+use crate::database::Home;
 use crate::decode::Decoder;
 use crate::fault_point;
-use crate::sink::{EXPIRED_ROWS_MAX, Prepared, Sink, Tables};
+use crate::sink::{Prepared, RefusedRow, Sink, Tables};
 use crate::source::{Assignment, Event, Fill, Recreated, Source};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
@@ -50,9 +53,11 @@ use commits::{Commits, Step};
 use compare::COMPARE_INTERVAL;
 use expiry::Expiry;
 use pace::Pace;
+use retry::Retry;
+use settle::Settled;
 use stages::Stages;
 use work::{Facts, Reason, Work};
-use writer::{Ended, Writer};
+use writer::Writer;
 
 pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
@@ -118,6 +123,10 @@ pub struct Engine<S> {
     commits: Commits,
     /// Work that comes before anything new: parts of batches that are done again.
     backlog: VecDeque<Work>,
+    /// Since the last batch that was committed: tries that failed.
+    spent_in_vain: Duration,
+    /// The rows that did not fit of the batch that was computed last.
+    misfits: Vec<RefusedRow>,
     options: Options,
     breaker: Breaker,
     expiry: Expiry,
@@ -133,19 +142,13 @@ pub struct Engine<S> {
     batches: u64,
     /// Conflicts since the last batch that was committed.
     conflicts: u64,
+    /// Of conflicts that came although the keys were locked.
+    contention: Retry,
+    /// The server that the partitions are claimed on, as every connection of this lane must lead to it.
+    home: Home,
     triggered_at: Option<Instant>,
     /// When what is stored was known to be where this instance is: at the last commit, or look.
     compared_at: Instant,
-}
-
-/// What the wait for a commit came to.
-enum Settled {
-    /// What was waited for is committed.
-    Clear,
-    /// The batch must be done again, in these parts, before anything that came after it.
-    Redo(Vec<Work>),
-    /// Partitions were lost: everything computed or collected is gone.
-    Lost,
 }
 
 /// What the loop does next.
@@ -164,17 +167,30 @@ enum Turn {
 impl<S: Source> Engine<S> {
     pub fn new(parts: Parts<S>, options: Options, stop: Stop) -> Self {
         let outputs = names_of_outputs(&parts.pipeline);
-        let Parts { source, decoder, tables, states, pipeline, sink } = parts;
+        let Parts { source, decoder, mut tables, mut states, pipeline, mut sink } = parts;
+        let home = Home::default();
+        tables.share(&home);
+        states.share(&home);
+        sink.share(&home);
         Self {
             source,
             expiry: Expiry::new(states.ttls()),
             batch_size: BatchSize::default(),
             pace: Pace::new(!pipeline.states().is_empty()),
-            stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
+            stages: Stages {
+                decoder,
+                tables,
+                states,
+                pipeline,
+                stop: stop.clone(),
+                message_time_max_ms: None,
+            },
             outputs,
             written: sink.tables().clone(),
             commits: Commits::new(Writer::new(sink, stop.clone())),
             backlog: VecDeque::new(),
+            spent_in_vain: Duration::ZERO,
+            misfits: Vec::new(),
             breaker: Breaker::new(options.dead_letters),
             options,
             stop,
@@ -183,6 +199,8 @@ impl<S: Source> Engine<S> {
             is_release_due: false,
             batches: 0,
             conflicts: 0,
+            contention: Retry::default(),
+            home,
             triggered_at: None,
             compared_at: Instant::now(),
         }
@@ -217,37 +235,56 @@ impl<S: Source> Engine<S> {
 
     async fn turns(&mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
         loop {
-            match self.turn().await? {
-                Turn::Claim(assignment) => {
-                    self.settle_and_redo(report).await?;
-                    self.claim(&assignment).await?;
+            match self.take_turn(report).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.is_fenced() => {
+                    tracing::warn!("{error}");
+                    self.settle(report).await?;
+                    self.ask_again().await;
                 }
-                Turn::GoAnew(claim, how) => {
-                    self.settle_and_redo(report).await?;
-                    self.go_anew(claim, how).await?;
-                }
-                // Parts to be done again belong to the batch in hand: they come first.
-                Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
-                Turn::Release => self.source.release(),
-                Turn::Trigger(work) => self.trigger(work, report).await?,
-                // Parts to be done again belong to the SQL in hand.
-                Turn::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
-                Turn::ChangeOver(reload) => self.change_over(*reload),
-                Turn::Settle => {
-                    if let Settled::Redo(parts) = self.settle_first(report).await? {
-                        self.redo(parts);
-                    }
-                }
-                Turn::Compare => self.compare().await?,
-                Turn::Finish if self.settle_and_redo(report).await? => {}
-                Turn::Finish => return Ok(()),
-                Turn::Nothing => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
+    /// Does the next thing; true when nothing is left to do.
+    async fn take_turn(&mut self, report: &mut dyn FnMut(&Report)) -> Result<bool, EngineError> {
+        match self.turn().await? {
+            Turn::Claim(assignment) => {
+                self.settle_and_redo(report).await?;
+                self.claim(&assignment).await?;
+            }
+            Turn::GoAnew(claim, how) => {
+                self.settle_and_redo(report).await?;
+                self.go_anew(claim, how).await?;
+            }
+            // Parts to be done again belong to the current batch: they come first.
+            Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
+            Turn::Release => self.source.release(),
+            Turn::Trigger(work) => self.trigger(work, report).await?,
+            // Parts to be done again belong to the current SQL.
+            Turn::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
+            Turn::ChangeOver(reload) => self.change_over(*reload),
+            Turn::Settle => {
+                if let Settled::Redo(parts) = self.settle_first(report).await? {
+                    self.redo(parts);
+                }
+            }
+            Turn::Compare => self.compare().await?,
+            Turn::Finish => return Ok(!self.settle_and_redo(report).await?),
+            Turn::Nothing => {}
+        }
+        Ok(false)
+    }
+
     /// Waits for the next thing to do.
     async fn turn(&mut self) -> Result<Turn, EngineError> {
+        // Why before the backlog: parts that fail again and again must not keep the job from ending. They are not
+        // committed, so the next start does them.
+        if self.stop.is_asked() {
+            return Ok(Turn::Finish);
+        }
         if let Some(work) = self.backlog.pop_front() {
             return Ok(Turn::Trigger(work));
         }
@@ -256,9 +293,6 @@ impl<S: Source> Engine<S> {
         }
         if let Some(reload) = self.reload.take() {
             return Ok(Turn::ChangeOver(reload));
-        }
-        if self.stop.is_asked() {
-            return Ok(Turn::Finish);
         }
         let now = Instant::now();
         let next_at = self.triggered_at.map_or(now, |at| at + self.options.trigger_interval);
@@ -308,7 +342,7 @@ impl<S: Source> Engine<S> {
         self.triggered_at = Some(taken_at);
         Work {
             polled: self.source.take(),
-            condemned: None,
+            condemned: BTreeMap::new(),
             is_again: false,
             conflicts: 0,
             reached_ms: None,
@@ -322,8 +356,18 @@ impl<S: Source> Engine<S> {
     /// One trigger: decode, compute, wait for the batch before, hand the commit over.
     async fn trigger(&mut self, work: Work, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
         fault_point::reach("taken", "").await;
+        if self.expiry.needs_clock()
+            && let Some(writer) = self.commits.idle()
+        {
+            self.expiry.read_clock(writer).await?;
+        }
+        self.stages.message_time_max_ms = self.expiry.message_time_max_ms();
         let is_locked = work.conflicts >= CONFLICTS_MAX;
+        let started = Instant::now();
         let computed = if is_locked { None } else { Some(self.compute(&work).await) };
+        if matches!(computed, Some(Err(_))) {
+            self.spent_in_vain += started.elapsed();
+        }
         if !self.commits.are_finished() {
             self.pace.was_early();
         }
@@ -356,7 +400,8 @@ impl<S: Source> Engine<S> {
             Some(Err(error)) => match Reason::of(&error) {
                 Some(reason) => {
                     self.stages.states.forget_staged();
-                    let parts = self.narrow(work, reason);
+                    let refused = std::mem::take(&mut self.misfits);
+                    let parts = self.narrow(work, reason, refused).await;
                     self.redo(parts);
                     Ok(())
                 }
@@ -376,8 +421,17 @@ impl<S: Source> Engine<S> {
     /// # Errors
     /// The stages', or values that the tables cannot take. What is staged of the batch must be forgotten then.
     async fn compute(&mut self, work: &Work) -> Result<(Prepared, Facts), EngineError> {
+        self.misfits.clear();
         let (commit, facts) = self.stages.compute(work, None).await?;
-        Ok((self.written.prepare(commit)?, facts))
+        Ok((self.prepare(work, commit)?, facts))
+    }
+
+    fn prepare(&mut self, work: &Work, commit: Commit) -> Result<Prepared, EngineError> {
+        let outputs = commit.outputs.clone();
+        let prepared = self.written.prepare(commit);
+        let mut prepared = prepared.inspect_err(|_| self.misfits = self.written.misfits(&outputs))?;
+        prepared.is_divisible = work.polled.messages.len() > 1;
+        Ok(prepared)
     }
 
     /// One trigger in the transaction that writes it, with the keys of its state locked: nothing can come between.
@@ -403,7 +457,10 @@ impl<S: Source> Engine<S> {
                         return Err(error);
                     }
                     match self.written.prepare(commit) {
-                        Ok(prepared) => (writer.finish(&prepared, started.into_std()).await?, Some(facts)),
+                        Ok(mut prepared) => {
+                            prepared.is_divisible = work.polled.messages.len() > 1;
+                            (writer.finish(&prepared, started.into_std()).await?, Some(facts))
+                        }
                         Err(error) => (writer.abandon(error.into()).await?, None),
                     }
                 }
@@ -432,23 +489,6 @@ impl<S: Source> Engine<S> {
         judged
     }
 
-    /// Finds the messages to blame; where the size may be, the batches to come are smaller for a while.
-    fn narrow(&mut self, work: Work, reason: Reason) -> Vec<Work> {
-        let rows = work.polled.messages.len();
-        if reason.is_of_size && rows > 1 {
-            self.batch_size.failed(rows);
-            self.source.limit(self.rows_max());
-        }
-        work.narrow(reason)
-    }
-
-    /// Puts parts of a batch before everything else.
-    fn redo(&mut self, parts: Vec<Work>) {
-        for part in parts.into_iter().rev() {
-            self.backlog.push_front(part);
-        }
-    }
-
     /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
     fn change_over(&mut self, reload: Reload) {
         let Reload { plan: Plan { tables, states, pipeline, sql, .. }, written, dead_letters } = reload;
@@ -459,6 +499,8 @@ impl<S: Source> Engine<S> {
         self.pace = Pace::new(!pipeline.states().is_empty());
         self.stages.tables = tables;
         self.stages.states = states;
+        self.stages.tables.share(&self.home);
+        self.stages.states.share(&self.home);
         self.stages.pipeline = pipeline;
         for writer in self.commits.all_idle() {
             self.written = writer.change(written.clone(), sql.clone());
@@ -468,114 +510,11 @@ impl<S: Source> Engine<S> {
 
     /// Starts the commit of a batch.
     fn hand_over(&mut self, work: Work, facts: Facts, prepared: Prepared) {
+        let facts = Facts { handed_over_at: Some(Instant::now()), ..facts };
         // Invariant: a writer is idle, since nothing is on its way, or less than can be.
         if let Err(work) = self.commits.start(work, facts, prepared) {
             self.backlog.push_front(*work);
         }
-    }
-
-    /// Waits for all commits that are on their way; whether a batch must be done again.
-    async fn settle_and_redo(&mut self, report: &mut dyn FnMut(&Report)) -> Result<bool, EngineError> {
-        let Settled::Redo(parts) = self.settle(report).await? else { return Ok(false) };
-        self.redo(parts);
-        Ok(true)
-    }
-
-    /// Waits for all commits that are on their way.
-    async fn settle(&mut self, report: &mut dyn FnMut(&Report)) -> Result<Settled, EngineError> {
-        while !self.commits.is_empty() {
-            match self.settle_first(report).await? {
-                Settled::Clear => {}
-                settled => return Ok(settled),
-            }
-        }
-        Ok(Settled::Clear)
-    }
-
-    /// Waits for the first commit that is on its way, if one is. Where it fails, nothing is on its way any more: those
-    /// behind it are to be done again, too.
-    async fn settle_first(&mut self, report: &mut dyn FnMut(&Report)) -> Result<Settled, EngineError> {
-        let Some((work, facts, ended)) = self.commits.first().await? else { return Ok(Settled::Clear) };
-        Ok(match self.conclude(work, facts, ended, report).await {
-            Settled::Clear => Settled::Clear,
-            Settled::Redo(mut parts) => {
-                parts.extend(self.commits.drain().await?.into_iter().map(Work::again));
-                Settled::Redo(parts)
-            }
-            Settled::Lost => {
-                self.commits.drain().await?;
-                Settled::Lost
-            }
-        })
-    }
-
-    /// Draws the conclusions from how a commit ended: for the state that is staged, and for what comes next.
-    async fn conclude(
-        &mut self,
-        work: Work,
-        facts: Facts,
-        ended: Ended,
-        report: &mut dyn FnMut(&Report),
-    ) -> Settled {
-        let states = &mut self.stages.states;
-        match ended {
-            Ended::Committed { elapsed, is_ahead, expired } => {
-                states.committed();
-                self.compared_at = Instant::now();
-                if expired > 0 {
-                    states.forget_held();
-                }
-                self.expiry.deleted(expired < EXPIRED_ROWS_MAX);
-                self.breaker.committed(&work.polled, &facts.tallies);
-                self.source.stored(&work.polled.advances);
-                // A commit that only moves positions is no batch that anybody waits for.
-                if !work.polled.messages.is_empty() {
-                    let has_changed = self.pace.committed(work.polled.messages.len(), elapsed, is_ahead);
-                    if self.batch_size.passed().is_some() || has_changed {
-                        self.source.limit(self.rows_max());
-                    }
-                    report(&self.describe(&work, facts, elapsed));
-                    self.batches += 1;
-                }
-                self.conflicts = 0;
-                Settled::Clear
-            }
-            Ended::Refused(reason) => {
-                states.forget_staged();
-                Settled::Redo(self.narrow(work, reason))
-            }
-            Ended::Conflict(table) => {
-                tracing::debug!("another instance has written `{table}`, computing again");
-                states.forget();
-                self.conflicts += 1;
-                let conflicts = work.conflicts + 1;
-                Settled::Redo(vec![Work { conflicts, ..work.again() }])
-            }
-            Ended::Interrupted => {
-                states.forget();
-                Settled::Redo(vec![work.again()])
-            }
-            Ended::GivenUp => {
-                states.forget_staged();
-                self.commits.pause();
-                Settled::Redo(vec![work.again()])
-            }
-            Ended::Fenced => {
-                tracing::warn!("another instance took partitions over; asking the group again");
-                self.ask_again().await;
-                Settled::Lost
-            }
-        }
-    }
-
-    /// Drops everything that was computed or collected, and asks the group again.
-    async fn ask_again(&mut self) {
-        self.stages.states.forget();
-        self.backlog.clear();
-        // Why: two that take partitions from each other must not do so in step.
-        let pause = FENCED_PAUSE_MAX.mul_f64(0.2 + 0.8 * fastrand::f64());
-        self.stop.sleep(pause).await;
-        self.source.rejoin();
     }
 }
 

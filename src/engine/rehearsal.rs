@@ -5,7 +5,7 @@
 //! What is left out: what a database refuses beyond the types of its columns (foreign keys, CHECK, lengths of tables
 //! that somebody else made), and everything about offsets.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -122,7 +122,7 @@ impl Rehearsal {
         let states = states.map_err(|errors| PlanError::of_tables(config, &errors))?;
         // Nothing is waited for here, so nobody has to ask for an end.
         let (_, stop) = Stop::new();
-        let stages = Stages { decoder, tables, states, pipeline, stop };
+        let stages = Stages { decoder, tables, states, pipeline, stop, message_time_max_ms: None };
         Ok(Self { stages, written, views, states: rehearsed })
     }
 
@@ -223,7 +223,7 @@ fn work_of(messages: Messages) -> Work {
     }
     Work {
         polled: Polled { messages, advances },
-        condemned: None,
+        condemned: BTreeMap::new(),
         // Files are not read again in a run.
         is_again: true,
         conflicts: 0,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::batch_size::BatchSize;
 use super::error::EngineError;
+use super::expiry::AHEAD_MS_MAX;
 use super::reasons::Reasons;
 use super::retry::{Retry, persist};
 use super::stages::Stages;
@@ -86,7 +87,14 @@ impl Replay {
     pub fn new(parts: ReplayParts, limits: PageLimits, stop: Stop) -> Self {
         let ReplayParts { decoder, tables, states, pipeline, sink, letters } = parts;
         Self {
-            stages: Stages { decoder, tables, states, pipeline, stop: stop.clone() },
+            stages: Stages {
+                decoder,
+                tables,
+                states,
+                pipeline,
+                stop: stop.clone(),
+                message_time_max_ms: None,
+            },
             sink,
             letters,
             limits,
@@ -108,9 +116,11 @@ impl Replay {
         ids: &[i64],
         report: &mut dyn FnMut(&ReplayReport),
     ) -> Result<ReplayReport, EngineError> {
-        let Self { sink, letters, stop, reached_ms, .. } = &mut self;
+        let Self { stages, sink, letters, stop, reached_ms, .. } = &mut self;
         let progress = persist("database", stop, async || sink.progress().await).await?;
         *reached_ms = progress.iter().filter_map(|claim| claim.message_time_ms).max();
+        let now_ms = persist("database", stop, async || sink.clock_ms().await).await?;
+        stages.message_time_max_ms = Some(now_ms + AHEAD_MS_MAX);
         let all = Selection { is_replayed: Some(false), ids: ids.to_vec(), ..Selection::default() };
         // Those that come in meanwhile are left to the next replay: this one ends.
         let id_max = persist("database", stop, async || letters.last_id(&all).await).await?;
@@ -184,8 +194,7 @@ impl Replay {
         }
         let EngineError::Sink(error) = error else { return Err(error) };
         match error.fault() {
-            Fault::Conflict => {}
-            Fault::Infrastructure => {
+            Fault::Conflict | Fault::Infrastructure => {
                 *is_in_doubt |= matches!(error, SinkError::UnknownOutcome(_));
                 if retry.pause("database", &error, &mut self.stop).await == Patience::Over {
                     return Err(EngineError::GaveUp(error.to_string()));
@@ -200,7 +209,7 @@ impl Replay {
     async fn attempt(&mut self, work: &Work, page: &Page, is_in_doubt: bool) -> Result<(), EngineError> {
         // Nothing was locked between two transactions.
         self.stages.states.forget();
-        let writes_state = work.condemned.is_none() && self.stages.states.follow_partitions();
+        let writes_state = work.condemned.is_empty() && self.stages.states.follow_partitions();
         let fenced = if writes_state { page.partition() } else { None };
         let ids = page.ids(&work.polled.messages);
         let waiting = self.sink.open_replay(&ids, fenced.as_slice()).await?;
@@ -257,7 +266,7 @@ impl Replay {
         let newest = page.messages.iter().filter_map(|message| message.timestamp_ms).max();
         Work {
             polled: Polled { messages: page.messages.clone(), advances: Vec::new() },
-            condemned: None,
+            condemned: BTreeMap::new(),
             is_again: false,
             conflicts: 0,
             // Why: rows of state are written now, as a `ttl` sees it, however old the message is.

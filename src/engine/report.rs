@@ -41,6 +41,8 @@ pub struct Durations {
     pub sql: Duration,
     /// From the first statement to the answer to COMMIT, retries included.
     pub commit: Duration,
+    /// Since the batch before: tries that failed, and looking for the messages to blame.
+    pub failed: Duration,
     /// From taking the messages to the answer to COMMIT.
     pub total: Duration,
 }
@@ -86,7 +88,7 @@ impl Report {
 
 impl<S: Source> Engine<S> {
     /// What the batch that was just committed came to.
-    pub(super) fn describe(&self, work: &Work, facts: Facts, commit: Duration) -> Report {
+    pub(super) fn describe(&mut self, work: &Work, facts: Facts, commit: Duration) -> Report {
         let ends = self.source.ends();
         let partitions = work.polled.advances.iter().map(|advance| {
             let end = ends.iter().find(|end| end.partition == advance.partition).map_or(0, |end| end.end);
@@ -107,6 +109,7 @@ impl<S: Source> Engine<S> {
                 decode: facts.decode,
                 sql: facts.sql,
                 commit,
+                failed: std::mem::take(&mut self.spent_in_vain),
                 total: work.taken_at.elapsed(),
             },
             interval: work.interval,

@@ -14,15 +14,36 @@ use crate::tables::TableError;
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// After so many tries with the same answer, one more of the same batch is in vain.
+pub(super) const SAME_ANSWERS_MAX: u32 = 8;
+
 /// One spell of waiting, from the first failure to the success that ends it.
 #[derive(Debug, Default)]
 pub(super) struct Retry {
     attempts: u32,
+    /// How often in a row the server gave the same answer.
+    same_answers: u32,
     since: Option<Instant>,
     said: String,
 }
 
 impl Retry {
+    /// Whether the server keeps giving the same answer to what it is sent: something else should be tried.
+    pub fn is_in_vain(&self) -> bool {
+        self.same_answers >= SAME_ANSWERS_MAX
+    }
+
+    /// The same answer was reported, and what it is about changes: the count begins again.
+    pub fn begin_again(&mut self) {
+        self.same_answers = 0;
+    }
+
+    /// The server was reached, and this is what it answered.
+    pub fn answered(&mut self, error: &(dyn Display + Sync)) {
+        let is_same = self.same_answers > 0 && self.said == error.to_string();
+        self.same_answers = if is_same { self.same_answers + 1 } else { 1 };
+    }
+
     /// Pauses before another try. `what` is what is being tried, for the log.
     pub async fn pause(&mut self, what: &str, error: &(dyn Display + Sync), stop: &mut Stop) -> Patience {
         self.since.get_or_insert_with(Instant::now);

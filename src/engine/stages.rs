@@ -8,7 +8,7 @@ use super::error::EngineError;
 use super::retry::persist;
 use super::stop::Stop;
 use super::work::{Facts, Work};
-use crate::batch::{Commit, DeadLetter, ViewResults};
+use crate::batch::{Commit, ViewResults};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::Sink;
@@ -22,6 +22,8 @@ pub(super) struct Stages {
     pub states: StateTables,
     pub pipeline: Pipeline,
     pub stop: Stop,
+    /// The newest message time that rows of state are written with, if there is a bound.
+    pub message_time_max_ms: Option<i64>,
 }
 
 impl Stages {
@@ -37,27 +39,24 @@ impl Stages {
         locked: Option<&mut Sink>,
     ) -> Result<(Commit, Facts), EngineError> {
         let (advances, extents) = (work.polled.advances.clone(), work.polled.messages.extents());
-        // Nothing is computed of a message that cannot be processed, nor where positions move over no message at all.
-        if work.condemned.is_some() || work.polled.messages.is_empty() {
-            let dead_letters = work.condemned.iter().flat_map(|reason| {
-                let letter = |message| {
-                    DeadLetter::new(message, reason.stage, reason.place.clone(), reason.text.clone())
-                };
-                work.polled.messages.iter().map(letter)
-            });
-            let dead_letters = dead_letters.collect();
+        // Nothing is computed of messages that cannot be processed, nor where positions move over no message at all.
+        if work.condemned.len() == work.polled.messages.len() {
+            let dead_letters = work.condemned_letters();
             let commit = Commit { advances, extents, dead_letters, ..Commit::default() };
             self.states.stage_nothing();
             let facts = Facts { outputs: vec![0; self.pipeline.outputs().len()], ..Facts::of(&commit) };
             return Ok((commit, facts));
         }
         let started = Instant::now();
-        let decoded = self.decoder.decode(&work.polled.messages)?;
+        let decoded = work.without_condemned(self.decoder.decode(&work.polled.messages)?)?;
         let decode = started.elapsed();
         fault_point::reach("decoded", "").await;
         let started = Instant::now();
         let results = self.run_views(decoded.batch, work.is_again, locked).await?;
-        let staged = self.states.stage(&results.states, work.message_time_ms())?;
+        let message_time = work.message_time_ms();
+        let message_time =
+            message_time.map(|time| self.message_time_max_ms.map_or(time, |max| time.min(max)));
+        let staged = self.states.stage(&results.states, message_time)?;
         let (outputs, states, dead_letters) = (results.outputs, staged.changes, decoded.dead_letters);
         let commit = Commit { advances, extents, outputs, states, dead_letters, ..Commit::default() };
         let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());

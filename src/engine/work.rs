@@ -1,11 +1,13 @@
 //! What travels through the loop: messages on their way to a commit, and what is known of them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use tokio::time::Instant;
 
 use super::error::EngineError;
+use super::reasons::Reasons;
 use crate::batch::{Commit, Fault, Polled, Stage, Tally, ViewTiming};
 use crate::sink::SinkError;
 use crate::sql::SqlErrorKind;
@@ -14,8 +16,8 @@ use crate::sql::SqlErrorKind;
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     pub polled: Polled,
-    /// Why the one message of it cannot be processed: it becomes a dead letter.
-    pub condemned: Option<Reason>,
+    /// Messages that cannot be processed, by their places, and why: they become dead letters.
+    pub condemned: BTreeMap<usize, Reason>,
     /// Whether it, or what it is a part of, was computed before: it sees the reference tables that were seen then.
     pub is_again: bool,
     /// How often in a row another instance wrote the state it was computed from.
@@ -35,6 +37,8 @@ pub(super) struct Reason {
     /// A file, a table, or `table.column`.
     pub place: String,
     pub text: String,
+    /// The database's error code.
+    pub code: Option<i64>,
     /// Whether the batch may be to blame as a whole, so that a smaller one passes.
     pub is_of_size: bool,
 }
@@ -44,6 +48,8 @@ pub(super) struct Reason {
 pub(super) struct Facts {
     pub outputs: Vec<usize>,
     pub dead_letters: usize,
+    /// Why.
+    pub reasons: Reasons,
     /// As they are committed with the batch.
     pub tallies: Vec<Tally>,
     /// Rows of state views that had no key.
@@ -51,6 +57,8 @@ pub(super) struct Facts {
     pub views: Vec<ViewTiming>,
     pub decode: Duration,
     pub sql: Duration,
+    /// When its commit began.
+    pub handed_over_at: Option<Instant>,
 }
 
 impl Work {
@@ -65,16 +73,34 @@ impl Work {
         Self { is_again: true, ..self }
     }
 
-    /// Finds the messages that a fault of data is about: halves, or a dead letter where one message is left.
+    /// Finds the messages that a fault of data is about: halves, or a dead letter if one message is left.
     pub fn narrow(self, reason: Reason) -> Vec<Self> {
-        let work = Self { is_again: true, conflicts: 0, ..self };
-        if work.polled.messages.len() > 1 {
-            tracing::debug!("{} messages in two parts: {}", work.polled.messages.len(), reason.text);
-            let (first, second) = work.polled.halves();
-            let part = |polled| Self { polled, ..work.clone() };
-            return vec![part(first), part(second)];
+        if self.polled.messages.len() > 1 {
+            tracing::debug!("{} messages in two parts: {}", self.polled.messages.len(), reason.text);
+            return self.halves();
         }
-        vec![Self { condemned: Some(reason), ..work }]
+        self.condemn(BTreeMap::from([(0, reason)]))
+    }
+
+    /// The same work, in which more messages become dead letters.
+    pub fn condemn(mut self, condemned: BTreeMap<usize, Reason>) -> Vec<Self> {
+        self.condemned.extend(condemned);
+        vec![Self { is_again: true, conflicts: 0, ..self }]
+    }
+
+    /// The same work in two parts, to be done again one after the other; whole if it is one message, or none.
+    pub fn halves(self) -> Vec<Self> {
+        let work = Self { is_again: true, conflicts: 0, ..self };
+        if work.polled.messages.len() < 2 {
+            return vec![work];
+        }
+        let (first, second) = work.polled.halves();
+        let mut of_first = work.condemned.clone();
+        let of_second = of_first.split_off(&first.messages.len());
+        let of_second =
+            of_second.into_iter().map(|(at, reason)| (at - first.messages.len(), reason)).collect();
+        let part = |polled, condemned| Self { polled, condemned, ..work.clone() };
+        vec![part(first, of_first), part(second, of_second)]
     }
 }
 
@@ -85,17 +111,17 @@ impl Reason {
             EngineError::Sql(error) if error.fault() == Fault::Data => {
                 let (place, text) = (error.place_of_row(), error.message().to_owned());
                 let is_of_size = error.kind() == SqlErrorKind::MemoryExhausted;
-                Some(Self { stage: Stage::Sql, place, text, is_of_size })
+                Some(Self { stage: Stage::Sql, place, text, code: None, is_of_size })
             }
             // A table says so only where the keys of one batch are too many.
             EngineError::Tables(error) if error.fault() == Fault::Data => {
                 let (place, text) = (error.table().to_owned(), error.message().to_owned());
-                Some(Self { stage: Stage::Sql, place, text, is_of_size: true })
+                Some(Self { stage: Stage::Sql, place, text, code: None, is_of_size: true })
             }
             // One message alone is never too large for the decoder: it is a dead letter of its own.
             EngineError::Decode(error) if error.fault() == Fault::Data => {
                 let (place, text) = (String::new(), error.to_string());
-                Some(Self { stage: Stage::Decode, place, text, is_of_size: true })
+                Some(Self { stage: Stage::Decode, place, text, code: None, is_of_size: true })
             }
             EngineError::Sink(error) if error.fault() == Fault::Data => Some(Self::refused(error)),
             _ => None,
@@ -104,8 +130,8 @@ impl Reason {
 
     /// What the sink cannot write.
     pub fn refused(error: &SinkError) -> Self {
-        let is_of_size = error.is_of_size();
-        Self { stage: Stage::Write, place: error.place(), text: error.reason(), is_of_size }
+        let (text, is_of_size) = (error.reason(), error.is_of_size());
+        Self { stage: Stage::Write, place: error.place(), text, code: error.code(), is_of_size }
     }
 }
 
@@ -115,6 +141,7 @@ impl Facts {
         Self {
             outputs: commit.outputs.iter().map(rows).collect(),
             dead_letters: commit.dead_letters.len(),
+            reasons: Reasons::of(&commit.dead_letters),
             tallies: commit.tallies.clone(),
             ..Self::default()
         }

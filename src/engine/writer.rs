@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::error::EngineError;
-use super::retry::{Retry, persist};
+use super::retry::{Retry, SAME_ANSWERS_MAX, persist};
 use super::stop::{Patience, Stop};
 use super::turn::{Baton, Turn};
 use super::work::Reason;
 use crate::batch::{Advance, Claim, Commit, Fault, SqlVersion, Tally, TopicPartition};
-use crate::sink::{Committed, Outcome, Prepared, Sink, SinkError, Tables};
+use crate::sink::{Committed, Outcome, Prepared, RefusedRow, Sink, SinkError, Tables};
 
 /// How a commit ended.
 #[derive(Debug)]
@@ -22,14 +22,16 @@ pub(super) enum Ended {
         /// Rows of state that were deleted for their age.
         expired: usize,
     },
-    /// The database refuses something in it: messages are to blame.
-    Refused(Reason),
+    /// The database refuses something in it: messages are to blame. The rows that it refuses, if they were found.
+    Refused(Reason, Vec<RefusedRow>),
     /// Another instance owns a partition of it now.
     Fenced,
     /// Another instance has written rows of this state table since they were read.
     Conflict(String),
     /// The server failed while the batch was computed in its transaction: nothing is written.
     Interrupted,
+    /// The server gave the same answer to each try: smaller batches may pass. Nothing is written.
+    InVain,
     /// Its rows were sent ahead in vain: nothing is written.
     GivenUp,
 }
@@ -38,16 +40,18 @@ pub(super) enum Ended {
 pub(super) struct Writer {
     sink: Sink,
     stop: Stop,
+    /// Of batches that are computed in their transaction, over all tries.
+    locked: Retry,
 }
 
 impl Writer {
     pub fn new(sink: Sink, stop: Stop) -> Self {
-        Self { sink, stop }
+        Self { sink, stop, locked: Retry::default() }
     }
 
     /// A writer beside this one, whose connection is opened when it is first used.
     pub fn another(&self) -> Self {
-        Self { sink: self.sink.another(), stop: self.stop.clone() }
+        Self::new(self.sink.another(), self.stop.clone())
     }
 
     /// Writes the rows of another SQL from now on; no commit is on its way. Gives what prepares them.
@@ -73,12 +77,15 @@ impl Writer {
             if tried.is_err() {
                 baton.withdraw();
             }
-            if let Some(ended) = self.ended(tried, &prepared.commit, started, &mut retry).await? {
+            if let Some(ended) = self.ended(tried, prepared, started, &mut retry).await? {
                 if let Ended::Committed { .. } = ended {
                     baton.pass();
                     retry.succeeded("database");
                 }
                 return Ok(ended);
+            }
+            if is_in_vain(&mut retry, prepared) {
+                return Ok(Ended::InVain);
             }
         }
     }
@@ -108,7 +115,7 @@ impl Writer {
                 Err(error)
             }
         };
-        let ended = self.ended(tried, &prepared.commit, started, &mut Retry::default()).await?;
+        let ended = self.ended(tried, prepared, started, &mut Retry::default()).await?;
         let mut ended = ended.unwrap_or(Ended::GivenUp);
         if let Ended::Committed { is_ahead, .. } = &mut ended {
             *is_ahead = true;
@@ -139,8 +146,17 @@ impl Writer {
     /// As [`Writer::commit`].
     pub async fn finish(&mut self, prepared: &Prepared, started: Instant) -> Result<Ended, EngineError> {
         let tried = self.sink.finish(prepared).await;
-        let ended = self.ended(tried, &prepared.commit, started, &mut Retry::default()).await?;
-        Ok(ended.unwrap_or(Ended::Interrupted))
+        let mut retry = std::mem::take(&mut self.locked);
+        let ended = self.ended(tried, prepared, started, &mut retry).await?;
+        match &ended {
+            Some(Ended::Committed { .. }) => retry.succeeded("database"),
+            _ => self.locked = retry,
+        }
+        Ok(match ended {
+            Some(ended) => ended,
+            None if is_in_vain(&mut self.locked, prepared) => Ended::InVain,
+            None => Ended::Interrupted,
+        })
     }
 
     /// Ends the transaction that is open: computing the batch failed.
@@ -151,7 +167,10 @@ impl Writer {
         self.roll_back().await;
         match error {
             EngineError::Sink(error) => self.failed(error).await,
-            error => Reason::of(&error).map(Ended::Refused).ok_or(error),
+            error => {
+                let reason = Reason::of(&error).ok_or(error)?;
+                Ok(Ended::Refused(reason, Vec::new()))
+            }
         }
     }
 
@@ -164,7 +183,7 @@ impl Writer {
     async fn ended(
         &mut self,
         tried: Result<Committed, SinkError>,
-        commit: &Commit,
+        prepared: &Prepared,
         started: Instant,
         retry: &mut Retry,
     ) -> Result<Option<Ended>, EngineError> {
@@ -174,16 +193,25 @@ impl Writer {
             Err(error) => error,
         };
         if error.fault() != Fault::Infrastructure {
-            return self.failed(error).await.map(Some);
+            let is_searched = error.fault() == Fault::Data && !error.is_of_size() && prepared.is_divisible;
+            return Ok(Some(match self.failed(error).await? {
+                Ended::Refused(reason, _) if is_searched => {
+                    Ended::Refused(reason, self.sink.find_refused(prepared).await)
+                }
+                ended => ended,
+            }));
         }
         self.pause(retry, &error).await?;
         if !matches!(error, SinkError::UnknownOutcome(_)) {
             return Ok(None);
         }
-        Ok(match self.outcome(commit, retry).await? {
+        Ok(match self.outcome(&prepared.commit, retry).await? {
             Outcome::NotCommitted => None,
             Outcome::Committed => Some(committed(0)),
-            Outcome::Fenced => Some(Ended::Fenced),
+            Outcome::Fenced => {
+                taken_over(&error);
+                Some(Ended::Fenced)
+            }
         })
     }
 
@@ -192,11 +220,19 @@ impl Writer {
         match error {
             SinkError::Conflict { table } => Ok(Ended::Conflict(table)),
             error => match error.fault() {
-                Fault::Data => Ok(Ended::Refused(Reason::refused(&error))),
-                Fault::Fenced => Ok(Ended::Fenced),
+                Fault::Data => Ok(Ended::Refused(Reason::refused(&error), Vec::new())),
+                Fault::Fenced => {
+                    match &error {
+                        SinkError::Fenced { .. } => taken_over(&error),
+                        error => tracing::warn!("{error}"),
+                    }
+                    Ok(Ended::Fenced)
+                }
                 Fault::Infrastructure => {
-                    self.pause(&mut Retry::default(), &error).await?;
-                    Ok(Ended::Interrupted)
+                    let mut retry = std::mem::take(&mut self.locked);
+                    let paused = self.pause(&mut retry, &error).await;
+                    self.locked = retry;
+                    paused.map(|()| Ended::Interrupted)
                 }
                 Fault::Conflict | Fault::Other => Err(error.into()),
             },
@@ -217,6 +253,9 @@ impl Writer {
     }
 
     async fn pause(&mut self, retry: &mut Retry, error: &SinkError) -> Result<(), EngineError> {
+        if !error.is_unreachable() {
+            retry.answered(error);
+        }
         match retry.pause("database", error, &mut self.stop).await {
             Patience::Left => Ok(()),
             Patience::Over => Err(EngineError::GaveUp(error.to_string())),
@@ -243,8 +282,17 @@ impl Writer {
     /// # Errors
     /// A fault that is not infrastructure; or the end of patience.
     pub async fn progress(&mut self) -> Result<Vec<Claim>, EngineError> {
-        let Self { sink, stop } = self;
+        let Self { sink, stop, .. } = self;
         persist("database", stop, async || sink.progress().await).await
+    }
+
+    /// The database's clock, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// A fault that is not infrastructure; or the end of patience.
+    pub async fn clock_ms(&mut self) -> Result<i64, EngineError> {
+        let Self { sink, stop, .. } = self;
+        persist("database", stop, async || sink.clock_ms().await).await
     }
 
     /// Stores how many messages became dead letters, and moves nothing.
@@ -256,26 +304,43 @@ impl Writer {
         advances: &[Advance],
         tallies: &[Tally],
     ) -> Result<(), EngineError> {
-        let Self { sink, stop } = self;
+        let Self { sink, stop, .. } = self;
         persist("database", stop, async || sink.store_tallies(advances, tallies).await).await
     }
 
     /// The stored offset of each partition, where there is one.
     pub async fn stored(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, EngineError> {
-        let Self { sink, stop } = self;
+        let Self { sink, stop, .. } = self;
         persist("database", stop, async || sink.stored(partitions).await).await
     }
 
     /// Whether anything of this topic is stored for the job.
     pub async fn knows_topic(&mut self, topic: &str) -> Result<bool, EngineError> {
-        let Self { sink, stop } = self;
+        let Self { sink, stop, .. } = self;
         persist("database", stop, async || sink.knows_topic(topic).await).await
     }
 
     /// Takes the partitions over: the instance that had them can write for them no more. Claiming again after
     /// a lost answer raises the epoch once more, which harms nobody.
     pub async fn claim(&mut self, starts: &[(TopicPartition, i64)]) -> Result<Vec<Claim>, EngineError> {
-        let Self { sink, stop } = self;
+        let Self { sink, stop, .. } = self;
         persist("database", stop, async || sink.claim(starts).await).await
     }
+}
+
+fn taken_over(error: &SinkError) {
+    tracing::warn!("another instance took partitions over: {error}");
+}
+
+/// Whether the server keeps giving the same answer to a batch that could be smaller. It is reported once.
+fn is_in_vain(retry: &mut Retry, prepared: &Prepared) -> bool {
+    if !retry.is_in_vain() {
+        return false;
+    }
+    retry.begin_again();
+    let advances: Vec<String> = prepared.commit.advances.iter().map(ToString::to_string).collect();
+    let (batch, then) =
+        (advances.join(", "), if prepared.is_divisible { "smaller batches" } else { "again" });
+    tracing::warn!("{batch}: the database gave the same answer {SAME_ANSWERS_MAX} times; trying {then}");
+    prepared.is_divisible
 }

@@ -107,6 +107,7 @@ mod tests {
             stage: Stage::Decode,
             place: "byte 3".into(),
             reason: reason.into(),
+            code: None,
         };
         let letters = [letter(1, 7, "b"), letter(0, 9, "a"), letter(1, 3, "c")];
         let table = dead_letters_table(&letters).unwrap();

@@ -10,13 +10,14 @@ use super::ddl::{
     DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE, TALLY,
     create_statement, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
 };
-use super::output::{Output, is_own};
+use super::order::parents_first;
+use super::output::{self, Output, is_own};
 use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions, width};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::Mode;
 use crate::database::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, TableKind,
-    quote, quote_table, table, table_names,
+    parents, quote, quote_table, table, table_names,
 };
 
 /// What is done about a table that is missing.
@@ -140,7 +141,7 @@ pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspecti
         faults.extend(create_statement(target, dialect).err().into_iter().flatten());
     }
     let tables = vec![None; targets.len()];
-    Inspection { dialect, faults, additions: Vec::new(), misspelt: Vec::new(), tables }
+    Inspection { dialect, faults, additions: Vec::new(), misspelt: Vec::new(), cycles: Vec::new(), tables }
 }
 
 async fn through(
@@ -156,6 +157,7 @@ async fn through(
         faults: Vec::new(),
         additions: Vec::new(),
         misspelt: Vec::new(),
+        cycles: Vec::new(),
         tables: Vec::new(),
     };
     let inspected = inspect(connection, job, targets, missing, &mut inspection).await;
@@ -169,7 +171,7 @@ async fn inspect(
     missing: Missing,
     inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
-    let Inspection { dialect, faults, additions, misspelt, tables } = inspection;
+    let Inspection { dialect, faults, additions, misspelt, cycles, tables } = inspection;
     let dialect = *dialect;
     let page_bytes = page_bytes(connection).await?;
     if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
@@ -244,7 +246,23 @@ async fn inspect(
             probe(connection, &target.table, output.probes(), faults).await?;
         }
     }
+    for output in &mut outputs {
+        output.parents = parents(connection, &output.table).await?;
+    }
+    *cycles = cycle_faults(&outputs);
     Ok(outputs)
+}
+
+/// Tables whose foreign keys name each other in a cycle: no order of writing is right for all rows.
+fn cycle_faults(outputs: &[Output]) -> Vec<TableFault> {
+    let all: Vec<&Output> = outputs.iter().collect();
+    let (_, in_cycles) = parents_first(&output::parents(&all));
+    let fault = |place: usize| {
+        let message = "its foreign keys lead back to it, so its rows are written in the order of the configuration\n\
+                       hint: rows that name each other in one batch may be refused; drop one of the foreign keys";
+        TableFault::new(&outputs[place].table, message)
+    };
+    in_cycles.into_iter().map(fault).collect()
 }
 
 /// The table as it is, created where it is missing and may be. `None`: there is none, and that was said.

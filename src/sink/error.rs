@@ -86,9 +86,13 @@ pub enum SinkError {
     /// Another instance has written rows of a state table since they were read.
     #[error("{table}: another instance has written rows of it since they were read")]
     Conflict { table: String },
-    /// COMMIT was sent and its answer lost: [`super::Sink::outcome`] finds out.
-    #[error("the answer to COMMIT was lost: {0}")]
+    /// COMMIT failed, or its answer was lost: [`super::Sink::outcome`] finds out what is stored.
+    #[error("the outcome of COMMIT is not known: {0}")]
     UnknownOutcome(DatabaseError),
+    /// A new row of a state table was refused as a duplicate, and the database does not say of which table. Never leaves
+    /// the sink: the table is asked whether it has the row.
+    #[error("{table}: {error}")]
+    DuplicateInDoubt { table: String, error: DatabaseError },
     /// LOAD DATA did not take every row as it is. Never leaves the sink: the batch is written by INSERT instead.
     #[error("{0}")]
     LoadInDoubt(String),
@@ -104,9 +108,12 @@ impl SinkError {
     /// Whose fault it is. [`SinkError::UnknownOutcome`] is infrastructure, to be asked about before a retry.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Check(_) | Self::Sql(_) | Self::LoadInDoubt(_) | Self::GivenUp | Self::Uncovered(_) => {
-                Fault::Other
-            }
+            Self::Check(_)
+            | Self::Sql(_)
+            | Self::LoadInDoubt(_)
+            | Self::DuplicateInDoubt { .. }
+            | Self::GivenUp
+            | Self::Uncovered(_) => Fault::Other,
             Self::Data { .. } => Fault::Data,
             Self::Refused { error, .. } | Self::Database(error) => error.fault(),
             Self::Fenced { .. } => Fault::Fenced,
@@ -115,9 +122,27 @@ impl SinkError {
         }
     }
 
-    /// True where the transaction may be to blame as a whole, so that a smaller one passes.
+    /// True if the transaction may be to blame as a whole, so that a smaller one passes.
     pub fn is_of_size(&self) -> bool {
-        matches!(self, Self::Refused { error, .. } | Self::Database(error) if error.is_of_size())
+        self.database().is_some_and(DatabaseError::is_of_size)
+    }
+
+    /// True if there was no connection, so the error says nothing about what was to be written.
+    pub fn is_unreachable(&self) -> bool {
+        self.database().is_some_and(DatabaseError::is_unreachable)
+    }
+
+    /// True if the connection must not be used again.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(self, Self::UnknownOutcome(_)) || self.database().is_some_and(DatabaseError::ends_connection)
+    }
+
+    /// What the database, or the way to it, said.
+    fn database(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Refused { error, .. } | Self::Database(error) | Self::UnknownOutcome(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// True where the configuration or the tables must be changed (exit 78); false where the server is away.
@@ -127,11 +152,16 @@ impl SinkError {
             || matches!(self, Self::Database(error) if error.fault() == Fault::Other)
     }
 
+    /// The database's error code.
+    pub fn code(&self) -> Option<i64> {
+        self.database().and_then(DatabaseError::code)
+    }
+
     /// Where it happened, for a dead letter: `table.column` or `table`.
     pub fn place(&self) -> String {
         match self {
             Self::Data { place, .. } => place.clone(),
-            Self::Refused { table, error } => match error.column() {
+            Self::Refused { table, error } => match error.column(table) {
                 Some(column) => format!("{table}.{column}"),
                 None => table.clone(),
             },

@@ -346,6 +346,7 @@ fn stored_letter(row: Vec<Value<'static>>) -> Option<StoredLetter> {
         stage: Stage::of_name(&text(8)?)?,
         place: text(9)?,
         reason: text(10)?,
+        code: None,
     };
     Some(StoredLetter { id: number(0)?, letter, created_at: text(11)?, replayed_at: text(12) })
 }

@@ -4,6 +4,10 @@
 //! of rows than was sent, means: nothing of it counts, the batch is rolled back and written by INSERT, whose errors say
 //! what is wrong. The batches after it are written so too, for a while.
 
+use std::iter::Enumerate;
+use std::ops::Range;
+use std::vec::IntoIter;
+
 use bytes::Bytes;
 use tokio::sync::Notify;
 
@@ -17,8 +21,9 @@ use crate::database::{Connection, DatabaseError, Dialect, LOAD_FORMAT, LoadText,
 const LOAD_ROWS_MIN: usize = 200;
 /// Batches that are written by INSERT after LOAD DATA was in doubt.
 const PAUSE_COMMITS: u32 = 20;
-/// Rows that are encoded at once.
-const PART_ROWS: usize = 1_000;
+/// Bytes of values that are encoded at once. They may be many packets: those are cut when it is known what the server
+/// takes.
+const PART_BYTES_MAX: usize = 1 << 20;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;
 /// With so many parts the server is busy for a while.
@@ -92,24 +97,30 @@ pub(super) async fn load<'a>(
     sent: Option<&Notify>,
 ) -> Result<usize, SinkError> {
     script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
+    let packet_bytes_max = connection.limits().row_bytes_max;
     let mut parts = Parts::of(rows);
     let mut broken = None;
     let mut taken = 0;
-    let mut next_part = || {
-        let part = parts.next();
-        if part.is_none() || taken == PARTS_BUSY {
-            sent.inspect(|sent| sent.notify_one());
-        }
-        taken += 1;
-        match part? {
-            Ok(part) => Some(part),
-            Err(error) => {
-                broken = Some(error);
-                None
+    let mut rest = Bytes::new();
+    let mut next_packet = || {
+        if rest.is_empty() {
+            let part = parts.next();
+            if part.is_none() || taken == PARTS_BUSY {
+                sent.inspect(|sent| sent.notify_one());
+            }
+            taken += 1;
+            match part? {
+                Ok(part) => rest = part,
+                Err(error) => {
+                    broken = Some(error);
+                    return None;
+                }
             }
         }
+        // Invariant: no packet is larger than the server takes. The server reads them as one text, wherever it is cut.
+        Some(rest.split_to(packet_bytes_max.min(rest.len())))
     };
-    let loaded = script.load(connection, &mut next_part).await;
+    let loaded = script.load(connection, &mut next_packet).await;
     if let Some(error) = broken {
         return Err(error);
     }
@@ -128,13 +139,13 @@ pub(super) async fn load<'a>(
 struct Parts<'a> {
     rows: &'a Rows,
     text: LoadText,
-    at: usize,
+    ranges: Enumerate<IntoIter<Range<usize>>>,
 }
 
 impl<'a> Parts<'a> {
     fn of(rows: &'a Rows) -> Self {
         let text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
-        Self { rows, text, at: 0 }
+        Self { rows, text, ranges: rows.load_parts(PART_BYTES_MAX).into_iter().enumerate() }
     }
 }
 
@@ -142,13 +153,9 @@ impl Iterator for Parts<'_> {
     type Item = Result<Bytes, SinkError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Self { rows, text, at } = self;
-        let part = *at..rows.len().min(*at + PART_ROWS);
-        if part.is_empty() {
-            return None;
-        }
-        *at = part.end;
-        if let Some(encoded) = rows.text_ahead.get(part.start / PART_ROWS) {
+        let Self { rows, text, ranges } = self;
+        let (index, part) = ranges.next()?;
+        if let Some(encoded) = rows.text_ahead.get(index) {
             return Some(Ok(encoded.clone()));
         }
         let put = rows.each(&part, &mut |_, column, value| text.put(column, &value));

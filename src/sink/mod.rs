@@ -13,6 +13,7 @@ mod width;
 mod check;
 mod expected;
 mod output;
+mod order;
 mod prepared;
 mod load;
 mod statement;
@@ -24,6 +25,7 @@ mod versions;
 mod stored;
 mod letters;
 mod replay;
+mod refused;
 mod transaction;
 
 use std::sync::Arc;
@@ -33,12 +35,13 @@ use arrow::datatypes::SchemaRef;
 
 use crate::batch::SqlVersion;
 use crate::config::{BulkLoad, Mode};
-use crate::database::{Address, DatabaseError, Dialect, Link, Table};
+use crate::database::{Address, DatabaseError, Dialect, Home, Link, Table};
 
 pub use ddl::{create_statement, own_tables};
 pub use error::{SinkError, TableFault};
 pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use prepared::Prepared;
+pub use refused::RefusedRow;
 pub use replay::Waiting;
 pub use state::EXPIRED_ROWS_MAX;
 pub use stored::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
@@ -93,6 +96,8 @@ pub struct Tables {
     states: Vec<Arc<output::Output>>,
     /// One for each of `states`.
     readers: Vec<state::StateReader>,
+    /// All of `outputs`, then all of `states`, by their places: parents before the tables that name them.
+    order: Vec<usize>,
     /// Whether the sink uses LOAD DATA.
     loads: Arc<AtomicBool>,
 }
@@ -119,12 +124,15 @@ impl Tables {
 
     fn new(targets: &[Target], written: Vec<output::Output>) -> Self {
         let written = written.into_iter().map(Arc::new);
-        let (states, outputs) = written.partition(|output| output.kind.is_state());
+        let (states, outputs): (Vec<_>, Vec<_>) = written.partition(|output| output.kind.is_state());
+        let all: Vec<&output::Output> = outputs.iter().chain(&states).map(Arc::as_ref).collect();
+        let (order, _) = order::parents_first(&output::parents(&all));
         let readers = targets.iter().filter(|target| target.kind.is_state());
         Self {
             outputs,
             states,
             readers: readers.map(state::StateReader::new).collect(),
+            order,
             loads: Arc::default(),
         }
     }
@@ -184,6 +192,11 @@ impl Sink {
         &self.tables
     }
 
+    /// Writes to the same server as all links that share this home.
+    pub fn share(&mut self, home: &Home) {
+        self.link.share(home);
+    }
+
     /// Whether rows may be written by LOAD DATA.
     #[must_use]
     pub fn with_bulk_load(self, wanted: BulkLoad) -> Self {
@@ -226,6 +239,8 @@ pub struct Inspection {
     pub additions: Vec<TableFault>,
     /// Tables that a job would create, though one with nearly the same name is there.
     pub misspelt: Vec<TableFault>,
+    /// Tables whose foreign keys name each other in a cycle.
+    pub cycles: Vec<TableFault>,
     /// For each target the table as it is; `None` where it is missing.
     pub tables: Vec<Option<Table>>,
 }

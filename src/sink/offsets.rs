@@ -93,7 +93,7 @@ impl Sink {
         let connection = self.link.ready().await?;
         let result = outcome(connection, &self.job, advances).await;
         let is_closed = match &result {
-            Err(SinkError::Database(error)) => error.is_connection_lost(),
+            Err(SinkError::Database(error)) => error.ends_connection(),
             _ => false,
         };
         if is_closed || connection.rollback().await.is_err() {

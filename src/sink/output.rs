@@ -1,6 +1,7 @@
 //! One output: how its view's columns become its table's, and the statements of a batch of its rows. All values
 //! are checked here, before the first statement is sent.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use super::statement::{Shape, chunks};
 use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::Mode;
-use crate::database::{ColumnType, DatabaseError, Dialect, Fit, Limits, Table, Value, quote, quote_table};
+use crate::database::{
+    ColumnType, DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, Value, quote, quote_table,
+};
 
 /// How the rows of one view are written.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ pub(super) struct Output {
     columns: Vec<Column>,
     /// Places among `columns`; empty for append.
     key: Vec<usize>,
+    /// The indexes of the table over just the columns of the key.
+    key_indexes: Vec<String>,
     /// The place of `_delete` in the view.
     delete: Option<usize>,
     /// Inserts, and updates where there is a row with the key.
@@ -34,6 +39,8 @@ pub(super) struct Output {
     /// Inserts only.
     insert_new: Shape,
     remove: Shape,
+    /// The tables that foreign keys of this one name.
+    pub parents: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -137,6 +144,8 @@ impl Output {
             insert: insert_shape(&target.table, &names, &key, dialect),
             insert_new: insert_shape(&target.table, &names, &[], dialect),
             remove: delete_shape(&target.table, &names, &key, dialect),
+            key_indexes: key_indexes(table, key_names),
+            parents: Vec::new(),
             columns,
             key,
             delete,
@@ -152,7 +161,7 @@ impl Output {
         probes
     }
 
-    /// Checks the rows of a batch: what to delete, and what to insert, in this order.
+    /// Checks the rows of a batch: what to delete, and what to insert.
     ///
     /// # Errors
     /// The first value that does not fit; two rows for one key.
@@ -173,7 +182,7 @@ impl Output {
         ])
     }
 
-    /// Checks the new rows of a state table: what to delete, what to update, and what to insert, in this order.
+    /// Checks the new rows of a state table: what to delete, what to update, and what to insert.
     ///
     /// # Errors
     /// As [`Output::rows`].
@@ -192,6 +201,28 @@ impl Output {
             self.checked(Change::Insert, &[taken(batch, updated)?])?,
             self.checked(Change::InsertNew, &[taken(batch, inserted)?])?,
         ])
+    }
+
+    /// Whether it is the key that rows of this table are written by; `None` if the database does not say whose it is.
+    fn is_own_key(&self, key: &DuplicateKey<'_>) -> Option<bool> {
+        let has_index = |index: &str| self.key_indexes.iter().any(|own| own.eq_ignore_ascii_case(index));
+        let table = self.table.rsplit_once('.').map_or(self.table.as_str(), |(_, table)| table);
+        match key {
+            DuplicateKey::OfTable { table: found, index } => {
+                Some(table.eq_ignore_ascii_case(found) && has_index(index))
+            }
+            DuplicateKey::Index(index) => {
+                if has_index(index) {
+                    None
+                } else {
+                    Some(false)
+                }
+            }
+            DuplicateKey::Columns { table: found, columns } => {
+                let names = self.key.iter().map(|place| self.columns[*place].name.as_str());
+                Some(table.eq_ignore_ascii_case(found) && is_same_set(names, columns))
+            }
+        }
     }
 
     fn check_columns(&self, batches: &[RecordBatch]) -> Result<(), SinkError> {
@@ -278,6 +309,24 @@ impl Output {
         Ok(Rows { output: Arc::clone(self), change, sent, parts, sizes, text_ahead: Vec::new() })
     }
 
+    /// The rows with a value that does not fit, each with the first of them; of an output that is appended to.
+    pub fn misfits(&self, batches: &[RecordBatch]) -> Vec<(usize, SinkError)> {
+        let mut found = BTreeMap::new();
+        let mut start = 0;
+        for batch in batches.iter().filter(|_| self.key.is_empty()) {
+            for column in &self.columns {
+                let Ok(array) = self.prepared(column, batch) else { continue };
+                let mut from = 0;
+                while let Err(misfit) = column.fit.each(&array, from..batch.num_rows(), &mut |_, _| {}) {
+                    found.entry(start + misfit.row).or_insert_with(|| self.data(column, misfit.reason));
+                    from = misfit.row + 1;
+                }
+            }
+            start += batch.num_rows();
+        }
+        found.into_iter().collect()
+    }
+
     fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
         let prepared = column.fit.prepare(batch.column(column.index));
         prepared.map_err(|error| SinkError::Sql(format!("{}.{}: {error}", self.table, column.name)))
@@ -303,9 +352,11 @@ impl Rows {
     /// What it means that the database refused a statement of these rows.
     pub fn refused(&self, error: DatabaseError) -> SinkError {
         let table = self.output.table.clone();
-        match self.change == Change::InsertNew && error.is_duplicate_key() {
-            true => SinkError::Conflict { table },
-            false => SinkError::Refused { table, error },
+        let duplicate = error.duplicate_key().filter(|_| self.change == Change::InsertNew);
+        match duplicate.map(|key| self.output.is_own_key(&key)) {
+            Some(Some(true)) => SinkError::Conflict { table },
+            Some(None) => SinkError::DuplicateInDoubt { table, error },
+            Some(Some(false)) | None => SinkError::Refused { table, error },
         }
     }
 
@@ -316,6 +367,16 @@ impl Rows {
     /// Whether rows are added, whatever is there.
     pub fn is_append(&self) -> bool {
         self.output.key.is_empty()
+    }
+
+    /// The place of the output among these; `None` if its rows are not as its view gave them.
+    pub fn output_place(&self, outputs: &[Arc<Output>]) -> Option<usize> {
+        outputs.iter().position(|output| Arc::ptr_eq(output, &self.output)).filter(|_| self.is_append())
+    }
+
+    /// Whether rows are deleted.
+    pub fn is_removal(&self) -> bool {
+        self.change == Change::Remove
     }
 
     pub fn table(&self) -> &str {
@@ -340,6 +401,13 @@ impl Rows {
             Change::Remove => remove,
         };
         shape.sql(rows)
+    }
+
+    /// The rows of each part of LOAD DATA: so many that they take about `bytes_max`.
+    pub fn load_parts(&self, bytes_max: usize) -> Vec<Range<usize>> {
+        let limits =
+            Limits { placeholders_max: usize::MAX, statement_bytes_max: bytes_max, row_bytes_max: 0 };
+        chunks(&self.sizes, self.sent.len(), &limits)
     }
 
     /// The values of a statement, row by row.
@@ -375,6 +443,27 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// For each of these tables the places of those that its foreign keys name.
+pub(super) fn parents(outputs: &[&Output]) -> Vec<Vec<usize>> {
+    let place = |name: &String| outputs.iter().position(|other| other.table.eq_ignore_ascii_case(name));
+    outputs.iter().map(|output| output.parents.iter().filter_map(place).collect()).collect()
+}
+
+/// The names of the indexes that are over just these columns.
+fn key_indexes(table: &Table, key: &[String]) -> Vec<String> {
+    let columns: Vec<&str> = key.iter().map(String::as_str).collect();
+    let of_key = |index: &&Key| is_same_set(index.columns.iter().map(String::as_str), &columns);
+    table.keys.iter().filter(of_key).map(|index| index.name.clone()).collect()
+}
+
+/// Whether the same names are on both sides, in any order and case.
+fn is_same_set<'a>(names: impl Iterator<Item = &'a str>, others: &[&str]) -> bool {
+    let folded = |names: &mut dyn Iterator<Item = &str>| -> BTreeSet<String> {
+        names.map(str::to_lowercase).collect()
+    };
+    folded(&mut { names }) == folded(&mut others.iter().copied())
 }
 
 /// True for the columns of state tables that the program fills.

@@ -5,20 +5,25 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arrow::array::RecordBatch;
 use tokio::sync::Notify;
 
-use super::output::Rows;
-use super::{SinkError, Tables, load};
+use super::output::{Output, Rows};
+use super::{RefusedRow, SinkError, Tables, load};
 use crate::batch::Commit;
 
 /// A batch whose rows fit the tables they go to.
 pub struct Prepared {
     /// Told when a try to write the batch has so many rows on their way to the server that it is busy with them.
     pub sent: Arc<Notify>,
-    /// Its rows stand in `outputs` and `states`: from here on they are not looked at any more.
+    /// Its rows are in `rows`: from here on they are not looked at any more.
     pub commit: Commit,
-    pub(super) outputs: Vec<Rows>,
-    pub(super) states: Vec<Rows>,
+    /// Whether it could be written in smaller parts.
+    pub is_divisible: bool,
+    /// In the order in which they are written.
+    pub(super) rows: Vec<Rows>,
+    /// The outputs, as they are configured.
+    pub(super) places: Vec<Arc<Output>>,
 }
 
 impl Tables {
@@ -36,26 +41,50 @@ impl Tables {
         };
         count(commit.outputs.len(), self.outputs.len(), "outputs")?;
         count(commit.states.len(), self.states.len(), "state tables")?;
-        let (mut outputs, mut states) = (Vec::new(), Vec::new());
-        for (output, rows) in self.outputs.iter().zip(&commit.outputs) {
-            outputs.extend(output.rows(rows)?);
+        let (mut written, mut removed) = (Vec::new(), Vec::new());
+        for place in &self.order {
+            let rows = match place.checked_sub(self.outputs.len()) {
+                None => commit.outputs.get(*place).map(|rows| self.outputs[*place].rows(rows)),
+                Some(place) => commit.states.get(place).map(|change| self.states[place].state_rows(change)),
+            };
+            for rows in rows.transpose()?.into_iter().flatten() {
+                if rows.is_removal() { removed.push(rows) } else { written.push(rows) }
+            }
         }
-        for (state, change) in self.states.iter().zip(&commit.states) {
-            states.extend(state.state_rows(change)?);
-        }
+        // Invariant: a row is inserted after its parents and deleted before them. Why deletions come last: a row that is
+        // deleted may have children that name another parent from now on.
+        written.extend(removed.into_iter().rev());
         if self.loads.load(Ordering::Relaxed) {
-            for rows in &mut outputs {
+            for rows in &mut written {
                 load::encode_ahead(rows)?;
             }
         }
-        Ok(Prepared { sent: Arc::default(), commit, outputs, states })
+        Ok(Prepared {
+            sent: Arc::default(),
+            commit,
+            is_divisible: false,
+            rows: written,
+            places: self.outputs.clone(),
+        })
+    }
+}
+
+impl Tables {
+    /// The rows of outputs that are appended to with a value that its column cannot hold.
+    pub fn misfits(&self, outputs: &[Vec<RecordBatch>]) -> Vec<RefusedRow> {
+        let pairs = self.outputs.iter().zip(outputs).enumerate();
+        let of_one = |(place, (output, rows)): (usize, (&Arc<Output>, &Vec<RecordBatch>))| {
+            let misfits = output.misfits(rows).into_iter();
+            misfits.map(move |(row, error)| RefusedRow { output: Some(place), row, error, is_alone: true })
+        };
+        pairs.flat_map(of_one).collect()
     }
 }
 
 impl Prepared {
     /// Whether it takes the server a while to take the rows, as it asks for them.
     pub fn is_loaded(&self) -> bool {
-        self.outputs.iter().any(|rows| !rows.text_ahead.is_empty())
+        self.rows.iter().any(|rows| !rows.text_ahead.is_empty())
     }
 
     /// Whether it is rows that are loaded, state at most, and offsets: what may be sent ahead of the batch before.

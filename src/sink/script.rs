@@ -110,6 +110,10 @@ impl Part<'_> {
             Part::Rows(rows) => rows.refused(error),
             Part::Load(rows) => load::refused(rows, error),
             Part::DeadLetters => letter_refused(error),
+            // The database refuses the transaction as a whole: its size, or a constraint that is checked at its end.
+            Part::Commit if error.fault() == Fault::Data => {
+                SinkError::Refused { table: "COMMIT".into(), error }
+            }
             Part::Commit => SinkError::UnknownOutcome(error),
         }
     }

@@ -4,13 +4,14 @@
 //! never updated. Whatever differs is a conflict ([`SinkError::Conflict`]): the batch is computed again.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::HashMap;
 
-use super::{SinkError, Target};
+use super::offsets::now;
+use super::{Sink, SinkError, Target};
 use crate::batch::{
     Advance, DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
 };
@@ -19,6 +20,22 @@ use crate::database::{Connection, DatabaseError, Dialect, Origin, Relation, Valu
 
 /// Rows of a state table that one transaction deletes for their age, at most.
 pub const EXPIRED_ROWS_MAX: usize = 1_000;
+
+impl Sink {
+    /// The database's clock, in milliseconds since the epoch: what a `ttl` is measured by.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn clock_ms(&mut self) -> Result<i64, SinkError> {
+        let connection = self.link.ready().await?;
+        let sql = format!("SELECT {}", now(connection.dialect()));
+        let read = connection.query(&sql, Vec::new()).await;
+        let rows = self.link.done(read)?;
+        let micros = rows.first().and_then(|row| row.first()).and_then(Value::as_micros);
+        let unread = || SinkError::Sql(format!("the database does not answer `{sql}` with a time"));
+        micros.map(|micros| micros.div_euclid(1000)).ok_or_else(unread)
+    }
+}
 
 /// Reads the rows of one state table in the transaction that writes them.
 #[derive(Clone)]
@@ -97,6 +114,29 @@ impl StateReader {
         Ok(usize::try_from(deleted).unwrap_or(EXPIRED_ROWS_MAX))
     }
 
+    /// Whether it reads this table.
+    pub fn is_of(&self, table: &str) -> bool {
+        self.table == table
+    }
+
+    /// Whether any of the rows that a batch takes for new is there by now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn has_any(
+        &mut self,
+        connection: &mut Connection,
+        change: &StateChange,
+    ) -> Result<bool, DatabaseError> {
+        let Self { table, key, versions, .. } = self;
+        let broken = |error: ArrowError| DatabaseError::other(format!("{table}: {error}"));
+        let new = filter_record_batch(&change.rows, &change.new_keys).map_err(broken)?;
+        let places = key.iter().map(|name| new.schema().index_of(name)).collect::<Result<Vec<_>, _>>();
+        let keys = places.and_then(|places| new.project(&places)).map_err(broken)?;
+        let relation = open(versions, connection, table, &version_columns(key)).await?;
+        Ok(relation.fetch_by_keys(connection, key, &keys, false).await?.num_rows() > 0)
+    }
+
     /// Makes sure that the rows a batch was computed from are still those, and stay so. Gives the number of statements.
     ///
     /// # Errors
@@ -112,14 +152,18 @@ impl StateReader {
         let broken = |error: ArrowError| SinkError::Sql(format!("{table}: {error}"));
         let keys: Vec<usize> = (0..key.len()).collect();
         let keys = read.project(&keys).map_err(broken)?;
-        let columns: Vec<String> = key.iter().cloned().chain([VERSION_COLUMN.to_owned()]).collect();
-        let relation = open(versions, connection, table, &columns).await.map_err(refused)?;
+        let relation = open(versions, connection, table, &version_columns(key)).await.map_err(refused)?;
         let found = relation.fetch_by_keys(connection, key, &keys, true).await.map_err(refused)?;
         match is_same(read, &found).map_err(broken)? {
             true => Ok(1),
             false => Err(SinkError::Conflict { table: table.clone() }),
         }
     }
+}
+
+/// The key, then the version.
+fn version_columns(key: &[String]) -> Vec<String> {
+    key.iter().cloned().chain([VERSION_COLUMN.to_owned()]).collect()
 }
 
 async fn open<'r>(

@@ -178,5 +178,6 @@ pub(super) fn dead_letter(offset: i64) -> DeadLetter {
         stage: Stage::Decode,
         place: "byte 17".into(),
         reason: "bytes are left over".into(),
+        code: None,
     }
 }

@@ -68,10 +68,7 @@ impl Sink {
         let mut script = Script::default();
         begin(&mut script, connection.dialect(), &self.job, advances, &[]);
         let opened = script.send(connection).await.map(drop);
-        if opened.is_err() {
-            self.abandon().await;
-        }
-        opened
+        self.kept(opened).await
     }
 
     /// The rows of these keys in a state table (by its place among them), locked until the transaction ends.
@@ -81,10 +78,17 @@ impl Sink {
     pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
         let connection = self.link.in_use()?;
         let rows = self.tables.readers[table].locked(connection, keys).await;
-        if rows.is_err() {
-            self.abandon().await;
+        self.kept(rows).await
+    }
+
+    /// Leaves the transaction open, unless a statement of it failed.
+    async fn kept<T>(&mut self, result: Result<T, SinkError>) -> Result<T, SinkError> {
+        match &result {
+            Ok(_) => {}
+            Err(error) if error.ends_connection() => self.link.close(),
+            Err(_) => self.abandon().await,
         }
-        rows
+        result
     }
 
     /// Writes the batch that [`Sink::open`] began, and commits.
@@ -126,13 +130,41 @@ impl Sink {
             }
             Err(error) => {
                 // Invariant: no try follows another in the same transaction; a lock timeout undoes its statement only.
-                let is_over = matches!(error, SinkError::UnknownOutcome(_));
-                if is_over || connection.rollback().await.is_err() {
+                if error.ends_connection() || connection.rollback().await.is_err() {
                     link.close();
                 }
                 link.done(Ok(()))?;
-                Err(error)
+                match error {
+                    SinkError::DuplicateInDoubt { table, error } => {
+                        Err(self.whose_duplicate(prepared, table, error).await)
+                    }
+                    error => Err(error),
+                }
             }
+        }
+    }
+
+    /// Whether a duplicate is one in this state table, or in a table that a trigger writes to.
+    async fn whose_duplicate(
+        &mut self,
+        prepared: &Prepared,
+        table: String,
+        error: DatabaseError,
+    ) -> SinkError {
+        let Self { link, tables, .. } = self;
+        let of_table = tables.readers.iter_mut().zip(&prepared.commit.states);
+        let mut found = Ok(false);
+        for (reader, change) in of_table.filter(|(reader, _)| reader.is_of(&table)) {
+            let asked = match link.ready().await {
+                Ok(connection) => reader.has_any(connection, change).await,
+                Err(error) => Err(error),
+            };
+            found = link.done(asked);
+        }
+        match found {
+            Ok(true) => SinkError::Conflict { table },
+            Ok(false) => SinkError::Refused { table, error },
+            Err(error) => error.into(),
         }
     }
 }
@@ -156,14 +188,14 @@ async fn write(
     opening: Opening<'_>,
     can_load: bool,
 ) -> Result<Committed, SinkError> {
-    let Prepared { sent: rows_sent, commit, outputs, states } = prepared;
+    let Prepared { sent: rows_sent, commit, rows: all_rows, .. } = prepared;
     let Commit { advances, tallies, .. } = commit;
     offsets::check_covered(commit)?;
     let limits = connection.limits();
     let letters = Letters::new(job, &commit.dead_letters, connection.dialect(), &limits)?;
-    outputs.iter().chain(states).try_for_each(|rows| rows.check_sizes(&limits))?;
+    all_rows.iter().try_for_each(|rows| rows.check_sizes(&limits))?;
     let is_loaded = |rows: &Rows| can_load && load::fits(rows);
-    let mut loads = Loads { left: outputs.iter().filter(|rows| is_loaded(rows)).count(), sent: rows_sent };
+    let mut loads = Loads { left: all_rows.iter().filter(|rows| is_loaded(rows)).count(), sent: rows_sent };
     if loads.left == 0 {
         rows_sent.notify_one();
     }
@@ -177,7 +209,7 @@ async fn write(
         Opening::Open => offsets::store_tallies(connection, job, advances, tallies).await?,
         Opening::Ahead(turn) => {
             script.push(Part::Begin, database::begin(connection.dialect()), Vec::new());
-            for rows in outputs.iter().filter(|rows| is_loaded(rows)) {
+            for rows in all_rows.iter().filter(|rows| is_loaded(rows)) {
                 sent.statements += loads.next(connection, &mut script, rows).await?;
             }
             if !turn.await {
@@ -194,7 +226,7 @@ async fn write(
             sent.statements += reader.verify(connection, change).await?;
         }
     }
-    for rows in outputs.iter().chain(states) {
+    for rows in all_rows {
         sent.rows += rows.len();
         if is_loaded(rows) {
             if !is_ahead {

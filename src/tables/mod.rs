@@ -33,7 +33,7 @@ use self::file::TableFile;
 use self::file_table::FileTable;
 use self::given::GivenRows;
 use crate::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
-use crate::database::{Address, Reader};
+use crate::database::{Address, Home, Reader};
 
 pub use error::TableError;
 pub use state::{Staged, StateTableSpec, StateTables};
@@ -132,6 +132,11 @@ impl ReferenceTables {
             });
         let given = configs.iter().map(|_| None).collect();
         (Self { specs: specs.collect(), tables, given, reader }, errors)
+    }
+
+    /// Reads from the same server as all links that share this home.
+    pub fn share(&mut self, home: &Home) {
+        self.reader.share(home);
     }
 
     /// All configured tables, in the order of the configuration.

@@ -25,7 +25,7 @@ use super::error::TableError;
 use super::held::{HeldFault, HeldRows};
 use super::key::KeyForm;
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
-use crate::database::{Address, Origin, Reader, Relation};
+use crate::database::{Address, Home, Origin, Reader, Relation};
 use faults::{arrow_error, database_error, moved, not_given, twins, twins_given};
 use memory::Memory;
 
@@ -155,6 +155,13 @@ impl StateTables {
             return Err(errors);
         }
         Ok(Self { tables, store, staged: VecDeque::new() })
+    }
+
+    /// Reads from the same server as all links that share this home.
+    pub fn share(&mut self, home: &Home) {
+        if let Store::Database(reader) = &mut self.store {
+            reader.share(home);
+        }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -9,7 +9,7 @@ use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader}
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
     Engine, EngineError, Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
-    ReplayReport, Report, Running, Stop,
+    ReplayReport, Report, Running, Stop, StopSender,
 };
 use realtime_processor::sink::{PageLimits, Sink, StoredLetters};
 use realtime_processor::source::{ReplaySource, Source};
@@ -156,8 +156,24 @@ pub async fn engine<S: Source>(config: &Config, source: S) -> Engine<S> {
     reloadable(config, source).await.0
 }
 
+/// A job over a recording, and the way to ask it to stop.
+pub async fn stoppable<S: Source>(config: &Config, source: S) -> (Engine<S>, StopSender) {
+    let (sender, stop) = Stop::new();
+    let (parts, _) = parts(config, source).await;
+    (Engine::new(parts, Options::of(config, true), stop), sender)
+}
+
 /// A job over a recording, and what a change of its SQL needs.
 pub async fn reloadable<S: Source>(config: &Config, source: S) -> (Engine<S>, Running, ReloadSender) {
+    let (parts, running) = parts(config, source).await;
+    let (_, stop) = Stop::new();
+    let (sender, reloads) = Reloads::of_lanes(1);
+    let engine = Engine::new(parts, Options::of(config, true), stop);
+    let engine = reloads.into_iter().fold(engine, Engine::with_reloads);
+    (engine, running, sender)
+}
+
+async fn parts<S: Source>(config: &Config, source: S) -> (Parts<S>, Running) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
     let running = Running::new(config, &decoder, &plan);
@@ -166,12 +182,7 @@ pub async fn reloadable<S: Source>(config: &Config, source: S) -> (Engine<S>, Ru
         .await
         .expect("a database")
         .with_sql(sql);
-    let options = Options::of(config, true);
-    let (_, stop) = Stop::new();
-    let (sender, reloads) = Reloads::of_lanes(1);
-    let engine = Engine::new(Parts { source, decoder, tables, states, pipeline, sink }, options, stop);
-    let engine = reloads.into_iter().fold(engine, Engine::with_reloads);
-    (engine, running, sender)
+    (Parts { source, decoder, tables, states, pipeline, sink }, running)
 }
 
 /// A job with a lane for each recording, and what a change of its SQL needs.

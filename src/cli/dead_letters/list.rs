@@ -147,6 +147,7 @@ mod tests {
             stage: Stage::Sql,
             place: "sql/shares.sql".into(),
             reason: format!("divided by zero\nhint:\t{}", "x".repeat(100)),
+            code: None,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
         let stored = StoredLetter { id: 17, letter, created_at, replayed_at: None };

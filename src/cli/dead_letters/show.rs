@@ -156,6 +156,7 @@ mod tests {
             stage,
             place: place.into(),
             reason: reason.into(),
+            code: None,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
         StoredLetter { id: 17, letter, created_at, replayed_at: None }

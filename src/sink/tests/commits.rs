@@ -16,6 +16,8 @@ on_each_database!(
     dead_letters_keep_everything,
     nothing_is_written_without_rows,
     a_new_row_of_state_does_not_overwrite_one_that_is_there,
+    a_duplicate_that_a_trigger_makes_is_no_conflict,
+    parents_are_written_before_children_and_deleted_after_them,
 );
 
 async fn rows_and_offsets_move_together(place: &Place) {
@@ -105,6 +107,81 @@ async fn a_new_row_of_state_does_not_overwrite_one_that_is_there(place: &Place) 
     assert_eq!(place.rows("SELECT customer, n, _version FROM totals").await, [["1", "5", "1"]]);
     sink.prepare_and_commit(&with(&next, total(7, 2, false))).await.expect("commits");
     assert_eq!(place.rows("SELECT customer, n, _version FROM totals").await, [["1", "7", "2"]]);
+}
+
+async fn a_duplicate_that_a_trigger_makes_is_no_conflict(place: &Place) {
+    let mut sink = place.sink(&[totals_target()]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    // The same name of the key as the state table's own.
+    place.run("CREATE TABLE seen (customer INT PRIMARY KEY)").await;
+    place.run("INSERT INTO seen VALUES (1)").await;
+    let insert = "INSERT INTO seen VALUES (NEW.customer)";
+    let trigger = match place.is_mysql() {
+        true => format!("CREATE TRIGGER audit AFTER INSERT ON totals FOR EACH ROW {insert}"),
+        false => format!("CREATE TRIGGER audit AFTER INSERT ON totals BEGIN {insert}; END"),
+    };
+    place.run(&trigger).await;
+    let batch = Commit { states: vec![total(5, 1, true)], ..commit(&claim, Vec::new()) };
+    let error = sink.prepare_and_commit(&batch).await.expect_err("the trigger refuses it");
+    assert_eq!((error.fault(), error.place().as_str()), (Fault::Data, "totals"), "{error}");
+    assert_eq!(place.count("totals").await, 0);
+}
+
+/// Orders and their lines, each with `_delete`.
+async fn parents_are_written_before_children_and_deleted_after_them(place: &Place) {
+    place.run("CREATE TABLE orders (id INT PRIMARY KEY)").await;
+    let child = "CREATE TABLE order_lines (id INT PRIMARY KEY, order_id INT, FOREIGN KEY (order_id) REFERENCES orders (id))";
+    place.run(child).await;
+    let with_delete = |names: &[&str]| -> SchemaRef {
+        let mut fields: Vec<Field> =
+            names.iter().map(|name| Field::new(*name, DataType::Int32, true)).collect();
+        fields.push(Field::new("_delete", DataType::Boolean, true));
+        Arc::new(Schema::new(fields))
+    };
+    let (orders, lines) = (with_delete(&["id"]), with_delete(&["id", "order_id"]));
+    let rows = |schema: &SchemaRef, rows: &[(&[i32], bool)]| {
+        let width = schema.fields().len() - 1;
+        let mut columns: Vec<ArrayRef> = (0..width)
+            .map(|column| {
+                Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.0[column]))) as ArrayRef
+            })
+            .collect();
+        columns.push(Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.1)))));
+        vec![RecordBatch::try_new(Arc::clone(schema), columns).expect("columns fit")]
+    };
+    let named = |name: &str, schema: &SchemaRef| Target {
+        name: name.into(),
+        table: name.into(),
+        ..target(schema, upsert(&["id"]))
+    };
+    // The child first, as the configuration may have it.
+    for children_first in [true, false] {
+        let mut targets = vec![named("order_lines", &lines), named("orders", &orders)];
+        let outputs = |of_lines: &[(&[i32], bool)], of_orders: &[(&[i32], bool)]| {
+            let mut outputs = vec![rows(&lines, of_lines), rows(&orders, of_orders)];
+            if !children_first {
+                outputs.reverse();
+            }
+            outputs
+        };
+        if !children_first {
+            targets.reverse();
+        }
+        let mut sink = place.sink(&targets).await.expect("connects");
+        let mut claim = claim_one(&mut sink).await;
+        let first = outputs(&[(&[10, 1], false), (&[20, 2], false)], &[(&[1], false), (&[2], false)]);
+        sink.prepare_and_commit(&commit(&claim, first)).await.expect("parents come first");
+        claim.next_offset += 10;
+        // Order 1 goes with its line, line 20 moves to the new order 3, and order 2 goes.
+        let second =
+            outputs(&[(&[10, 1], true), (&[20, 3], false)], &[(&[1], true), (&[2], true), (&[3], false)]);
+        sink.prepare_and_commit(&commit(&claim, second)).await.expect("children go first");
+        assert_eq!(place.rows("SELECT id, order_id FROM order_lines").await, [["20", "3"]]);
+        assert_eq!(place.rows("SELECT id FROM orders").await, [["3"]]);
+        place.run("DELETE FROM order_lines").await;
+        place.run("DELETE FROM orders").await;
+        place.run("DELETE FROM realtime_offsets").await;
+    }
 }
 
 async fn offsets_that_moved_elsewhere_fence(place: &Place) {

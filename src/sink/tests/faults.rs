@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::batch::Tally;
 
 on_each_database!(
     values_that_do_not_fit_are_found_before_any_statement,
@@ -224,5 +225,71 @@ async fn rows_up_to_the_packet_limit_are_written_and_larger_ones_refused() {
     let batch = Commit { dead_letters: vec![letter], ..commit(&claim, vec![Vec::new()]) };
     let error = sink.prepare_and_commit(&batch).await.expect_err("too large");
     assert_eq!(error.fault(), Fault::Other, "{error}");
+    place.drop_database().await;
+}
+
+/// The server refuses statements, or sessions begin, in a way that somebody has set for all.
+async fn with_global(place: &Place, name: &str, value: &str, then: impl Future<Output = ()>) {
+    let before = place.rows(&format!("SELECT @@global.{name}")).await[0][0].clone();
+    place.run(&format!("SET GLOBAL {name} = {value}")).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), then).await;
+    place.run(&format!("SET GLOBAL {name} = {before}")).await;
+    ended.expect("within a minute");
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn statements_outside_of_a_transaction_are_stored_whatever_the_server_begins_with() {
+    let place = Place::mysql().await;
+    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    with_global(&place, "autocommit", "0", async {
+        // A sink of its own: only new sessions begin so.
+        let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+        let tally = Tally { messages: 7, dead_letters: 3 };
+        sink.store_tallies(&[advance(&claim, 1)], &[tally]).await.expect("stores");
+    })
+    .await;
+    let stored = place.rows("SELECT recent_messages, recent_dead_letters FROM realtime_offsets").await;
+    assert_eq!(stored, [["7", "3"]]);
+    place.drop_database().await;
+}
+
+/// The connection to a server that has become read-only is closed: the address may lead to another one by now.
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn a_server_that_became_read_only_is_left() {
+    let place = Place::mysql().await;
+    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let Address::MySql(address) = &place.address else { panic!("MySQL") };
+    let sessions = format!(
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
+        address.database
+    );
+    // MariaDB lets its administrators write to a server that is read-only: a session's setting does the same there.
+    let is_mariadb = place.rows("SELECT VERSION()").await[0][0].contains("MariaDB");
+    let (name, on) = if is_mariadb { ("tx_read_only", "1") } else { ("super_read_only", "1") };
+    let batch = commit(&claim, vec![vec![people(&[(Some(1), None)])]]);
+    if is_mariadb {
+        sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    }
+    let before = place.rows(&format!("SELECT @@global.{name}")).await[0][0].clone();
+    place.run(&format!("SET GLOBAL {name} = {on}")).await;
+    if is_mariadb {
+        sink = sink.another();
+    }
+    let error = sink.prepare_and_commit(&batch).await.expect_err("it is read-only");
+    place.run(&format!("SET GLOBAL {name} = {before}")).await;
+    if !is_mariadb {
+        place.run("SET GLOBAL read_only = 0").await;
+    }
+    assert_eq!(error.fault(), Fault::Infrastructure, "{error}");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while place.rows(&sessions).await != [["0"]] {
+        assert!(Instant::now() < deadline, "its session stays: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    sink.prepare_and_commit(&batch).await.expect("a new connection commits");
     place.drop_database().await;
 }

@@ -146,6 +146,38 @@ async fn rows_are_whole_and_in_order_when_some_were_encoded_ahead() {
     place.drop_database().await;
 }
 
+/// A part of the rows is far larger than the server takes in a packet.
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn rows_are_cut_into_packets_that_the_server_takes() {
+    const ROWS: usize = 500;
+    let place = Place::mysql().await;
+    let before = place.rows("SELECT @@global.max_allowed_packet").await[0][0].clone();
+    place.run("SET GLOBAL max_allowed_packet = 1048576").await;
+    place.run("CREATE TABLE rows_out (n INT PRIMARY KEY, data VARBINARY(9000))").await;
+    let schema: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("n", DataType::Int32, false),
+        Field::new("data", DataType::Binary, true),
+    ]));
+    let numbers: ArrayRef = Arc::new(Int32Array::from_iter_values(0..ROWS as i32));
+    let data: ArrayRef = Arc::new(BinaryArray::from_iter_values((0..ROWS).map(|n| vec![n as u8; 9000])));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers, data]).expect("columns fit");
+    let sink = place.sink(&[target(&schema, Mode::Append)]).await;
+    let committed = match sink {
+        Ok(mut sink) => {
+            let claim = claim_one(&mut sink).await;
+            sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await
+        }
+        Err(error) => Err(error),
+    };
+    place.run(&format!("SET GLOBAL max_allowed_packet = {before}")).await;
+    assert_eq!(committed.expect("commits").statements, LOADED);
+    let right =
+        "SELECT COUNT(*) FROM rows_out WHERE LENGTH(data) = 9000 AND data = REPEAT(CHAR(n % 256), 9000)";
+    assert_eq!(place.rows(right).await, [[ROWS.to_string()]]);
+    place.drop_database().await;
+}
+
 /// As a process that is frozen there: the server waits for the next rows of a statement, and others for its locks.
 #[tokio::test]
 #[ignore = "needs MySQL: scripts/services up"]

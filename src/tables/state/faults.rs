@@ -49,6 +49,8 @@ pub(super) fn arrow_error(spec: &StateTableSpec, error: &ArrowError) -> TableErr
 
 pub(super) fn database_error(spec: &StateTableSpec, error: &DatabaseError) -> TableError {
     let fault = match error.fault() {
+        // The keys of this batch are too much for one statement.
+        Fault::Data if error.is_of_size() => Fault::Data,
         // A row that is read is nobody's message.
         Fault::Data => Fault::Other,
         fault => fault,
