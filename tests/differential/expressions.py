@@ -49,7 +49,7 @@ class Form:
     template: str
     slots: tuple
     level: int = ATOM
-    weight: int = 2
+    weight: float = 2
     # The part of the SQL that it belongs to, for --only.
     category: str = ""
 
@@ -191,7 +191,7 @@ FORMS = {
         form("{0} LIKE {1}", "text PATTERN", LIKE, 3, "text"),
         form("{0} NOT LIKE {1}", "text PATTERN", LIKE, 2, "text"),
         form("{0} ILIKE {1}", "text PATTERN", LIKE, 1, "text"),
-        form("{0} LIKE {1} ESCAPE '!'", "text ESCAPED", LIKE, 1, "text"),
+        form("{0} LIKE {1} ESCAPE '!'", "text ESCAPED", LIKE, 0.3, "text"),
         form("{0} SIMILAR TO {1}", "text SIMILAR", LIKE, 2, "text"),
         form("{0} NOT SIMILAR TO {1}", "text SIMILAR", LIKE, 1, "text"),
         form("regexp_like({0}, {1})", "text REGEX", weight=1, category="text"),

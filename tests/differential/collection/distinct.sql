@@ -43,7 +43,6 @@ SELECT DISTINCT ON (g, b) g, b, id FROM t ORDER BY g, b, id;
 --= [null, false, 8]
 --= [null, null, 7]
 -- DISTINCT ON, ordered twice by one column
---? answered wrongly today
 SELECT DISTINCT ON (g) g, id FROM t ORDER BY g, g, id;
 --= ["", 11]
 --= ["a", 1]

@@ -25,7 +25,6 @@ SELECT g, count(*) AS c FROM t GROUP BY g HAVING count(*) > 2;
 --= ["c", 3]
 --= [null, 3]
 -- HAVING without GROUP BY
---? answered wrongly today
 SELECT count(*) AS c FROM t HAVING 3 > (SELECT count(*) FROM u);
 -- HAVING that holds, without GROUP BY
 SELECT count(*) AS c FROM t HAVING count(*) > 3;
@@ -142,10 +141,8 @@ SELECT g, c FROM (SELECT g, count(*) AS c FROM t GROUP BY ROLLUP (g)) AS q WHERE
 --= [null, 16]
 --= [null, 3]
 -- a condition without columns over an aggregate
---? answered wrongly today
 SELECT c FROM (SELECT count(*) AS c, 'a' AS x FROM t) AS q WHERE x = 'b';
 -- constants of a UNION over aggregates
---? answered wrongly today
 SELECT x, c FROM (SELECT count(*) AS x, 'a' AS c FROM t UNION ALL SELECT count(*), 'b' FROM u) AS q WHERE c = 'b';
 --= [8, "b"]
 -- FILTER
@@ -230,7 +227,6 @@ SELECT date_trunc('month', ts) AS m, count(*) AS c FROM t GROUP BY date_trunc('m
 SELECT f, count(*) AS c FROM w WHERE f = 0 GROUP BY f;
 --= [-0.00000000000000000e+00, 2]
 -- count(DISTINCT) of a negative zero
---? answered wrongly today
 SELECT count(DISTINCT round(f / 10)) AS x FROM t;
 --= [2]
 -- an aggregate of an aggregate
@@ -259,7 +255,6 @@ SELECT g, count(*) AS c FROM t GROUP BY g ORDER BY count(*) DESC, g LIMIT 2;
 --= ["a", 5]
 --= ["b", 3]
 -- an expression with the name of its key, ordered, with a limit
---? answered wrongly today
 SELECT 0 - id AS id FROM v GROUP BY id ORDER BY id DESC LIMIT 1;
 --= [-1]
 -- a minimum by group, ordered, with a limit

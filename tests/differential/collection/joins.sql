@@ -74,7 +74,6 @@ SELECT t.id, u.id AS uid FROM t LEFT JOIN u ON u.k = t.k WHERE u.n > 1 OR t.b;
 --= [8, 6]
 --= [9, 6]
 -- right join with conditions on both sides
---? answered wrongly today
 SELECT b.id FROM u AS s RIGHT JOIN t AS b ON b.k = s.k WHERE b.b AND (s.d IS NULL OR s.d < b.d);
 --= [11]
 --= [13]
@@ -86,7 +85,6 @@ SELECT u.id FROM t RIGHT JOIN u ON u.k = t.k WHERE t.id IS NULL;
 --= [7]
 --= [8]
 -- full join, a column of each side in WHERE
---? answered wrongly today
 SELECT coalesce(b.id, s.id) AS id FROM u AS s FULL JOIN t AS b ON b.k = s.k WHERE b.g = 'a' AND b.d IS DISTINCT FROM s.d;
 --= [15]
 --= [15]
@@ -314,13 +312,11 @@ SELECT k, t.id, u.id AS uid FROM t LEFT JOIN u USING (k);
 --= [null, 10, null]
 --= [null, 5, null]
 -- USING, right: the key is that of the right side
---? answered wrongly today
 SELECT k, t.id FROM t RIGHT JOIN u USING (k) WHERE t.id IS NULL;
 --= [7, null]
 --= [null, null]
 --= [null, null]
 -- USING, full: the key is that of either side
---? answered wrongly today
 SELECT k, t.id, u.id AS uid FROM t FULL JOIN u USING (k);
 --= [-1, 12, null]
 --= [0, 11, null]
@@ -389,7 +385,7 @@ SELECT * FROM (SELECT k, id AS tid FROM t) AS a NATURAL LEFT JOIN (SELECT k, id 
 --= [null, 10, null]
 --= [null, 5, null]
 -- NATURAL full join
---? answered wrongly today
+--! NATURAL beside a RIGHT or FULL JOIN is refused
 SELECT k, tid, uid FROM (SELECT k, id AS tid FROM t) AS a NATURAL FULL JOIN (SELECT k, id AS uid FROM u) AS b;
 --= [-1, 12, null]
 --= [0, 11, null]

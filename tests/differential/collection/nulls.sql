@@ -77,13 +77,11 @@ SELECT t.id, u.id AS uid FROM t JOIN u ON t.id = u.id WHERE t.n IS DISTINCT FROM
 --= [7, 7]
 --= [8, 8]
 -- IS DISTINCT FROM binds tighter than AND
---? answered wrongly today
 SELECT id FROM t WHERE b IS DISTINCT FROM true AND n > 1;
 --= [12]
 --= [15]
 --= [2]
 -- IS NOT DISTINCT FROM binds tighter than OR
---? answered wrongly today
 SELECT id FROM t WHERE b IS NOT DISTINCT FROM NULL OR n > 4;
 --= [10]
 --= [14]
@@ -173,7 +171,6 @@ SELECT id FROM t WHERE n NOT IN (SELECT n FROM v);
 --= [8]
 --= [9]
 -- NOT IN under OR
---? answered wrongly today
 SELECT t.id FROM t WHERE t.n NOT IN (SELECT n FROM v) OR t.b IS NULL;
 --= [10]
 --= [14]
@@ -220,7 +217,6 @@ SELECT id FROM t WHERE (n IN (SELECT n FROM v WHERE false)) IS FALSE;
 --= [8]
 --= [9]
 -- NOT IN with a constant
---? answered wrongly today
 SELECT id FROM v WHERE 'q' NOT IN (SELECT s FROM u);
 -- count leaves NULL out
 SELECT count(*) AS a, count(n) AS b, count(DISTINCT n) AS c FROM t;
@@ -362,7 +358,6 @@ SELECT id, CASE n WHEN NULL THEN 'null' WHEN 1 THEN 'one' ELSE 'other' END AS x 
 --= [8, "other"]
 --= [9, "other"]
 -- rows compared, with NULL
---? answered wrongly today
 SELECT id FROM t WHERE (n, k) < (2, 2);
 --= [11]
 --= [13]

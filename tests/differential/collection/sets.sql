@@ -38,7 +38,6 @@ SELECT g FROM t EXCEPT SELECT g FROM v;
 --= [""]
 --= [null]
 -- EXCEPT ALL keeps copies
---? answered wrongly today
 SELECT g FROM t EXCEPT ALL SELECT g FROM v;
 --= [""]
 --= [""]
@@ -54,7 +53,6 @@ SELECT g FROM t EXCEPT ALL SELECT g FROM v;
 --= [null]
 --= [null]
 -- INTERSECT ALL keeps copies
---? answered wrongly today
 SELECT g FROM t INTERSECT ALL SELECT g FROM u;
 --= ["a"]
 --= ["a"]

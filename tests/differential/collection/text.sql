@@ -289,7 +289,6 @@ SELECT id FROM t WHERE s ILIKE 'a%';
 --= [7]
 -- SIMILAR TO takes the whole text
 --duckdb SELECT id FROM t WHERE s LIKE 'a%'
---? answered wrongly today
 SELECT id FROM t WHERE s SIMILAR TO 'a%';
 --= [13]
 --= [6]

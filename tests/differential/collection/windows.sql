@@ -405,7 +405,6 @@ SELECT id, count(*) OVER (ORDER BY k GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW)
 --= [8, 4]
 --= [9, 4]
 -- a sliding sum of doubles forgets nothing
---? answered wrongly today
 SELECT id, sum(f) OVER (ORDER BY id ROWS 1 PRECEDING) AS x FROM (VALUES (1, CAST(100000000000000000 AS DOUBLE PRECISION)), (2, CAST(1 AS DOUBLE PRECISION)), (3, CAST(1 AS DOUBLE PRECISION)), (4, CAST(2 AS DOUBLE PRECISION))) AS q(id, f);
 --= [1, 1.00000000000000000e+17]
 --= [2, 1.00000000000000000e+17]
@@ -453,7 +452,6 @@ SELECT id, row_number() OVER w AS x FROM t WINDOW w AS (PARTITION BY g ORDER BY 
 --= [8, 2]
 --= [9, 4]
 -- a named window with an order added
---? answered wrongly today
 SELECT id, row_number() OVER (w ORDER BY id) AS x FROM t WINDOW w AS (PARTITION BY g);
 --= [1, 1]
 --= [10, 3]
@@ -472,7 +470,6 @@ SELECT id, row_number() OVER (w ORDER BY id) AS x FROM t WINDOW w AS (PARTITION 
 --= [8, 2]
 --= [9, 4]
 -- a named window with a frame added
---? answered wrongly today
 SELECT id, sum(n) OVER (w ROWS 1 PRECEDING) AS x FROM t WINDOW w AS (PARTITION BY g ORDER BY id);
 --= [1, 3]
 --= [10, -2]
@@ -491,7 +488,6 @@ SELECT id, sum(n) OVER (w ROWS 1 PRECEDING) AS x FROM t WINDOW w AS (PARTITION B
 --= [8, -2]
 --= [9, 6]
 -- a window that starts from another
---? answered wrongly today
 SELECT id, row_number() OVER w2 AS x FROM t WINDOW w AS (PARTITION BY g), w2 AS (w ORDER BY id);
 --= [1, 1]
 --= [10, 3]
@@ -590,7 +586,6 @@ SELECT id, count(*) OVER (PARTITION BY g, k) AS x FROM t;
 --= [8, 1]
 --= [9, 1]
 -- a partition by a double with a negative zero
---? answered wrongly today
 SELECT id, count(*) OVER (PARTITION BY f) AS x FROM w;
 --= [1, 4]
 --= [2, 4]
@@ -601,7 +596,6 @@ SELECT id, count(*) OVER (PARTITION BY f) AS x FROM w;
 --= [7, 1]
 --= [8, 1]
 -- rank over a negative zero
---? answered wrongly today
 SELECT id, rank() OVER (ORDER BY f) AS x FROM w WHERE f = 0;
 --= [4, 1]
 --= [5, 1]
