@@ -5,7 +5,9 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from .queries import CATEGORIES
@@ -94,13 +96,17 @@ def main():
 
     # What was started is ended then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    home = Path(os.environ.get("SERVICES_DIR", "/tmp")) / "differential"
     binary = os.environ["REALTIME_PROCESSOR"]
     if given.collection and not given.update:
         return fixed(collection, binary, given.only)
-    server = contextlib.nullcontext() if given.without_postgres else Server(home, given.postgres_port)
+    services = os.environ.get("SERVICES_DIR")
     try:
-        with server as address:
+        with (
+            tempfile.TemporaryDirectory(prefix="differential-", dir=services, ignore_cleanup_errors=True) as folder,
+            reachable(folder),
+            contextlib.nullcontext() if given.without_postgres else Server(folder, given.postgres_port) as address,
+        ):
+            home = Path(folder)
             if given.update:
                 faults = collection.update(address, given.only)
                 print("\n".join(faults))
@@ -124,5 +130,29 @@ def main():
         return 1
 
 
+@contextlib.contextmanager
+def reachable(folder):
+    """PostgreSQL's user, who is not root, gets into the folder."""
+    Path(folder).chmod(0o755)
+    yield
+
+
+def ended():
+    """The exit code, whatever ended the run."""
+    try:
+        return main()
+    except SystemExit as end:
+        return end.code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    code = ended()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Why not `sys.exit`: at the end of an interrupted run it waits for processes that are gone.
+    os._exit(code or 0)

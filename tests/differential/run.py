@@ -10,6 +10,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from .judge import form_of, judge
 from .queries import query_of
 from .tree import walk, write
 
+# After so many shares a worker makes way for a new one.
+SHARES_OF_A_WORKER = 20
+# Workers that were killed are gone after this time.
+END_SECONDS_MAX = 5
 # Of an error, which may be a panic with its backtrace.
 ERROR_LINES_MAX = 25
 # Forms that are refused, and reasons to set a query aside, in the report.
@@ -218,8 +223,10 @@ def run(options, seeds, jobs, progress=True):
     ]
     tallies = {seed: Tally() for seed in seeds}
     started = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), maxtasksperchild=20) as pool:
-        for done, (task, tally) in enumerate(zip(tasks, pool.imap(share, tasks), strict=True), 1):
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), spawn, max_tasks_per_child=SHARES_OF_A_WORKER)
+    try:
+        for done, (task, tally) in enumerate(zip(tasks, pool.map(share, tasks), strict=True), 1):
             tallies[task[1]].add(tally)
             for difference in tally.differences:
                 if not difference.known:
@@ -227,6 +234,15 @@ def run(options, seeds, jobs, progress=True):
             if progress:
                 seconds = time.monotonic() - started
                 print(f"differential: {done} of {len(tasks)} shares, {seconds:.0f} s", file=sys.stderr)
+    except BaseException:
+        # Why not the pool's own way: it waits for the shares that were begun.
+        children = multiprocessing.active_children()
+        for child in children:
+            child.kill()
+        for child in children:
+            child.join(END_SECONDS_MAX)
+        raise
+    pool.shutdown()
     return tallies
 
 
