@@ -210,10 +210,10 @@ FORMS = {
         form("array_has({0}, {1})", "ints int", weight=1, category="arrays"),
         form("json_contains({0}, {1})", "json KEY", weight=1, category="json"),
         *(
-            form(f"{{0}} - {{1}} {operator} {{2}}", "timestamp timestamp INTERVAL", COMPARE, 2, "dates")
+            form(f"{{0}} - {{1}} {operator} {{2}}", "timestamp timestamp SPAN", COMPARE, 2, "dates")
             for operator in "<>="
         ),
-        form("{0} - {1} BETWEEN {2} AND {3}", "timestamp timestamp INTERVAL INTERVAL", LIKE, 1, "dates"),
+        form("{0} - {1} BETWEEN {2} AND {3}", "timestamp timestamp SPAN SPAN", LIKE, 1, "dates"),
     ],
     "timestamp": [
         form("{0} + {1}", "timestamp INTERVAL", ADD, 4),
@@ -278,6 +278,7 @@ def quoted(text):
 
 
 INTERVALS = ("1 day", "1 month", "2 hours", "90 minutes", "1 year", "36 hours", "10 seconds", "7 days", "1 day 2 hours")
+SPANS = tuple(text for text in INTERVALS if not text.endswith(("month", "year")))
 WORDS = {
     "PART": [quoted(text) for text in ("a", "x", "", "ç", "b", "日", " ", "zz")],
     "PAD": [quoted(text) for text in (",", "-", "xy", " ", "é")],
@@ -295,6 +296,8 @@ WORDS = {
     "SMALL": ["0.5", "1.1", "0.1", "2.50", "-0.01", "100.0", "1.15"],
     "UNIT": [quoted(text) for text in ("day", "month", "year", "hour", "week", "quarter", "minute")],
     "INTERVAL": [f"INTERVAL '{text}'" for text in INTERVALS],
+    # Intervals that can be compared; a month has no fixed length, so this program refuses it, and it is rare here.
+    "SPAN": [f"INTERVAL '{text}'" for text in SPANS * 3 + ("1 month",)],
     "BIN": [f"INTERVAL '{text}'" for text in ("15 minutes", "1 hour", "1 day", "7 days")],
     "MOMENT": [quoted(text) for text in ("2024-03-31 01:30:00", "2024-10-27 02:30:00.5", "1969-12-31 23:59:59")],
     "DAY": [quoted(text) for text in ("2024-02-29", "1970-01-01", "2024-10-27")],
