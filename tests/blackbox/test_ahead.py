@@ -2,7 +2,7 @@
 
 from avro import MOVEMENT, movement
 
-COUNT = 30_000
+COUNT = 60_000
 CUSTOMERS = 10
 
 
