@@ -1,11 +1,14 @@
 //! Panics: faults of the program itself. One must never leave a job that lives on and does nothing: whichever thread or task
-//! panics, the job ends with exit code 1 and says so. The one panic that messages can cause, in a library, is caught where it
-//! happens and is not shown.
+//! panics, the job ends with exit code 1 and says so. Panics of libraries that messages and SQL can cause are caught where they
+//! happen: the caller reports them, and they end nothing.
 
 use std::any::Any;
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
 use std::sync::{LazyLock, Once};
+use std::task::Poll;
 
 use tokio::sync::watch;
 
@@ -38,13 +41,29 @@ fn watch() {
     });
 }
 
-/// Does something that may panic because of the data. Returns `None` if it did; nothing is shown of it.
-pub(crate) fn expected<T>(attempt: impl FnOnce() -> T) -> Option<T> {
+/// Does something that may panic because of the data or the SQL. Such a panic is not shown, and ends nothing.
+///
+/// # Errors
+/// The message of the panic.
+pub(crate) fn expected<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
     watch();
     let before = IS_EXPECTED.replace(true);
-    let done = panic::catch_unwind(AssertUnwindSafe(attempt));
+    let done = survive(attempt);
     IS_EXPECTED.set(before);
-    done.ok()
+    done
+}
+
+/// The same for a future, whichever threads it runs on.
+///
+/// # Errors
+/// The message of the panic.
+pub(crate) async fn expected_of<T>(attempt: impl Future<Output = T>) -> Result<T, String> {
+    let mut attempt = pin!(attempt);
+    poll_fn(|context| match expected(|| attempt.as_mut().poll(context)) {
+        Ok(polled) => polled.map(Ok),
+        Err(message) => Poll::Ready(Err(message)),
+    })
+    .await
 }
 
 /// Does something, and ends in good order if that panics.
@@ -80,9 +99,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expected_panic_gives_nothing_and_is_not_noted() {
-        assert_eq!(expected(|| 7), Some(7));
-        assert_eq!(expected(|| -> i32 { panic!("never shown: {}", std::process::id()) }), None);
+    fn an_expected_panic_is_an_error_and_is_not_noted() {
+        let why = format!("never shown: {}", std::process::id());
+        assert_eq!(expected(|| 7), Ok(7));
+        assert_eq!(expected(|| -> i32 { panic!("{why}") }), Err(why));
+        let noted = FIRST.borrow().clone().unwrap_or_default();
+        assert!(!noted.contains("never shown"), "{noted}");
+        assert!(!IS_EXPECTED.get());
+    }
+
+    #[tokio::test]
+    async fn an_expected_panic_of_a_future_is_an_error_and_is_not_noted() {
+        let later = async || tokio::task::yield_now().await;
+        let right = async {
+            later().await;
+            7
+        };
+        assert_eq!(expected_of(right).await, Ok(7));
+        let wrong = async {
+            later().await;
+            panic!("never shown")
+        };
+        assert_eq!(expected_of::<i32>(wrong).await, Err("never shown".to_owned()));
         let noted = FIRST.borrow().clone().unwrap_or_default();
         assert!(!noted.contains("never shown"), "{noted}");
         assert!(!IS_EXPECTED.get());

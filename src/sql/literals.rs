@@ -2,24 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::Statement as ParsedStatement;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, SetExpr, UnaryOperator, Value,
-    ValueWithSpan, Values, VisitMut, VisitorMut,
+    CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, SetExpr, Statement, UnaryOperator,
+    Value, ValueWithSpan, Values, VisitMut as _, VisitorMut,
 };
 
 use super::moments::IN_ZONE;
 
-pub(super) fn rewrite_parsed(statement: &mut ParsedStatement) {
-    match statement {
-        ParsedStatement::Statement(statement) => rewrite(statement),
-        ParsedStatement::Explain(explain) => rewrite_parsed(&mut explain.statement),
-        _ => {}
-    }
-}
-
 /// Writes the literals of a statement so that the planner takes them as they are meant.
-pub(super) fn rewrite(statement: &mut impl VisitMut) {
+pub(super) fn rewrite(statement: &mut Statement) {
     let _: ControlFlow<()> = statement.visit(&mut Literals);
 }
 
@@ -45,7 +36,7 @@ impl VisitorMut for Literals {
 
 /// In a column of VALUES with a double, the numbers with a point are doubles too. Why here: the planner settles the types of
 /// VALUES before any rule sees them.
-pub(super) fn doubles_beside_doubles(values: &mut Values) {
+fn doubles_beside_doubles(values: &mut Values) {
     let columns = values.rows.first().map_or(0, |row| row.len());
     for column in 0..columns {
         let cells = |values: &mut Values, take: &mut dyn FnMut(&mut String)| {
@@ -71,7 +62,7 @@ fn number(expression: &mut Expr) -> Option<&mut String> {
 }
 
 /// How an expression is written instead; `None` where it stays.
-pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
+fn rewritten(expression: &Expr) -> Option<Expr> {
     match expression {
         // With an exponent a number is a double, as in the standard; with a point alone it is exact.
         Expr::Value(ValueWithSpan { value: Value::Number(number, _), span }) if is_scientific(number) => {

@@ -2,7 +2,6 @@
 //! by one list of forms, planned by one set of rules. What the planner cannot do is an error with a place, a panic too.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
@@ -13,13 +12,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
-use futures::FutureExt as _;
 
 use super::dialect::SqlDialect;
 use super::error::SqlError;
 use super::view_files::ViewFile;
 use super::{forms, literals, locate};
 use crate::diagnostic::Code;
+use crate::panics;
 
 /// How deep expressions and queries may be nested.
 pub(super) const NESTING_MAX: usize = 100;
@@ -55,25 +54,25 @@ fn parse_first(tokens: &[TokenWithSpan]) -> Result<ParsedStatement, DataFusionEr
 /// # Errors
 /// Forms that would be answered wrongly and cannot be written otherwise.
 pub(super) fn ready(file: &str, text: &str, parsed: ParsedStatement) -> Result<ParsedStatement, SqlError> {
-    let rewrite = |statement: &mut Statement| {
+    let mut parsed = parsed;
+    if let Some(statement) = statement_of(&mut parsed) {
         forms::rewrite_statement(statement).map_err(|refusal| {
             let start = refusal.span.start;
             let place = locate::place(file, text, start.line, start.column, locate::width(refusal.span));
             SqlError::wrong(Code::Sql, place, refusal.message).with_hint(refusal.hint)
-        })
-    };
-    let mut parsed = parsed;
-    match &mut parsed {
-        ParsedStatement::Statement(statement) => rewrite(statement)?,
-        ParsedStatement::Explain(explain) => {
-            if let ParsedStatement::Statement(statement) = explain.statement.as_mut() {
-                rewrite(statement)?;
-            }
-        }
-        _ => {}
+        })?;
+        literals::rewrite(statement);
     }
-    literals::rewrite_parsed(&mut parsed);
     Ok(parsed)
+}
+
+/// The statement itself, or the one that is explained.
+pub(super) fn statement_of(parsed: &mut ParsedStatement) -> Option<&mut Statement> {
+    match parsed {
+        ParsedStatement::Statement(statement) => Some(statement),
+        ParsedStatement::Explain(explain) => statement_of(&mut explain.statement),
+        _ => None,
+    }
 }
 
 /// The plan as the SQL says it, with names resolved. Nothing in it writes.
@@ -109,18 +108,12 @@ async fn or_panic<T>(
     file: &ViewFile,
     step: impl Future<Output = Result<T, DataFusionError>>,
 ) -> Result<T, Vec<SqlError>> {
-    match AssertUnwindSafe(step).catch_unwind().await {
+    match panics::expected_of(step).await {
         Ok(result) => result.map_err(|error| locate::plan_errors(file, &error)),
         Err(panic) => {
-            let message = format!("the SQL engine cannot plan this: {}", said(panic.as_ref()));
+            let message = format!("the SQL engine cannot plan this: {panic}");
             let error = SqlError::wrong(Code::Sql, file.start(), message);
             Err(vec![error.with_hint("this is a fault of the engine: write the query in another way")])
         }
     }
-}
-
-/// What a panic said.
-pub(super) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
-    let said = panic.downcast_ref::<String>().map(String::as_str);
-    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

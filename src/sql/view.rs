@@ -4,7 +4,6 @@
 //! plan whose states are new. A view that calls a stable function, such as `now()`, has its value folded in when
 //! it is planned, so it is planned anew for each batch.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -20,7 +19,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
-use futures::{FutureExt, TryStreamExt};
+use futures::TryStreamExt;
 
 use super::bounded;
 use super::columns;
@@ -28,6 +27,7 @@ use super::error::{SqlError, SqlErrorKind};
 use super::locate;
 use super::statement;
 use super::view_files::ViewFile;
+use crate::panics;
 
 /// A view that can run.
 #[derive(Debug)]
@@ -83,11 +83,10 @@ impl View {
     ) -> Result<Vec<RecordBatch>, SqlError> {
         // Why: a kernel that panics on some value must not take the job with it; the value's message becomes a
         // dead letter. The plan's states are new in each run, so none of a broken run is seen again.
-        let run = AssertUnwindSafe(self.collect(state, context, held)).catch_unwind().await;
-        match run {
+        match panics::expected_of(self.collect(state, context, held)).await {
             Ok(rows) => rows.map_err(|error| self.run_error(&error)),
             Err(panic) => {
-                let message = format!("the SQL engine panicked: {}", statement::said(panic.as_ref()));
+                let message = format!("the SQL engine panicked: {panic}");
                 Err(SqlError::of_kind(SqlErrorKind::Row, &self.file, message))
             }
         }

@@ -521,13 +521,13 @@ pub(crate) fn push(builder: &mut MessagesBuilder, topic: &Arc<str>, message: &Bo
 fn headers(message: &BorrowedMessage<'_>) -> (Headers, Option<String>) {
     let Some(headers) = message.headers() else { return (Vec::new(), None) };
     let owned = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
-    if let Some(all) = panics::expected(|| headers.iter().map(owned).collect()) {
+    if let Ok(all) = panics::expected(|| headers.iter().map(owned).collect()) {
         return (all, None);
     }
     let each = (0..headers.count()).map(|index| panics::expected(|| headers.try_get(index).map(owned)));
     let each: Vec<_> = each.collect();
     let lost: Vec<String> =
-        (1..).zip(&each).filter(|(_, read)| read.is_none()).map(|(n, _)| n.to_string()).collect();
+        (1..).zip(&each).filter(|(_, read)| read.is_err()).map(|(n, _)| n.to_string()).collect();
     let damage = format!(
         "the names of these headers are not UTF-8, so they and their values cannot be read: {} (of {}); everything else is kept",
         lost.join(", "),
