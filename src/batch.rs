@@ -510,6 +510,8 @@ impl DeadLetter {
 pub struct Decoded {
     /// One row a decoded message, in topic, partition, offset order.
     pub batch: RecordBatch,
+    /// The place of each row's message among the messages. Those that are skipped, or dead letters, have no row.
+    pub places: Vec<u32>,
     pub dead_letters: Vec<DeadLetter>,
 }
 

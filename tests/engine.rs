@@ -25,11 +25,11 @@ struct Shares(Project);
 
 impl Shares {
     fn new(view: &str) -> Self {
-        Self(Project::new(&[
-            ("schema.avsc", SCHEMA),
-            ("sql/shares.sql", view),
-            ("config.yaml", "reference_tables: {}\n"),
-        ]))
+        Self::configured(view, "reference_tables: {}\n")
+    }
+
+    fn configured(view: &str, config: &str) -> Self {
+        Self(Project::new(&[("schema.avsc", SCHEMA), ("sql/shares.sql", view), ("config.yaml", config)]))
     }
 
     async fn engine(&self, messages: Messages, rows_max: usize) -> Engine<ReplaySource> {
@@ -70,6 +70,7 @@ enum Kind {
     Zero,
     /// The database has no NaN.
     NotANumber,
+    Tombstone,
 }
 
 /// Messages with ids from 0 over two partitions, of the kind that `kind` says for the id.
@@ -89,7 +90,7 @@ fn messages(schema: &Path, count: i32, kind: impl Fn(i32) -> Kind) -> Messages {
                 let start = payload.len() - 8;
                 payload[start..].copy_from_slice(&f64::NAN.to_le_bytes());
             }
-            Kind::Good | Kind::Zero => {}
+            Kind::Good | Kind::Zero | Kind::Tombstone => {}
         }
         builder.push(Message {
             topic: &topic,
@@ -97,7 +98,7 @@ fn messages(schema: &Path, count: i32, kind: impl Fn(i32) -> Kind) -> Messages {
             offset: i64::from(id / 2) + 10,
             timestamp_ms: Some(1_700_000_000_000),
             key: None,
-            payload: Some(&payload),
+            payload: (!matches!(kind, Kind::Tombstone)).then_some(&payload),
             headers: &[],
         });
     }
@@ -187,6 +188,24 @@ async fn bad_rows_cost_no_batches_of_their_own() {
     assert_eq!(project.dead().await.len(), without.len());
     let failed: Duration = reports.iter().map(|report| report.durations.failed).sum();
     assert!(failed > Duration::ZERO, "the time of tries that failed is counted");
+}
+
+/// Messages that are skipped have no row, so a row's place is not its message's.
+#[tokio::test]
+async fn bad_rows_beside_skipped_messages_cost_no_batches_of_their_own() {
+    let project = Shares::configured(
+        "SELECT kafka_partition, kafka_offset, id, 1 AS share, CAST(1.5 AS DOUBLE) AS amount FROM batch",
+        "reference_tables: {}\ntombstones: skip\n",
+    );
+    let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id <> 41 AND id <> 42), share INTEGER, \
+                   amount REAL";
+    project.0.execute(&[&format!("CREATE TABLE shares ({columns})")]).await;
+    let kind = |id: i32| if id % 5 == 0 { Kind::Tombstone } else { Kind::Good };
+    let reports = project.run(messages(&project.schema(), 100, kind), 100).await.expect("done");
+    assert_eq!(reports.len(), 1, "the batch was not cut");
+    let without: Vec<i32> = (0..100).filter(|id| id % 5 == 0 || *id == 41 || *id == 42).collect();
+    assert_eq!(project.ids().await, numbers(100, &without));
+    assert_eq!(project.dead().await, ["0,31,write", "1,30,write"]);
 }
 
 /// The order of rows is not that of the messages: the guess is refuted, and halving finds the same messages.

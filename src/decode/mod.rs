@@ -268,7 +268,7 @@ impl Decoder {
                 return self.abandon(DecodeError::BatchTooLarge { messages, bytes_max });
             }
         }
-        self.finish(messages, &rows, dead_letters)
+        self.finish(messages, rows, dead_letters)
     }
 
     /// Why: the validator lets nothing through that arrow-avro refuses. Should it ever, the messages that are to
@@ -298,13 +298,13 @@ impl Decoder {
         for &row in &rows {
             self.read(messages.get(row as usize), &mut 0)?;
         }
-        self.finish(messages, &rows, dead_letters)
+        self.finish(messages, rows, dead_letters)
     }
 
     fn finish(
         &mut self,
         messages: &Messages,
-        rows: &[u32],
+        places: Vec<u32>,
         dead_letters: Vec<DeadLetter>,
     ) -> Result<Decoded, DecodeError> {
         let failed = |error| match error {
@@ -314,9 +314,9 @@ impl Decoder {
             other => DecodeError::Internal(other),
         };
         let mut columns = self.columns.finish().map_err(failed)?;
-        columns.extend(kafka::columns(messages, rows).map_err(failed)?);
+        columns.extend(kafka::columns(messages, &places).map_err(failed)?);
         let batch = RecordBatch::try_new(self.schema(), columns).map_err(failed)?;
-        Ok(Decoded { batch, dead_letters })
+        Ok(Decoded { batch, places, dead_letters })
     }
 
     /// Drops the rows collected so far.

@@ -53,18 +53,8 @@ impl<S: Source> Engine<S> {
 
     /// The places of the messages that views are computed over.
     fn computed_places(&mut self, work: &Work) -> Option<Vec<usize>> {
-        let messages = &work.polled.messages;
-        let decoded = self.stages.decoder.decode(messages).ok()?;
-        let mut broken = decoded.dead_letters.iter().peekable();
-        let mut places = Vec::with_capacity(decoded.batch.num_rows());
-        for (place, message) in messages.iter().enumerate() {
-            if broken.next_if(|letter| is_of(letter, &message)).is_none()
-                && !work.condemned.contains_key(&place)
-            {
-                places.push(place);
-            }
-        }
-        Some(places)
+        let decoded = self.stages.decoder.decode(&work.polled.messages).ok()?;
+        Some(work.without_condemned(decoded).ok()?.places.into_iter().map(|place| place as usize).collect())
     }
 
     /// What the outputs are, computed on the committed state. Nothing is left staged.
@@ -99,12 +89,6 @@ fn whole(batches: &[RecordBatch]) -> Option<RecordBatch> {
     concat_batches(&batches.first()?.schema(), batches).ok()
 }
 
-fn is_of(letter: &DeadLetter, message: &crate::batch::Message<'_>) -> bool {
-    letter.offset == message.offset
-        && letter.partition.partition == message.partition
-        && letter.partition.topic == *message.topic
-}
-
 impl Work {
     /// The dead letters of the messages that cannot be processed.
     pub fn condemned_letters(&self) -> Vec<DeadLetter> {
@@ -123,19 +107,15 @@ impl Work {
         if self.condemned.is_empty() {
             return Ok(decoded);
         }
-        let Decoded { batch, mut dead_letters } = decoded;
-        let mut keep = Vec::with_capacity(batch.num_rows());
-        let mut broken = dead_letters.iter().peekable();
-        for (place, message) in self.polled.messages.iter().enumerate() {
-            if broken.next_if(|letter| is_of(letter, &message)).is_none() {
-                keep.push(!self.condemned.contains_key(&place));
-            }
-        }
+        let Decoded { batch, mut places, mut dead_letters } = decoded;
+        let is_kept = |place: &u32| !self.condemned.contains_key(&(*place as usize));
+        let keep: Vec<bool> = places.iter().map(is_kept).collect();
+        places.retain(is_kept);
         let kept = filter_record_batch(&batch, &BooleanArray::from(keep));
         let batch =
             kept.map_err(|error| SinkError::Sql(format!("dead letters cannot be left out: {error}")))?;
         dead_letters.extend(self.condemned_letters());
         dead_letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
-        Ok(Decoded { batch, dead_letters })
+        Ok(Decoded { batch, places, dead_letters })
     }
 }

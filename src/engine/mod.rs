@@ -177,14 +177,7 @@ impl<S: Source> Engine<S> {
             expiry: Expiry::new(states.ttls()),
             batch_size: BatchSize::default(),
             pace: Pace::new(!pipeline.states().is_empty()),
-            stages: Stages {
-                decoder,
-                tables,
-                states,
-                pipeline,
-                stop: stop.clone(),
-                message_time_max_ms: None,
-            },
+            stages: Stages::new(decoder, tables, states, pipeline, stop.clone()),
             outputs,
             written: sink.tables().clone(),
             commits: Commits::new(Writer::new(sink, stop.clone())),
@@ -423,15 +416,10 @@ impl<S: Source> Engine<S> {
     async fn compute(&mut self, work: &Work) -> Result<(Prepared, Facts), EngineError> {
         self.misfits.clear();
         let (commit, facts) = self.stages.compute(work, None).await?;
-        Ok((self.prepare(work, commit)?, facts))
-    }
-
-    fn prepare(&mut self, work: &Work, commit: Commit) -> Result<Prepared, EngineError> {
         let outputs = commit.outputs.clone();
         let prepared = self.written.prepare(commit);
-        let mut prepared = prepared.inspect_err(|_| self.misfits = self.written.misfits(&outputs))?;
-        prepared.is_divisible = work.polled.messages.len() > 1;
-        Ok(prepared)
+        let prepared = prepared.inspect_err(|_| self.misfits = self.written.misfits(&outputs))?;
+        Ok((prepared, facts))
     }
 
     /// One trigger in the transaction that writes it, with the keys of its state locked: nothing can come between.
@@ -457,10 +445,7 @@ impl<S: Source> Engine<S> {
                         return Err(error);
                     }
                     match self.written.prepare(commit) {
-                        Ok(mut prepared) => {
-                            prepared.is_divisible = work.polled.messages.len() > 1;
-                            (writer.finish(&prepared, started.into_std()).await?, Some(facts))
-                        }
+                        Ok(prepared) => (writer.finish(&prepared, started.into_std()).await?, Some(facts)),
                         Err(error) => (writer.abandon(error.into()).await?, None),
                     }
                 }

@@ -122,7 +122,7 @@ impl Rehearsal {
         let states = states.map_err(|errors| PlanError::of_tables(config, &errors))?;
         // Nothing is waited for here, so nobody has to ask for an end.
         let (_, stop) = Stop::new();
-        let stages = Stages { decoder, tables, states, pipeline, stop, message_time_max_ms: None };
+        let stages = Stages::new(decoder, tables, states, pipeline, stop);
         Ok(Self { stages, written, views, states: rehearsed })
     }
 

@@ -87,14 +87,7 @@ impl Replay {
     pub fn new(parts: ReplayParts, limits: PageLimits, stop: Stop) -> Self {
         let ReplayParts { decoder, tables, states, pipeline, sink, letters } = parts;
         Self {
-            stages: Stages {
-                decoder,
-                tables,
-                states,
-                pipeline,
-                stop: stop.clone(),
-                message_time_max_ms: None,
-            },
+            stages: Stages::new(decoder, tables, states, pipeline, stop.clone()),
             sink,
             letters,
             limits,

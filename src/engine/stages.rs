@@ -27,6 +27,16 @@ pub(super) struct Stages {
 }
 
 impl Stages {
+    pub fn new(
+        decoder: Decoder,
+        tables: ReferenceTables,
+        states: StateTables,
+        pipeline: Pipeline,
+        stop: Stop,
+    ) -> Self {
+        Self { decoder, tables, states, pipeline, stop, message_time_max_ms: None }
+    }
+
     /// Decodes the messages, runs the views over them, and stages their new state above what is staged.
     ///
     /// `locked`: the sink whose transaction is open; state is read in it, with the rows locked.

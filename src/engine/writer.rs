@@ -193,7 +193,7 @@ impl Writer {
             Err(error) => error,
         };
         if error.fault() != Fault::Infrastructure {
-            let is_searched = error.fault() == Fault::Data && !error.is_of_size() && prepared.is_divisible;
+            let is_searched = error.fault() == Fault::Data && !error.is_of_size() && prepared.is_divisible();
             return Ok(Some(match self.failed(error).await? {
                 Ended::Refused(reason, _) if is_searched => {
                     Ended::Refused(reason, self.sink.find_refused(prepared).await)
@@ -340,7 +340,7 @@ fn is_in_vain(retry: &mut Retry, prepared: &Prepared) -> bool {
     retry.begin_again();
     let advances: Vec<String> = prepared.commit.advances.iter().map(ToString::to_string).collect();
     let (batch, then) =
-        (advances.join(", "), if prepared.is_divisible { "smaller batches" } else { "again" });
+        (advances.join(", "), if prepared.is_divisible() { "smaller batches" } else { "again" });
     tracing::warn!("{batch}: the database gave the same answer {SAME_ANSWERS_MAX} times; trying {then}");
-    prepared.is_divisible
+    prepared.is_divisible()
 }

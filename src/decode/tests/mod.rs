@@ -38,7 +38,7 @@ fn a_message_that_was_not_received_as_a_whole_is_a_dead_letter() {
     let messages = builder.finish();
     let mut decoder = decoder(&schema, &schema).unwrap();
     for messages in [messages.clone(), messages.slice(1..3)] {
-        let Decoded { batch, dead_letters } = decoder.decode(&messages).unwrap();
+        let Decoded { batch, dead_letters, .. } = decoder.decode(&messages).unwrap();
         assert_eq!(batch.num_rows(), messages.len() - 1);
         let [letter] = dead_letters.as_slice() else { panic!("{dead_letters:?}") };
         assert_eq!((letter.offset, letter.stage, letter.place.as_str()), (1, Stage::Decode, "kafka_headers"));
