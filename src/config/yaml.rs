@@ -148,7 +148,7 @@ fn scalar(
     }
 }
 
-/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. Returns what was put in their places too.
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` is an escaped `${`. Also returns where the values are in the result.
 ///
 /// # Errors
 /// A reference that has no value. The text around it may be a password, so nothing of it is repeated.
