@@ -83,8 +83,8 @@ pub async fn table(connection: &mut Connection, name: &str) -> Result<Option<Tab
     }
 }
 
-/// The tables that foreign keys of this table name, sorted. Each stands behind its database's name if that is another
-/// than the table's.
+/// The tables that foreign keys of this table name, sorted. A table of another database has that database's name before
+/// its own.
 pub async fn parents(connection: &mut Connection, name: &str) -> Result<Vec<String>, DatabaseError> {
     let (sql, parameters) = match connection.dialect() {
         Dialect::Sqlite => {

@@ -140,8 +140,7 @@ pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspecti
         faults.extend(target_faults(target));
         faults.extend(create_statement(target, dialect).err().into_iter().flatten());
     }
-    let tables = vec![None; targets.len()];
-    Inspection { dialect, faults, additions: Vec::new(), misspelt: Vec::new(), cycles: Vec::new(), tables }
+    Inspection { faults, tables: vec![None; targets.len()], ..Inspection::of_nothing(dialect) }
 }
 
 async fn through(
@@ -152,14 +151,7 @@ async fn through(
 ) -> Result<(Inspection, Vec<Output>), DatabaseError> {
     let connection = link.ready().await?;
     let dialect = connection.dialect();
-    let mut inspection = Inspection {
-        dialect,
-        faults: Vec::new(),
-        additions: Vec::new(),
-        misspelt: Vec::new(),
-        cycles: Vec::new(),
-        tables: Vec::new(),
-    };
+    let mut inspection = Inspection::of_nothing(dialect);
     let inspected = inspect(connection, job, targets, missing, &mut inspection).await;
     Ok((inspection, link.done(inspected)?))
 }

@@ -246,6 +246,20 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    /// Before anything is found.
+    fn of_nothing(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            faults: Vec::new(),
+            additions: Vec::new(),
+            misspelt: Vec::new(),
+            cycles: Vec::new(),
+            tables: Vec::new(),
+        }
+    }
+}
+
+impl Inspection {
     /// What can be said where no database is at hand: whether the columns of the targets have a place in a table.
     pub fn without_database(targets: &[Target], dialect: Dialect) -> Self {
         check::without_database(targets, dialect)

@@ -92,10 +92,7 @@ impl Sink {
     pub async fn outcome(&mut self, advances: &[Advance]) -> Result<Outcome, SinkError> {
         let connection = self.link.ready().await?;
         let result = outcome(connection, &self.job, advances).await;
-        let is_closed = match &result {
-            Err(SinkError::Database(error)) => error.ends_connection(),
-            _ => false,
-        };
+        let is_closed = matches!(&result, Err(error) if error.ends_connection());
         if is_closed || connection.rollback().await.is_err() {
             self.link.close();
         }

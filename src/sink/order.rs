@@ -4,25 +4,16 @@
 /// The places of tables so that each comes after its parents. `parents[n]` are the places of those that table `n` names.
 /// Tables that name each other in a cycle keep their order; they are returned, too.
 pub(super) fn parents_first(parents: &[Vec<usize>]) -> (Vec<usize>, Vec<usize>) {
+    let in_cycles: Vec<usize> = (0..parents.len()).filter(|table| reaches(parents, *table)).collect();
     let mut left: Vec<usize> = (0..parents.len()).collect();
-    let (mut order, mut in_cycles) = (Vec::with_capacity(parents.len()), Vec::new());
+    let mut order = Vec::with_capacity(parents.len());
     while !left.is_empty() {
         let is_free = |table: &usize| parents[*table].iter().all(|parent| !left.contains(parent));
-        let at = left.iter().position(is_free).unwrap_or_else(|| {
-            // Each that is left waits for another: the first that waits for itself is the one to go.
-            let cyclic = left.iter().position(|table| reaches(parents, *table)).unwrap_or(0);
-            in_cycles.push(left[cyclic]);
-            cyclic
-        });
-        order.push(left.remove(at));
+        // If each that is left waits for another, the first that waits for itself goes next.
+        let next = left.iter().position(is_free);
+        let next = next.or_else(|| left.iter().position(|table| in_cycles.contains(table)));
+        order.push(left.remove(next.unwrap_or(0)));
     }
-    // What waits for itself only by way of one that went before is in the cycle as well.
-    let mut in_cycles: Vec<usize> = if in_cycles.is_empty() {
-        in_cycles
-    } else {
-        (0..parents.len()).filter(|t| reaches(parents, *t)).collect()
-    };
-    in_cycles.sort_unstable();
     (order, in_cycles)
 }
 

@@ -18,8 +18,6 @@ pub struct Prepared {
     pub sent: Arc<Notify>,
     /// Its rows are in `rows`: from here on they are not looked at any more.
     pub commit: Commit,
-    /// Whether it could be written in smaller parts.
-    pub is_divisible: bool,
     /// In the order in which they are written.
     pub(super) rows: Vec<Rows>,
     /// The outputs, as they are configured.
@@ -59,13 +57,7 @@ impl Tables {
                 load::encode_ahead(rows)?;
             }
         }
-        Ok(Prepared {
-            sent: Arc::default(),
-            commit,
-            is_divisible: false,
-            rows: written,
-            places: self.outputs.clone(),
-        })
+        Ok(Prepared { sent: Arc::default(), commit, rows: written, places: self.outputs.clone() })
     }
 }
 
@@ -82,6 +74,12 @@ impl Tables {
 }
 
 impl Prepared {
+    /// Whether it could be written in smaller parts: it holds more than one message.
+    pub fn is_divisible(&self) -> bool {
+        let extents = &self.commit.extents;
+        extents.len() > 1 || extents.iter().any(|extent| extent.first < extent.last)
+    }
+
     /// Whether it takes the server a while to take the rows, as it asks for them.
     pub fn is_loaded(&self) -> bool {
         self.rows.iter().any(|rows| !rows.text_ahead.is_empty())

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef, Int64Type};
-use datafusion::common::{ExprSchema, Result, ScalarValue};
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl};
 use datafusion::prelude::SessionConfig;
+
+use super::wrapped::{Around, wrap};
 
 /// What the functions of one run may still make.
 #[derive(Debug)]
@@ -51,10 +50,7 @@ impl Budget {
 /// Puts the functions of this module in the place of those they are made from.
 pub(super) fn bound_functions(state: &mut SessionState, budget: &Arc<Budget>) -> Result<()> {
     for (name, estimate) in FUNCTIONS {
-        let inner = state.udf(name)?;
-        let bounded =
-            Bounded { inner: Arc::clone(inner.inner()), estimate: *estimate, budget: Arc::clone(budget) };
-        state.register_udf(Arc::new(ScalarUDF::new_from_impl(bounded)))?;
+        wrap(state, name, Bounded { estimate: *estimate, budget: Arc::clone(budget) })?;
     }
     Ok(())
 }
@@ -264,74 +260,21 @@ fn value_bytes(array: &ArrayRef, row: usize) -> usize {
     }
 }
 
-/// A function that asks the budget before it makes anything.
+/// Asks the budget before a function makes anything.
 #[derive(Debug)]
 struct Bounded {
-    inner: Arc<dyn ScalarUDFImpl>,
     estimate: Estimate,
     budget: Arc<Budget>,
 }
 
-impl PartialEq for Bounded {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner.name() == other.inner.name()
-    }
-}
-
-impl Eq for Bounded {}
-
-impl std::hash::Hash for Bounded {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.inner.name().hash(state);
-    }
-}
-
-/// Why: `simplify` is left out, since it may put a function without a budget in the place of this one.
-impl ScalarUDFImpl for Bounded {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(types)
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.return_field_from_args(arguments)
-    }
-
-    #[allow(deprecated)] // Why: what the function itself says.
-    fn is_nullable(&self, arguments: &[datafusion::logical_expr::Expr], schema: &dyn ExprSchema) -> bool {
-        self.inner.is_nullable(arguments, schema)
-    }
-
-    fn is_strict(&self) -> bool {
-        self.inner.is_strict()
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(types)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_one = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if is_one { 1 } else { arguments.number_rows };
-        let of_row = |row| (self.estimate)(&Row { arguments: &arguments.args, row });
+impl Around for Bounded {
+    fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_one = call.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let rows = if is_one { 1 } else { call.number_rows };
+        let of_row = |row| (self.estimate)(&Row { arguments: &call.args, row });
         let bytes = (0..rows).map(of_row).fold(0, usize::saturating_add);
-        self.budget.take(self.inner.name(), bytes)?;
-        self.inner.invoke_with_args(arguments)
+        self.budget.take(function.name(), bytes)?;
+        function.invoke_with_args(call)
     }
 }
 

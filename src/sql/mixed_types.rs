@@ -6,22 +6,20 @@
 //! nanoseconds, which end in 2262, so here it is read in microseconds.
 
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _};
 use datafusion::common::{DFSchema, ExprSchema as _, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, InSubquery, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::expr_schema::cast_subquery;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Cast, Expr, ExprSchemable as _, Join, LogicalPlan, LogicalPlanBuilder, Operator, Union,
 };
 use datafusion::optimizer::AnalyzerRule;
 use std::sync::Arc;
 
-use super::moments;
+use super::{moments, rewrite};
 
 /// Gives operands of two kinds one type. It runs before DataFusion's own rule, which then finds nothing to choose.
 #[derive(Debug)]
@@ -45,14 +43,7 @@ pub(super) fn install(state: &mut SessionState) -> Result<()> {
 }
 
 fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let expressions = plan.map_expressions(|expression| {
-        let name = names.save(&expression);
-        let rewritten = expression.transform_up(|part| in_expression(part, &schema))?;
-        Ok(if rewritten.transformed { rewritten.update_data(|part| name.restore(part)) } else { rewritten })
-    })?;
-    let columns = expressions.transform_data(|plan| match plan {
+    let columns = rewrite::expressions(plan, in_expression)?.transform_data(|plan| match plan {
         LogicalPlan::Union(union) => in_union(union),
         LogicalPlan::Join(join) => in_keys(join),
         plan => Ok(Transformed::no(plan)),

@@ -20,6 +20,7 @@ mod names;
 mod numbers;
 mod optimizer;
 mod pipeline;
+mod rewrite;
 mod session;
 mod slot;
 mod state;
@@ -29,6 +30,7 @@ mod typed;
 mod view;
 mod view_files;
 mod windows;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::compute::kernels::cast_utils::string_to_datetime;
+use arrow::compute::kernels::numeric;
 use arrow::datatypes::{
     DataType, Decimal128Type, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
@@ -14,7 +15,6 @@ use chrono::{DateTime, NaiveTime, Utc};
 use datafusion::common::datatype::DataTypeExt as _;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
-use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
@@ -25,6 +25,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
+use super::wrapped::{Around, wrap};
+
 /// What [`super::literals`] calls the type of `x AT TIME ZONE 'zone'`: a timestamp of that zone.
 pub(super) const IN_ZONE: &str = "timestamp in zone";
 
@@ -33,20 +35,14 @@ const DECIMAL_PLACES: i8 = 6;
 
 /// Makes the timestamps of a session count microseconds.
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
-    let of_datafusion = |state: &SessionState, name: &str| {
-        let function = state.scalar_functions().get(name).cloned();
-        function.ok_or_else(|| DataFusionError::Internal(format!("there is no function {name}")))
-    };
     for (name, unit) in READ {
-        let read = ToTimestamp { of_datafusion: of_datafusion(state, name)?, unit };
+        let read = ToTimestamp { of_datafusion: state.udf(name)?, unit };
         state.register_udf(Arc::new(read.into()))?;
     }
     for name in GIVE_NULL {
-        let refusing = Refusing { of_datafusion: of_datafusion(state, name)? };
-        state.register_udf(Arc::new(refusing.into()))?;
+        wrap(state, name, Refusing)?;
     }
-    let truncate = DateTrunc { of_datafusion: of_datafusion(state, "date_trunc")? };
-    state.register_udf(Arc::new(truncate.into()))?;
+    wrap(state, "date_trunc", DateTrunc)?;
     state.register_udf(Arc::new(Now::default().into()))?;
     Ok(())
 }
@@ -294,75 +290,36 @@ impl ScalarUDFImpl for Now {
 
 /// `date_trunc`, which DataFusion computes in nanoseconds. The calendar repeats after 400 years, days of the week too, so
 /// moments beyond are truncated as those that are some such cycles away.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct DateTrunc {
-    of_datafusion: Arc<ScalarUDF>,
-}
+#[derive(Debug)]
+struct DateTrunc;
 
 const SECONDS_A_CYCLE: i64 = 146_097 * 86_400;
 
-impl ScalarUDFImpl for DateTrunc {
-    fn name(&self) -> &str {
-        self.of_datafusion.name()
-    }
+impl Around for DateTrunc {
+    const MAY_SIMPLIFY: bool = true;
 
-    fn aliases(&self) -> &[String] {
-        self.of_datafusion.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.of_datafusion.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.of_datafusion.inner().return_type(types)
-    }
-
-    fn return_field_from_args(&self, call: ReturnFieldArgs) -> Result<FieldRef> {
-        self.of_datafusion.inner().return_field_from_args(call)
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.of_datafusion.inner().coerce_types(types)
-    }
-
-    fn invoke_with_args(&self, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let of_datafusion = self.of_datafusion.inner();
+    fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (Some(moments), Some(cycle)) = (call.args.get(1), call.args.get(1).and_then(cycle)) else {
-            return of_datafusion.invoke_with_args(call);
+            return function.invoke_with_args(call);
         };
-        let of = moments.data_type();
-        let is_scalar = matches!(moments, ColumnarValue::Scalar(_));
-        let counts =
-            cast(&moments.to_array(if is_scalar { 1 } else { call.number_rows })?, &DataType::Int64)?;
+        let (of, is_scalar) = (moments.data_type(), matches!(moments, ColumnarValue::Scalar(_)));
+        let rows = if is_scalar { 1 } else { call.number_rows };
+        let counts = cast(&moments.to_array(rows)?, &DataType::Int64)?;
         let counts = counts.as_primitive::<Int64Type>();
-        let nearest = |count: i64| count.div_euclid(cycle) * cycle;
         // A moment of this cycle or the one before is within the reach of nanoseconds.
-        let away: Int64Array = counts.unary(|count| if count.abs() < cycle / 2 { 0 } else { nearest(count) });
+        let away = |count: i64| if count.abs() < cycle / 2 { 0 } else { count.div_euclid(cycle) * cycle };
+        let away: Int64Array = counts.unary(away);
         if away.values().iter().all(|away| *away == 0) {
-            return of_datafusion.invoke_with_args(call);
+            return function.invoke_with_args(call);
         }
-        let near = arrow::compute::kernels::numeric::sub(counts, &away)?;
-        call.args[1] = ColumnarValue::Array(cast(&near, &of)?);
-        if is_scalar {
-            call.args[1] = ColumnarValue::Scalar(ScalarValue::try_from_array(&cast(&near, &of)?, 0)?);
-        }
-        let rows = call.number_rows;
-        let truncated = of_datafusion.invoke_with_args(call)?.to_array(if is_scalar { 1 } else { rows })?;
-        let truncated = arrow::compute::kernels::numeric::add(&cast(&truncated, &DataType::Int64)?, &away)?;
-        let truncated = cast(&truncated, &of)?;
+        call.args[1] = ColumnarValue::Array(cast(&numeric::sub(counts, &away)?, &of)?);
+        call.number_rows = rows;
+        let truncated = cast(&function.invoke_with_args(call)?.to_array(rows)?, &DataType::Int64)?;
+        let truncated = cast(&numeric::add(&truncated, &away)?, &of)?;
         Ok(match is_scalar {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&truncated, 0)?),
             false => ColumnarValue::Array(truncated),
         })
-    }
-
-    fn simplify(&self, arguments: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        self.of_datafusion.inner().simplify(arguments, context)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.of_datafusion.documentation()
     }
 }
 
@@ -377,40 +334,14 @@ fn cycle(moments: &ColumnarValue) -> Option<i64> {
     Some(SECONDS_A_CYCLE * a_second)
 }
 
-/// A function that gives NULL for what it cannot reach: here that is an error.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Refusing {
-    of_datafusion: Arc<ScalarUDF>,
-}
+/// An error in place of the NULL that a function gives for what it cannot reach.
+#[derive(Debug)]
+struct Refusing;
 
-impl ScalarUDFImpl for Refusing {
-    fn name(&self) -> &str {
-        self.of_datafusion.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.of_datafusion.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.of_datafusion.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.of_datafusion.inner().return_type(types)
-    }
-
-    fn return_field_from_args(&self, call: ReturnFieldArgs) -> Result<FieldRef> {
-        self.of_datafusion.inner().return_field_from_args(call)
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.of_datafusion.inner().coerce_types(types)
-    }
-
-    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl Around for Refusing {
+    fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (arguments, rows) = (call.args.clone(), call.number_rows);
-        let result = self.of_datafusion.inner().invoke_with_args(call)?;
+        let result = function.invoke_with_args(call)?;
         let is_null = |value: &ColumnarValue, row: usize| match value {
             ColumnarValue::Scalar(value) => value.is_null(),
             ColumnarValue::Array(values) => values.is_null(row),
@@ -424,13 +355,9 @@ impl ScalarUDFImpl for Refusing {
         if has_nulls && (0..rows.max(1)).any(is_lost) {
             return exec_err!(
                 "{} of a moment that nanoseconds do not reach: they go from 1677 to 2262",
-                self.name()
+                function.name()
             );
         }
         Ok(result)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.of_datafusion.documentation()
     }
 }

@@ -19,16 +19,15 @@ pub(super) mod zero;
 mod tests;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _};
 use datafusion::common::{DFSchema, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite;
 pub(super) use exact::{Exact, Total, refused, with_exact};
 
 /// Makes the numbers of a session right, or refused.
@@ -45,7 +44,7 @@ pub(super) struct RightNumbers;
 
 impl AnalyzerRule for RightNumbers {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(in_plan).data()
+        plan.transform_up_with_subqueries(|node| rewrite::expressions(node, in_expression)).data()
     }
 
     fn name(&self) -> &'static str {
@@ -53,24 +52,27 @@ impl AnalyzerRule for RightNumbers {
     }
 }
 
-fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = match &plan {
-        LogicalPlan::TableScan(scan) => (*scan.projected_schema).clone(),
-        _ => merge_schema(&plan.inputs()),
-    };
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expression| {
-        let name = names.save(&expression);
-        let rewritten = expression.transform_up(|part| in_expression(part, &schema))?;
-        Ok(rewritten.update_data(|expression| name.restore(expression)))
-    })
-}
-
 fn in_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if let Some(checked) = arithmetic::checked(&expression, schema)? {
         return Ok(Transformed::yes(checked));
     }
     zero::cleared(expression, schema)
+}
+
+/// The digits of a decimal, and how many of them are after the point.
+fn decimal(of: &DataType) -> Option<(u8, i8)> {
+    match of {
+        DataType::Decimal32(digits, scale)
+        | DataType::Decimal64(digits, scale)
+        | DataType::Decimal128(digits, scale)
+        | DataType::Decimal256(digits, scale) => Some((*digits, *scale)),
+        _ => None,
+    }
+}
+
+/// The digits of a decimal after the point; 0 for other types.
+fn scale(of: &DataType) -> i8 {
+    decimal(of).map_or(0, |(_, scale)| scale)
 }
 
 /// A type as SQL has it.
@@ -84,11 +86,10 @@ fn sql_name(of: &DataType) -> String {
         DataType::UInt16 => "SMALLINT UNSIGNED".into(),
         DataType::UInt32 => "INT UNSIGNED".into(),
         DataType::UInt64 => "BIGINT UNSIGNED".into(),
-        DataType::Decimal32(digits, scale)
-        | DataType::Decimal64(digits, scale)
-        | DataType::Decimal128(digits, scale)
-        | DataType::Decimal256(digits, scale) => format!("DECIMAL({digits}, {scale})"),
-        other => other.to_string(),
+        other => match decimal(other) {
+            Some((digits, scale)) => format!("DECIMAL({digits}, {scale})"),
+            None => other.to_string(),
+        },
     }
 }
 

@@ -63,15 +63,15 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         // DISTINCT has no operator of its own.
         Arc::new(ReplaceDistinctWithAggregate::new()),
         // `a.x = b.x` in ON becomes the key of a hash join.
-        Arc::new(ExtractEquijoinSafely(ExtractEquijoinPredicate::new())),
+        Arc::new(Unless(ExtractEquijoinPredicate::new(), joins_nulls)),
         // The same for `FROM a, b WHERE a.x = b.x`.
-        Arc::new(EliminateCrossJoinSafely(EliminateCrossJoin::new())),
+        Arc::new(Unless(EliminateCrossJoin::new(), has_inner_join_of_nulls)),
         // LIMIT 0 is no rows: a sort that keeps none panics.
         Arc::new(EliminateLimit::new()),
         // ORDER BY ... LIMIT keeps only as many rows as it returns.
         Arc::new(PushDownLimit::new()),
         // Conditions are checked before joins, not after them.
-        Arc::new(PushDownFilterSafely(PushDownFilter::new())),
+        Arc::new(Unless(PushDownFilter::new(), filters_row_for_no_input)),
         // count(DISTINCT x) runs over groups as a whole, not with a set for each group.
         Arc::new(SingleDistinctToGroupBy::new()),
         // An expression that a view repeats is computed once.
@@ -107,13 +107,11 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     ]
 }
 
-/// [`PushDownFilter`], but no condition goes below an aggregate that has a row for no input: one without GROUP BY, or with
-/// grouping sets. Upstream pushes a condition without columns there, so that the aggregate's row appears though the
-/// condition is false.
+/// A rule of DataFusion's that leaves some plans as they are, because it would make them wrong.
 #[derive(Debug)]
-struct PushDownFilterSafely(PushDownFilter);
+struct Unless<R>(R, fn(&LogicalPlan) -> Result<bool>);
 
-impl OptimizerRule for PushDownFilterSafely {
+impl<R: OptimizerRule> OptimizerRule for Unless<R> {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -123,63 +121,34 @@ impl OptimizerRule for PushDownFilterSafely {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let mut below = &plan;
-        while let LogicalPlan::Filter(filter) = below {
-            below = &filter.input;
-        }
-        if has_row_for_no_input(below) {
-            return Ok(Transformed::no(plan));
-        }
-        self.0.rewrite(plan, config)
+        let Self(rule, is_left) = self;
+        if is_left(&plan)? { Ok(Transformed::no(plan)) } else { rule.rewrite(plan, config) }
     }
 }
 
-/// [`ExtractEquijoinPredicate`], but for a join whose keys take NULL for equal to NULL: an equality that upstream adds to them
-/// would do so too.
-#[derive(Debug)]
-struct ExtractEquijoinSafely(ExtractEquijoinPredicate);
-
-impl OptimizerRule for ExtractEquijoinSafely {
-    fn name(&self) -> &str {
-        self.0.name()
+/// A condition over an aggregate that has a row for no input: one without GROUP BY, or with grouping sets. Upstream pushes a
+/// condition without columns below it, so that the aggregate's row appears though the condition is false.
+fn filters_row_for_no_input(plan: &LogicalPlan) -> Result<bool> {
+    let mut below = plan;
+    while let LogicalPlan::Filter(filter) = below {
+        below = &filter.input;
     }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if let LogicalPlan::Join(join) = &plan
-            && !join.on.is_empty()
-            && join.null_equality == NullEquality::NullEqualsNull
-        {
-            return Ok(Transformed::no(plan));
-        }
-        self.0.rewrite(plan, config)
-    }
+    Ok(has_row_for_no_input(below))
 }
 
-/// [`EliminateCrossJoin`], but for plans with an inner join whose keys take NULL for equal to NULL: upstream merges the keys of
-/// joins beside each other, and all get the meaning of the topmost.
-#[derive(Debug)]
-struct EliminateCrossJoinSafely(EliminateCrossJoin);
+/// A join whose keys take NULL for equal to NULL: an equality that upstream adds to them would do so too.
+fn joins_nulls(plan: &LogicalPlan) -> Result<bool> {
+    Ok(matches!(plan, LogicalPlan::Join(join)
+        if !join.on.is_empty() && join.null_equality == NullEquality::NullEqualsNull))
+}
 
-impl OptimizerRule for EliminateCrossJoinSafely {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let takes_null_for_equal = plan.exists(|node| {
-            Ok(matches!(node, LogicalPlan::Join(join)
-                if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull))
-        })?;
-        if takes_null_for_equal { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
-    }
+/// An inner join somewhere whose keys take NULL for equal to NULL: upstream merges the keys of joins beside each other, and
+/// applies the meaning of the topmost join to all of them.
+fn has_inner_join_of_nulls(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        Ok(matches!(node, LogicalPlan::Join(join)
+            if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull))
+    })
 }
 
 /// Whether it is an aggregate with a row for no input.

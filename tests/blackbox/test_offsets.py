@@ -66,12 +66,18 @@ def test_reset_to_a_moment(new_job, new_topic):
     assert [row["next_offset"] for row in shown(job)] == [10]
 
 
-def test_an_idle_instance_notices_a_reset_without_a_message(new_job, new_topic):
-    topic = new_topic(partitions=2)
+def running(new_job, new_topic, partitions):
+    """A job that has committed 20 messages and waits for more."""
+    topic = new_topic(partitions=partitions)
     job = counting_job(new_job, topic)
     topic.send_all(movement(n) for n in range(20))
     process = job.start()
     job.wait_committed(20, 30, process)
+    return topic, job, process
+
+
+def test_an_idle_instance_notices_a_reset_without_a_message(new_job, new_topic):
+    _, job, process = running(new_job, new_topic, 2)
     job.run("offsets", "reset", "--to", "earliest", "--yes")
     again = sorted([*range(20), *range(20)])
     wait_until(lambda: numbers(job) == again, 15, process.stderr_text)
@@ -85,11 +91,7 @@ def test_an_idle_instance_notices_a_reset_without_a_message(new_job, new_topic):
 
 def test_what_a_failover_of_the_database_lost_is_read_again(new_job, new_topic):
     """The new primary lacks the last transactions: rows and offsets are those of a moment before."""
-    topic = new_topic(partitions=1)
-    job = counting_job(new_job, topic)
-    topic.send_all(movement(n) for n in range(20))
-    process = job.start()
-    job.wait_committed(20, 30, process)
+    _, job, process = running(new_job, new_topic, 1)
     job.database.execute("DELETE FROM counted WHERE n >= 12")
     job.database.execute("UPDATE realtime_offsets SET next_offset = 12, message_time = NULL")
     wait_until(lambda: numbers(job) == [*range(20)], 15, process.stderr_text)
@@ -99,11 +101,7 @@ def test_what_a_failover_of_the_database_lost_is_read_again(new_job, new_topic):
 
 
 def test_a_running_instance_goes_on_where_it_was_reset_to(new_job, new_topic):
-    topic = new_topic(partitions=2)
-    job = counting_job(new_job, topic)
-    topic.send_all(movement(n) for n in range(20))
-    process = job.start()
-    job.wait_committed(20, 30, process)
+    topic, job, process = running(new_job, new_topic, 2)
     job.run("offsets", "reset", "--to", "earliest", "--yes")
     topic.send_all(movement(n) for n in range(20, 40))
     job.wait_committed(40, 30, process)

@@ -248,9 +248,7 @@ impl Push<'_> {
         // Without GROUP BY there is a row for every value, also where no row was found: the functions count only what was
         // found.
         let found = self.names.column("f");
-        let marked = input.schema().columns().into_iter().map(Expr::Column);
-        let marked = marked.chain([lit(true).alias(&found)]).collect::<Vec<_>>();
-        let input = LogicalPlanBuilder::from(input).project(marked)?.build()?;
+        let input = with_columns(input, [lit(true).alias(&found)])?;
         let functions = self.named(node.aggr_expr, &keys)?;
         let found = Expr::Column(Column::new_unqualified(found)).is_not_null();
         let functions = functions.into_iter().map(|function| only_where(function, &found));
@@ -365,18 +363,22 @@ impl Push<'_> {
         let both = both.map(|((left, right), name)| {
             datafusion::functions::expr_fn::coalesce(vec![left, right]).alias(name)
         });
-        let all = joined.schema().columns().into_iter().map(Expr::Column);
-        let all = all.chain(both).collect::<Vec<_>>();
-        let joined = LogicalPlanBuilder::from(joined).project(all)?.build()?;
+        let joined = with_columns(joined, both)?;
         Ok((joined, names.into_iter().map(Column::new_unqualified).collect()))
     }
+}
+
+/// The rows of a plan with more columns.
+pub(super) fn with_columns(plan: LogicalPlan, more: impl IntoIterator<Item = Expr>) -> Result<LogicalPlan> {
+    let all = plan.schema().columns().into_iter().map(Expr::Column).chain(more).collect::<Vec<_>>();
+    LogicalPlanBuilder::from(plan).project(all)?.build()
 }
 
 fn columns(keys: &[Column]) -> impl Iterator<Item = Expr> {
     keys.iter().cloned().map(Expr::Column)
 }
 
-fn not_distinct(left: Expr, right: Expr) -> Expr {
+pub(super) fn not_distinct(left: Expr, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::IsNotDistinctFrom, Box::new(right)))
 }
 

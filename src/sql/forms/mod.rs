@@ -22,13 +22,11 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Diagnostic, Result, Span as PlannerSpan};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, OrderBy, Query, SetExpr, Statement, VisitMut as _, VisitorMut,
@@ -115,19 +113,10 @@ impl AnalyzerRule for RewriteForms {
 }
 
 fn rewrite_expressions(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let schema = merge_schema(&node.inputs());
-    let names = NamePreserver::new(&node);
-    let rewritten = node.map_expressions(|expression| {
-        let name = names.save(&expression);
-        let rewritten = expression.transform_up(|part| {
-            let part = durations::rewrite(part, &schema)?;
-            let part = part.transform_data(patterns::rewrite)?;
-            part.transform_data(|part| Ok(orders::rewrite(part)))
-        })?;
-        Ok(match rewritten.transformed {
-            true => rewritten.update_data(|expression| name.restore(expression)),
-            false => rewritten,
-        })
+    let rewritten = super::rewrite::expressions(node, |part, schema| {
+        let part = durations::rewrite(part, schema)?;
+        let part = part.transform_data(patterns::rewrite)?;
+        part.transform_data(|part| Ok(orders::rewrite(part)))
     })?;
     match rewritten.transformed {
         true => rewritten.map_data(LogicalPlan::recompute_schema),

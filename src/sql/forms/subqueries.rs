@@ -199,11 +199,7 @@ impl Unnesting {
         }
         if inner.outer.is_empty() {
             let number = self.names.column("n");
-            let counted = LogicalPlanBuilder::from(inner.query)
-                .limit(0, Some(1))?
-                .aggregate(Vec::<Expr>::new(), vec![count(lit(1_i64)).alias(&number)])?
-                .build()?;
-            cross(input, counted)?;
+            cross(input, counted(inner.query, &number)?)?;
             return Ok(Expr::Column(Column::new_unqualified(number)).gt(lit(0_i64)));
         }
         let domain = Domain::new(&mut self.names, input, inner.outer, Vec::new())?;
@@ -307,9 +303,7 @@ impl Unnesting {
             return Ok(value);
         }
         let name = self.names.column("x");
-        let columns = input.schema().columns().into_iter().map(Expr::Column);
-        let columns: Vec<Expr> = columns.chain([value.alias(&name)]).collect();
-        *input = LogicalPlanBuilder::from(std::mem::take(input)).project(columns)?.build()?;
+        *input = domain::with_columns(std::mem::take(input), [value.alias(&name)])?;
         Ok(Expr::Column(Column::new_unqualified(name)))
     }
 
@@ -390,13 +384,8 @@ impl Unnesting {
             rows = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(rows), alias.clone())?);
             keys = keys.into_iter().map(|key| Column::new(Some(alias.clone()), key.name)).collect();
         }
-        let same = domain.matching(&keys).into_iter().map(|(left, key)| {
-            Expr::BinaryExpr(BinaryExpr::new(
-                Box::new(left),
-                Operator::IsNotDistinctFrom,
-                Box::new(Expr::Column(key)),
-            ))
-        });
+        let same = domain.matching(&keys).into_iter();
+        let same = same.map(|(left, key)| domain::not_distinct(left, Expr::Column(key)));
         join.filter = conjunction(same.chain(join.filter.take()));
         join.right = Arc::new(rows);
         Ok(())
@@ -418,27 +407,27 @@ fn lateral(right: &LogicalPlan) -> Option<(LogicalPlan, Option<TableReference>)>
 }
 
 fn has_subquery(expression: &Expr) -> bool {
-    let is_one = |part: &Expr| {
-        matches!(
-            part,
-            Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_)
-        )
-    };
-    expression.exists(|part| Ok(is_one(part))).unwrap_or(true)
+    expression.exists(|part| Ok(subquery_of(part).is_some())).unwrap_or(true)
+}
+
+/// The subquery, if an expression is one or compares with one.
+fn subquery_of(expression: &Expr) -> Option<&Subquery> {
+    match expression {
+        Expr::Exists(exists) => Some(&exists.subquery),
+        Expr::InSubquery(is_in) => Some(&is_in.subquery),
+        Expr::SetComparison(comparison) => Some(&comparison.subquery),
+        Expr::ScalarSubquery(subquery) => Some(subquery),
+        _ => None,
+    }
 }
 
 /// The columns that an expression reads, and those that its subqueries read of the same rows.
 fn columns_read(expression: &Expr) -> Result<Vec<Column>> {
     let mut columns: Vec<Column> = expression.column_refs().into_iter().cloned().collect();
     expression.apply(|part| {
-        let subquery = match part {
-            Expr::Exists(exists) => &exists.subquery,
-            Expr::InSubquery(is_in) => &is_in.subquery,
-            Expr::SetComparison(comparison) => &comparison.subquery,
-            Expr::ScalarSubquery(subquery) => subquery,
-            _ => return Ok(TreeNodeRecursion::Continue),
-        };
-        columns.extend(domain::outer_columns(&subquery.subquery)?);
+        if let Some(subquery) = subquery_of(part) {
+            columns.extend(domain::outer_columns(&subquery.subquery)?);
+        }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(columns)
@@ -493,16 +482,20 @@ fn has_one_row(query: &LogicalPlan) -> bool {
 
 /// Whether a query that reads nothing of the query around it has rows.
 fn has_rows(query: LogicalPlan) -> Result<Expr> {
-    let counted = LogicalPlanBuilder::from(query)
-        .limit(0, Some(1))?
-        .aggregate(Vec::<Expr>::new(), vec![count(lit(1_i64)).alias("n")])?
-        .build()?;
     let subquery = Subquery {
-        subquery: Arc::new(counted),
+        subquery: Arc::new(counted(query, "n")?),
         outer_ref_columns: Vec::new(),
         spans: datafusion::common::Spans::new(),
     };
     Ok(Expr::ScalarSubquery(subquery).gt(lit(0_i64)))
+}
+
+/// One row: 1 if a query has rows, else 0.
+fn counted(query: LogicalPlan, name: &str) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(query)
+        .limit(0, Some(1))?
+        .aggregate(Vec::<Expr>::new(), vec![count(lit(1_i64)).alias(name)])?
+        .build()
 }
 
 /// Adds the columns of one row to all rows of `input`.

@@ -20,8 +20,8 @@ use datafusion::logical_expr::{
 };
 
 use super::exact::{Exact, Total, array, with_exact};
-use super::has_floats;
 use super::sliding::Sliding;
+use super::{has_floats, scale};
 
 /// Aggregates that take values out again where a frame slides.
 const TAKE_OUT: [&str; 18] = [
@@ -78,10 +78,7 @@ impl Aggregate {
 
     /// Whether the values' sums are exact.
     fn is_exact(&self, fields: &[FieldRef]) -> bool {
-        self.kind != Kind::Other
-            && fields
-                .first()
-                .is_some_and(|field| exact_result(field.data_type(), field.data_type()).is_some())
+        self.kind != Kind::Other && fields.first().is_some_and(|field| is_exact(field.data_type()))
     }
 }
 
@@ -142,21 +139,11 @@ impl Outcome {
     }
 }
 
-fn scale(of: &DataType) -> i8 {
-    match of {
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => *scale,
-        _ => 0,
+fn is_exact(of: &DataType) -> bool {
+    fn yes<T: Exact>() -> bool {
+        true
     }
-}
-
-fn exact_result(of: &DataType, result: &DataType) -> Option<DataType> {
-    fn same<T: Exact>(result: &DataType) -> Option<DataType> {
-        Some(result.clone())
-    }
-    with_exact!(of, same(result), None)
+    with_exact!(of, yes(), false)
 }
 
 impl AggregateUDFImpl for Aggregate {

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 
-use super::{sql_name, zero};
+use super::{decimal, scale, sql_name, zero};
 
 /// The operator to put in the place of `expression`; `None` where DataFusion's is right.
 pub(super) fn checked(expression: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
@@ -404,7 +404,7 @@ fn shifted(kind: Kind, value: i128, distance: i128) -> Option<i128> {
 
 /// Whether the values have no more digits than their type.
 fn fits<T: DecimalType>(values: &PrimitiveArray<T>, of: &DataType) -> bool {
-    let digits = precision(of);
+    let digits = decimal(of).map_or(0, |(digits, _)| digits);
     let is_valid = |value: T::Native| T::is_valid_decimal_precision(value, digits);
     // Why all first: a loop without a condition for each row. What stands in the place of a NULL may be anything.
     values.values().iter().all(|value| is_valid(*value)) || values.iter().flatten().all(is_valid)
@@ -412,26 +412,6 @@ fn fits<T: DecimalType>(values: &PrimitiveArray<T>, of: &DataType) -> bool {
 
 fn beyond() -> ArrowError {
     ArrowError::ArithmeticOverflow("the result does not fit its type".into())
-}
-
-fn precision(of: &DataType) -> u8 {
-    match of {
-        DataType::Decimal32(digits, _)
-        | DataType::Decimal64(digits, _)
-        | DataType::Decimal128(digits, _)
-        | DataType::Decimal256(digits, _) => *digits,
-        _ => 0,
-    }
-}
-
-fn scale(of: &DataType) -> i8 {
-    match of {
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => *scale,
-        _ => 0,
-    }
 }
 
 /// An operand with room for 76 digits.

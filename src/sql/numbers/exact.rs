@@ -9,7 +9,7 @@ use arrow::datatypes::{
 };
 use datafusion::error::DataFusionError;
 
-use super::sql_name;
+use super::{decimal, sql_name};
 
 /// A type whose sums and averages are exact.
 pub(in crate::sql) trait Exact:
@@ -64,16 +64,8 @@ macro_rules! exact {
         })*
         $(impl Exact for $decimal {
             fn room(of: &DataType) -> (Self::Native, Self::Native) {
-                let most = match of {
-                    DataType::Decimal32(digits, _)
-                    | DataType::Decimal64(digits, _)
-                    | DataType::Decimal128(digits, _)
-                    | DataType::Decimal256(digits, _) => {
-                        Self::MAX_FOR_EACH_PRECISION.get(usize::from(*digits)).copied()
-                    }
-                    _ => None,
-                };
-                let most = most.unwrap_or_default();
+                let digits = decimal(of).map_or(usize::MAX, |(digits, _)| usize::from(digits));
+                let most = Self::MAX_FOR_EACH_PRECISION.get(digits).copied().unwrap_or_default();
                 (most.neg_wrapping(), most)
             }
         })*

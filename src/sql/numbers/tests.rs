@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use super::super::literals;
 use super::super::session::{register, session};
 use super::super::slot::Slot;
+use super::super::statement::statement_of;
 
 /// A query that is planned once, over rows that change.
 struct Query {
@@ -36,7 +37,7 @@ impl Query {
             DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_statements());
         let mut statement: Statement =
             statements.as_mut().map_err(|error| error.to_string())?.pop_front().expect("a statement");
-        literals::rewrite_parsed(&mut statement);
+        literals::rewrite(statement_of(&mut statement).expect("a query"));
         let logical = state.statement_to_plan(statement).await.map_err(|error| error.to_string())?;
         let plan = state.create_physical_plan(&logical).await.map_err(|error| error.to_string())?;
         Ok(Self { state, slot, plan })
