@@ -6,9 +6,10 @@ was, the rows themselves say (`movements_before`): it is checked to be such an o
 
 import math
 import re
+import time
 from collections import Counter, defaultdict
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 import rules
 from avro import Broken, read_strictly
@@ -84,12 +85,24 @@ def audit(job):
     return Ledger(reader.messages, ends).compare(job.database, job.name)
 
 
+def partition_ends(consumer, name):
+    """The end of each partition. A client whose broker was stopped may fail at first, also when the broker is back."""
+    until = time.monotonic() + READ_SECONDS_MAX
+    while True:
+        try:
+            partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
+            return {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions}
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
 def topic_size(server, name):
     """The sum of the ends of all partitions."""
     consumer = Consumer({"bootstrap.servers": server, "group.id": unique("ledger")})
     try:
-        partitions = consumer.list_topics(name, timeout=30).topics[name].partitions
-        return sum(consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions)
+        return sum(partition_ends(consumer, name).values())
     finally:
         consumer.close()
 
@@ -122,11 +135,10 @@ class TopicReader:
 
     def read(self):
         """Reads all partitions to their ends, or to the first message of a transaction that is open. Returns the ends."""
-        partitions = sorted(self.consumer.list_topics(self.name, timeout=30).topics[self.name].partitions)
-        ends = {p: self.consumer.get_watermark_offsets(TopicPartition(self.name, p), timeout=30)[1] for p in partitions}
-        starts = [TopicPartition(self.name, p, self.next_offsets.get(p, 0)) for p in partitions]
+        ends = partition_ends(self.consumer, self.name)
+        starts = [TopicPartition(self.name, p, self.next_offsets.get(p, 0)) for p in ends]
         self.consumer.assign(starts)
-        left = {p for p in partitions if self.next_offsets.get(p, 0) < ends[p]}
+        left = {p for p in ends if self.next_offsets.get(p, 0) < ends[p]}
         while left:
             message = self.consumer.poll(READ_SECONDS_MAX)
             if message is None:

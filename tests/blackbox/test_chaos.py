@@ -10,19 +10,13 @@ from chaos.run import Options, Run, Servers
 
 SEED = 69
 SECONDS = 25.0
-# Known to fail, until they are mended: see issue 12.
-FAILING = {"hostile-messages", "transactions", "stall-one", "stall-all", "switch-over", "fail-over"}
 
 
 @pytest.mark.outage
 def test_everything_at_once(binary, kafka_server, tmp_path, services):
     if "MYSQL_ADMIN_URL" not in os.environ:
         pytest.skip("needs MYSQL_ADMIN_URL")
-    wrong = Run(
-        Options(SEED, SECONDS, rate=200, kinds=tuple(kind for kind in DECK if kind not in FAILING)),
-        Servers.of_environment(),
-        tmp_path,
-    )()
+    wrong = Run(Options(SEED, SECONDS, rate=200), Servers.of_environment(), tmp_path)()
     assert not wrong, "\n".join(wrong)
 
 

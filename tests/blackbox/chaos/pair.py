@@ -31,6 +31,14 @@ class Server:
     def connect(self):
         return Database(self.admin_url, "mysql").connect()
 
+    def stand_alone(self):
+        """It follows no other server, and takes writes."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("STOP REPLICA")
+            cursor.execute("RESET REPLICA ALL")
+            cursor.execute("SET GLOBAL super_read_only = OFF")
+            cursor.execute("SET GLOBAL read_only = OFF")
+
 
 class Pair:
     """The server that the address leads to, and its replica, if there is one."""
@@ -128,11 +136,7 @@ class Pair:
 
     def part(self):
         """Makes them two servers that know nothing of each other."""
-        with self.replica.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("STOP REPLICA")
-            cursor.execute("RESET REPLICA ALL")
-            cursor.execute("SET GLOBAL super_read_only = OFF")
-            cursor.execute("SET GLOBAL read_only = OFF")
+        self.replica.stand_alone()
         self.is_replicated = False
 
     def _promote(self, is_cut):

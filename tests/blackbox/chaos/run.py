@@ -91,6 +91,13 @@ class Servers:
             os.environ.get("MYSQL2_ADMIN_URL"),
         )
 
+    def mysqls(self):
+        """The MySQL servers: the first, and the second if there is one."""
+        servers = [Server("mysql", self.mysql_url, self.mysql_admin_url)]
+        if self.mysql2_url:
+            servers.append(Server("mysql2", self.mysql2_url, self.mysql2_admin_url))
+        return servers
+
 
 class Run:
     def __init__(self, options, servers, folder, write=print):
@@ -116,6 +123,9 @@ class Run:
         # An idempotent producer may give up for good when a broker is killed; what counts is what the topic has.
         topic = Topic(servers.kafka, unique("chaos"), PARTITIONS, idempotent=False, **ANY_TIME)
         database = Database(servers.mysql_url, unique("realtime_chaos"))
+        for server in servers.mysqls():
+            # A run that was killed may have left it as a replica.
+            server.stand_alone()
         database.create()
         config = self._config()
         job = audited_job(lambda topic: Job(servers.binary, self.folder, topic, database), topic, **config)
@@ -145,11 +155,8 @@ class Run:
         return {**changes, "lanes": self.options.lanes, "follows": self.traits.follows, "ttl": self.traits.ttl}
 
     def _pair(self, database, fleet):
-        servers = self.servers
-        primary = Server("mysql", servers.mysql_url, servers.mysql_admin_url)
-        replica = None
-        if servers.mysql2_url:
-            replica = Server("mysql2", servers.mysql2_url, servers.mysql2_admin_url)
+        primary, *others = self.servers.mysqls()
+        replica = others[0] if others else None
         return Pair(primary, replica, database, fleet.all_proxies, Services())
 
     def _end_pair(self, pair):
