@@ -185,7 +185,7 @@ def test_lists_that_become_rows(new_job, new_topic, allowed, full, figure):
     ]
     topic = new_topic(partitions=4)
     ends = varint(20_000) + varint(7) * 20_000 + varint(0)
-    long, short = string("x" * 200_000) + ends, string("x" * 100) + ends
+    long, short = string("x" * 60_000) + ends, string("x" * 100) + ends
     count = send(topic, ((n % 4, long if n % 50 == 0 else short, None, None) for n in range(500 * many(full))))
     view = (
         "SELECT count(DISTINCT kafka_partition * 1000000 + kafka_offset) AS messages, max(length(text)) AS total FROM"
