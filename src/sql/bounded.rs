@@ -1,13 +1,16 @@
-//! Functions whose result may be far larger than what they are given: `repeat('x', 2000000000)` takes two gigabytes for a
-//! message of a few bytes. The memory pool sees results only after they are made. So each of these functions says how much
-//! it is about to make, and one run of a view or query has a budget for all of it. What exceeds the budget is an error
-//! before the memory is taken; the engine tries smaller batches then, and a message that exceeds it alone becomes a
-//! dead letter.
+//! SQL whose result may be far larger than what it is given: `repeat('x', 2000000000)` takes two gigabytes for a message of
+//! a few bytes. The memory pool sees results only after they are made. So functions and window functions that multiply
+//! text say how much they are about to make, and one run of a view or query has a budget for all of it. What exceeds the
+//! budget is an error before the memory is taken; the engine tries smaller batches then, and a message that exceeds it
+//! alone becomes a dead letter. [`operators`] bounds what joins and `unnest` copy.
+
+mod concatenation;
+mod operators;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -15,7 +18,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl};
 use datafusion::prelude::SessionConfig;
 
+use super::width;
 use super::wrapped::{Around, wrap};
+pub(super) use concatenation::Concatenations;
+pub(super) use operators::{BoundedUnnest, FewRowsAtOnce, context_of};
 
 /// What the functions of one run may still make.
 #[derive(Debug)]
@@ -34,7 +40,11 @@ impl Budget {
         self.left.store(self.bytes_max, Ordering::Relaxed);
     }
 
-    fn take(&self, function: &str, bytes: usize) -> Result<()> {
+    /// Takes the bytes that a function is about to make.
+    ///
+    /// # Errors
+    /// Too few are left.
+    pub(super) fn take(&self, function: &str, bytes: usize) -> Result<()> {
         let taken =
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         match taken {
@@ -201,7 +211,7 @@ impl Row<'_> {
     /// What a value takes.
     fn bytes(&self, index: usize) -> usize {
         match self.arguments.get(index) {
-            Some(ColumnarValue::Array(array)) => value_bytes(array, self.row),
+            Some(ColumnarValue::Array(array)) => width::of_value(array, self.row),
             Some(ColumnarValue::Scalar(value)) => match value.try_as_str() {
                 Some(text) => text.map_or(0, str::len),
                 None => value.size(),
@@ -213,50 +223,10 @@ impl Row<'_> {
     /// How many values a list has, with those of lists in it.
     fn items(&self, index: usize) -> usize {
         match self.arguments.get(index) {
-            Some(ColumnarValue::Array(array)) => item_count(array, self.row),
-            Some(ColumnarValue::Scalar(value)) => value.to_array().map_or(0, |array| item_count(&array, 0)),
+            Some(ColumnarValue::Array(array)) => width::items(array, self.row),
+            Some(ColumnarValue::Scalar(value)) => value.to_array().map_or(0, |array| width::items(&array, 0)),
             None => 0,
         }
-    }
-}
-
-/// The items of a list.
-fn list(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
-    match array.data_type() {
-        DataType::List(_) if array.is_valid(row) => Some(array.as_list::<i32>().value(row)),
-        DataType::LargeList(_) if array.is_valid(row) => Some(array.as_list::<i64>().value(row)),
-        DataType::FixedSizeList(..) if array.is_valid(row) => Some(array.as_fixed_size_list().value(row)),
-        _ => None,
-    }
-}
-
-fn item_count(array: &ArrayRef, row: usize) -> usize {
-    match list(array, row) {
-        Some(items) => (0..items.len()).map(|item| item_count(&items, item)).sum(),
-        None => 1,
-    }
-}
-
-fn value_bytes(array: &ArrayRef, row: usize) -> usize {
-    let data_type = array.data_type();
-    if array.is_null(row) {
-        return 0;
-    }
-    if let Some(width) = data_type.primitive_width() {
-        return width;
-    }
-    if let Some(items) = list(array, row) {
-        return (0..items.len()).map(|item| value_bytes(&items, item)).sum();
-    }
-    match data_type {
-        DataType::Utf8 => array.as_string::<i32>().value(row).len(),
-        DataType::LargeUtf8 => array.as_string::<i64>().value(row).len(),
-        DataType::Utf8View => array.as_string_view().value(row).len(),
-        DataType::Binary => array.as_binary::<i32>().value(row).len(),
-        DataType::Struct(_) => {
-            array.as_struct().columns().iter().map(|column| value_bytes(column, row)).sum()
-        }
-        _ => array.get_array_memory_size() / array.len().max(1),
     }
 }
 
@@ -280,7 +250,7 @@ impl Around for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, RecordBatch, StringArray};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use datafusion::physical_plan::collect;
 
     use super::super::session;
@@ -321,6 +291,11 @@ mod tests {
             "array_to_string(range(n * 3000), repeat('y', 100000))",
             "concat(repeat(text, 250000), repeat(text, 250000))",
             "concat_ws('-', repeat(text, 250000), repeat(text, 250000))",
+            "repeat(text, 150000) || repeat(text, 150000) || repeat(text, 150000)",
+            "string_agg(repeat(text, 350000), '') OVER (ORDER BY n)",
+            "array_agg(repeat(text, 350000)) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)",
+            "first_value(repeat(text, 350000)) OVER (ORDER BY n)",
+            "max(repeat(text, 350000)) OVER ()",
         ] {
             let refused = answer(4 << 20, &format!("SELECT {call} AS x FROM batch")).await;
             let error = refused.expect_err(call);
@@ -348,6 +323,10 @@ mod tests {
             "array_to_string([n, n], ',')",
             "concat(text, n)",
             "concat_ws(',', text, n)",
+            "text || '-' || n || NULL",
+            "string_agg(text, ',') OVER (ORDER BY n)",
+            "array_agg(n) OVER (PARTITION BY text ORDER BY n ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING)",
+            "lag(repeat(text, 100000), 1, 'none') OVER (ORDER BY n)",
         ] {
             let rows = answer(4 << 20, &format!("SELECT {call} AS x FROM batch")).await;
             assert_eq!(rows.map_err(|error| format!("{call}: {error}")), Ok(2));

@@ -29,6 +29,7 @@ mod survey;
 mod typed;
 mod view;
 mod view_files;
+mod width;
 mod windows;
 mod wrapped;
 

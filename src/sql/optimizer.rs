@@ -32,13 +32,14 @@ use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_optimizer::update_aggr_exprs::OptimizeAggregateOrder;
 
+use super::bounded::{BoundedUnnest, Budget, Concatenations};
 use super::forms;
 use super::mixed_types::MixedTypes;
 use super::numbers::RightNumbers;
 use super::windows::WindowsOfWholeBatches;
 
 /// What every query goes through before it is optimized, in this order.
-pub(super) fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+pub(super) fn analyzer_rules(budget: &Arc<Budget>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         // Forms that DataFusion answers wrongly become others; it must see them before types are coerced.
         Arc::new(forms::RewriteForms),
@@ -50,6 +51,8 @@ pub(super) fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(TypeCoercion::new()),
         // Arithmetic that could wrap or lose digits is checked. The types of all operands are settled by now.
         Arc::new(RightNumbers),
+        // Texts that are put together count against the budget of a run.
+        Arc::new(Concatenations(Arc::clone(budget))),
     ]
 }
 
@@ -104,6 +107,8 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         Arc::new(SanityCheckPlan::new()),
         // Window functions run over a whole batch.
         Arc::new(WindowsOfWholeBatches),
+        // One row that `unnest` makes too much of is refused.
+        Arc::new(BoundedUnnest),
     ]
 }
 

@@ -42,7 +42,7 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
         .with_file_formats(Vec::new())
         .with_table_factories(HashMap::new())
         .with_type_planner(Arc::new(SqlTypes))
-        .with_analyzer_rules(optimizer::analyzer_rules())
+        .with_analyzer_rules(optimizer::analyzer_rules(&budget))
         .with_optimizer_rules(optimizer::logical_rules())
         .with_physical_optimizer_rules(optimizer::physical_rules())
         .build();

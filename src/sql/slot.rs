@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -25,7 +26,9 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+use super::bounded::FewRowsAtOnce;
 use super::numbers::zero;
+use super::width;
 
 /// A wish to end a query that was typed, put into its session's configuration.
 ///
@@ -55,12 +58,19 @@ pub(super) struct Slot {
     schema: SchemaRef,
     /// What the planner is told, which decides the sides of joins and nothing else.
     rows_expected: usize,
-    rows: Arc<Mutex<Vec<RecordBatch>>>,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    rows: Vec<RecordBatch>,
+    /// The bytes of the longest value of each column, or a bound of them.
+    widths: Vec<usize>,
 }
 
 impl Slot {
     pub(super) fn new(name: &str, schema: SchemaRef, rows_expected: usize) -> Self {
-        Self { name: name.into(), schema, rows_expected, rows: Arc::default() }
+        Self { name: name.into(), schema, rows_expected, held: Arc::default() }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -77,21 +87,25 @@ impl Slot {
                 format!("the rows given for `{}` are not as planned: {difference}", self.name)
             })?;
         }
-        *self.lock() = rows.into_iter().map(zero::clear_rows).collect();
+        let longest =
+            |column: usize| rows.iter().map(move |batch| width::longest(batch.column(column))).max();
+        let widths = (0..self.schema.fields().len()).map(|column| longest(column).unwrap_or(0)).collect();
+        let rows = rows.into_iter().map(zero::clear_rows).collect();
+        *self.lock() = Held { rows, widths };
         Ok(())
     }
 
     pub(super) fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Held::default();
     }
 
     pub(super) fn rows(&self) -> Vec<RecordBatch> {
-        self.lock().clone()
+        self.lock().rows.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<RecordBatch>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
         // A panic elsewhere leaves whole rows or none here, so they can be used.
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,7 +153,7 @@ impl TableProvider for Slot {
 
 /// Reads a slot: the leaf of every plan.
 #[derive(Debug)]
-struct SlotScan {
+pub(super) struct SlotScan {
     slot: Slot,
     projection: Option<Vec<usize>>,
     projected: SchemaRef,
@@ -159,6 +173,15 @@ impl SlotScan {
             Boundedness::Bounded,
         ));
         Ok(Self { slot, projection, projected, properties })
+    }
+
+    /// The bytes of the longest row that it reads, or a bound of them.
+    pub(super) fn row_bytes_max(&self) -> usize {
+        let widths = &self.slot.lock().widths;
+        match &self.projection {
+            Some(columns) => columns.iter().filter_map(|column| widths.get(*column)).sum(),
+            None => widths.iter().sum(),
+        }
     }
 }
 
@@ -204,15 +227,21 @@ impl ExecutionPlan for SlotScan {
     }
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows_max = context.session_config().batch_size();
+        let config = context.session_config();
+        let rows_max = config.batch_size();
         let parts = self.slot.rows().iter().flat_map(|batch| cut(batch, rows_max)).collect();
         let stream = MemoryStream::try_new(parts, Arc::clone(&self.projected), self.projection.clone())?;
-        let Some(cancel) = context.session_config().get_extension::<Cancel>() else {
+        let cancel = config.get_extension::<Cancel>();
+        let is_owned = config.get_extension::<FewRowsAtOnce>().is_some();
+        if cancel.is_none() && !is_owned {
             return Ok(Box::pin(stream));
-        };
-        let unless_cancelled =
-            stream.map(move |part| if cancel.is_asked() { Err(cancelled()) } else { part });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.projected), unless_cancelled)))
+        }
+        let parts = stream.map(move |part| match &cancel {
+            Some(cancel) if cancel.is_asked() => Err(cancelled()),
+            _ if is_owned => copy(&part?),
+            _ => part,
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.projected), parts)))
     }
 
     fn statistics_from_inputs(
@@ -231,4 +260,10 @@ impl ExecutionPlan for SlotScan {
 fn cut(batch: &RecordBatch, rows_max: usize) -> Vec<RecordBatch> {
     let starts = (0..batch.num_rows()).step_by(rows_max.max(1));
     starts.map(|start| batch.slice(start, rows_max.min(batch.num_rows() - start))).collect()
+}
+
+/// The same rows in memory of their own.
+fn copy(rows: &RecordBatch) -> Result<RecordBatch> {
+    let every = UInt64Array::from_iter_values(0..rows.num_rows() as u64);
+    Ok(take_record_batch(rows, &every)?)
 }

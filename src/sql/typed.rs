@@ -359,6 +359,7 @@ async fn send_all(
     context: &Arc<TaskContext>,
     sender: &mpsc::Sender<Result<RecordBatch, DataFusionError>>,
 ) -> Result<(), DataFusionError> {
+    let context = &bounded::context_of(plan, context);
     // One partition after the other, as views are computed.
     for partition in 0..plan.properties().partitioning.partition_count() {
         let mut stream = plan.execute(partition, Arc::clone(context))?;

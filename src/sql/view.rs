@@ -103,10 +103,11 @@ impl View {
             true => state.create_physical_plan(&self.logical).await?,
             false => reset_plan_states(Arc::clone(&self.plan))?,
         };
+        let context = bounded::context_of(&plan, context);
         let mut rows = Vec::new();
         // Why: one partition after the other, so that a UNION ALL has its parts in the order they are written.
         for partition in 0..plan.properties().partitioning.partition_count() {
-            let mut stream = plan.execute(partition, Arc::clone(context))?;
+            let mut stream = plan.execute(partition, Arc::clone(&context))?;
             while let Some(batch) = stream.try_next().await? {
                 held.reservation.try_grow(held.counter.count_batch(&batch))?;
                 if batch.num_rows() > 0 {

@@ -4,6 +4,7 @@
 //! each partition and function, and a call for each row. Here the rows of all partitions stand together, so the functions
 //! that state is kept with ([`running`]) run over all of them at once. The rows are the same.
 
+mod copied;
 mod running;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt as _;
 
+use super::bounded::Budget;
 use running::Running;
 
 /// Puts [`WholeWindows`] where the rows of a partition stand together.
@@ -53,12 +55,16 @@ impl PhysicalOptimizerRule for WindowsOfWholeBatches {
 }
 
 fn of_whole_batch(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let Some(bounded) = plan.downcast_ref::<BoundedWindowAggExec>() else { return Ok(Transformed::no(plan)) };
-    if bounded.input_order_mode != InputOrderMode::Sorted {
-        return Ok(Transformed::no(plan));
-    }
-    let (functions, input) = (bounded.window_expr().to_vec(), Arc::clone(bounded.input()));
-    let planned = WindowAggExec::try_new(functions, input, !bounded.partition_keys().is_empty())?;
+    let (functions, input, keys) = match plan.downcast_ref::<BoundedWindowAggExec>() {
+        Some(bounded) if bounded.input_order_mode == InputOrderMode::Sorted => {
+            (bounded.window_expr().to_vec(), Arc::clone(bounded.input()), bounded.partition_keys())
+        }
+        _ => match plan.downcast_ref::<WindowAggExec>() {
+            Some(whole) => (whole.window_expr().to_vec(), Arc::clone(whole.input()), whole.partition_keys()),
+            None => return Ok(Transformed::no(plan)),
+        },
+    };
+    let planned = WindowAggExec::try_new(functions, input, !keys.is_empty())?;
     Ok(Transformed::yes(Arc::new(WholeWindows::new(Arc::new(planned)))))
 }
 
@@ -88,11 +94,19 @@ impl WholeWindows {
 }
 
 impl Function {
-    fn evaluate(&self, rows: &RecordBatch, partitions: &[Range<usize>]) -> Result<ArrayRef> {
+    fn evaluate(
+        &self,
+        rows: &RecordBatch,
+        partitions: &[Range<usize>],
+        budget: Option<&Budget>,
+    ) -> Result<ArrayRef> {
         if let Some(running) = &self.running
             && let Some(column) = running.evaluate(rows, partitions)?
         {
             return Ok(column);
+        }
+        if let Some(budget) = budget {
+            budget.take(self.planned.name(), copied::bytes_max(self.planned.as_ref(), rows, partitions)?)?;
         }
         let of_partition =
             |range: &Range<usize>| self.planned.evaluate(&rows.slice(range.start, range.len()));
@@ -157,12 +171,13 @@ impl ExecutionPlan for WholeWindows {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
+        let budget = context.session_config().get_extension::<Budget>();
         let input = self.children()[0].execute(partition, context)?;
         let evaluated = {
             let (functions, schema) = (Arc::clone(&self.functions), Arc::clone(&schema));
             async move {
                 let batches: Vec<_> = input.try_collect().await?;
-                evaluate(&functions, &batches, schema)
+                evaluate(&functions, &batches, schema, budget.as_deref())
             }
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(evaluated))))
@@ -170,7 +185,12 @@ impl ExecutionPlan for WholeWindows {
 }
 
 /// The rows with a column more for each function.
-fn evaluate(functions: &[Function], batches: &[RecordBatch], schema: SchemaRef) -> Result<RecordBatch> {
+fn evaluate(
+    functions: &[Function],
+    batches: &[RecordBatch],
+    schema: SchemaRef,
+    budget: Option<&Budget>,
+) -> Result<RecordBatch> {
     let (Some(first), Some(function)) = (batches.first(), functions.first()) else {
         return Ok(RecordBatch::new_empty(schema));
     };
@@ -182,7 +202,7 @@ fn evaluate(functions: &[Function], batches: &[RecordBatch], schema: SchemaRef) 
     let partitions = partitions(&rows, function.planned.partition_by())?;
     let mut columns = rows.columns().to_vec();
     for function in functions {
-        columns.push(function.evaluate(&rows, &partitions)?);
+        columns.push(function.evaluate(&rows, &partitions, budget)?);
     }
     Ok(RecordBatch::try_new(schema, columns)?)
 }

@@ -158,3 +158,38 @@ def test_functions_that_multiply_text(new_job, new_topic, allowed, figure, call)
     count = send(topic, ((n % 4, varint(2000 if n % 10 == 0 else 0) + string("x"), None, None) for n in range(100)))
     view = f"SELECT count(*) AS messages, sum({call}) AS total FROM batch"
     assert_bounded(flood_job(new_job, topic, view=view), count, figure, allowed, dead_letters=10)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        "SELECT count(*) AS messages, sum(length(t)) AS total FROM (SELECT text || text || text || text AS t FROM batch)",
+        "SELECT count(DISTINCT kafka_offset) AS messages, max(length(t)) AS total FROM"
+        " (SELECT a.kafka_offset, a.text || 'x' AS t FROM batch a JOIN batch b ON a.n = b.n)",
+        "SELECT count(*) AS messages, max(length(t)) AS total FROM (SELECT max(text) OVER (PARTITION BY n) AS t FROM batch)",
+    ],
+)
+def test_operators_that_copy_text(new_job, new_topic, allowed, full, figure, view):
+    """A long text beside many short ones."""
+    topic = new_topic(partitions=1)
+    long, short = varint(1) + string("x" * 500_000), varint(1) + string("x")
+    count = send(topic, ((0, long if n % 100 == 0 else short, None, None) for n in range(1_000 * many(full))))
+    assert_bounded(flood_job(new_job, topic, view=view), count, figure, allowed)
+
+
+def test_lists_that_become_rows(new_job, new_topic, allowed, full, figure):
+    """A message whose text would be copied for thousands of items is a dead letter; shorter ones pass."""
+    fields = [
+        {"name": "text", "type": "string"},
+        {"name": "items", "type": {"type": "array", "items": "int"}},
+    ]
+    topic = new_topic(partitions=4)
+    ends = varint(20_000) + varint(7) * 20_000 + varint(0)
+    long, short = string("x" * 60_000) + ends, string("x" * 100) + ends
+    count = send(topic, ((n % 4, long if n % 50 == 0 else short, None, None) for n in range(500 * many(full))))
+    view = (
+        "SELECT count(DISTINCT kafka_partition * 1000000 + kafka_offset) AS messages, max(length(text)) AS total FROM"
+        " (SELECT kafka_partition, kafka_offset, text, unnest(items) AS item FROM batch)"
+    )
+    job = flood_job(new_job, topic, {"type": "record", "name": "L", "fields": fields}, view)
+    assert_bounded(job, count, figure, allowed, dead_letters=count // 50)

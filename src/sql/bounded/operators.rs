@@ -1,0 +1,245 @@
+//! Operators that copy rows: a join, a window function or `unnest` may copy one long text thousands of times before the memory
+//! pool sees any of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
+};
+use futures::StreamExt as _;
+
+use super::Budget;
+use crate::sql::slot::SlotScan;
+use crate::sql::width;
+
+/// What an operator passes on at once, as a part of the budget, if all rows are as long as the longest.
+const AT_ONCE_SHARES: usize = 4;
+
+/// Put into the configuration of a run whose operators pass on fewer rows at once than usual. The rows that they read are
+/// cut into many parts then, each of which must own its memory: a pool that gets a part counts all that it shares.
+#[derive(Debug)]
+pub(in crate::sql) struct FewRowsAtOnce;
+
+/// The context that a plan runs in: the longer the longest row that it reads, the fewer rows its operators pass on at once.
+pub(in crate::sql) fn context_of(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &Arc<TaskContext>,
+) -> Arc<TaskContext> {
+    let config = context.session_config();
+    let Some(budget) = config.get_extension::<Budget>() else { return Arc::clone(context) };
+    let rows_max = budget.bytes_max / AT_ONCE_SHARES / row_bytes_max(plan).max(1);
+    if rows_max >= config.batch_size() {
+        return Arc::clone(context);
+    }
+    Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        config.clone().with_batch_size(rows_max.max(1)).with_extension(Arc::new(FewRowsAtOnce)),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
+}
+
+fn row_bytes_max(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    match plan.downcast_ref::<SlotScan>() {
+        Some(scan) => scan.row_bytes_max(),
+        None => plan.children().into_iter().map(row_bytes_max).max().unwrap_or(0),
+    }
+}
+
+/// Puts [`UnnestInput`] before each UNNEST.
+#[derive(Debug)]
+pub(in crate::sql) struct BoundedUnnest;
+
+impl PhysicalOptimizerRule for BoundedUnnest {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let bounded = |plan: Arc<dyn ExecutionPlan>| {
+            let Some(unnest) = plan.downcast_ref::<UnnestExec>() else { return Ok(Transformed::no(plan)) };
+            let input = Arc::new(UnnestInput::of(unnest));
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+            Ok(Transformed::yes(plan.replace_children(vec![input], options)?))
+        };
+        plan.transform_up(bounded).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "bounded_unnest"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Passes on the rows that UNNEST gets, unless it would make more than the budget of them at once. UNNEST takes only as many
+/// rows at once as become few, but it makes all rows of one at once; and if lists in lists become rows, those of all input.
+#[derive(Clone, Debug)]
+struct UnnestInput {
+    input: Arc<dyn ExecutionPlan>,
+    /// The columns that become rows. All others are copied for each of them.
+    lists: Vec<usize>,
+    has_lists_in_lists: bool,
+}
+
+impl UnnestInput {
+    fn of(unnest: &UnnestExec) -> Self {
+        let lists = unnest.list_column_indices();
+        Self {
+            input: Arc::clone(unnest.input()),
+            lists: lists.iter().map(|list| list.index_in_input_schema).collect(),
+            has_lists_in_lists: lists.iter().any(|list| list.depth > 1),
+        }
+    }
+
+    fn check(&self, rows: &RecordBatch, budget: &Budget) -> Result<()> {
+        let (lists, copied): (Vec<_>, Vec<_>) =
+            rows.columns().iter().enumerate().partition(|(index, _)| self.lists.contains(index));
+        let of_row = |row: usize| {
+            let items = lists.iter().map(|(_, list)| width::items(list, row)).max().unwrap_or(1);
+            let bytes =
+                copied.iter().map(|(_, column)| width::of_value(column, row)).fold(0, usize::saturating_add);
+            items.saturating_mul(bytes)
+        };
+        let each = (0..rows.num_rows()).map(of_row);
+        let bytes = match self.has_lists_in_lists {
+            true => each.fold(0, usize::saturating_add),
+            false => each.max().unwrap_or(0),
+        };
+        if bytes > budget.bytes_max {
+            let message = format!(
+                "unnest would make {bytes} bytes at once, and {} are the most it may",
+                budget.bytes_max
+            );
+            return Err(DataFusionError::ResourcesExhausted(message));
+        }
+        Ok(())
+    }
+}
+
+impl DisplayAs for UnnestInput {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnnestInput")
+    }
+}
+
+impl ExecutionPlan for UnnestInput {
+    fn name(&self) -> &'static str {
+        "UnnestInput"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(Arc::new(Self { input, ..Self::clone(&self) }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = self.input.execute(partition, Arc::clone(&context))?;
+        let Some(budget) = context.session_config().get_extension::<Budget>() else { return Ok(rows) };
+        let (schema, checks) = (self.schema(), self.clone());
+        let checked = rows.map(move |rows| {
+            let rows = rows?;
+            checks.check(&rows, &budget)?;
+            Ok(rows)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray};
+    use arrow::datatypes::Int64Type;
+    use datafusion::physical_plan::collect;
+
+    use super::*;
+    use crate::sql::session;
+    use crate::sql::slot::Slot;
+
+    /// What a query gives over rows of a `text` of so many bytes, a list `items` of so many numbers, and `n`, 1 and up. The
+    /// session has 8 MiB, so the budget is 4 MiB.
+    async fn answer(rows: i64, text_bytes: usize, items: i64, query: &str) -> Result<Vec<RecordBatch>> {
+        let state = session::session(8 << 20)?;
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(1..=rows));
+        let texts: ArrayRef =
+            Arc::new(StringArray::from_iter_values((0..rows).map(|_| "x".repeat(text_bytes))));
+        let list = (0..rows).map(|_| Some((0..items).map(Some)));
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(list));
+        let rows = RecordBatch::try_from_iter([("n", numbers), ("text", texts), ("items", lists)])?;
+        let slot = Slot::new("batch", rows.schema(), 10);
+        session::register(&state, "batch", Arc::new(slot.clone()))?;
+        slot.fill(vec![rows]).expect("rows of these columns");
+        let plan = state.create_logical_plan(query).await?;
+        let plan = state.create_physical_plan(&plan).await?;
+        let context = context_of(&plan, &state.task_ctx());
+        collect(plan, context).await
+    }
+
+    #[tokio::test]
+    async fn the_longer_the_rows_the_fewer_at_once() {
+        let join = "SELECT a.text FROM batch a JOIN batch b ON a.n <= b.n";
+        let shorts = answer(200, 10, 0, join).await.unwrap();
+        assert!(shorts.iter().any(|rows| rows.num_rows() > 1_000));
+        let longs = answer(40, 100_000, 0, join).await.unwrap();
+        assert_eq!(longs.iter().map(RecordBatch::num_rows).sum::<usize>(), 40 * 41 / 2);
+        let at_once = longs.iter().map(RecordBatch::num_rows).max();
+        assert_eq!(at_once, Some((4 << 20) / 4 / (100_000 + 8)));
+        // A long column that is not read does not count.
+        let unread =
+            answer(200, 100_000, 0, "SELECT a.n FROM batch a JOIN batch b ON a.n <= b.n").await.unwrap();
+        assert!(unread.iter().any(|rows| rows.num_rows() > 1_000));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_becomes_too_many_is_refused() {
+        let unnest = "SELECT text, unnest(items) AS item FROM batch";
+        let kept = answer(100, 10_000, 100, unnest).await.unwrap();
+        assert_eq!(kept.iter().map(RecordBatch::num_rows).sum::<usize>(), 10_000);
+        let refused = answer(1, 10_000, 1_000, unnest).await.expect_err(unnest);
+        assert!(refused.find_root().message().contains("unnest would make 10000000 bytes"), "{refused}");
+    }
+}
