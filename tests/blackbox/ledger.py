@@ -6,10 +6,9 @@ was, the rows themselves say (`movements_before`): it is checked to be such an o
 
 import math
 import re
-import time
 from collections import Counter, defaultdict
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 import rules
 from avro import Broken, read_strictly
@@ -86,16 +85,9 @@ def audit(job):
 
 
 def partition_ends(consumer, name):
-    """The end of each partition. A client whose broker was stopped may fail at first, also when the broker is back."""
-    until = time.monotonic() + READ_SECONDS_MAX
-    while True:
-        try:
-            partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
-            return {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions}
-        except KafkaException:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
+    """The end of each partition."""
+    partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
+    return {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)[1] for p in partitions}
 
 
 def topic_size(server, name):
@@ -111,10 +103,18 @@ class TopicReader:
     """Reads a topic piece by piece and keeps its messages, so that they are known after Kafka has deleted them."""
 
     def __init__(self, server, name):
-        self.name = name
-        self.consumer = Consumer(
+        self.server, self.name = server, name
+        # (partition, offset) -> payload, and whether the names of all headers can be read
+        self.messages = {}
+        # Each partition was read up to here.
+        self.next_offsets = {}
+
+    def read(self):
+        """Reads all partitions to their ends, or to the first message of a transaction that is open. Returns the ends."""
+        # Why a new one each time: a client that did nothing while its broker was away may stay without a connection.
+        consumer = Consumer(
             {
-                "bootstrap.servers": server,
+                "bootstrap.servers": self.server,
                 "group.id": unique("ledger"),
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
@@ -122,25 +122,18 @@ class TopicReader:
                 "log_level": 2,
             }
         )
-        # (partition, offset) -> payload, and whether the names of all headers can be read
-        self.messages = {}
-        # Each partition was read up to here.
-        self.next_offsets = {}
+        try:
+            return self._read(consumer)
+        finally:
+            consumer.close()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.consumer.close()
-
-    def read(self):
-        """Reads all partitions to their ends, or to the first message of a transaction that is open. Returns the ends."""
-        ends = partition_ends(self.consumer, self.name)
+    def _read(self, consumer):
+        ends = partition_ends(consumer, self.name)
         starts = [TopicPartition(self.name, p, self.next_offsets.get(p, 0)) for p in ends]
-        self.consumer.assign(starts)
+        consumer.assign(starts)
         left = {p for p in ends if self.next_offsets.get(p, 0) < ends[p]}
         while left:
-            message = self.consumer.poll(READ_SECONDS_MAX)
+            message = consumer.poll(READ_SECONDS_MAX)
             if message is None:
                 raise AssertionError(f"the topic could not be read to its end: {sorted(left)} are left")
             error = message.error()

@@ -133,8 +133,7 @@ class Run:
         fleet = Fleet(job, options.instances, traits.has_names, config, self.say)
         pair = self._pair(database, fleet)
         try:
-            with TopicReader(servers.kafka, topic.name) as reader:
-                wrong = self._run(faults, topic, database, job, fleet, pair, reader)
+            wrong = self._run(faults, topic, database, job, fleet, pair, TopicReader(servers.kafka, topic.name))
         finally:
             job.end_all()
             self._end_pair(pair)
