@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, SetExpr, Statement, UnaryOperator,
-    Value, ValueWithSpan, Values, VisitMut as _, VisitorMut,
+    CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, Statement, UnaryOperator, Value, ValueWithSpan, Values, VisitMut as _, VisitorMut,
 };
+use datafusion::sql::sqlparser::parser::Parser;
 
+use super::dialect::SqlDialect;
 use super::moments::IN_ZONE;
 
 /// Writes the literals of a statement so that the planner takes them as they are meant.
@@ -22,6 +24,9 @@ impl VisitorMut for Literals {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Values(values) = query.body.as_mut() {
             doubles_beside_doubles(values);
+            if let Some(union) = union_of_mixed(values) {
+                query.body = union;
+            }
         }
         ControlFlow::Continue(())
     }
@@ -50,6 +55,53 @@ fn doubles_beside_doubles(values: &mut Values) {
             }
         });
     }
+}
+
+/// `VALUES` as a UNION ALL of its rows, if a column has a number with a point beside a value that is computed. Why: what type
+/// such a column has is known when the types of its values are, and a rule sees to that for UNION ([`super::mixed_types`]).
+fn union_of_mixed(values: &mut Values) -> Option<Box<SetExpr>> {
+    let columns = values.rows.first().map_or(0, |row| row.len());
+    let is_mixed = (0..columns).any(|column| {
+        let (mut has_point, mut is_computed) = (false, false);
+        for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            match number(cell) {
+                Some(number) => has_point |= number.contains('.') && !is_scientific(number),
+                None => is_computed |= !matches!(cell, Expr::Value(_)),
+            }
+        }
+        has_point && is_computed
+    });
+    if !is_mixed {
+        return None;
+    }
+    let rows = values.rows.iter().map(|row| one_row(row)).collect::<Option<Vec<_>>>()?;
+    union_of(&rows)
+}
+
+/// A row of VALUES as a SELECT, with the names that VALUES has.
+fn one_row(cells: &[Expr]) -> Option<SetExpr> {
+    let mut query = Parser::new(&SqlDialect).try_with_sql("SELECT 1").ok()?.parse_query().ok()?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    let named = cells.iter().zip(1..).map(|(cell, number)| SelectItem::ExprWithAlias {
+        expr: cell.clone(),
+        alias: Ident::new(format!("column{number}")),
+    });
+    select.projection = named.collect();
+    Some(*query.body)
+}
+
+/// Why in halves: the planner goes as deep as the parts are nested.
+fn union_of(parts: &[SetExpr]) -> Option<Box<SetExpr>> {
+    if let [part] = parts {
+        return Some(Box::new(part.clone()));
+    }
+    let (left, right) = parts.split_at(parts.len() / 2);
+    Some(Box::new(SetExpr::SetOperation {
+        op: SetOperator::Union,
+        set_quantifier: SetQuantifier::All,
+        left: union_of(left)?,
+        right: union_of(right)?,
+    }))
 }
 
 /// The digits of a number, with or without a minus before it.

@@ -222,8 +222,11 @@ fn readable(message: &str) -> Told {
     if let Some((_, rest)) = message.split_once(NO_MATCH) {
         let (call, rest) = rest.split_once("'.").unwrap_or((rest, ""));
         let candidates = rest.split_once("Candidate functions:").map_or("", |(_, candidates)| candidates);
-        let candidates: Vec<&str> =
-            candidates.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let candidates: Vec<&str> = candidates
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.contains("UserDefined"))
+            .collect();
         let hint = (!candidates.is_empty()).then(|| format!("it is called as {}", candidates.join(" or ")));
         let told = Told::new(Code::Type, format!("no function `{call}`: it takes other arguments"));
         return Told { hint, ..told };

@@ -5,21 +5,25 @@
 //! here the decimal becomes a double, and a literal the one nearest to it. It reads a text or a day beside a timestamp in
 //! nanoseconds, which end in 2262, so here it is read in microseconds.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult as _};
 use datafusion::common::{DFSchema, ExprSchema as _, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::binary::type_union_resolution;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_schema::cast_subquery;
 use datafusion::logical_expr::{
-    Cast, Expr, ExprSchemable as _, Join, LogicalPlan, LogicalPlanBuilder, Operator, Union,
+    Cast, ColumnarValue, Expr, ExprSchemable as _, Join, LogicalPlan, LogicalPlanBuilder, Operator,
+    ScalarFunctionArgs, ScalarUDFImpl, Union,
 };
 use datafusion::optimizer::AnalyzerRule;
 use std::sync::Arc;
 
-use super::{moments, rewrite};
+use super::moments::is_text_or_day;
+use super::wrapped::{Around, wrap};
+use super::{moments, rewrite, rounding};
 
 /// Gives operands of two kinds one type. It runs before DataFusion's own rule, which then finds nothing to choose.
 #[derive(Debug)]
@@ -35,11 +39,55 @@ impl AnalyzerRule for MixedTypes {
     }
 }
 
-/// Makes `nvl` what `coalesce` is. DataFusion's takes decimals for doubles.
+/// Makes `nvl` what `coalesce` is. DataFusion's takes decimals for doubles. And lets functions of lists take values of two
+/// kinds, which DataFusion refuses before any rule sees them.
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     let coalesce = datafusion::functions::core::coalesce().as_ref().clone();
     state.register_udf(Arc::new(coalesce.with_aliases(["nvl", "ifnull"])))?;
-    Ok(())
+    OF_LISTS.iter().try_for_each(|(name, values)| wrap(state, name, OfOneKind { values: *values }))
+}
+
+/// Functions of a list and values that are, or may be, in it, with the number of arguments that are these.
+const OF_LISTS: [(&str, usize); 17] = [
+    ("array_append", 2),
+    ("array_concat", usize::MAX),
+    ("array_except", 2),
+    ("array_has", 2),
+    ("array_has_all", 2),
+    ("array_has_any", 2),
+    ("array_intersect", 2),
+    ("array_position", 2),
+    ("array_positions", 2),
+    ("array_prepend", 2),
+    ("array_remove", 2),
+    ("array_remove_all", 2),
+    ("array_remove_n", 2),
+    ("array_replace", 3),
+    ("array_replace_all", 3),
+    ("array_replace_n", 3),
+    ("array_union", 2),
+];
+
+#[derive(Debug)]
+struct OfOneKind {
+    values: usize,
+}
+
+impl Around for OfOneKind {
+    const MAY_SIMPLIFY: bool = true;
+    const CHANGES_ARGUMENTS: bool = true;
+
+    fn takes(&self, types: &[DataType]) -> Vec<DataType> {
+        let (values, others) = types.split_at(self.values.min(types.len()));
+        match way(values).or_else(|| way_of_numbers(values)) {
+            Some(way) => values.iter().map(|of| brought(of, &way)).chain(others.iter().cloned()).collect(),
+            None => types.to_vec(),
+        }
+    }
+
+    fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        function.invoke_with_args(call)
+    }
 }
 
 fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -76,8 +124,29 @@ fn way(types: &[DataType]) -> Option<Way> {
     None
 }
 
-fn is_text_or_day(of: &DataType) -> bool {
-    of.is_string() || matches!(of, DataType::Date32 | DataType::Date64)
+/// How numbers in lists and beside them come to one type.
+fn way_of_numbers(types: &[DataType]) -> Option<Way> {
+    let items: Vec<DataType> = types.iter().map(|of| item(of).clone()).collect();
+    if !items.iter().all(DataType::is_numeric) {
+        return None;
+    }
+    let to = type_union_resolution(&items)?;
+    Some(Way { gives_way: DataType::is_numeric, to })
+}
+
+/// The type with its items brought to one kind.
+fn brought(of: &DataType, way: &Way) -> DataType {
+    let list = |field: &FieldRef| -> FieldRef {
+        let of = brought(field.data_type(), way);
+        Arc::new(field.as_ref().clone().with_data_type(of))
+    };
+    match of {
+        DataType::List(field) => DataType::List(list(field)),
+        DataType::LargeList(field) => DataType::LargeList(list(field)),
+        DataType::FixedSizeList(field, length) => DataType::FixedSizeList(list(field), *length),
+        item if (way.gives_way)(item) => way.to.clone(),
+        item => item.clone(),
+    }
 }
 
 /// What a list is of, or the type itself.
@@ -96,9 +165,10 @@ fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSch
     let types = expressions.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
     let Some(way) = way(&types) else { return Ok(false) };
     for (expression, of) in expressions.iter_mut().zip(&types) {
-        if (way.gives_way)(of) {
+        let to = brought(of, &way);
+        if to != *of {
             let before = std::mem::take(*expression);
-            **expression = cast(before, &way.to);
+            **expression = cast(before, &to);
         }
     }
     Ok(true)
@@ -147,6 +217,9 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
                     | Operator::IsDistinctFrom
                     | Operator::IsNotDistinctFrom
             );
+            if moments::of_day(left, *op, right, schema)? || of_signs(left, *op, right, schema)? {
+                return Ok(Transformed::yes(expression));
+            }
             let is_of_text =
                 |part: &Expr| Ok::<_, datafusion::error::DataFusionError>(part.get_type(schema)?.is_string());
             // Why: `ts - '1 day'` is not a comparison, and its text no timestamp.
@@ -172,6 +245,19 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
             };
             bring(thens.into_iter().chain(else_expr.as_deref_mut()), schema)? || is_compared
         }
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "round" => {
+            args.get_mut(1).is_some_and(rounding::with_places)
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "date_trunc" => {
+            match args.get_mut(1) {
+                // DataFusion would count its nanoseconds.
+                Some(moment) if is_text_or_day(&moment.get_type(schema)?) => {
+                    *moment = moments::of_any(std::mem::take(moment));
+                    true
+                }
+                _ => false,
+            }
+        }
         Expr::ScalarFunction(ScalarFunction { func, args }) if !OF_MANY_TYPES.contains(&func.name()) => {
             let types = args.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
             let is_of_numbers = !types.iter().any(is_text_or_day);
@@ -181,6 +267,24 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
         _ => false,
     };
     Ok(if is_brought { Transformed::yes(expression) } else { Transformed::no(expression) })
+}
+
+/// Makes an unsigned integer that is calculated with beside a signed one BIGINT; what does not fit is refused. Why: the
+/// largest type of them becomes a decimal there, and `/` no longer divides integers.
+fn of_signs(left: &mut Expr, op: Operator, right: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    let types = [left.get_type(schema)?, right.get_type(schema)?];
+    let is_mixed = types.iter().all(DataType::is_integer)
+        && types[0].is_unsigned_integer() != types[1].is_unsigned_integer();
+    if !is_mixed || !op.is_numerical_operators() {
+        return Ok(false);
+    }
+    for (side, of) in [left, right].into_iter().zip(&types) {
+        if of.is_unsigned_integer() {
+            let before = std::mem::take(side);
+            *side = cast(before, &DataType::Int64);
+        }
+    }
+    Ok(true)
 }
 
 fn in_subquery(within: &mut InSubquery, schema: &DFSchema) -> Result<bool> {

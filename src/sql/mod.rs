@@ -4,6 +4,7 @@
 //! Every view is planned once and computed once a batch; its rows are what other views, outputs and metrics see.
 //! Nothing here looks up the rows of a table: a [`Pipeline`] asks for them, by keys it has computed.
 
+mod bins;
 mod bounded;
 mod columns;
 mod dialect;
@@ -21,8 +22,11 @@ mod numbers;
 mod optimizer;
 mod pipeline;
 mod rewrite;
+mod rounding;
 mod session;
+mod signed;
 mod slot;
+mod spans;
 mod state;
 mod statement;
 mod survey;

@@ -15,16 +15,18 @@ use chrono::{DateTime, NaiveTime, Utc};
 use datafusion::common::datatype::DataTypeExt as _;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    Cast, ColumnarValue, Documentation, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
+    BinaryExpr, Cast, ColumnarValue, Documentation, Expr, ExprSchemable as _, Operator, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
 };
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
+use super::spans;
 use super::wrapped::{Around, wrap};
 
 /// What [`super::literals`] calls the type of `x AT TIME ZONE 'zone'`: a timestamp of that zone.
@@ -56,7 +58,7 @@ const READ: [(&str, TimeUnit); 4] = [
 ];
 
 /// Functions that give NULL for moments out of their reach.
-const GIVE_NULL: [&str; 3] = ["date_bin", "generate_series", "range"];
+const GIVE_NULL: [&str; 2] = ["generate_series", "range"];
 
 /// The types of SQL that are not DataFusion's.
 #[derive(Debug)]
@@ -90,6 +92,58 @@ pub(super) fn of_number(expression: Expr, schema: &DFSchema) -> Result<Transform
     let seconds = Cast::new(expr.clone(), DataType::Timestamp(TimeUnit::Second, zone.clone()));
     let micros = Cast::new(Box::new(Expr::Cast(seconds)), field.data_type().clone());
     Ok(Transformed::yes(Expr::Cast(micros)))
+}
+
+/// Makes a day that an interval is added to, or taken from, a moment, unless the interval is known to be of whole days. Why:
+/// DataFusion drops the hours. Whether it had to.
+pub(super) fn of_day(left: &mut Expr, op: Operator, right: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    let is_day = |side: &Expr| Ok::<_, DataFusionError>(is_day(&side.get_type(schema)?));
+    let is_interval =
+        |side: &Expr| Ok::<_, DataFusionError>(matches!(side.get_type(schema)?, DataType::Interval(_)));
+    let (day, interval) = match op {
+        Operator::Plus | Operator::Minus if is_day(left)? && is_interval(right)? => (left, right),
+        Operator::Plus if is_interval(left)? && is_day(right)? => (right, left),
+        _ => return Ok(false),
+    };
+    if is_of_whole_days(interval) {
+        return Ok(false);
+    }
+    *day = of_any(std::mem::take(day));
+    Ok(true)
+}
+
+fn is_of_whole_days(interval: &Expr) -> bool {
+    match interval {
+        Expr::Literal(value, _) => match value {
+            ScalarValue::IntervalMonthDayNano(Some(interval)) => interval.nanoseconds == 0,
+            ScalarValue::IntervalDayTime(Some(interval)) => interval.milliseconds == 0,
+            ScalarValue::IntervalYearMonth(_) => true,
+            value => value.is_null(),
+        },
+        Expr::Negative(inner) => is_of_whole_days(inner),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
+            is_of_whole_days(left) && is_of_whole_days(right)
+        }
+        Expr::ScalarFunction(call) if call.name() == spans::TIMES => match call.args.first() {
+            Some(interval) => is_of_whole_days(interval),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// A value as a moment: a day as its first one.
+pub(super) fn of_any(value: Expr) -> Expr {
+    Expr::Cast(Cast::new(Box::new(value), MICROSECONDS))
+}
+
+pub(super) fn is_day(of: &DataType) -> bool {
+    matches!(of, DataType::Date32 | DataType::Date64)
+}
+
+/// Whether values of a type become moments beside one.
+pub(super) fn is_text_or_day(of: &DataType) -> bool {
+    of.is_string() || is_day(of)
 }
 
 /// A function that reads a text as a timestamp. DataFusion's goes by nanoseconds for each unit.

@@ -27,7 +27,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::rewrite;
+use super::{rewrite, rounding};
 pub(super) use exact::{Exact, Total, refused, with_exact};
 
 /// Makes the numbers of a session right, or refused.
@@ -56,7 +56,7 @@ fn in_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr
     if let Some(checked) = arithmetic::checked(&expression, schema)? {
         return Ok(Transformed::yes(checked));
     }
-    zero::cleared(expression, schema)
+    rounding::settled(expression, schema)?.transform_data(|expression| zero::cleared(expression, schema))
 }
 
 /// The digits of a decimal, and how many of them are after the point.

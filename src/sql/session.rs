@@ -17,11 +17,9 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::bounded::{Budget, bound_functions};
-use super::mixed_types;
 use super::moments::{self, SqlTypes};
-use super::numbers;
-use super::optimizer;
 use super::statement::NESTING_MAX;
+use super::{bins, mixed_types, numbers, optimizer, rounding, signed, spans};
 
 /// Rows that operators pass on at once.
 const OPERATOR_ROWS: usize = 8192;
@@ -48,7 +46,11 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
         .build();
     datafusion_functions_json::register_all(&mut state)?;
     numbers::install(&mut state)?;
+    rounding::install(&mut state)?;
+    signed::install(&mut state)?;
     moments::install(&mut state)?;
+    bins::install(&mut state)?;
+    spans::install(&mut state)?;
     mixed_types::install(&mut state)?;
     bound_functions(&mut state, &budget)?;
     Ok(state)

@@ -5,34 +5,53 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ExprSchema, Result};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature,
 };
 
 /// What is done around a call.
 pub(super) trait Around: fmt::Debug + Send + Sync + 'static {
     /// Whether a call may be planned as another expression, which this does not see.
     const MAY_SIMPLIFY: bool = false;
+    /// Whether [`Around::takes`] has something to say.
+    const CHANGES_ARGUMENTS: bool = false;
+
+    /// The types that arguments of these types become before the function sees them.
+    fn takes(&self, types: &[DataType]) -> Vec<DataType> {
+        types.to_vec()
+    }
+
+    /// The type of the result, where the function itself returns `of`.
+    fn returns(&self, of: DataType) -> DataType {
+        of
+    }
 
     /// Answers a call, by `function` or not.
     fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue>;
 }
 
 /// Puts a wrapped function in the place of a session's.
-pub(super) fn wrap(state: &mut SessionState, name: &str, around: impl Around) -> Result<()> {
-    let function = Arc::clone(state.udf(name)?.inner());
-    state.register_udf(Arc::new(Wrapped { function, around }.into()))?;
+pub(super) fn wrap<A: Around>(state: &mut SessionState, name: &str, around: A) -> Result<()> {
+    let function = state.udf(name)?;
+    let signature = match A::CHANGES_ARGUMENTS {
+        true => Signature::user_defined(function.signature().volatility),
+        false => function.signature().clone(),
+    };
+    state.register_udf(Arc::new(Wrapped { function, signature, around }.into()))?;
     Ok(())
 }
 
 #[derive(Debug)]
 struct Wrapped<A> {
-    function: Arc<dyn ScalarUDFImpl>,
+    function: Arc<ScalarUDF>,
+    signature: Signature,
     around: A,
 }
 
@@ -60,42 +79,54 @@ impl<A: Around> ScalarUDFImpl for Wrapped<A> {
     }
 
     fn signature(&self) -> &Signature {
-        self.function.signature()
+        &self.signature
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.function.return_type(types)
+        Ok(self.around.returns(self.function.inner().return_type(types)?))
     }
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.function.return_field_from_args(arguments)
+        let field = self.function.inner().return_field_from_args(arguments)?;
+        let of = self.around.returns(field.data_type().clone());
+        Ok(if of == *field.data_type() { field } else { Arc::new(field.as_ref().clone().with_data_type(of)) })
     }
 
     #[allow(deprecated)] // Why: what the function itself says.
     fn is_nullable(&self, arguments: &[Expr], schema: &dyn ExprSchema) -> bool {
-        self.function.is_nullable(arguments, schema)
+        self.function.inner().is_nullable(arguments, schema)
     }
 
     fn is_strict(&self) -> bool {
-        self.function.is_strict()
+        self.function.inner().is_strict()
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.function.coerce_types(types)
+        match A::CHANGES_ARGUMENTS {
+            true => coerced(&self.around.takes(types), &self.function),
+            false => self.function.inner().coerce_types(types),
+        }
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        self.function.documentation()
+        self.function.inner().documentation()
     }
 
     fn simplify(&self, arguments: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
         match A::MAY_SIMPLIFY {
-            true => self.function.simplify(arguments, context),
+            true => self.function.inner().simplify(arguments, context),
             false => Ok(ExprSimplifyResult::Original(arguments)),
         }
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.around.call(self.function.as_ref(), call)
+        self.around.call(self.function.inner().as_ref(), call)
     }
+}
+
+/// The types that a function takes arguments of these types as.
+pub(super) fn coerced(types: &[DataType], function: &ScalarUDF) -> Result<Vec<DataType>> {
+    let field = |of: &DataType| -> FieldRef { Arc::new(Field::new("argument", of.clone(), true)) };
+    let fields = fields_with_udf(&types.iter().map(field).collect::<Vec<_>>(), function)?;
+    Ok(fields.iter().map(|field| field.data_type().clone()).collect())
 }

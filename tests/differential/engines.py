@@ -115,7 +115,7 @@ class Ours:
         process = self.process
         writer = threading.Thread(target=send, args=(process.stdin, queries), daemon=True)
         errors = []
-        listener = threading.Thread(target=lambda: errors.extend(process.stderr), daemon=True)
+        listener = threading.Thread(target=listen, args=(process.stderr, errors), daemon=True)
         writer.start()
         listener.start()
         watch = Watch(process)
@@ -176,6 +176,14 @@ class Watch:
         self.moved.set()
         self.thread.join()
         return self.hangs
+
+
+def listen(pipe, errors):
+    try:
+        errors.extend(pipe)
+    except ValueError:
+        # It was closed with the process.
+        pass
 
 
 def send(pipe, queries):
@@ -306,5 +314,9 @@ def read_value(value, kind):
         if value.startswith("+"):
             # Beyond what Python's dates hold; DuckDB's driver gives such moments as text.
             return value.removeprefix("+").removesuffix("Z").replace("T", " ")
+        if value.startswith("0000-"):
+            # The year before the year 1.
+            day, _, time = value.removesuffix("Z").partition("T")
+            return f"0001{day.removeprefix('0000')} (BC) {time}".strip()
         return datetime.datetime.fromisoformat(value)
     return value

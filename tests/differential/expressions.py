@@ -219,6 +219,8 @@ FORMS = {
         form("{0} + {1}", "timestamp INTERVAL", ADD, 4),
         form("{0} - {1}", "timestamp INTERVAL", ADD, 4),
         form("{0} + {1}", "date INTERVAL", ADD, 2),
+        form("{0} + {1} * {2}", "date POSITION INTERVAL", ADD, 1, "dates"),
+        form("{0} - {1} * {2}", "timestamp INTERVAL POSITION", ADD, 1, "dates"),
         form("date_trunc({1}, {0})", "timestamp UNIT", weight=4),
         form("date_trunc({1}, {0})", "date UNIT", weight=1),
         form("date_bin({1}, {0}, TIMESTAMP '2001-01-01 00:00:00')", "timestamp BIN", weight=2),

@@ -1,4 +1,5 @@
-//! Expressions as they are written: rows of values are compared column by column, `= ANY (array)` becomes what it means.
+//! Expressions as they are written: rows of values are compared column by column, `= ANY (array)` becomes what it means, and
+//! LIKE has backslashes in the place of another ESCAPE.
 //!
 //! DataFusion compares rows as structs, for which NULL is a value like others, and looks for a value in an array without the
 //! NULLs in it. Written out, both have the three-valued truth of the standard.
@@ -10,6 +11,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+
+use super::patterns;
 
 /// What an expression means, if DataFusion would answer it wrongly.
 pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
@@ -45,6 +48,18 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
             let compare_op = opposite(compare_op)?;
             Some(not(Expr::AllOp { left: left.clone(), compare_op, right: right.clone() }))
         }
+        Expr::Like { escape_char: Some(escape), pattern, .. }
+        | Expr::ILike { escape_char: Some(escape), pattern, .. } => {
+            let pattern = patterns::with_backslashes(text(pattern)?, &escape.value)?;
+            let mut rewritten = expression.clone();
+            if let Expr::Like { pattern: own, escape_char, .. }
+            | Expr::ILike { pattern: own, escape_char, .. } = &mut rewritten
+            {
+                **own = Expr::Value(Value::SingleQuotedString(pattern).with_empty_span());
+                *escape_char = None;
+            }
+            Some(rewritten)
+        }
         _ => None,
     }
 }
@@ -54,6 +69,17 @@ fn row(expression: &Expr) -> Option<&[Expr]> {
     match expression {
         Expr::Tuple(values) if values.len() > 1 => Some(values),
         Expr::Nested(inner) => row(inner),
+        _ => None,
+    }
+}
+
+fn text(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        Expr::Nested(inner) => text(inner),
         _ => None,
     }
 }
@@ -73,6 +99,11 @@ fn not(expression: Expr) -> Expr {
 
 fn both(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     nested(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) })
+}
+
+/// Both conditions.
+pub(super) fn and(left: Expr, right: Expr) -> Expr {
+    both(nested(left), BinaryOperator::And, right)
 }
 
 fn all(parts: impl Iterator<Item = Expr>) -> Option<Expr> {

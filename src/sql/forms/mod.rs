@@ -6,6 +6,7 @@
 //! before types are coerced ([`RewriteForms`]). Wrong rules of the optimizer are left out in [`super::optimizer`], and
 //! operators that bind wrongly are mended in [`super::dialect`].
 
+mod clauses;
 mod domain;
 mod durations;
 mod expressions;
@@ -64,6 +65,7 @@ impl VisitorMut for Rewriter {
     type Break = Refusal;
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
+        clauses::fetch_as_limit(query);
         match rewrite_body(&mut query.body, query.order_by.as_mut()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(refusal) => ControlFlow::Break(refusal),
@@ -82,6 +84,7 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
     match body {
         SetExpr::Select(select) => {
             let mut order_by = order_by;
+            clauses::having_of_one_group(select);
             using::write_out(select, order_by.as_deref_mut())?;
             named_windows::write_out(select, order_by)
         }
@@ -125,7 +128,7 @@ fn rewrite_expressions(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 /// An error of the planner that says what is not run, where, and what to write instead.
-fn refused(message: String, hint: &str, span: Option<PlannerSpan>) -> DataFusionError {
+pub(super) fn refused(message: String, hint: &str, span: Option<PlannerSpan>) -> DataFusionError {
     let mut diagnostic = Diagnostic::new_error(message.clone(), span);
     if !hint.is_empty() {
         diagnostic.add_help(hint, None);

@@ -4,6 +4,7 @@
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator, lit};
+use datafusion::sql::sqlparser::ast::Value;
 
 use super::refused;
 
@@ -30,6 +31,27 @@ pub(super) fn rewrite(part: Expr) -> Result<Transformed<Expr>> {
     let op = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
     let pattern = Box::new(lit(ScalarValue::Utf8(regular)));
     Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(expr, op, pattern))))
+}
+
+/// A pattern of LIKE with backslashes in the place of the escape character, the only one that DataFusion knows; `None` if the
+/// escape is no text of at most one character, or the pattern ends with it.
+pub(super) fn with_backslashes(pattern: &str, escape: &Value) -> Option<String> {
+    let Value::SingleQuotedString(escape) = escape else { return None };
+    let mut escapes = escape.chars();
+    let escape = escapes.next();
+    if escapes.next().is_some() {
+        return None;
+    }
+    let mut written = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let (c, is_escaped) = if Some(c) == escape { (chars.next()?, true) } else { (c, false) };
+        if c == '\\' || (is_escaped && matches!(c, '%' | '_')) {
+            written.push('\\');
+        }
+        written.push(c);
+    }
+    Some(written)
 }
 
 /// A regular expression that matches the texts that a pattern of SIMILAR TO matches.
@@ -70,6 +92,19 @@ fn literal(c: char, regular: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_of_like_get_backslashes() {
+        let written = |pattern: &str, escape: &str| {
+            with_backslashes(pattern, &Value::SingleQuotedString(escape.to_owned()))
+        };
+        assert_eq!(written("50!%%", "!").as_deref(), Some("50\\%%"));
+        assert_eq!(written("a!!b!xc", "!").as_deref(), Some("a!bxc"));
+        assert_eq!(written("a\\_b", "!").as_deref(), Some("a\\\\_b"));
+        assert_eq!(written("a\\_b", "").as_deref(), Some("a\\\\_b"));
+        assert_eq!(written("a!", "!"), None);
+        assert_eq!(written("a", "!!"), None);
+    }
 
     #[test]
     fn patterns_match_whole_texts() {

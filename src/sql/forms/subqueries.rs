@@ -17,8 +17,8 @@ use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuant
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable as _, Filter, Join, JoinConstraint, JoinType, LogicalPlan,
-    LogicalPlanBuilder, Operator, Projection, ScalarUDF, Subquery, SubqueryAlias, lit, when,
+    BinaryExpr, Distinct, DistinctOn, Expr, ExprSchemable as _, Filter, Join, JoinConstraint, JoinType,
+    LogicalPlan, LogicalPlanBuilder, Operator, Projection, ScalarUDF, Subquery, SubqueryAlias, lit, when,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -96,15 +96,8 @@ impl Unnesting {
             }
             LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => {
                 let columns = node.schema().columns();
-                let names = NamePreserver::new_for_projection();
                 let mut input = node.inputs()[0].clone();
-                let mut expressions = Vec::new();
-                for expression in node.expressions() {
-                    let name = names.save(&expression);
-                    let is_changed = has_subquery(&expression);
-                    let expression = self.attach(&mut input, expression)?;
-                    expressions.push(if is_changed { name.restore(expression) } else { expression });
-                }
+                let expressions = self.attach_named(&mut input, node.expressions())?;
                 let rewritten = node.with_new_exprs(expressions, vec![input])?;
                 // A window passes the columns of its input on.
                 Ok(Transformed::yes(only(rewritten, columns)?))
@@ -117,6 +110,27 @@ impl Unnesting {
                 }
                 sort.input = Arc::new(input);
                 Ok(Transformed::yes(only(LogicalPlan::Sort(sort), columns)?))
+            }
+            LogicalPlan::Distinct(Distinct::On(DistinctOn {
+                on_expr,
+                select_expr,
+                sort_expr,
+                input,
+                ..
+            })) => {
+                let mut input = Arc::unwrap_or_clone(input);
+                let mut on = Vec::new();
+                for expression in on_expr {
+                    on.push(self.attach(&mut input, expression)?);
+                }
+                let select = self.attach_named(&mut input, select_expr)?;
+                let mut order = sort_expr.unwrap_or_default();
+                for key in &mut order {
+                    key.expr = self.attach(&mut input, key.expr.clone())?;
+                }
+                let order = (!order.is_empty()).then_some(order);
+                let on = DistinctOn::try_new(on, select, order, Arc::new(input))?;
+                Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
             }
             // What reads nothing of the rows around it may stand anywhere.
             other => {
@@ -184,6 +198,19 @@ impl Unnesting {
         rewritten.data()
     }
 
+    /// The same for expressions that are columns, which keep their names.
+    fn attach_named(&mut self, input: &mut LogicalPlan, expressions: Vec<Expr>) -> Result<Vec<Expr>> {
+        let names = NamePreserver::new_for_projection();
+        let named = expressions.into_iter().map(|expression| {
+            if !has_subquery(&expression) {
+                return Ok(expression);
+            }
+            let name = names.save(&expression);
+            Ok(name.restore(self.attach(input, expression)?))
+        });
+        named.collect()
+    }
+
     fn inner(&mut self, input: &LogicalPlan, subquery: Subquery) -> Result<Inner> {
         let query = self.plan(Arc::unwrap_or_clone(subquery.subquery))?;
         let (outer, further) = domain::outer_columns(&query)?
@@ -211,8 +238,12 @@ impl Unnesting {
         let Subquery { outer_ref_columns, spans, .. } = subquery.clone();
         let inner = self.inner(input, subquery)?;
         if inner.reads_nothing() {
+            let may_have_no_row = !has_a_row(&inner.query);
             let subquery = Arc::new(inner.query);
-            return Ok(Expr::ScalarSubquery(Subquery { subquery, outer_ref_columns, spans }));
+            let value = Expr::ScalarSubquery(Subquery { subquery, outer_ref_columns, spans });
+            // Why: upstream takes the value for never NULL if the subquery's column is.
+            let is_nullable = may_have_no_row && !value.nullable(input.schema())?;
+            return Ok(if is_nullable { one_row(value, lit(1_i64)) } else { value });
         }
         let value = first_column(&inner.query)?;
         let has_one_row = has_one_row(&inner.query);
@@ -230,7 +261,7 @@ impl Unnesting {
             let counted = count(lit(1_i64)).alias(&number);
             let rows = builder.aggregate(groups, vec![value, counted])?.build()?;
             let number = Expr::Column(Column::new_unqualified(number));
-            (rows, ScalarUDF::from(OneRow::default()).call(vec![result, number]))
+            (rows, one_row(result, number))
         };
         join_left(input, rows, domain.matching(&keys))?;
         Ok(result)
@@ -476,6 +507,23 @@ fn has_one_row(query: &LogicalPlan) -> bool {
         LogicalPlan::SubqueryAlias(node) => has_one_row(&node.input),
         LogicalPlan::Filter(node) => has_one_row(&node.input),
         LogicalPlan::Sort(node) => has_one_row(&node.input),
+        _ => false,
+    }
+}
+
+/// The value of a subquery that has this number of rows; NULL if it has none.
+fn one_row(value: Expr, number: Expr) -> Expr {
+    ScalarUDF::from(OneRow::default()).call(vec![value, number])
+}
+
+/// Whether a query has a row for sure.
+fn has_a_row(query: &LogicalPlan) -> bool {
+    match query {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        LogicalPlan::Projection(node) => has_a_row(&node.input),
+        LogicalPlan::SubqueryAlias(node) => has_a_row(&node.input),
+        LogicalPlan::Sort(node) => has_a_row(&node.input),
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
-//! `RIGHT JOIN ... USING (k)` and `FULL JOIN ... USING (k)`: `k` alone is the key of whichever side has the row.
+//! `JOIN ... USING (k)`: `k` alone is the key of whichever side has the row.
 //!
-//! DataFusion takes the left side's, which is NULL where only the right side has a row. Here the join is written with ON, and
-//! `k` as what it means.
+//! In a RIGHT or FULL JOIN, DataFusion takes the left side's, which is NULL where only the right side has a row. In some
+//! places, such as a later ON, it finds `k` ambiguous. Here the joins are written with ON, and `k` as what it means.
 
 use std::ops::ControlFlow;
 
@@ -21,11 +21,29 @@ type Key = (Ident, Expr);
 /// Writes the joins of a SELECT, and of the ORDER BY that follows it, with ON.
 ///
 /// # Errors
-/// Where the meaning cannot be written without knowing the tables' columns.
-pub(super) fn write_out(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
+/// Where the meaning cannot be written without knowing the tables' columns, and DataFusion's would be wrong.
+pub(super) fn write_out(select: &mut Select, mut order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
+    let operators = || select.from.iter().flat_map(|tables| &tables.joins).map(|join| &join.join_operator);
+    if operators().any(needs_writing) {
+        return write_keys(select, order_by);
+    }
+    if !operators().any(has_using) {
+        return Ok(());
+    }
+    let (mut written, mut written_order) = (select.clone(), order_by.as_deref().cloned());
+    if write_keys(&mut written, written_order.as_mut()).is_ok() {
+        *select = written;
+        if let (Some(order_by), Some(written)) = (&mut order_by, written_order) {
+            **order_by = written;
+        }
+    }
+    Ok(())
+}
+
+fn write_keys(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
     let mut keys: Vec<Key> = Vec::new();
     for tables in &mut select.from {
-        if tables.joins.iter().any(|join| needs_writing(&join.join_operator)) {
+        if tables.joins.iter().any(|join| has_using(&join.join_operator)) {
             keys.extend(write_joins(tables)?);
         }
     }
@@ -57,6 +75,8 @@ pub(super) fn write_out(select: &mut Select, order_by: Option<&mut OrderBy>) -> 
     if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
         replace(groups, &keys)?;
     }
+    replace(&mut select.distinct, &keys)?;
+    replace(&mut select.named_window, &keys)?;
     // An output column goes first in ORDER BY.
     let named = |item: &SelectItem| match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
@@ -84,6 +104,10 @@ fn needs_writing(operator: &JoinOperator) -> bool {
     )
 }
 
+fn has_using(operator: &JoinOperator) -> bool {
+    needs_writing(operator) || matches!(constraint_of(operator), Some(JoinConstraint::Using(_)))
+}
+
 /// Writes the joins of one chain with ON, and says what its keys mean.
 fn write_joins(tables: &mut TableWithJoins) -> Result<Vec<Key>, Refusal> {
     let mut keys: Vec<Key> = Vec::new();
@@ -94,9 +118,14 @@ fn write_joins(tables: &mut TableWithJoins) -> Result<Vec<Key>, Refusal> {
             JoinOperator::FullOuter(_) => (false, true),
             _ => (false, false),
         };
+        refuse_inside(relation, &keys, 1)?;
         let Some(constraint) = constraint(join_operator) else { continue };
         let names = match constraint {
             JoinConstraint::Using(names) => names.clone(),
+            JoinConstraint::On(condition) => {
+                replace(condition, &keys)?;
+                continue;
+            }
             JoinConstraint::Natural => {
                 return Err(Refusal::new(
                     relation.span(),
@@ -150,24 +179,38 @@ fn write_joins(tables: &mut TableWithJoins) -> Result<Vec<Key>, Refusal> {
     Ok(keys)
 }
 
+/// The constraint of a join, by a reference of either kind.
+macro_rules! constraint_of {
+    ($operator:expr) => {
+        match $operator {
+            JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::FullOuter(constraint) => Some(constraint),
+            _ => None,
+        }
+    };
+}
+
+fn constraint_of(operator: &JoinOperator) -> Option<&JoinConstraint> {
+    constraint_of!(operator)
+}
+
 fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    match operator {
-        JoinOperator::Join(constraint)
-        | JoinOperator::Inner(constraint)
-        | JoinOperator::Left(constraint)
-        | JoinOperator::LeftOuter(constraint)
-        | JoinOperator::Right(constraint)
-        | JoinOperator::RightOuter(constraint)
-        | JoinOperator::FullOuter(constraint) => Some(constraint),
-        _ => None,
-    }
+    constraint_of!(operator)
 }
 
 fn relation_name(relation: &TableFactor) -> Result<Ident, Refusal> {
     let name = match relation {
-        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
-            Some(alias.name.clone())
-        }
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::TableFunction { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } => Some(alias.name.clone()),
         TableFactor::Table { name, .. } => name.0.last().and_then(ObjectNamePart::as_ident).cloned(),
         _ => None,
     };
@@ -204,16 +247,21 @@ fn coalesce(left: Expr, right: Expr) -> Expr {
 
 /// Writes the keys in a part of a SELECT as what they mean.
 fn replace(part: &mut (impl VisitMut + Visit), keys: &[Key]) -> Result<(), Refusal> {
-    let mut reads = InSubqueries { keys, depth: 0 };
-    if let ControlFlow::Break((name, span)) = Visit::visit(part, &mut reads) {
-        return Err(Refusal::new(
+    refuse_inside(part, keys, 0)?;
+    let _: ControlFlow<()> = VisitMut::visit(part, &mut Replace { keys });
+    Ok(())
+}
+
+/// Refuses keys inside subqueries; `depth` is that of the part itself.
+fn refuse_inside(part: &impl Visit, keys: &[Key], depth: usize) -> Result<(), Refusal> {
+    match part.visit(&mut InSubqueries { keys, depth }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break((name, span)) => Err(Refusal::new(
             span,
             format!("`{name}` inside a subquery, beside a RIGHT or FULL JOIN with USING ({name})"),
             "write which table's column is meant: `a.k`",
-        ));
+        )),
     }
-    let _: ControlFlow<()> = VisitMut::visit(part, &mut Replace { keys });
-    Ok(())
 }
 
 struct Replace<'a> {

@@ -1,5 +1,5 @@
-//! The aggregates of a session: DataFusion's, but for sums and averages that have to be exact ([`Total`]), and for frames
-//! that slide over doubles ([`Sliding`]).
+//! The aggregates of a session: DataFusion's, but for sums and averages that have to be exact ([`Total`]), for frames
+//! that slide over doubles ([`Sliding`]), and for counts, which are BIGINT ([`signed`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,9 +22,16 @@ use datafusion::logical_expr::{
 use super::exact::{Exact, Total, array, with_exact};
 use super::sliding::Sliding;
 use super::{has_floats, scale};
+use crate::sql::forms;
+use crate::sql::signed::{CountedValues, signed};
 
-/// Aggregates that take values out again where a frame slides.
-const TAKE_OUT: [&str; 18] = [
+/// Aggregates that take values out again where a frame slides, or that cannot and are needed there, or that count.
+const AGGREGATES: [&str; 23] = [
+    "approx_distinct",
+    "bit_and",
+    "bit_or",
+    "bool_and",
+    "bool_or",
     "sum",
     "avg",
     "var",
@@ -48,7 +55,7 @@ const TAKE_OUT: [&str; 18] = [
 /// The aggregates to put in the place of the session's.
 pub(super) fn all(state: &SessionState) -> Vec<AggregateUDF> {
     let of = |name: &&str| state.aggregate_functions().get(*name).map(Aggregate::of).map(AggregateUDF::from);
-    TAKE_OUT.iter().filter_map(of).collect()
+    AGGREGATES.iter().filter_map(of).collect()
 }
 
 /// An aggregate of DataFusion's, and what is other here.
@@ -63,6 +70,9 @@ struct Aggregate {
 enum Kind {
     Sum,
     Average,
+    Count,
+    /// Values cannot be taken out of it again.
+    OneWay,
     Other,
 }
 
@@ -71,6 +81,10 @@ impl Aggregate {
         let (kind, signature) = match of_datafusion.name() {
             "sum" => (Kind::Sum, of_datafusion.signature().clone()),
             "avg" => (Kind::Average, averaged()),
+            "bit_and" | "bit_or" | "bool_and" | "bool_or" => {
+                (Kind::OneWay, of_datafusion.signature().clone())
+            }
+            "approx_distinct" | "regr_count" => (Kind::Count, of_datafusion.signature().clone()),
             _ => (Kind::Other, of_datafusion.signature().clone()),
         };
         Self { of_datafusion: Arc::clone(of_datafusion), kind, signature }
@@ -78,7 +92,8 @@ impl Aggregate {
 
     /// Whether the values' sums are exact.
     fn is_exact(&self, fields: &[FieldRef]) -> bool {
-        self.kind != Kind::Other && fields.first().is_some_and(|field| is_exact(field.data_type()))
+        matches!(self.kind, Kind::Sum | Kind::Average)
+            && fields.first().is_some_and(|field| is_exact(field.data_type()))
     }
 }
 
@@ -160,7 +175,17 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.of_datafusion.return_type(types)
+        let of = self.of_datafusion.return_type(types)?;
+        match (self.kind, of) {
+            // Its days and months are added on their own, and wrap.
+            (Kind::Sum, DataType::Interval(_)) => Err(forms::refused(
+                "a sum of intervals".to_owned(),
+                "add numbers: `sum(extract(epoch FROM later - earlier))` are seconds",
+                None,
+            )),
+            (Kind::Count, of) => Ok(signed(&of)),
+            (_, of) => Ok(of),
+        }
     }
 
     fn is_nullable(&self) -> bool {
@@ -168,6 +193,9 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if self.kind == Kind::Count {
+            return Ok(Box::new(CountedValues(self.of_datafusion.accumulator(call)?)));
+        }
         if !self.is_exact(call.expr_fields) {
             return self.of_datafusion.accumulator(call);
         }
@@ -200,7 +228,7 @@ impl AggregateUDFImpl for Aggregate {
         if self.is_exact(call.expr_fields) {
             return !call.is_distinct;
         }
-        self.of_datafusion.groups_accumulator_supported(call)
+        self.kind != Kind::Count && self.of_datafusion.groups_accumulator_supported(call)
     }
 
     fn create_groups_accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
@@ -216,10 +244,13 @@ impl AggregateUDFImpl for Aggregate {
         if self.is_exact(call.expr_fields) {
             return self.accumulator(call);
         }
-        if !call.is_distinct && call.expr_fields.iter().any(|field| has_floats(field.data_type())) {
-            return Ok(Box::new(Sliding::try_new(&self.of_datafusion, &call)?));
-        }
-        self.of_datafusion.create_sliding_accumulator(call)
+        let has_floats = call.expr_fields.iter().any(|field| has_floats(field.data_type()));
+        let sliding: Box<dyn Accumulator> =
+            match !call.is_distinct && (self.kind == Kind::OneWay || has_floats) {
+                true => Box::new(Sliding::try_new(&self.of_datafusion, &call)?),
+                false => self.of_datafusion.create_sliding_accumulator(call)?,
+            };
+        Ok(if self.kind == Kind::Count { Box::new(CountedValues(sliding)) } else { sliding })
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -235,7 +266,10 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn default_value(&self, of: &DataType) -> Result<ScalarValue> {
-        self.of_datafusion.default_value(of)
+        match self.kind {
+            Kind::Count => Ok(ScalarValue::Int64(Some(0))),
+            _ => self.of_datafusion.default_value(of),
+        }
     }
 
     fn documentation(&self) -> Option<&Documentation> {

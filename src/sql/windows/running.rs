@@ -10,7 +10,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray as _, Int64Array, PrimitiveArray, PrimitiveBuilder,
     RecordBatch, UInt64Array,
 };
-use arrow::compute::take;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{
     ArrowNativeTypeOp, DataType, Date32Type, Date64Type, Decimal128Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -104,7 +104,7 @@ impl Running {
             None => None,
         };
         Ok(match (self.kind, argument) {
-            (Kind::RowNumber, _) => Some(row_numbers(partitions)),
+            (Kind::RowNumber, _) => Some(cast(&row_numbers(partitions), &self.result)?),
             (Kind::Away(offset), Some(values)) => Some(away(&values, partitions, offset)?),
             (Kind::Aggregate(Aggregate::Count, distance), Some(values)) => {
                 Some(counts(&values, partitions, distance.unsigned_abs()))
@@ -157,8 +157,8 @@ fn distance(frame: &WindowFrame) -> Option<isize> {
 }
 
 fn row_numbers(partitions: &[Range<usize>]) -> ArrayRef {
-    let numbers = partitions.iter().flat_map(|range| 1..=range.len() as u64);
-    Arc::new(UInt64Array::from_iter_values(numbers))
+    let numbers = partitions.iter().flat_map(|range| (1..).take(range.len()));
+    Arc::new(Int64Array::from_iter_values(numbers))
 }
 
 /// The value `offset` rows behind in the same partition, or before where that is negative; NULL where there is none.

@@ -155,7 +155,6 @@ SELECT TIMESTAMP '2024-03-31 10:00:00' - INTERVAL '1 month' AS x;
 SELECT TIMESTAMP '2024-01-31 00:00:00' + INTERVAL '1 month' + INTERVAL '1 day' AS a, TIMESTAMP '2024-01-31 00:00:00' + INTERVAL '1 day' + INTERVAL '1 month' AS b;
 --= ["2024-03-01T00:00:00", "2024-03-01T00:00:00"]
 -- hours added to a date
---? answered wrongly today
 SELECT DATE '2024-01-05' + INTERVAL '2 hours' AS x;
 --= ["2024-01-05T02:00:00"]
 -- a day over the change of the clocks, in UTC

@@ -81,7 +81,6 @@ SELECT id FROM t ORDER BY id LIMIT 3 OFFSET 2;
 --= [4]
 --= [5]
 -- FETCH FIRST
---! FETCH clause is not supported yet
 SELECT id FROM t ORDER BY id FETCH FIRST 2 ROWS ONLY;
 --= [1]
 --= [2]

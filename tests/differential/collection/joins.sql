@@ -527,7 +527,6 @@ SELECT t.id, CASE WHEN u.id IS NULL THEN 'none' ELSE u.g END AS found FROM t LEF
 --= [8, "a"]
 --= [9, "a"]
 -- USING, the key in WHERE
---! more than one relation has a column of that name
 SELECT t.id, u.id AS uid FROM t JOIN u USING (k) WHERE k < 3;
 --= [1, 1]
 --= [15, 2]

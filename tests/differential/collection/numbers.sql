@@ -308,7 +308,6 @@ SELECT id, coalesce(f, d) AS a, CASE WHEN f IS NULL THEN d ELSE f END AS b FROM 
 --= [7, 4.94065645841246544e-324, 4.94065645841246544e-324]
 --= [8, 9.00719925474099200e+15, 9.00719925474099200e+15]
 -- a decimal compared with its rounding
---? an error while it runs
 SELECT id FROM t WHERE d = round(d, 1);
 --= [1]
 --= [2]
@@ -316,7 +315,6 @@ SELECT id FROM t WHERE d = round(d, 1);
 --= [4]
 --= [6]
 -- greatest of decimals of two scales
---? an error while it runs
 SELECT id, greatest(round(e, 1), e) AS x FROM t;
 --= [1, 0.0001]
 --= [10, null]

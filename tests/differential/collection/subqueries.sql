@@ -389,11 +389,9 @@ SELECT id FROM t WHERE EXISTS (SELECT 1 FROM v WHERE k = id AND id = t.n);
 --= [3]
 --= [6]
 -- a scalar of no rows, of a constant
---? an error while it runs
 SELECT id, (SELECT 1 FROM t WHERE false LIMIT 1) AS x FROM v;
 --= [1, null]
 --= [2, null]
 --= [3, null]
 -- floor of a scalar, over no rows
---? a panic
 SELECT floor((SELECT max(d) FROM u)) AS x FROM v CROSS JOIN w WHERE v.d = w.e OR v.g = 'zz';

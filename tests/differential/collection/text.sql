@@ -266,7 +266,6 @@ SELECT id FROM t WHERE s LIKE 'a\_b' OR s LIKE 'a\%b';
 --= [13]
 --= [7]
 -- LIKE with an escape of its own
---! LIKE does not support escape_char other than the backslash (\)
 SELECT id FROM t WHERE s LIKE 'a!_b' ESCAPE '!';
 --= [13]
 -- NOT LIKE

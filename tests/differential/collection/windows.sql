@@ -633,7 +633,6 @@ SELECT t.id, u.id AS uid, row_number() OVER (PARTITION BY t.k ORDER BY u.id, t.i
 --= [8, 6, 1]
 --= [9, 6, 2]
 -- bool_or in a window
---! aggregate can not be used as a sliding accumulator because `retract_batch` is not implemented: bool_or(t.b) OR
 SELECT id, bool_or(b) OVER (ORDER BY id ROWS 1 PRECEDING) AS x FROM t;
 --= [1, true]
 --= [10, true]
