@@ -12,7 +12,7 @@ use arrow::compute::concat_batches;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use realtime_processor::batch::{Advance, Commit, TopicPartition};
-use realtime_processor::config::{BulkLoad, Mode};
+use realtime_processor::config::{BulkLoad, Mode, Upsert};
 use realtime_processor::database::{Address, Connection, Purpose};
 use realtime_processor::sink::{Prepared, Sink, Target};
 use tokio::runtime::Runtime;
@@ -41,7 +41,7 @@ fn load_data() -> Way {
 /// From the second commit on, the rows are there.
 fn upsert() -> Way {
     let key = ["kafka_topic", "kafka_partition", "kafka_offset"].map(str::to_owned).to_vec();
-    Way { name: "upsert", mode: Mode::Upsert { key }, bulk_load: BulkLoad::Off, rows_min: 1 }
+    Way { name: "upsert", mode: Mode::Upsert(Upsert::by(key)), bulk_load: BulkLoad::Off, rows_min: 1 }
 }
 
 /// A writer that commits the same rows again and again, each time as the batch after the one before.

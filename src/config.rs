@@ -14,6 +14,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use arrow::datatypes::Schema;
+
 use crate::database::Address;
 use database::read_database;
 use file::Fault;
@@ -232,10 +234,54 @@ pub struct OutputConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     Append,
-    /// By these columns, never empty.
-    Upsert {
-        key: Vec<String>,
-    },
+    Upsert(Upsert),
+}
+
+/// How rows with a key are written: the table has one row for each key, the last one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upsert {
+    /// Never empty.
+    pub key: Vec<String>,
+    /// The columns of the view that say which of several rows of a batch with one key is the last, the most significant
+    /// first. Empty: see [`Upsert::ordered`].
+    pub order_by: Vec<String>,
+    /// A row that has less in this column than the row in the table does not change the table.
+    pub only_newer: Option<String>,
+}
+
+/// Columns that say where the message of a row stood.
+pub const POSITION: [&str; 3] = ["kafka_topic", "kafka_partition", "kafka_offset"];
+
+impl Mode {
+    /// Empty for rows that are appended.
+    pub fn key(&self) -> &[String] {
+        match self {
+            Self::Append => &[],
+            Self::Upsert(Upsert { key, .. }) => key,
+        }
+    }
+}
+
+impl Upsert {
+    /// By these columns, of rows that are one for each key.
+    pub fn by<T: Into<String>>(key: impl IntoIterator<Item = T>) -> Self {
+        Self { key: key.into_iter().map(T::into).collect(), ..Self::default() }
+    }
+
+    /// The same, in the order of the messages where nothing else is said and the rows of the view say which that is.
+    #[must_use]
+    pub fn ordered(self, columns: &Schema) -> Self {
+        let has = |name: &str| columns.field_with_name(name).is_ok();
+        if !self.order_by.is_empty() || !POSITION[1..].iter().all(|name| has(name)) {
+            return self;
+        }
+        Self { order_by: POSITION.into_iter().filter(|name| has(name)).map(str::to_owned).collect(), ..self }
+    }
+
+    /// Whether it says which of several rows with one key is the last.
+    pub fn has_order(&self) -> bool {
+        !self.order_by.is_empty() || self.only_newer.is_some()
+    }
 }
 
 const KIB: usize = 1024;

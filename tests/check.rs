@@ -312,6 +312,78 @@ fn what_does_not_depend_on_the_cut_is_not_warned_of() {
 }
 
 #[test]
+fn an_upsert_says_which_row_of_a_key_is_the_last() {
+    let config =
+        |more: &str| format!("{WITH_ACCOUNTS}outputs: {{ v: {{ mode: upsert, key: customer{more} }} }}\n");
+    let with = |more: &str, view: &str| {
+        let accounts = ("accounts.csv", "id,name,score\n1,Ana,300\n");
+        check(&[("config.yaml", &config(more)), ("sql/v.sql", view), accounts])
+    };
+    let plain = "SELECT b.customer, b.agency, a.name FROM batch b LEFT JOIN accounts a ON a.id = b.customer";
+    let unordered = with("", plain);
+    assert_eq!(unordered.code, 78);
+    insta::assert_snapshot!(unordered.err, @r"
+    config.yaml:7:12: error: output `v`: a batch may have several rows for one key (customer), and nothing says which of them is the last
+      |
+    7 | outputs: { v: { mode: upsert, key: customer } }
+      |            ^
+    hint: select `kafka_partition` and `kafka_offset` in the view (the table need not have them), or name other columns in `order_by`; or give one row for each key: GROUP BY customer, or QUALIFY row_number() OVER (PARTITION BY customer ORDER BY kafka_topic DESC, kafka_partition DESC, kafka_offset DESC) = 1
+
+    1 error
+    ");
+    // One row for each key, or an order.
+    let grouped = "SELECT b.customer, max(b.kafka_offset) AS at, a.name FROM batch b LEFT JOIN accounts a ON a.id = b.customer \
+                   GROUP BY b.customer, a.name";
+    let numbered = "SELECT n.customer, n.agency, a.name FROM (SELECT *, row_number() OVER (PARTITION BY customer \
+                    ORDER BY kafka_offset DESC) AS place FROM batch) n LEFT JOIN accounts a ON a.id = n.customer WHERE n.place = 1";
+    let qualified = "SELECT customer, agency FROM batch \
+                     QUALIFY row_number() OVER (PARTITION BY customer ORDER BY kafka_offset DESC) < 2";
+    let ordered =
+        format!("{}, b.kafka_partition, b.kafka_offset FROM", plain.split(" FROM").next().expect("columns"));
+    let ordered = plain.replace("SELECT b.customer, b.agency, a.name FROM", &ordered);
+    for (more, view) in [
+        ("", grouped),
+        ("", numbered),
+        ("", qualified),
+        ("", "SELECT DISTINCT customer FROM batch"),
+        ("", ordered.as_str()),
+        (", only_newer: value", "SELECT customer, CAST(value AS BIGINT) AS value FROM batch"),
+    ] {
+        let checked = with(more, view);
+        let is_said = checked.err.contains("nothing says which");
+        assert!(checked.code == 0 && !is_said, "{view}\n{}", checked.err);
+    }
+    // Not by the key, or not the first alone.
+    for view in [
+        "SELECT customer, agency, count(*) AS n FROM batch GROUP BY customer, agency",
+        "SELECT DISTINCT customer, agency FROM batch",
+        "SELECT customer, agency FROM batch QUALIFY row_number() OVER (PARTITION BY customer, agency ORDER BY kafka_offset) = 1",
+        "SELECT customer, agency FROM batch QUALIFY row_number() OVER (PARTITION BY customer ORDER BY kafka_offset) <= 2",
+        "SELECT a.customer, n FROM (SELECT customer, count(*) AS n FROM batch GROUP BY customer) a JOIN batch b ON b.customer = a.customer",
+        "SELECT customer, agency FROM batch UNION ALL SELECT id, name FROM accounts",
+    ] {
+        let checked = with("", view);
+        assert!(
+            checked.code == 78 && checked.err.contains("nothing says which of them is the last"),
+            "{view}\n{}",
+            checked.err
+        );
+    }
+    let by_value = with(", order_by: value", "SELECT customer, value FROM batch");
+    assert_eq!(by_value.code, 0, "{}", by_value.err);
+    assert!(
+        by_value.err.contains("the next batch replaces it") && by_value.err.contains("`only_newer: value`")
+    );
+    let deletes = "SELECT customer, kind, is_online AS _delete FROM batch";
+    let deletes = with(", only_newer: kind", deletes);
+    assert!(
+        deletes.code == 0 && deletes.err.contains("a deleted row leaves no `kind` behind"),
+        "{}",
+        deletes.err
+    );
+}
+
+#[test]
 fn several_connections_need_state_that_follows_the_partitions() {
     let view = "SELECT b.customer, coalesce(s.n, 0) + count(*) AS n FROM batch b LEFT JOIN totals s \
                 ON s.customer = b.customer GROUP BY b.customer, s.n";
@@ -797,6 +869,24 @@ async fn drop_database(url: &str) {
     let mut connection = Connection::open(&address, Purpose::Read).await.expect("a server");
     let (_, name) = url.rsplit_once('/').expect("a database");
     connection.run(&format!("DROP DATABASE {name}")).await.expect("dropped");
+}
+
+#[tokio::test]
+async fn a_column_that_has_another_name_in_the_table_is_named() {
+    let table =
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, \"orderNumber\" INT, \"kafkaOffset\" INT, note TEXT)";
+    let folder = with_tables(&[table]).await;
+    let config = "reference_tables: {}\nstate_tables: {}\noutputs: { orders: }\n";
+    let view = "SELECT customer AS order_no, kafka_offset, value AS quantity FROM batch";
+    let files = [("config.yaml", config), ("sql/orders.sql", view)];
+    let checked = check_support::check_in(folder, &files, &["--offline"]);
+    assert_eq!(checked.code, 78);
+    let hints: Vec<&str> = checked.err.lines().filter(|line| line.contains("ALTER TABLE")).collect();
+    insta::assert_snapshot!(hints.join("\n"), @r#"
+    hint: name it as the table does: `order_no AS "orderNumber"`; or ALTER TABLE orders ADD COLUMN "order_no" INTEGER
+    hint: name it as the table does: `kafka_offset AS "kafkaOffset"`; or ALTER TABLE orders ADD COLUMN "kafka_offset" INTEGER
+    hint: ALTER TABLE orders ADD COLUMN "quantity" REAL
+    "#);
 }
 
 #[tokio::test]

@@ -134,6 +134,50 @@ on_each_server! {
     a_message_that_is_kept_twice_is_brought_in_once_and_another_at_its_place_too,
     a_replay_does_not_make_state_look_old,
     dead_letters_are_read_in_pages_and_deleted_in_parts,
+    the_row_before_one_that_is_refused_stands,
+}
+
+/// The last message of a customer whose amount the table takes is what stands, however the messages are cut.
+async fn the_row_before_one_that_is_refused_stands(server: Server) {
+    let latest = "SELECT customer, id, amount, kafka_partition, kafka_offset FROM batch";
+    let config = "reference_tables: {}\nstate_tables: {}\noutputs:\n  entries:\n  latest: { mode: upsert, key: customer }\n";
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", config),
+        ("sql/entries.sql", ENTRIES),
+        ("sql/latest.sql", latest),
+    ];
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut amounts: Vec<i32> = (0..60).map(|_| random.i32(0..12)).collect();
+    amounts[57] = 11;
+    let refused = |id: &i32| amounts[*id as usize] >= 10;
+    let records: Vec<(i32, Value)> = (0..60)
+        .map(|id| {
+            let amount = amounts[id as usize];
+            // A customer keeps to a partition.
+            (id % 2, json!({"id": id, "customer": id % 6, "branch": "", "divisor": 1, "code": "7", "amount": amount}))
+        })
+        .collect();
+    for rows_max in [1, 7, 100] {
+        let project = Project::on(server, &files).await;
+        let create = "CREATE TABLE latest (customer INT NOT NULL PRIMARY KEY, id INT, amount INT, CHECK (amount < 10))";
+        project.execute(&[create]).await;
+        let mut config = project.config.clone();
+        config.dead_letters.ratio_max = 1.0;
+        let source = ReplaySource::new(recording(&project, &records), rows_max);
+        support::run(&config, source).await.expect("done");
+        let last = |customer: i32| (0..60).rev().find(|id| id % 6 == customer && !refused(id)).expect("one");
+        let expected: Vec<String> = (0..6).map(|customer| format!("{customer},{}", last(customer))).collect();
+        let stored = project.rows("SELECT customer, id FROM latest ORDER BY 1").await;
+        assert_eq!(stored, expected, "batches of {rows_max}");
+        // What a dead letter would have given is in no other output either.
+        let dead = project.rows("SELECT count(*) FROM dead_letters WHERE place LIKE 'latest%'").await;
+        let entries = project.rows("SELECT count(*) FROM entries").await;
+        let count = |rows: &[String]| rows[0].parse::<usize>().expect("a number");
+        assert_eq!(count(&dead) + count(&entries), 60);
+        // The last message of one customer at least is refused.
+        assert!(count(&dead) > 0, "nothing was refused");
+    }
 }
 
 /// A table that refuses what the messages of [`faulty_records`] bring, and how it is mended.

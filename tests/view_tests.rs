@@ -237,22 +237,59 @@ async fn dead_letters_are_expected_by_place_and_a_part_of_the_reason() {
 }
 
 #[tokio::test]
-async fn what_a_column_refuses_is_a_dead_letter_and_two_rows_of_a_key_stop_the_job() {
+async fn what_a_column_refuses_is_a_dead_letter_and_rows_without_an_order_are_refused() {
     let config = "state_tables: {}\noutputs: { ratios: { mode: upsert, key: customer } }\n";
     let tests = "- name: no number
   messages: [{ customer: 1 }, { customer: 0 }, { customer: 2 }]
   expect: { ratios: [{ customer: 1, ratio: 1 }, { customer: 2, ratio: 0.5 }] }
   expect_dead_letters: [{ kafka_offset: 1, stage: write, place: ratios.ratio, reason: inf }]
 ";
-    let ratios = ("ratios", "SELECT customer, amount / CAST(customer AS DOUBLE) AS ratio FROM batch");
-    let report = run(&project(config, &[ratios], tests)).await;
+    let ratios = "SELECT customer, amount / CAST(customer AS DOUBLE) AS ratio, kafka_partition, kafka_offset FROM batch";
+    let report = run(&project(config, &[("ratios", ratios)], tests)).await;
     assert_eq!(report.failed(), 0, "{}", report.render(false));
-    let twins = "- { name: twins, messages: [{ customer: 1 }, { customer: 1 }], expect: { ratios: [] } }\n";
-    let text = printed(&project(config, &[ratios], twins)).await;
-    assert!(
-        text.contains("the job would stop") && text.contains("two rows for the key customer = 1"),
-        "{text}"
-    );
+    let unordered = ratios.replace(", kafka_partition, kafka_offset", "");
+    let text = refused(&project(config, &[("ratios", &unordered)], tests)).await;
+    assert!(text.contains("nothing says which of them is the last"), "{text}");
+}
+
+#[tokio::test]
+async fn the_last_row_of_each_key_is_left_however_messages_are_cut() {
+    let config = "state_tables: {}
+outputs:
+  latest: { mode: upsert, key: customer }
+  newest: { mode: upsert, key: customer, only_newer: amount }
+";
+    let columns = "SELECT customer, CAST(amount AS BIGINT) AS amount, note, kafka_partition, kafka_offset";
+    let latest =
+        format!("{columns}, note IS NOT DISTINCT FROM 'end' AS _delete FROM batch ORDER BY note DESC");
+    let newest = format!("{columns} FROM batch ORDER BY note DESC");
+    let tests = "- name: in the order of the messages, or of their amounts
+  messages:
+    - { customer: 1, amount: 5, note: a }
+    - { customer: 2, amount: 1, note: end }
+    - { customer: 1, amount: 7, note: c }
+    - { customer: 2, amount: 2, note: d }
+    - { customer: 1, amount: 7, note: b }
+    - { customer: 3, amount: 1, note: a }
+    - { customer: 3, amount: 0, note: end }
+    - { customer: 1, amount: 6, note: z }
+  expect:
+    latest: [{ customer: 1, note: z }, { customer: 2, note: d }]
+    newest: [{ customer: 1, note: b }, { customer: 2, note: d }, { customer: 3, note: a }]
+";
+    let report = run(&project(config, &[("latest", &latest), ("newest", &newest)], tests)).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+}
+
+#[tokio::test]
+async fn an_order_that_a_later_batch_does_not_know_is_caught() {
+    let config = "state_tables: {}\noutputs: { newest: { mode: upsert, key: customer, order_by: amount } }\n";
+    let tests = "- name: the largest amount
+  messages: [{ customer: 1, amount: 5 }, { customer: 1, amount: 4 }]
+  expect: { newest: [{ customer: 1, amount: 5 }] }
+";
+    let text = printed(&project(config, &[("newest", "SELECT customer, amount FROM batch")], tests)).await;
+    assert!(text.contains("the SQL depends on where batches are cut"), "{text}");
 }
 
 #[tokio::test]

@@ -41,8 +41,10 @@ pub(super) fn warnings(draft: &Draft, inspection: &Inspection) -> Vec<Diagnostic
 
 /// The length of text columns of a key in tables that the program creates; 0 without a key.
 fn created_characters(target: &Target, inspection: &Inspection) -> u64 {
-    let Mode::Upsert { key } = &target.mode else { return 0 };
-    let fields = key.iter().filter_map(|name| target.schema.field_with_name(name).ok());
+    if target.mode == Mode::Append {
+        return 0;
+    }
+    let fields = target.mode.key().iter().filter_map(|name| target.schema.field_with_name(name).ok());
     let shape = KeyShape::of(fields.map(|field| field.data_type()));
     match ColumnType::for_arrow(&arrow::datatypes::DataType::Utf8, inspection.dialect, Some(shape)) {
         Ok(ColumnType::Text { characters_max: Some(max), .. }) => max,

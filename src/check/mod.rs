@@ -100,6 +100,9 @@ impl Findings {
         let cycles = inspection.cycles.iter();
         let cycles = cycles.map(|table| draft.places.diagnostic(Severity::Warning, Code::Table, table));
         self.diagnostics.extend(cycles);
+        let warnings = inspection.warnings.iter();
+        let warnings = warnings.map(|table| draft.places.diagnostic(Severity::Warning, Code::Table, table));
+        self.diagnostics.extend(warnings);
         self.diagnostics.extend(lengths::warnings(&draft, &inspection));
         let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string())]);
         self.diagnostics.extend(topics.iter().map(|error| source_diagnostic(config, error)));

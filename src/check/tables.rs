@@ -1,7 +1,7 @@
 //! The tables that a job writes, as a check shows them: each column with its Arrow type and its types in databases, and
 //! the statement that creates the table.
 
-use crate::config::Mode;
+use crate::config::{Mode, Upsert};
 use crate::database::{ColumnType, Dialect, KeyShape, Table};
 use crate::sink::{Inspection, Target, TargetKind, create_statement, own_tables};
 
@@ -68,8 +68,10 @@ impl TableFinding {
         let view = target.name.clone();
         let role = match (&target.mode, target.kind) {
             (Mode::Append, _) => Role::Append { view },
-            (Mode::Upsert { key }, TargetKind::Output) => Role::Upsert { view, key: key.clone() },
-            (Mode::Upsert { key }, TargetKind::State { .. }) => Role::State { view, key: key.clone() },
+            (Mode::Upsert(Upsert { key, .. }), TargetKind::Output) => Role::Upsert { view, key: key.clone() },
+            (Mode::Upsert(Upsert { key, .. }), TargetKind::State { .. }) => {
+                Role::State { view, key: key.clone() }
+            }
         };
         Self {
             name: target.table.clone(),
@@ -82,10 +84,7 @@ impl TableFinding {
 }
 
 fn columns(target: &Target, table: Option<&Table>, dialect: Dialect) -> Vec<ColumnFinding> {
-    let key: &[String] = match &target.mode {
-        Mode::Append => &[],
-        Mode::Upsert { key } => key,
-    };
+    let key = target.mode.key();
     let key_types = key.iter().filter_map(|name| Some(target.schema.field_with_name(name).ok()?.data_type()));
     let shape = KeyShape::of(key_types);
     let fields = target.schema.fields().iter();

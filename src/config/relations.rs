@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::read::{Section, list_of_texts, read_duration};
 use super::yaml::{Node, Value};
-use super::{Fault, KeyPlace, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin};
+use super::{
+    Fault, KeyPlace, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin, Upsert,
+};
 
 /// The table of the shipped views; opened only where a view reads it.
 pub(super) fn accounts_by_default(base: &Path) -> ReferenceTableConfig {
@@ -213,20 +215,12 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
         let table = section.text("table").unwrap_or_else(|| view.to_owned());
         let word =
             section.choice("mode", &[("append", Word::Append), ("upsert", Word::Upsert)], Word::Append);
-        let key = section.texts("key");
-        let mode = match (word, key) {
-            (Word::Append, None) => Mode::Append,
-            (Word::Upsert, Some(key)) => Mode::Upsert { key },
-            (Word::Append, Some(_)) => {
-                let fault = Fault::new(line, format!("{path}.key: rows that are appended have no key"));
-                section.fault(fault.hint("write `mode: upsert`, or take the key out"));
+        let mode = match word {
+            Word::Append => {
+                append_only(&mut section, line);
                 Mode::Append
             }
-            (Word::Upsert, None) => {
-                let fault = Fault::new(line, format!("{path}: `mode: upsert` needs a `key`"));
-                section.fault(fault.hint("for example `key: [customer]`"));
-                Mode::Append
-            }
+            Word::Upsert => Mode::Upsert(read_upsert(&mut section, &path, line)),
         };
         if let Some(other) = outputs.iter().find(|output| output.table == table) {
             let message = format!("{path}.table: `{table}` is the table of outputs.{} already", other.view);
@@ -236,6 +230,34 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
         section.finish(faults);
     }
     outputs
+}
+
+/// Says of each key that only rows with a key have that this output has none.
+fn append_only(section: &mut Section<'_>, line: usize) {
+    for key in ["key", "order_by", "only_newer"] {
+        if section.node(key).is_some() {
+            let message = format!("{}: rows that are appended have no key", section.name(key));
+            let hint = format!("write `mode: upsert`, or remove `{key}`");
+            section.fault(Fault::new(line, message).hint(hint));
+        }
+    }
+}
+
+fn read_upsert(section: &mut Section<'_>, path: &str, line: usize) -> Upsert {
+    let key = section.texts("key");
+    if key.is_none() {
+        let fault = Fault::new(line, format!("{path}: `mode: upsert` needs a `key`"));
+        section.fault(fault.hint("for example `key: [customer]`"));
+    }
+    let key = key.unwrap_or_default();
+    let order_by = section.texts("order_by").unwrap_or_default();
+    let only_newer = section.text("only_newer");
+    if let Some(column) = only_newer.as_ref().filter(|column| key.contains(column)) {
+        let message = format!("{}: `{column}` is a column of the key", section.name("only_newer"));
+        let hint = "name a column that grows with each change of a row, such as `updated_at`";
+        section.fault(Fault::new(line, message).hint(hint));
+    }
+    Upsert { key, order_by, only_newer }
 }
 
 /// The entries of a mapping from names to anything, with the lines of the names.

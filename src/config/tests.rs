@@ -90,7 +90,7 @@ fn outputs_say_how_their_rows_are_written() {
     let text = format!("{SEED}outputs:\n  a:\n  b: {{ table: t, mode: upsert, key: [x, y] }}\n");
     let outputs = parse(&text).expect("valid").outputs.expect("written");
     assert_eq!((outputs[0].table.as_str(), &outputs[0].mode), ("a", &Mode::Append));
-    assert_eq!(outputs[1].mode, Mode::Upsert { key: vec!["x".into(), "y".into()] });
+    assert_eq!(outputs[1].mode, Mode::Upsert(Upsert::by(["x", "y"])));
     let text = format!(
         "{SEED}outputs:\n  a: {{ mode: upsert }}\n  b: {{ mode: replace, tabel: x }}\n  c: {{ table: a }}\n"
     );

@@ -30,6 +30,10 @@ pub struct TableColumn {
     pub is_nullable: bool,
     /// The database fills it in where a row does not give it.
     pub has_default: bool,
+    /// The database fills it in with a number that no other row has.
+    pub is_numbered: bool,
+    /// It is NULL where a row does not give it.
+    pub is_null_by_default: bool,
     /// Computed: nothing can be written to it.
     pub is_generated: bool,
     /// Of a text column.
@@ -164,6 +168,9 @@ fn mysql_column(row: &[Value<'_>]) -> TableColumn {
         has_default: is_nullable || is_generated || extra.contains("auto_increment") || !is_null(row, 3)
             // An expression as default, in MySQL.
             || extra.contains("default_generated"),
+        is_numbered: extra.contains("auto_increment"),
+        // MariaDB writes the default NULL out.
+        is_null_by_default: is_nullable && !is_generated && (is_null(row, 3) || text(row, 3) == "NULL"),
         is_generated,
         collation: (!is_null(row, 6)).then(|| text(row, 6)),
         declared,
@@ -228,6 +235,8 @@ fn sqlite_column(row: &[Value<'_>], primary: &[String]) -> TableColumn {
         kind: ColumnType::parse_sqlite(&declared),
         is_nullable,
         has_default: is_nullable || is_row_number || is_generated || !is_null(row, 3),
+        is_numbered: is_row_number,
+        is_null_by_default: is_nullable && !is_generated && (is_null(row, 3) || text(row, 3) == "NULL"),
         is_generated,
         collation: None,
         declared,

@@ -106,6 +106,12 @@ impl Dialect {
         }
     }
 
+    /// True where values of a column are equal only when their bytes are, as in Arrow.
+    pub fn is_exact_text(self, kind: &ColumnType, collation: Option<&str>) -> bool {
+        let is_text = matches!(kind, ColumnType::Text { .. } | ColumnType::Char { .. } | ColumnType::Words);
+        !is_text || self.is_exact_collation(collation.unwrap_or(self.collation()))
+    }
+
     pub fn is_mysql(self) -> bool {
         self != Self::Sqlite
     }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{self, Plan};
-use crate::batch::Fault;
+use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::{
-    Config, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin, WriteConnections,
+    Config, Mode, OutputConfig, POSITION, ReferenceTableConfig, StateTableConfig, TableOrigin, Upsert,
+    WriteConnections,
 };
 use crate::database::Address;
 use crate::decode::Decoder;
@@ -74,6 +75,7 @@ impl Draft {
         diagnostics.extend(survey.faults().iter().cloned().map(Diagnostic::from));
         let state_specs = plan::state_specs(&survey, &states, config);
         let targets = plan::targets(config, &survey, &state_specs);
+        diagnostics.extend(unordered(config, &survey, &targets));
         let places = TargetPlaces::of(config, views, &targets);
         let lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
         let symbols = match decoder.filter(|_| reach.warns) {
@@ -84,6 +86,7 @@ impl Draft {
             let is_append =
                 |view: &str| targets.iter().any(|target| target.name == view && target.mode == Mode::Append);
             diagnostics.extend(survey.warnings(&is_append));
+            diagnostics.extend(orders_of_batches(config, &survey, &targets));
             diagnostics.extend(unused_tables(config, views, &states));
         }
         let graph = survey.graph().into_iter();
@@ -243,6 +246,59 @@ fn configured_outputs(
     }
     let there = outputs.iter().filter(|output| views.has_file(&output.view));
     Some(there.map(|output| output.view.clone()).collect())
+}
+
+/// Outputs with a key whose views may give several rows for it in one batch, where nothing says which is the last.
+pub(super) fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Diagnostic> {
+    let outputs = targets.iter().filter(|target| !target.is_state());
+    let unordered = outputs.filter_map(|target| {
+        let Mode::Upsert(upsert) = &target.mode else { return None };
+        if upsert.has_order() || survey.is_unique(&target.name, &upsert.key) {
+            return None;
+        }
+        let (view, key) = (&target.name, upsert.key.join(", "));
+        let line = config.outputs.iter().flatten().find(|output| output.view == *view)?.line;
+        let message = format!(
+            "output `{view}`: a batch may have several rows for one key ({key}), and nothing says which of them is the last"
+        );
+        let hint = format!(
+            "select `kafka_partition` and `kafka_offset` in the view (the table need not have them), or name other \
+             columns in `order_by`; or give one row for each key: GROUP BY {key}, or QUALIFY row_number() OVER \
+             (PARTITION BY {key} ORDER BY kafka_topic DESC, kafka_partition DESC, kafka_offset DESC) = 1"
+        );
+        Some(Diagnostic::error(Code::Output, config.file.place(line, &[view]), message).with_hint(hint))
+    });
+    unordered.collect()
+}
+
+/// Outputs whose last row is chosen by what does not grow from batch to batch.
+fn orders_of_batches(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Diagnostic> {
+    let found = targets.iter().filter_map(|target| {
+        let view = &target.name;
+        let line = config.outputs.iter().flatten().find(|output| output.view == *view)?.line;
+        let Mode::Upsert(Upsert { order_by, only_newer, .. }) = &target.mode else { return None };
+        if let Some(version) = only_newer {
+            target.schema.field_with_name(DELETE_COLUMN).ok()?;
+            let message = format!(
+                "output `{view}`: a deleted row leaves no `{version}` behind, so an older row that comes after it is written"
+            );
+            let place = config.file.place(line, &["only_newer", view]);
+            let hint = "if messages may come late, keep the row and mark it as deleted in a column of its own";
+            return Some(Diagnostic::warning(Code::CutDependent, place, message).with_hint(hint));
+        }
+        let is_position = |column: &&String| {
+            let of_batch = survey.batch_columns(view, column);
+            !of_batch.is_empty() && of_batch.iter().all(|column| POSITION.contains(&column.as_str()))
+        };
+        let column = order_by.iter().find(|column| !is_position(column))?;
+        let message = format!(
+            "output `{view}`: in a batch the row with the largest `{column}` of each key is the last, and the next batch \
+             replaces it whatever it has: the rows depend on how the messages are cut into batches"
+        );
+        let place = config.file.place(line, &["order_by", view]);
+        Some(Diagnostic::warning(Code::CutDependent, place, message).with_hint(format!("write `only_newer: {column}`")))
+    });
+    found.collect()
 }
 
 pub(super) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnostic {

@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 
 use super::draft::{Draft, Reach, TargetPlaces, table_diagnostic};
 use crate::batch::SqlVersion;
-use crate::config::{Config, Mode, OutputConfig, StateTableConfig};
+use crate::config::{Config, Mode, OutputConfig, StateTableConfig, Upsert};
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sink::{Target, TargetKind};
@@ -185,12 +185,16 @@ pub(super) fn targets(config: &Config, survey: &Survey<'_>, states: &[StateTable
     let outputs = survey.outputs().iter().filter_map(|view| {
         let schema = survey.columns(view)?.clone();
         let OutputConfig { view, table, mode, .. } = output_of(config, view);
+        let mode = match mode {
+            Mode::Append => Mode::Append,
+            Mode::Upsert(upsert) => Mode::Upsert(upsert.ordered(&schema)),
+        };
         Some(Target { name: view, table, mode, schema, kind: TargetKind::Output })
     });
     let states = states.iter().map(|state| Target {
         name: state.view.clone(),
         table: state.name.clone(),
-        mode: Mode::Upsert { key: state.key.clone() },
+        mode: Mode::Upsert(Upsert::by(state.key.iter().cloned())),
         schema: state.rows_schema(),
         kind: TargetKind::State { expires: state.ttl.is_some() },
     });

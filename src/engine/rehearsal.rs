@@ -7,20 +7,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::draft::TargetPlaces;
+use super::draft::{TargetPlaces, unordered};
 use super::error::EngineError;
 use super::plan::{self, PlanError};
 use super::stages::Stages;
 use super::stop::Stop;
 use super::work::{Reason, Work};
-use crate::batch::{Advance, Commit, DeadLetter, Messages, Polled, TopicPartition};
+use crate::batch::{Advance, Commit, DELETE_COLUMN, DeadLetter, Messages, Polled, TopicPartition};
 use crate::config::{Config, Mode};
 use crate::database::{Address, Dialect};
 use crate::decode::Decoder;
@@ -41,6 +42,7 @@ pub struct Rehearsal {
 #[derive(Clone, Debug)]
 pub struct RehearsedView {
     pub name: String,
+    /// Of the rows that a run hands back.
     pub schema: SchemaRef,
     /// How its rows would be written; `None` where it is no output.
     pub mode: Option<Mode>,
@@ -57,7 +59,8 @@ pub struct RehearsedState {
 /// What a run leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// For each of [`Rehearsal::views`], the rows of its batches one after the other.
+    /// For each of [`Rehearsal::views`], the rows of its batches one after the other; of an output with a key, the rows
+    /// that are left.
     pub views: Vec<Vec<RecordBatch>>,
     /// For each of [`Rehearsal::states`], its rows after the last batch, in the order of their keys.
     pub states: Vec<RecordBatch>,
@@ -98,18 +101,25 @@ impl Rehearsal {
         let survey = Survey::of(&files, batch, specs, &known, Some(&views), memory).await;
         let states = plan::state_specs(&survey, &state_configs, config);
         let mut targets = plan::targets(config, &survey, &states);
-        let pipeline = survey.into_pipeline().map_err(PlanError::of_sql)?;
         targets.retain(|target| target.is_state() || outputs.iter().any(|o| o.view == target.name));
+        let unordered = unordered(config, &survey, &targets);
+        if !unordered.is_empty() {
+            return Err(PlanError(unordered));
+        }
+        let pipeline = survey.into_pipeline().map_err(PlanError::of_sql)?;
         let written = Tables::expected(&targets, dialect(&config.database))
             .map_err(|faults| PlanError(TargetPlaces::of(config, &files, &targets).diagnostics(&faults)))?;
         let mode = |view: &str| {
             let is_it = |target: &&Target| !target.is_state() && target.name == view;
             targets.iter().find(is_it).map(|target| target.mode.clone())
         };
-        let views = pipeline.outputs().iter().map(|(name, schema)| RehearsedView {
-            name: name.clone(),
-            schema: schema.clone(),
-            mode: mode(name),
+        let views = pipeline.outputs().iter().map(|(name, schema)| {
+            let mode = mode(name);
+            let schema = match mode {
+                Some(Mode::Upsert(_)) => without_delete(schema),
+                Some(Mode::Append) | None => schema.clone(),
+            };
+            RehearsedView { name: name.clone(), schema, mode }
         });
         let views = views.collect();
         let rehearsed = states.iter().map(|state| RehearsedState {
@@ -167,14 +177,16 @@ impl Rehearsal {
     /// # Errors
     /// What would stop the job.
     pub async fn run(&mut self, batches: Vec<Messages>) -> Result<Outcome, EngineError> {
-        let mut outcome = Outcome { views: vec![Vec::new(); self.views.len()], ..Outcome::default() };
+        let mut outcome = Outcome::default();
+        // For each view the rows of each batch.
+        let mut computed = vec![Vec::new(); self.views.len()];
         let mut backlog: VecDeque<Work> = batches.into_iter().map(work_of).collect();
         while let Some(work) = backlog.pop_front() {
             match self.compute(&work).await {
                 Ok(commit) => {
                     self.stages.states.committed();
-                    for (rows, view) in commit.outputs.into_iter().zip(&mut outcome.views) {
-                        view.extend(rows);
+                    for (rows, batches) in commit.outputs.into_iter().zip(&mut computed) {
+                        batches.push(rows);
                     }
                     outcome.dead_letters.extend(commit.dead_letters);
                 }
@@ -187,6 +199,12 @@ impl Rehearsal {
                 },
             }
         }
+        let mut outputs = 0..;
+        let left = self.views.iter().zip(computed).map(|(view, batches)| match view.mode {
+            Some(_) => self.written.left(outputs.next().unwrap_or_default(), batches),
+            None => Ok(batches.into_iter().flatten().collect()),
+        });
+        outcome.views = left.collect::<Result<_, _>>()?;
         let rows = (0..self.states.len()).map(|index| self.stages.states.all_rows(index));
         outcome.states = rows.collect::<Result<_, _>>()?;
         Ok(outcome)
@@ -206,6 +224,12 @@ impl fmt::Debug for Rehearsal {
         let Self { views, states, .. } = self;
         f.debug_struct("Rehearsal").field("views", views).field("states", states).finish_non_exhaustive()
     }
+}
+
+/// The columns that an output with a key has in its table.
+fn without_delete(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().filter(|field| field.name() != DELETE_COLUMN);
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 /// Messages as if they had been polled.

@@ -12,12 +12,14 @@ use super::ddl::{
 };
 use super::order::parents_first;
 use super::output::{self, Output, is_own};
+use super::requirements::{
+    is_same_table, kind_fault, own_key_faults, same_table_fault, table_faults, table_warnings, target_faults,
+};
 use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions, width};
-use crate::batch::{DELETE_COLUMN, Fault};
-use crate::config::Mode;
+use crate::batch::Fault;
 use crate::database::{
-    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, TableKind,
-    parents, quote, quote_table, table, table_names,
+    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, parents,
+    quote, quote_table, table, table_names,
 };
 
 /// What is done about a table that is missing.
@@ -163,7 +165,7 @@ async fn inspect(
     missing: Missing,
     inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
-    let Inspection { dialect, faults, additions, misspelt, cycles, tables } = inspection;
+    let Inspection { dialect, faults, additions, misspelt, cycles, warnings, tables } = inspection;
     let dialect = *dialect;
     let page_bytes = page_bytes(connection).await?;
     if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
@@ -217,6 +219,7 @@ async fn inspect(
             additions.extend(added.iter().map(|column| addition(target, column)));
         }
         let known = table_faults(target, &found, dialect);
+        warnings.extend(table_warnings(target, &found, dialect));
         let output = match Output::new(target, &found, dialect) {
             Ok(output) if known.is_empty() => output,
             other => {
@@ -342,7 +345,7 @@ async fn near_name(
     let near = table_names(connection).await?.into_iter().filter(is_other).find(is_near);
     Ok(near.map(|near| {
         let message =
-            format!("no such table, so a job creates it\nhint: did you mean `{near}`, which is there?");
+            format!("no such table: it will be created\nhint: did you mean `{near}`, which is there?");
         TableFault::new(&target.table, message)
     }))
 }
@@ -370,7 +373,7 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
     if !target.kind.is_state() {
         return Vec::new();
     }
-    let is_key = |name: &String| matches!(&target.mode, Mode::Upsert { key } if key.contains(name));
+    let is_key = |name: &String| target.mode.key().contains(name);
     let is_new = |field: &&Arc<Field>| {
         let name = field.name();
         found.column(name).is_none() && !is_own(target, name) && !is_delete(target, name) && !is_key(name)
@@ -384,6 +387,8 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
             kind,
             is_nullable: true,
             has_default: true,
+            is_numbered: false,
+            is_null_by_default: true,
             is_generated: false,
             collation: None,
         })
@@ -441,126 +446,9 @@ fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Di
         faults.push(TableFault::new(own.name, message));
     } else if own.name == OFFSETS_TABLE {
         let key = ["job", "kafka_topic", "kafka_partition"].map(String::from);
-        faults.extend(key_faults(own.name, &key, found, dialect));
+        faults.extend(own_key_faults(own.name, &key, found, dialect));
     }
     faults
-}
-
-fn same_table_fault(before: &[Target], target: &Target) -> Option<TableFault> {
-    let other = before.iter().find(|other| is_same_table(&other.table, &target.table))?;
-    let (first, second) = (&other.name, &target.name);
-    let message = format!("views `{first}` and `{second}` are both written to it, expected one");
-    Some(TableFault::new(&target.table, message))
-}
-
-/// What is wrong with a target whatever its table is.
-fn target_faults(target: &Target) -> Vec<TableFault> {
-    let mut faults = Vec::new();
-    let (table, view) = (&target.table, &target.name);
-    if OWN_TABLES.iter().any(|own| is_same_table(own.name, table)) {
-        let message = format!("the name of a table of the program, expected another for view `{view}`");
-        faults.push(TableFault::new(table, message));
-    }
-    match &target.mode {
-        Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => {
-            let message = format!(
-                "rows are deleted by key, and the output's mode is append\n\
-                 hint: say `mode: upsert` and a key, or rename the column of view `{view}`"
-            );
-            faults.push(TableFault::of_column(table, DELETE_COLUMN, message));
-        }
-        Mode::Append => {}
-        Mode::Upsert { key } => {
-            for name in key.iter().filter(|name| target.schema.field_with_name(name).is_err()) {
-                let names: Vec<&str> =
-                    target.schema.fields().iter().map(|field| field.name().as_str()).collect();
-                let names = names.join(", ");
-                let message = format!("view `{view}` has no key column `{name}`, it has {names}");
-                faults.push(TableFault::new(table, message));
-            }
-        }
-    }
-    faults
-}
-
-/// What is wrong with the table as a whole; columns are [`Output::new`]'s matter.
-fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
-    let mut faults: Vec<TableFault> = kind_fault(&target.table, found, dialect).into_iter().collect();
-    for column in &found.columns {
-        let is_filled =
-            target.schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(&column.name));
-        if !is_filled && !column.has_default {
-            let message = format!(
-                "NOT NULL without a default, and view `{}` has no such column\n\
-                 hint: add it to the view, or give it a default",
-                target.name
-            );
-            faults.push(TableFault::of_column(&target.table, &column.name, message));
-        }
-    }
-    if let Mode::Upsert { key } = &target.mode {
-        faults.extend(key_faults(&target.table, key, found, dialect));
-        let others: Vec<&str> =
-            found.keys.iter().filter(|other| !is_key(other, key)).map(|other| other.name.as_str()).collect();
-        if !others.is_empty() && found.keys.iter().any(|other| is_key(other, key)) {
-            let (key, others) = (key.join(", "), others.join(", "));
-            let message = format!(
-                "besides the key ({key}) also unique by {others}: an upsert could overwrite the row of another key\n\
-                 hint: drop that index, or say `mode: append`"
-            );
-            faults.push(TableFault::new(&target.table, message));
-        }
-    }
-    faults
-}
-
-fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<TableFault> {
-    if found.kind == TableKind::View {
-        return Some(TableFault::new(name, "is a view, expected a table"));
-    }
-    let engine = found.engine.as_deref().unwrap_or("none");
-    if dialect.is_mysql() && !engine.eq_ignore_ascii_case("InnoDB") {
-        let message = format!(
-            "its engine is {engine}, expected InnoDB: others cannot roll back\n\
-             hint: ALTER TABLE {name} ENGINE=InnoDB"
-        );
-        return Some(TableFault::new(name, message));
-    }
-    None
-}
-
-/// A key needs an index that makes it unique, and text that is compared as Arrow compares it.
-fn key_faults(name: &str, key: &[String], found: &Table, dialect: Dialect) -> Vec<TableFault> {
-    let mut faults = Vec::new();
-    if !found.keys.iter().any(|other| is_key(other, key)) {
-        let list = key.join(", ");
-        let message =
-            format!("no primary or unique key over exactly ({list})\nhint: add PRIMARY KEY ({list})");
-        faults.push(TableFault::new(name, message));
-    }
-    for column in key.iter().filter_map(|column| found.column(column)) {
-        let collation = column.collation.as_deref().unwrap_or(dialect.collation());
-        let is_text =
-            matches!(column.kind, ColumnType::Text { .. } | ColumnType::Char { .. } | ColumnType::Words);
-        if is_text && !dialect.is_exact_collation(collation) {
-            let message = format!(
-                "its collation {collation} takes texts for equal that are not ('José' and 'jose', or with \
-                 spaces at the end)\nhint: change the column to COLLATE {}, or to VARBINARY",
-                dialect.collation()
-            );
-            faults.push(TableFault::of_column(name, &column.name, message));
-        }
-    }
-    faults
-}
-
-fn is_key(found: &crate::database::Key, key: &[String]) -> bool {
-    let has = |name: &String| key.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
-    found.is_whole && found.columns.len() == key.len() && found.columns.iter().all(has)
-}
-
-fn is_same_table(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b)
 }
 
 /// Has the server prepare statements, which finds rights that are missing.

@@ -13,6 +13,9 @@ pub(super) const OFFSETS_TABLE: &str = "realtime_offsets";
 pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
 pub(super) const SQL_VERSIONS_TABLE: &str = "realtime_sql_versions";
 pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
+/// The tables of the program.
+pub(super) const OWN_NAMES: [&str; 4] =
+    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE];
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -31,10 +34,7 @@ pub fn own_tables(dialect: Dialect) -> [(&'static str, String); 4] {
 /// # Errors
 /// All columns that have no place in the database.
 pub fn create_statement(target: &Target, dialect: Dialect) -> Result<String, Vec<TableFault>> {
-    let key: &[String] = match &target.mode {
-        Mode::Append => &[],
-        Mode::Upsert { key } => key,
-    };
+    let key = target.mode.key();
     let mut faults = name_faults(target, dialect);
     let shape = KeyShape::of(key.iter().filter_map(|name| arrow_type(&target.schema, name)));
     let mut lines = Vec::new();

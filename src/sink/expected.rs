@@ -1,10 +1,11 @@
 //! What can be known of a commit without a database: whether the tables that the program would create take its rows.
 //! For rehearsals; a table that somebody else made may be stricter.
 
+use arrow::array::RecordBatch;
+
 use super::ddl::{column_type, is_delete};
 use super::output::Output;
-use super::{TableFault, Tables, Target};
-use crate::config::Mode;
+use super::{SinkError, TableFault, Tables, Target};
 use crate::database::{Dialect, KeyShape, Table, TableColumn, TableKind};
 
 impl Tables {
@@ -24,11 +25,23 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// The rows of an output (by its place) that are left in the end, when the rows of batches are written one after the
+    /// other to an empty table.
+    ///
+    /// # Errors
+    /// As [`Tables::prepare`].
+    pub fn left(&self, output: usize, batches: Vec<Vec<RecordBatch>>) -> Result<Vec<RecordBatch>, SinkError> {
+        let output = &self.outputs[output];
+        match output.key.is_empty() {
+            true => Ok(batches.into_iter().flatten().collect()),
+            false => Ok(vec![output.left(&batches)?]),
+        }
+    }
+}
+
 fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<TableFault>> {
-    let key: &[String] = match &target.mode {
-        Mode::Append => &[],
-        Mode::Upsert { key } => key,
-    };
+    let key = target.mode.key();
     let key_types = key.iter().filter_map(|name| target.schema.field_with_name(name).ok());
     let shape = KeyShape::of(key_types.map(|field| field.data_type()));
     let (mut columns, mut faults) = (Vec::new(), Vec::new());
@@ -41,6 +54,8 @@ fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<TableFault>> {
                 kind,
                 is_nullable: !is_key,
                 has_default: false,
+                is_numbered: false,
+                is_null_by_default: !is_key,
                 is_generated: false,
                 collation: None,
             }),

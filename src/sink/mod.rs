@@ -10,6 +10,7 @@
 mod error;
 mod ddl;
 mod width;
+mod requirements;
 mod check;
 mod expected;
 mod output;
@@ -17,6 +18,8 @@ mod order;
 mod prepared;
 mod load;
 mod statement;
+mod shapes;
+mod keyed;
 mod script;
 mod offsets;
 mod dead_letters;
@@ -241,6 +244,8 @@ pub struct Inspection {
     pub misspelt: Vec<TableFault>,
     /// Tables whose foreign keys name each other in a cycle.
     pub cycles: Vec<TableFault>,
+    /// Tables that take the rows otherwise than a reader of the SQL may expect.
+    pub warnings: Vec<TableFault>,
     /// For each target the table as it is; `None` where it is missing.
     pub tables: Vec<Option<Table>>,
 }
@@ -254,6 +259,7 @@ impl Inspection {
             additions: Vec::new(),
             misspelt: Vec::new(),
             cycles: Vec::new(),
+            warnings: Vec::new(),
             tables: Vec::new(),
         }
     }

@@ -5,35 +5,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 
 use super::ddl::is_delete;
+use super::keyed::Order;
+use super::requirements::missing_column;
+use super::shapes::Names;
 use super::statement::{Shape, chunks};
 use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::Mode;
-use crate::database::{
-    ColumnType, DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, Value, quote, quote_table,
-};
+use crate::database::{DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value};
 
 /// How the rows of one view are written.
 #[derive(Clone)]
 pub(super) struct Output {
-    view: String,
+    pub(super) view: String,
     pub table: String,
     pub kind: TargetKind,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     /// One for each column of the table that is written, in the view's order.
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// Places among `columns`; empty for append.
-    key: Vec<usize>,
+    pub(super) key: Vec<usize>,
+    /// Whether the server tells all keys apart that have different bytes.
+    pub(super) has_exact_key: bool,
+    pub(super) order: Option<Order>,
     /// The indexes of the table over just the columns of the key.
     key_indexes: Vec<String>,
     /// The place of `_delete` in the view.
-    delete: Option<usize>,
+    pub(super) delete: Option<usize>,
     /// Inserts, and updates where there is a row with the key.
     insert: Shape,
     /// Inserts only.
@@ -44,11 +48,11 @@ pub(super) struct Output {
 }
 
 #[derive(Clone)]
-struct Column {
-    name: String,
+pub(super) struct Column {
+    pub name: String,
     /// The place in the view.
-    index: usize,
-    fit: Fit,
+    pub index: usize,
+    pub fit: Fit,
 }
 
 /// Rows of an output that were checked and can be sent.
@@ -67,12 +71,15 @@ pub(super) struct Rows {
 
 /// What is done with rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+pub(super) enum Change {
     Insert,
     /// Their keys are expected to be new: one that is there was written by another instance.
     InsertNew,
     Remove,
 }
+
+/// Rows of one statement that deletes them by conditions.
+const CONDITIONS_MAX: usize = 200;
 
 impl Output {
     /// Pairs the view's columns with the table's.
@@ -83,10 +90,7 @@ impl Output {
         let mut faults = Vec::new();
         let mut columns = Vec::new();
         let mut delete = None;
-        let key_names: &[String] = match &target.mode {
-            Mode::Append => &[],
-            Mode::Upsert { key } => key,
-        };
+        let key_names = target.mode.key();
         for (index, field) in target.schema.fields().iter().enumerate() {
             let fault = |message: String| TableFault::of_column(&target.table, field.name(), message);
             if is_delete(target, field.name()) {
@@ -98,22 +102,10 @@ impl Output {
                 continue;
             }
             let Some(column) = table.column(field.name()) else {
-                let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-                let needs = match is_own(target, field.name()) {
-                    true => "every state table needs it".to_owned(),
-                    false => format!("view `{}` needs it", target.name),
-                };
-                let hint = match ColumnType::for_arrow(field.data_type(), dialect, None) {
-                    Ok(column) => format!(
-                        "\nhint: ALTER TABLE {} ADD COLUMN {} {}",
-                        target.table,
-                        quote(field.name(), dialect),
-                        column.ddl(dialect)
-                    ),
-                    Err(_) => String::new(),
-                };
-                let (found, names) = (field.data_type(), names.join(", "));
-                faults.push(fault(format!("no such column, {needs} ({found}); the table has {names}{hint}")));
+                if orders_alone(target, field.name()) {
+                    continue;
+                }
+                faults.push(missing_column(target, field, table, dialect));
                 continue;
             };
             if column.is_generated {
@@ -135,15 +127,25 @@ impl Output {
             let message = format!("view `{}` lacks columns of the key", target.name);
             return Err(vec![TableFault::new(&target.table, message)]);
         }
+        let order = Order::of(target, place_of);
+        let version = order.as_ref().and_then(|order| order.version);
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let names = Names { table: &target.table, columns: &names, key: &key, version, dialect };
+        let is_exact =
+            |column: &&TableColumn| dialect.is_exact_text(&column.kind, column.collation.as_deref());
         Ok(Self {
             view: target.name.clone(),
             table: target.table.clone(),
             kind: target.kind,
             schema: target.schema.clone(),
-            insert: insert_shape(&target.table, &names, &key, dialect),
-            insert_new: insert_shape(&target.table, &names, &[], dialect),
-            remove: delete_shape(&target.table, &names, &key, dialect),
+            insert: if key.is_empty() { names.insert() } else { names.upsert() },
+            insert_new: names.insert(),
+            remove: names.delete(),
+            has_exact_key: key_names
+                .iter()
+                .filter_map(|name| table.column(name))
+                .all(|column| is_exact(&column)),
+            order,
             key_indexes: key_indexes(table, key_names),
             parents: Vec::new(),
             columns,
@@ -242,53 +244,14 @@ impl Output {
         Ok(())
     }
 
-    /// Rows to delete and rows to write, each in the key's order, so that instances lock in the same order.
-    fn by_key(&self, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
-        let keys = self.keys(batch)?;
-        let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
-        order.sort_unstable_by(|a, b| keys[*a as usize].cmp(&keys[*b as usize]));
-        if let Some(twins) = order.windows(2).find(|pair| keys[pair[0] as usize] == keys[pair[1] as usize]) {
-            return Err(SinkError::Sql(self.twins(batch, twins[0] as usize)));
-        }
-        let delete = self.delete.map(|index| batch.column(index).as_boolean());
-        let is_removed = |row: &u32| {
-            let row = *row as usize;
-            delete.is_some_and(|delete| delete.is_valid(row) && delete.value(row))
-        };
-        Ok(order.into_iter().partition(is_removed))
-    }
-
-    /// For each row bytes that are equal where the table takes the keys for equal.
-    fn keys(&self, batch: &RecordBatch) -> Result<Vec<Vec<u8>>, SinkError> {
-        let mut keys = vec![Vec::new(); batch.num_rows()];
-        for column in self.key.iter().map(|place| &self.columns[*place]) {
-            let array = self.prepared(column, batch)?;
-            let mut put = |row: usize, value: Value<'_>| append_key(&mut keys[row], &value);
-            let put_all = column.fit.each(&array, 0..batch.num_rows(), &mut put);
-            put_all.map_err(|misfit| self.data(column, misfit.reason))?;
-        }
-        Ok(keys)
-    }
-
-    fn twins(&self, batch: &RecordBatch, row: usize) -> String {
-        let mut key = Vec::new();
-        for column in self.key.iter().map(|place| &self.columns[*place]) {
-            let mut text = String::new();
-            let shown = crate::database::json::write(&mut text, batch.column(column.index).as_ref(), row);
-            key.push(format!("{} = {}", column.name, if shown.is_ok() { text } else { "?".into() }));
-        }
-        format!(
-            "view `{}` has two rows for the key {} in one batch, an upsert needs one\n\
-             hint: GROUP BY the key, or keep one row with row_number()",
-            self.view,
-            key.join(", ")
-        )
-    }
-
-    fn checked(self: &Arc<Self>, change: Change, batches: &[RecordBatch]) -> Result<Rows, SinkError> {
+    pub(super) fn checked(
+        self: &Arc<Self>,
+        change: Change,
+        batches: &[RecordBatch],
+    ) -> Result<Rows, SinkError> {
         let sent: Vec<usize> = match change {
             Change::Insert | Change::InsertNew => (0..self.columns.len()).collect(),
-            Change::Remove => self.key.clone(),
+            Change::Remove => self.key.iter().copied().chain(self.version()).collect(),
         };
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let mut sizes = vec![0; rows];
@@ -327,12 +290,16 @@ impl Output {
         found.into_iter().collect()
     }
 
-    fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
+    fn version(&self) -> Option<usize> {
+        self.order.as_ref().and_then(|order| order.version)
+    }
+
+    pub(super) fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
         let prepared = column.fit.prepare(batch.column(column.index));
         prepared.map_err(|error| SinkError::Sql(format!("{}.{}: {error}", self.table, column.name)))
     }
 
-    fn data(&self, column: &Column, reason: String) -> SinkError {
+    pub(super) fn data(&self, column: &Column, reason: String) -> SinkError {
         SinkError::Data { place: format!("{}.{}", self.table, column.name), reason }
     }
 }
@@ -390,7 +357,13 @@ impl Rows {
 
     /// The rows of each statement: full ones, and one with what is left.
     pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
-        chunks(&self.sizes, self.sent.len(), limits)
+        // Why fewer conditions: a parser goes down one level for each of them.
+        let is_of_conditions = self.is_removal() && self.output.version().is_some();
+        let placeholders_max = match is_of_conditions {
+            true => limits.placeholders_max.min(CONDITIONS_MAX * self.sent.len()),
+            false => limits.placeholders_max,
+        };
+        chunks(&self.sizes, self.sent.len(), &Limits { placeholders_max, ..*limits })
     }
 
     pub fn sql(&self, rows: usize) -> String {
@@ -473,73 +446,16 @@ pub(super) fn is_own(target: &Target, column: &str) -> bool {
     target.kind.is_state() && is_own_name
 }
 
-fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {
+/// True for the columns of the view that say which row is the last and that the table need not have.
+pub(super) fn orders_alone(target: &Target, column: &str) -> bool {
+    matches!(&target.mode, Mode::Upsert(upsert) if upsert.order_by.iter().any(|name| name == column))
+}
+
+pub(super) fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {
     let rows = UInt32Array::from(rows);
     let columns =
         batch.columns().iter().map(|column| take(column, &rows, None)).collect::<Result<Vec<_>, _>>();
     columns
         .and_then(|columns| RecordBatch::try_new(batch.schema(), columns))
         .map_err(|error| SinkError::Sql(error.to_string()))
-}
-
-/// Appends a value so that different lists of values give different bytes.
-fn append_key(key: &mut Vec<u8>, value: &Value<'_>) {
-    /// Signed numbers in the order of their bytes.
-    fn number(key: &mut Vec<u8>, value: i128) {
-        key.extend((value ^ i128::MIN).to_be_bytes());
-    }
-    match value {
-        Value::Null => key.push(0),
-        Value::Int(value) => number(key, (*value).into()),
-        Value::UInt(value) => number(key, (*value).into()),
-        Value::Float(value) => key.extend((value + 0.0).to_be_bytes()),
-        Value::Double(value) => key.extend((value + 0.0).to_be_bytes()),
-        Value::Text(text) => {
-            key.extend(text.as_bytes());
-            key.extend((text.len() as u32).to_be_bytes());
-        }
-        Value::Bytes(bytes) => {
-            key.extend(bytes.as_ref());
-            key.extend((bytes.len() as u32).to_be_bytes());
-        }
-        Value::Date(value) => number(key, (*value).into()),
-        Value::Time(value) | Value::DateTime(value) => number(key, (*value).into()),
-    }
-}
-
-fn insert_shape(table: &str, names: &[&str], key: &[usize], dialect: Dialect) -> Shape {
-    let quoted: Vec<String> = names.iter().map(|name| quote(name, dialect)).collect();
-    let table = quote_table(table, dialect);
-    let head = format!("INSERT INTO {table} ({}) VALUES ", quoted.join(", "));
-    let others: Vec<&String> =
-        quoted.iter().enumerate().filter(|(place, _)| !key.contains(place)).map(|(_, name)| name).collect();
-    let keys: Vec<&str> = key.iter().map(|place| quoted[*place].as_str()).collect();
-    let assign = |value: &dyn Fn(&str) -> String| {
-        // With the key alone there is nothing to update; a key set to itself says so.
-        let names: Vec<&str> = match others.is_empty() {
-            true => keys.iter().take(1).copied().collect(),
-            false => others.iter().map(|name| name.as_str()).collect(),
-        };
-        names.iter().map(|name| format!("{name} = {}", value(name))).collect::<Vec<_>>().join(", ")
-    };
-    let tail = match dialect {
-        _ if key.is_empty() => String::new(),
-        Dialect::MySql => {
-            format!(" AS _new ON DUPLICATE KEY UPDATE {}", assign(&|name| format!("_new.{name}")))
-        }
-        Dialect::MariaDb => format!(" ON DUPLICATE KEY UPDATE {}", assign(&|name| format!("VALUES({name})"))),
-        Dialect::Sqlite => {
-            let update = assign(&|name| format!("excluded.{name}"));
-            format!(" ON CONFLICT ({}) DO UPDATE SET {update}", keys.join(", "))
-        }
-    };
-    Shape::new(head, names.len(), tail)
-}
-
-fn delete_shape(table: &str, names: &[&str], key: &[usize], dialect: Dialect) -> Shape {
-    let keys: Vec<String> = key.iter().map(|place| quote(names[*place], dialect)).collect();
-    let table = quote_table(table, dialect);
-    let values = if dialect == Dialect::Sqlite { "VALUES " } else { "" };
-    let head = format!("DELETE FROM {table} WHERE ({}) IN ({values}", keys.join(", "));
-    Shape::new(head, keys.len().max(1), ")".into())
 }

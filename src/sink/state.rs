@@ -15,7 +15,6 @@ use super::{Sink, SinkError, Target};
 use crate::batch::{
     Advance, DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
 };
-use crate::config::Mode;
 use crate::database::{Connection, DatabaseError, Dialect, Origin, Relation, Value, quote_table};
 
 /// Rows of a state table that one transaction deletes for their age, at most.
@@ -51,10 +50,7 @@ pub(super) struct StateReader {
 
 impl StateReader {
     pub fn new(target: &Target) -> Self {
-        let key = match &target.mode {
-            Mode::Upsert { key } => key.clone(),
-            Mode::Append => Vec::new(),
-        };
+        let key = target.mode.key().to_vec();
         let names = target.schema.fields().iter().map(|field| field.name());
         let is_read = |name: &&String| ![DELETE_COLUMN, MESSAGE_TIME_COLUMN].contains(&name.as_str());
         let columns = names.filter(is_read).cloned().collect();

@@ -9,6 +9,7 @@ use crate::database::Limits;
 pub(super) struct Shape {
     head: String,
     row: String,
+    separator: &'static str,
     tail: String,
 }
 
@@ -18,21 +19,27 @@ const STATEMENT_ROWS_MAX: usize = 1000;
 impl Shape {
     /// `width`: placeholders of a row.
     pub fn new(head: String, width: usize, tail: String) -> Self {
-        Self { head, row: format!("({})", vec!["?"; width].join(",")), tail }
+        Self { head, row: format!("({})", vec!["?"; width].join(",")), separator: ",", tail }
+    }
+
+    /// Each row is a condition, and any of them suffices.
+    pub fn of_conditions(head: String, condition: String) -> Self {
+        Self { head, row: condition, separator: " OR ", tail: String::new() }
     }
 
     /// Each row ends with an expression that the database computes.
     pub fn with_constant(head: String, width: usize, last: &str) -> Self {
-        Self { head, row: format!("({},{last})", vec!["?"; width].join(",")), tail: String::new() }
+        let row = format!("({},{last})", vec!["?"; width].join(","));
+        Self { head, row, separator: ",", tail: String::new() }
     }
 
     pub fn sql(&self, rows: usize) -> String {
-        let body = (self.row.len() + 1) * rows;
+        let body = (self.row.len() + self.separator.len()) * rows;
         let mut sql = String::with_capacity(self.head.len() + body + self.tail.len());
         sql.push_str(&self.head);
         for row in 0..rows {
             if row > 0 {
-                sql.push(',');
+                sql.push_str(self.separator);
             }
             sql.push_str(&self.row);
         }

@@ -8,11 +8,13 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
 use crate::batch::{Advance, Claim, Commit, DeadLetter, Fault, Stage, TopicPartition};
+use crate::config::Upsert;
 use crate::database::{Connection, Purpose, Value};
 
 mod checks;
 mod commits;
 mod faults;
+mod keyed;
 mod loads;
 mod types;
 
@@ -132,7 +134,7 @@ pub(super) fn target(schema: &SchemaRef, mode: Mode) -> Target {
 }
 
 pub(super) fn upsert(key: &[&str]) -> Mode {
-    Mode::Upsert { key: key.iter().map(|name| name.to_string()).collect() }
+    Mode::Upsert(Upsert::by(key.iter().copied()))
 }
 
 /// `id` and `name`.

@@ -4,7 +4,6 @@
 
 use super::ddl::column_type;
 use super::{TableFault, Target};
-use crate::config::Mode;
 use crate::database::{ColumnType, Dialect, KeyShape};
 
 /// Columns of a table of InnoDB.
@@ -21,10 +20,7 @@ const UTF8MB4_BYTES_MAX: u64 = 4;
 
 /// What is wrong with the width of the table that would be created for a target, by servers with pages of this size.
 pub(super) fn width_fault(target: &Target, dialect: Dialect, page_bytes: usize) -> Option<TableFault> {
-    let key: &[String] = match &target.mode {
-        Mode::Append => &[],
-        Mode::Upsert { key } => key,
-    };
+    let key = target.mode.key();
     let fields =
         || target.schema.fields().iter().filter(|field| !super::ddl::is_delete(target, field.name()));
     let shape =
@@ -93,6 +89,7 @@ mod tests {
 
     use super::super::TargetKind;
     use super::*;
+    use crate::config::{Mode, Upsert};
 
     fn fault(kind: &DataType, count: usize, mode: Mode) -> Option<String> {
         let fields: Vec<Field> =
@@ -129,7 +126,7 @@ mod tests {
             assert!(fault(&kind, most + 1, Mode::Append).is_some(), "{kind}");
         }
         // A key takes the place of the number, and is not null.
-        let key = || Mode::Upsert { key: vec!["c0".into()] };
+        let key = || Mode::Upsert(Upsert::by(["c0"]));
         assert_eq!(fault(&DataType::Int64, 997, key()), None);
         assert!(fault(&DataType::Int64, 998, key()).is_some());
         let text = fault(&DataType::Utf8, 240, Mode::Append).expect("too wide");

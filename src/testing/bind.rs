@@ -15,8 +15,7 @@ use super::suite::{DeclaredColumn, Expectation, GivenTable, Of, Row, Suite, Test
 use super::table::Table;
 use super::{Bound, Tests, TestsError};
 use crate::avro::Encoder;
-use crate::batch::DELETE_COLUMN;
-use crate::config::{Config, Mode, TableOrigin};
+use crate::config::{Config, TableOrigin};
 use crate::decode::Decoder;
 use crate::engine::{PlanError, Rehearsal};
 use crate::sql::{ViewFiles, type_of};
@@ -218,9 +217,7 @@ impl Binder<'_> {
         let columns: Vec<String> = match expectation.of {
             Of::View => {
                 let view = self.rehearsal.views().iter().find(|view| view.name == *name);
-                let is_upsert = view.is_some_and(|view| matches!(view.mode, Some(Mode::Upsert { .. })));
-                let columns = view.map_or_else(Vec::new, |view| names_of(&view.schema));
-                columns.into_iter().filter(|column| !is_upsert || column != DELETE_COLUMN).collect()
+                view.map_or_else(Vec::new, |view| names_of(&view.schema))
             }
             Of::State => {
                 let states = self.rehearsal.states();

@@ -144,7 +144,7 @@ fn relations<'o>(rehearsal: &Rehearsal, whole: &'o Observed, cut: &'o Observed) 
     let outputs = outputs.filter_map(|(view, (whole, cut))| {
         let (kind, key) = match view.mode.as_ref()? {
             Mode::Append => ("append output", place()),
-            Mode::Upsert { key } => ("upsert output", key.clone()),
+            Mode::Upsert(upsert) => ("upsert output", upsert.key.clone()),
         };
         Some(Relation { name: view.name.clone(), kind, key, whole, cut })
     });

@@ -8,7 +8,6 @@ use super::difference::Difference;
 use super::messages::{Recording, select};
 use super::suite::{Expectation, Of, Test};
 use super::table::Table;
-use crate::config::Mode;
 use crate::engine::{Outcome, Rehearsal};
 
 /// A test whose names and values were checked against the planned SQL.
@@ -58,13 +57,8 @@ pub(super) async fn run(rehearsal: &mut Rehearsal, case: &Case, batches: &[Vec<u
 }
 
 fn observed(rehearsal: &Rehearsal, outcome: &Outcome) -> Observed {
-    let views = rehearsal.views().iter().zip(&outcome.views).map(|(view, rows)| {
-        let table = Table::of(&view.schema, rows);
-        match &view.mode {
-            Some(Mode::Upsert { key }) => table.upserted(key),
-            Some(Mode::Append) | None => table,
-        }
-    });
+    let views = rehearsal.views().iter().zip(&outcome.views);
+    let views = views.map(|(view, rows)| Table::of(&view.schema, rows));
     let states = rehearsal.states().iter().zip(&outcome.states);
     Observed {
         views: views.collect(),

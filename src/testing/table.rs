@@ -1,13 +1,10 @@
 //! Rows that came out, as they are compared and shown: each value as its JSON text.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use crate::batch::{DELETE_COLUMN, DeadLetter};
+use crate::batch::DeadLetter;
 use crate::database::json;
 
 /// Rows of a view, a state table, or dead letters.
@@ -43,37 +40,6 @@ impl Table {
         };
         let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| row(batch, index)));
         Self { columns: columns.collect(), rows: rows.collect() }
-    }
-
-    /// What an upsert by `key` leaves of these rows: the last of each key, without those that were deleted.
-    pub fn upserted(self, key: &[String]) -> Self {
-        let place = |name: &str| self.columns.iter().position(|column| column.name == name);
-        let key: Vec<usize> = key.iter().filter_map(|name| place(name)).collect();
-        let delete = place(DELETE_COLUMN);
-        let mut places: HashMap<Vec<String>, usize> = HashMap::new();
-        let mut rows: Vec<Option<Vec<String>>> = Vec::new();
-        for row in self.rows {
-            let is_deleted = delete.is_some_and(|place| row[place] == "true");
-            let kept = (!is_deleted).then(|| row.clone());
-            match places.entry(key.iter().map(|place| row[*place].clone()).collect()) {
-                Entry::Occupied(entry) => rows[*entry.get()] = kept,
-                Entry::Vacant(entry) => {
-                    entry.insert(rows.len());
-                    rows.push(kept);
-                }
-            }
-        }
-        let without = |mut row: Vec<String>| {
-            if let Some(delete) = delete {
-                row.remove(delete);
-            }
-            row
-        };
-        let mut columns = self.columns;
-        if let Some(delete) = delete {
-            columns.remove(delete);
-        }
-        Self { columns, rows: rows.into_iter().flatten().map(without).collect() }
     }
 
     /// Dead letters, in the order of their messages.

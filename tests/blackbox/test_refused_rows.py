@@ -31,9 +31,9 @@ ORDER = {
         },
     ],
 }
-ORDERS = "SELECT order_id, customer, cancelled AS _delete FROM batch"
-ITEMS = """SELECT o.order_id, o.line['no'] AS line_no, o.line['sku'] AS sku, o.line['qty'] AS qty, o.cancelled AS _delete
-FROM (SELECT order_id, cancelled, unnest(lines) AS line FROM batch) o"""
+ORDERS = "SELECT order_id, customer, cancelled AS _delete, kafka_partition, kafka_offset FROM batch"
+ITEMS = """SELECT o.order_id, o.line['no'] AS line_no, o.line['sku'] AS sku, o.line['qty'] AS qty, o.cancelled AS _delete, o.kafka_partition, o.kafka_offset
+FROM (SELECT order_id, cancelled, kafka_partition, kafka_offset, unnest(lines) AS line FROM batch) o"""
 
 
 def order(number, customer, skus, cancelled=False):

@@ -7,7 +7,7 @@ use crate::batch::TopicPartition;
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::terminal;
-use crate::config::{Config, Mode, OutputConfig, StateTableConfig};
+use crate::config::{Config, Mode, OutputConfig, StateTableConfig, Upsert};
 use crate::engine;
 use crate::sink::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
 use crate::source::{Bounds, TopicLookup};
@@ -240,7 +240,10 @@ fn rows_again(outputs: &[OutputConfig], moves: &[Move]) -> Vec<String> {
     }
     let line = |OutputConfig { view, table, mode, .. }: &OutputConfig| match mode {
         Mode::Append => format!("{view}: rows that stand in {table} already are appended once more"),
-        Mode::Upsert { .. } => format!("{view}: rows that stand in {table} already are overwritten"),
+        Mode::Upsert(Upsert { only_newer: Some(_), .. }) => {
+            format!("{view}: rows that stand in {table} already are overwritten, but for newer ones")
+        }
+        Mode::Upsert(_) => format!("{view}: rows that stand in {table} already are overwritten"),
     };
     let mut lines: Vec<String> = outputs.iter().map(line).collect();
     lines.push("dead letters of these messages are kept, and may be written once more".to_owned());

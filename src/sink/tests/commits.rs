@@ -87,7 +87,7 @@ fn totals_target() -> Target {
     Target {
         name: "next_totals".into(),
         table: "totals".into(),
-        mode: Mode::Upsert { key: vec!["customer".into()] },
+        mode: upsert(&["customer"]),
         schema: Arc::new(schema),
         kind: TargetKind::State { expires: false },
     }

@@ -11,6 +11,7 @@ mod order;
 mod place;
 mod state;
 mod trace;
+mod unique;
 
 use std::collections::BTreeSet;
 
@@ -77,6 +78,12 @@ impl Survey<'_> {
     pub fn characters_max(&self, view: &str, column: &str) -> Option<u64> {
         let project = Project::new(self, &|_| true);
         length::characters_max(&project, view, column)
+    }
+
+    /// Whether a view has one row in a batch for each key; also where it cannot be known, because it could not be planned.
+    pub fn is_unique(&self, view: &str, key: &[String]) -> bool {
+        let project = Project::new(self, &|_| true);
+        unique::is_unique(&project, view, key)
     }
 
     /// The columns of `batch` that a view's column is a plain copy of, one for each branch of a UNION; none if one of

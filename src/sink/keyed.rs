@@ -1,0 +1,245 @@
+//! Rows of outputs with a key: which of several rows of a batch with one key is the last, and whether it deletes.
+//!
+//! *Invariant: the table has what it would have if the rows were written one by one in their order.* So each row must fit
+//! its columns, also one that is not sent because a later one replaces it.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, Rows as ArrowRows, SortField};
+
+use super::output::{Change, Output, taken};
+use super::{SinkError, Target};
+use crate::config::{Mode, Upsert};
+use crate::database::Value;
+
+/// Which of several rows with one key is the last.
+#[derive(Clone)]
+pub(super) struct Order {
+    /// Places of columns in the view, the most significant first.
+    columns: Vec<usize>,
+    /// The place among the output's columns of the one by which the newer row stays.
+    pub version: Option<usize>,
+}
+
+impl Order {
+    /// The order of an output's rows; `None` where its view has one row for each key. `place_of` finds a column among
+    /// those that are written.
+    pub fn of(target: &Target, place_of: impl Fn(&String) -> Option<usize>) -> Option<Self> {
+        let Mode::Upsert(upsert) = &target.mode else { return None };
+        let Upsert { order_by, only_newer, .. } = upsert;
+        let columns = order_by.iter().filter_map(|name| target.schema.index_of(name).ok());
+        let version = only_newer.as_ref().and_then(place_of);
+        upsert.has_order().then(|| Self { columns: columns.collect(), version })
+    }
+}
+
+/// Where rows stand in the order of an output.
+struct Ranks {
+    versions: Option<Vec<Vec<u8>>>,
+    others: Option<ArrowRows>,
+}
+
+impl Ranks {
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        let of = |row: u32| {
+            let row = row as usize;
+            (
+                self.versions.as_ref().map(|versions| &versions[row]),
+                self.others.as_ref().map(|others| others.row(row)),
+            )
+        };
+        of(a).cmp(&of(b)).then(a.cmp(&b))
+    }
+}
+
+impl Output {
+    /// Rows to delete and rows to write, one for each key. In the order of the keys, so that instances lock in the same
+    /// order; if the server takes different keys for equal, in the order of the rows, so that the last of them wins.
+    ///
+    /// # Errors
+    /// A value that does not fit; two rows for one key, where nothing says which is the last.
+    pub(super) fn by_key(self: &Arc<Self>, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
+        let mut rows = self.last_rows(batch)?;
+        if let Some(order) = self.order.as_ref().filter(|_| !self.has_exact_key) {
+            let ranks = self.ranks(order, batch)?;
+            rows.sort_unstable_by(|a, b| ranks.compare(*a, *b));
+        }
+        Ok(rows.into_iter().partition(|row| self.is_removed(batch, *row)))
+    }
+
+    /// The last row of each key, in the order of the keys.
+    fn last_rows(self: &Arc<Self>, batch: &RecordBatch) -> Result<Vec<u32>, SinkError> {
+        let keys = self.keys(batch)?;
+        let key = |row: u32| keys[row as usize].as_slice();
+        let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
+        rows.sort_unstable_by(|a, b| key(*a).cmp(key(*b)));
+        let Some(twins) = rows.windows(2).find(|pair| key(pair[0]) == key(pair[1])) else { return Ok(rows) };
+        let Some(order) = &self.order else {
+            return Err(SinkError::Sql(self.twins(batch, twins[0] as usize)));
+        };
+        let ranks = self.ranks(order, batch)?;
+        rows.sort_unstable_by(|a, b| key(*a).cmp(key(*b)).then_with(|| ranks.compare(*a, *b)));
+        let (mut last, mut replaced) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (place, row) in rows.iter().enumerate() {
+            let is_last = rows.get(place + 1).is_none_or(|next| key(*next) != key(*row));
+            if is_last { last.push(*row) } else { replaced.push(*row) }
+        }
+        replaced.retain(|row| !self.is_removed(batch, *row));
+        self.checked(Change::Insert, &[taken(batch, replaced)?])?;
+        Ok(last)
+    }
+
+    fn is_removed(&self, batch: &RecordBatch, row: u32) -> bool {
+        let row = row as usize;
+        self.delete.is_some_and(|index| {
+            let delete = batch.column(index).as_boolean();
+            delete.is_valid(row) && delete.value(row)
+        })
+    }
+
+    fn ranks(&self, order: &Order, batch: &RecordBatch) -> Result<Ranks, SinkError> {
+        let broken =
+            |error: ArrowError| SinkError::Sql(format!("rows of `{}` have no order: {error}", self.view));
+        let others = match order.columns.as_slice() {
+            [] => None,
+            places => {
+                let batch = batch.project(places).map_err(broken)?;
+                let fields = batch
+                    .schema()
+                    .fields()
+                    .iter()
+                    .map(|field| SortField::new(field.data_type().clone()))
+                    .collect();
+                let converter = RowConverter::new(fields).map_err(broken)?;
+                Some(converter.convert_columns(batch.columns()).map_err(broken)?)
+            }
+        };
+        Ok(Ranks { versions: self.versions(batch)?, others })
+    }
+
+    /// For each row its version as the table will have it, as bytes that are ordered as the database orders versions.
+    fn versions(&self, batch: &RecordBatch) -> Result<Option<Vec<Vec<u8>>>, SinkError> {
+        let Some(version) = self.order.as_ref().and_then(|order| order.version) else { return Ok(None) };
+        let mut versions = vec![Vec::new(); batch.num_rows()];
+        let put = |version: &mut Vec<u8>, value: &Value<'_>| match value {
+            // A row without a version is older than all that have one.
+            Value::Null => {}
+            Value::Text(text) => {
+                version.push(1);
+                version.extend(text.as_bytes());
+            }
+            other => append_key(version, other),
+        };
+        self.each_value(version, batch, &mut |row, value| put(&mut versions[row], &value))?;
+        Ok(Some(versions))
+    }
+
+    /// For each row bytes that are equal where the table takes the keys for equal.
+    fn keys(&self, batch: &RecordBatch) -> Result<Vec<Vec<u8>>, SinkError> {
+        let mut keys = vec![Vec::new(); batch.num_rows()];
+        for place in &self.key {
+            self.each_value(*place, batch, &mut |row, value| append_key(&mut keys[row], &value))?;
+        }
+        Ok(keys)
+    }
+
+    /// Gives `put` the values of one of the columns that are written.
+    fn each_value(
+        &self,
+        place: usize,
+        batch: &RecordBatch,
+        put: &mut dyn FnMut(usize, Value<'_>),
+    ) -> Result<(), SinkError> {
+        let column = &self.columns[place];
+        let array = self.prepared(column, batch)?;
+        let put_all = column.fit.each(&array, 0..batch.num_rows(), &mut |row, value| put(row, value));
+        put_all.map_err(|misfit| self.data(column, misfit.reason))
+    }
+
+    fn twins(&self, batch: &RecordBatch, row: usize) -> String {
+        let mut key = Vec::new();
+        for column in self.key.iter().map(|place| &self.columns[*place]) {
+            let mut text = String::new();
+            let shown = crate::database::json::write(&mut text, batch.column(column.index).as_ref(), row);
+            key.push(format!("{} = {}", column.name, if shown.is_ok() { text } else { "?".into() }));
+        }
+        format!(
+            "view `{}` has two rows for the key {} in one batch, and nothing says which of them is the last\n\
+             hint: select `kafka_partition` and `kafka_offset`, or GROUP BY the key alone",
+            self.view,
+            key.join(", ")
+        )
+    }
+
+    /// The rows that are left in an empty table when commits are written one after the other, in the order in which
+    /// their keys came; without `_delete`.
+    ///
+    /// # Errors
+    /// As [`Output::rows`].
+    pub(super) fn left(self: &Arc<Self>, commits: &[Vec<RecordBatch>]) -> Result<RecordBatch, SinkError> {
+        let failed = |error: ArrowError| SinkError::Sql(error.to_string());
+        let mut written = Vec::with_capacity(commits.len());
+        for batches in commits {
+            let batch = concat_batches(&self.schema, batches).map_err(failed)?;
+            let mut rows = self.last_rows(&batch)?;
+            rows.sort_unstable();
+            written.push(taken(&batch, rows)?);
+        }
+        let all = concat_batches(&self.schema, &written).map_err(failed)?;
+        let (keys, versions) = (self.keys(&all)?, self.versions(&all)?);
+        let is_older = |row: u32, there: u32| {
+            versions.as_ref().is_some_and(|versions| versions[row as usize] < versions[there as usize])
+        };
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut left: Vec<Option<u32>> = Vec::new();
+        for row in 0..all.num_rows() as u32 {
+            let kept = (!self.is_removed(&all, row)).then_some(row);
+            match places.entry(&keys[row as usize]) {
+                Entry::Vacant(entry) => {
+                    entry.insert(left.len());
+                    left.push(kept);
+                }
+                Entry::Occupied(entry) => {
+                    let there = &mut left[*entry.get()];
+                    if !there.is_some_and(|there| is_older(row, there)) {
+                        *there = kept;
+                    }
+                }
+            }
+        }
+        let left = taken(&all, left.into_iter().flatten().collect())?;
+        let shown: Vec<usize> = (0..left.num_columns()).filter(|place| Some(*place) != self.delete).collect();
+        left.project(&shown).map_err(failed)
+    }
+}
+
+/// Appends a value so that different lists of values give different bytes.
+fn append_key(key: &mut Vec<u8>, value: &Value<'_>) {
+    /// Signed numbers in the order of their bytes.
+    fn number(key: &mut Vec<u8>, value: i128) {
+        key.extend((value ^ i128::MIN).to_be_bytes());
+    }
+    match value {
+        Value::Null => key.push(0),
+        Value::Int(value) => number(key, (*value).into()),
+        Value::UInt(value) => number(key, (*value).into()),
+        Value::Float(value) => key.extend((value + 0.0).to_be_bytes()),
+        Value::Double(value) => key.extend((value + 0.0).to_be_bytes()),
+        Value::Text(text) => {
+            key.extend(text.as_bytes());
+            key.extend((text.len() as u32).to_be_bytes());
+        }
+        Value::Bytes(bytes) => {
+            key.extend(bytes.as_ref());
+            key.extend((bytes.len() as u32).to_be_bytes());
+        }
+        Value::Date(value) => number(key, (*value).into()),
+        Value::Time(value) | Value::DateTime(value) => number(key, (*value).into()),
+    }
+}

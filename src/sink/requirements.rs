@@ -1,0 +1,311 @@
+//! What an output or a state table asks of the table it is written to, and what is wrong with a table that is there.
+
+use arrow::datatypes::Field;
+
+use super::ddl::OWN_NAMES;
+use super::output::is_own;
+use super::{TableFault, Target};
+use crate::batch::DELETE_COLUMN;
+use crate::config::{Mode, Upsert};
+use crate::database::{ColumnType, Dialect, Key, Table, TableColumn, TableKind, quote};
+
+/// How alike two names must be for one to be meant by the other, from 0 to 1.
+const LIKENESS_MIN: f64 = 0.8;
+
+pub(super) fn same_table_fault(before: &[Target], target: &Target) -> Option<TableFault> {
+    let other = before.iter().find(|other| is_same_table(&other.table, &target.table))?;
+    let (first, second) = (&other.name, &target.name);
+    let message = format!("views `{first}` and `{second}` are both written to it, expected one");
+    Some(TableFault::new(&target.table, message))
+}
+
+/// What is wrong with a target whatever its table is.
+pub(super) fn target_faults(target: &Target) -> Vec<TableFault> {
+    let mut faults = Vec::new();
+    let (table, view) = (&target.table, &target.name);
+    if OWN_NAMES.iter().any(|own| is_same_table(own, table)) {
+        let message = format!("the name of a table of the program, expected another for view `{view}`");
+        faults.push(TableFault::new(table, message));
+    }
+    match &target.mode {
+        Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => {
+            let message = format!(
+                "rows are deleted by key, and the output's mode is append\n\
+                 hint: say `mode: upsert` and a key, or rename the column of view `{view}`"
+            );
+            faults.push(TableFault::of_column(table, DELETE_COLUMN, message));
+        }
+        Mode::Append => {}
+        Mode::Upsert(Upsert { key, order_by, only_newer }) => {
+            let of_key = key.iter().map(|name| ("key", name));
+            let of_order = order_by.iter().map(|name| ("order_by", name));
+            let named = of_key.chain(of_order).chain(only_newer.iter().map(|name| ("only_newer", name)));
+            for (what, name) in named.filter(|(_, name)| target.schema.field_with_name(name).is_err()) {
+                let names: Vec<&str> =
+                    target.schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let names = names.join(", ");
+                let message = match what {
+                    "key" => format!("view `{view}` has no key column `{name}`, it has {names}"),
+                    what => format!("{what}: view `{view}` has no column `{name}`, it has {names}"),
+                };
+                faults.push(TableFault::new(table, message));
+            }
+            faults.extend(only_newer.iter().filter_map(|name| version_fault(target, name)));
+        }
+    }
+    faults
+}
+
+/// Versions are compared by the database, and must be ordered there as they are in a view.
+fn version_fault(target: &Target, name: &str) -> Option<TableFault> {
+    let found = target.schema.field_with_name(name).ok()?.data_type();
+    if found.is_integer() || found.is_temporal() || found.is_string() {
+        return None;
+    }
+    let message = format!(
+        "only_newer: found {found}, expected an integer, a date, a time or a text\n\
+         hint: name a column that grows with each change of a row, such as `updated_at`"
+    );
+    Some(TableFault::of_column(&target.table, name, message))
+}
+
+/// What is wrong with the table as a whole; columns are [`super::output::Output::new`]'s matter.
+pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
+    let mut faults: Vec<TableFault> = kind_fault(&target.table, found, dialect).into_iter().collect();
+    for column in &found.columns {
+        if !is_written(target, column) && !column.has_default {
+            let message = format!(
+                "NOT NULL without a default, and view `{}` has no such column\n\
+                 hint: add it to the view, or give it a default",
+                target.name
+            );
+            faults.push(TableFault::of_column(&target.table, &column.name, message));
+        }
+    }
+    let Mode::Upsert(Upsert { key, only_newer, .. }) = &target.mode else { return faults };
+    faults.extend(unique_fault(&target.table, key, found));
+    faults.extend(other_keys_fault(target, key, found));
+    let of_key = key.iter().filter_map(|name| found.column(name));
+    faults.extend(of_key.filter_map(|column| collation_fault(target, column, dialect)));
+    let version = only_newer.iter().filter_map(|name| found.column(name));
+    let version = version.filter(|column| is_loose(column, dialect));
+    faults.extend(version.map(|column| {
+        let message = format!(
+            "only_newer: its collation {} does not order texts by their bytes\n\
+             hint: change the column to COLLATE {}, or name a column of a date or a number",
+            collation_of(column, dialect),
+            dialect.collation()
+        );
+        TableFault::of_column(&target.table, &column.name, message)
+    }));
+    faults
+}
+
+/// What a table does with rows that a reader of the SQL may not expect.
+pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
+    let Mode::Upsert(Upsert { key, .. }) = &target.mode else { return Vec::new() };
+    let of_key = key.iter().filter_map(|name| found.column(name));
+    let loose = of_key.filter(|column| is_loose(column, dialect));
+    let loose = loose.filter(|column| collation_fault(target, column, dialect).is_none());
+    let mut warnings: Vec<TableFault> = loose
+        .map(|column| {
+            let collation = collation_of(column, dialect);
+            let message = format!(
+                "its collation {collation} takes keys for equal that differ only in {}: they are one row, which has \
+                 the values of the last of them\n\
+                 hint: if they are different keys, change the column to COLLATE {}",
+                merged_by(collation),
+                dialect.collation()
+            );
+            TableFault::of_column(&target.table, &column.name, message)
+        })
+        .collect();
+    let numbered = found.columns.iter().filter(|column| column.is_numbered && !is_written(target, column));
+    let is_short =
+        |column: &&TableColumn| matches!(column.kind, ColumnType::Integer { bytes, .. } if bytes < 8);
+    warnings.extend(numbered.filter(is_short).map(|column| {
+        let declared = &column.declared;
+        let message = format!(
+            "each row that is written takes a number, also if it only updates one, so {declared} may run out of numbers\n\
+             hint: change the column to BIGINT UNSIGNED"
+        );
+        TableFault::of_column(&target.table, &column.name, message)
+    }));
+    warnings
+}
+
+/// A column that the view has and the table lacks. It may have another name there.
+pub(super) fn missing_column(target: &Target, field: &Field, found: &Table, dialect: Dialect) -> TableFault {
+    let (table, view, column) = (&target.table, &target.name, field.name());
+    let names: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
+    let needs = match is_own(target, column) {
+        true => "every state table needs it".to_owned(),
+        false => format!("view `{view}` needs it"),
+    };
+    let mut hints = Vec::new();
+    // A column of the program's own has its name for good.
+    if !is_own(target, column) {
+        let free = found.columns.iter().filter(|other| !is_written(target, other) && !other.is_numbered);
+        hints.extend(
+            most_alike(column, free)
+                .map(|other| format!("name it as the table does: `{column} AS \"{}\"`", other.name)),
+        );
+    }
+    if let Ok(kind) = ColumnType::for_arrow(field.data_type(), dialect, None) {
+        let name = quote(column, dialect);
+        hints.push(format!("ALTER TABLE {table} ADD COLUMN {name} {}", kind.ddl(dialect)));
+    }
+    let hint = if hints.is_empty() { String::new() } else { format!("\nhint: {}", hints.join("; or ")) };
+    let (kind, names) = (field.data_type(), names.join(", "));
+    TableFault::of_column(
+        table,
+        column,
+        format!("no such column, {needs} ({kind}); the table has {names}{hint}"),
+    )
+}
+
+/// The column whose name is most like this one, written in one way or another: `order_no`, `orderNumber`.
+fn most_alike<'t>(name: &str, columns: impl Iterator<Item = &'t TableColumn>) -> Option<&'t TableColumn> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
+    let name = plain(name);
+    let likeness = |column: &TableColumn| strsim::jaro_winkler(&name, &plain(&column.name));
+    columns
+        .map(|column| (likeness(column), column))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, column)| column)
+}
+
+pub(super) fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<TableFault> {
+    if found.kind == TableKind::View {
+        return Some(TableFault::new(name, "is a view, expected a table"));
+    }
+    let engine = found.engine.as_deref().unwrap_or("none");
+    if dialect.is_mysql() && !engine.eq_ignore_ascii_case("InnoDB") {
+        let message = format!(
+            "its engine is {engine}, expected InnoDB: others cannot roll back\n\
+             hint: ALTER TABLE {name} ENGINE=InnoDB"
+        );
+        return Some(TableFault::new(name, message));
+    }
+    None
+}
+
+/// What is wrong with the key of a table of the program.
+pub(super) fn own_key_faults(
+    table: &str,
+    key: &[String],
+    found: &Table,
+    dialect: Dialect,
+) -> Vec<TableFault> {
+    let columns = key.iter().filter_map(|name| found.column(name));
+    let loose = columns.filter(|column| is_loose(column, dialect));
+    let loose = loose.map(|column| loose_fault(table, column, "which the program tells apart", dialect));
+    unique_fault(table, key, found).into_iter().chain(loose).collect()
+}
+
+/// Rows are found again by an index that makes their key unique.
+fn unique_fault(table: &str, key: &[String], found: &Table) -> Option<TableFault> {
+    if found.keys.iter().any(|other| is_key(other, key)) {
+        return None;
+    }
+    let list = key.join(", ");
+    let message = format!("no primary or unique key over exactly ({list})\nhint: add PRIMARY KEY ({list})");
+    Some(TableFault::new(table, message))
+}
+
+/// A row that has the key of one row and is a duplicate of another would change the other one.
+fn other_keys_fault(target: &Target, key: &[String], found: &Table) -> Option<TableFault> {
+    let may_collide = |other: &&Key| !is_key(other, key) && !is_never_equal(target, other, found);
+    let others: Vec<&str> = found.keys.iter().filter(may_collide).map(|other| other.name.as_str()).collect();
+    if others.is_empty() || !found.keys.iter().any(|other| is_key(other, key)) {
+        return None;
+    }
+    let (key, others) = (key.join(", "), others.join(", "));
+    let message = format!(
+        "besides the key ({key}) also unique by {others}: an upsert could overwrite the row of another key\n\
+         hint: drop that index, or say `mode: append`"
+    );
+    Some(TableFault::new(&target.table, message))
+}
+
+/// Whether no new row is a duplicate in an index: it has a column that is not written, and that the database fills with
+/// a number of its own or with NULL.
+fn is_never_equal(target: &Target, key: &Key, found: &Table) -> bool {
+    let columns = key.columns.iter().filter_map(|name| found.column(name));
+    columns
+        .into_iter()
+        .any(|column| !is_written(target, column) && (column.is_numbered || column.is_null_by_default))
+}
+
+/// A key whose collation takes different texts for equal. Those of a state table are told apart in memory, as are those
+/// that are deleted; and if nothing says which row is the last, nothing says which of them wins.
+fn collation_fault(target: &Target, column: &TableColumn, dialect: Dialect) -> Option<TableFault> {
+    if !is_loose(column, dialect) {
+        return None;
+    }
+    let deletes = target.schema.field_with_name(DELETE_COLUMN).is_ok();
+    let has_order = matches!(&target.mode, Mode::Upsert(upsert) if upsert.has_order());
+    let why = match () {
+        () if target.is_state() => "which a state table tells apart",
+        () if deletes => "so `_delete` could delete the row of another key",
+        () if !has_order => "and nothing says which of their rows is the last",
+        () => return None,
+    };
+    Some(loose_fault(&target.table, column, why, dialect))
+}
+
+fn loose_fault(table: &str, column: &TableColumn, why: &str, dialect: Dialect) -> TableFault {
+    let (collation, wanted) = (collation_of(column, dialect), dialect.collation());
+    let message = format!(
+        "its collation {collation} takes texts for equal that are not ('José' and 'jose', or with spaces at the \
+         end), {why}\nhint: change the column to COLLATE {wanted}, or to VARBINARY"
+    );
+    TableFault::of_column(table, &column.name, message)
+}
+
+fn is_loose(column: &TableColumn, dialect: Dialect) -> bool {
+    !dialect.is_exact_text(&column.kind, column.collation.as_deref())
+}
+
+fn collation_of(column: &TableColumn, dialect: Dialect) -> &str {
+    column.collation.as_deref().unwrap_or(dialect.collation())
+}
+
+/// What a collation does not tell apart, by its name.
+fn merged_by(collation: &str) -> &'static str {
+    let has = |part: &str| collation.split('_').any(|other| other == part);
+    match (has("as"), has("ci"), has("bin")) {
+        (_, _, true) => "spaces at the end",
+        (true, true, _) => "case",
+        (true, false, _) => "how they are composed",
+        _ => "case or accents",
+    }
+}
+
+/// Whether rows of a target have a value for a column.
+fn is_written(target: &Target, column: &TableColumn) -> bool {
+    target.schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(&column.name))
+}
+
+fn is_key(found: &Key, key: &[String]) -> bool {
+    let has = |name: &String| key.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+    found.is_whole && found.columns.len() == key.len() && found.columns.iter().all(has)
+}
+
+pub(super) fn is_same_table(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_collation_merges_is_in_its_name() {
+        assert_eq!(merged_by("utf8mb4_0900_ai_ci"), "case or accents");
+        assert_eq!(merged_by("latin1_swedish_ci"), "case or accents");
+        assert_eq!(merged_by("utf8mb4_0900_as_ci"), "case");
+        assert_eq!(merged_by("utf8mb4_bin"), "spaces at the end");
+    }
+}

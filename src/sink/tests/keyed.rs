@@ -1,0 +1,288 @@
+//! Which row of a key stands in the table: the last one, however the rows are cut into batches.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::TimeUnit;
+
+use super::*;
+
+on_each_database!(
+    the_last_row_of_each_key_stands_however_rows_are_cut,
+    a_row_that_is_replaced_must_fit_too,
+    a_newer_row_in_the_table_stays,
+    versions_count_as_the_table_has_them,
+    columns_that_only_order_rows_need_not_be_in_the_table,
+    a_table_that_numbers_its_rows_beside_the_key_is_taken,
+);
+
+/// A row with its place among the messages; `None` deletes.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    key: i32,
+    offset: i64,
+    version: Option<i64>,
+    value: Option<i64>,
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int32, false),
+        Field::new("kafka_partition", DataType::Int32, false),
+        Field::new("kafka_offset", DataType::Int64, false),
+        Field::new("version", DataType::Int64, true),
+        Field::new("value", DataType::Int64, true),
+        Field::new("_delete", DataType::Boolean, true),
+    ]))
+}
+
+/// The rows in another order than that of their messages.
+fn batch(rows: &[Row]) -> RecordBatch {
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| (row.offset * 7) % 11);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.key))),
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| 0))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.offset))),
+        Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.version))),
+        Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.value))),
+        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.value.is_none())))),
+    ];
+    RecordBatch::try_new(schema(), columns).expect("columns fit")
+}
+
+fn ordered(only_newer: Option<&str>) -> Mode {
+    let only_newer = only_newer.map(str::to_owned);
+    Mode::Upsert(Upsert { only_newer, ..Upsert::by(["id"]) }.ordered(&schema()))
+}
+
+fn random_rows(count: i64, random: &mut fastrand::Rng, deletes: bool) -> Vec<Row> {
+    let row = |offset| Row {
+        key: random.i32(0..6),
+        offset,
+        version: (random.u8(0..5) > 0).then(|| random.i64(0..4)),
+        value: (!deletes || random.u8(0..3) > 0).then_some(offset),
+    };
+    (0..count).map(row).collect()
+}
+
+/// What stands in the end when rows are written one by one: key, offset, version.
+fn calculated(rows: &[Row], only_newer: bool) -> Vec<Vec<String>> {
+    let mut table: BTreeMap<i32, &Row> = BTreeMap::new();
+    for row in rows {
+        let there = table.get(&row.key).and_then(|there| there.version);
+        if only_newer && there.is_some() && row.version < there {
+            continue;
+        }
+        match row.value {
+            Some(_) => drop(table.insert(row.key, row)),
+            None => drop(table.remove(&row.key)),
+        }
+    }
+    let text = |value: Option<i64>| value.map_or("NULL".to_owned(), |value| value.to_string());
+    table.values().map(|row| vec![row.key.to_string(), row.offset.to_string(), text(row.version)]).collect()
+}
+
+const ROWS: &str = "SELECT id, kafka_offset, version FROM rows_out ORDER BY id";
+
+async fn the_last_row_of_each_key_stands_however_rows_are_cut(place: &Place) {
+    let mut random = fastrand::Rng::with_seed(7);
+    for (round, only_newer) in [(0, false), (1, true), (2, false), (3, true)] {
+        let mode = ordered(only_newer.then_some("version"));
+        let mut sink = place.sink(&[target(&schema(), mode)]).await.expect("connects");
+        place.run("DELETE FROM rows_out").await;
+        let mut claim = claim_one(&mut sink).await;
+        // A row that is deleted has no version that a later one could be compared with.
+        let rows = random_rows(80, &mut random, !only_newer);
+        let mut left = rows.as_slice();
+        let mut commits = Vec::new();
+        while !left.is_empty() {
+            let (now, rest) = left.split_at(random.usize(1..=if round < 2 { 80 } else { 5 }).min(left.len()));
+            let batches = vec![batch(now)];
+            sink.prepare_and_commit(&commit(&claim, vec![batches.clone()])).await.expect("commits");
+            claim.next_offset += 10;
+            commits.push(batches);
+            left = rest;
+        }
+        let expected = calculated(&rows, only_newer);
+        assert!(expected.len() > 3, "{expected:?}");
+        assert_eq!(place.rows(ROWS).await, expected, "round {round}");
+        let rehearsed = sink.tables().left(0, commits).expect("fits");
+        let rehearsed: usize = rehearsed.iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(rehearsed, expected.len());
+    }
+}
+
+async fn a_row_that_is_replaced_must_fit_too(place: &Place) {
+    place.run("CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, name VARCHAR(9) NOT NULL)").await;
+    let mode = Mode::Upsert(Upsert { order_by: vec!["name".into()], ..Upsert::by(["id"]) });
+    let mut sink = place.sink(&[target(&people_schema(), mode)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let rows = people(&[(Some(1), Some("b")), (Some(1), None), (Some(2), Some("a"))]);
+    let error = sink.prepare_and_commit(&commit(&claim, vec![vec![rows]])).await.expect_err("a NULL");
+    assert_eq!((error.fault(), error.place().as_str()), (Fault::Data, "rows_out.name"), "{error}");
+    assert_eq!(place.count("rows_out").await, 0);
+}
+
+async fn a_newer_row_in_the_table_stays(place: &Place) {
+    let mut sink = place.sink(&[target(&schema(), ordered(Some("version")))]).await.expect("connects");
+    let mut claim = claim_one(&mut sink).await;
+    let row = |key, offset, version, value| Row { key, offset, version, value };
+    let steps: [(&[Row], &[[&str; 3]]); 6] = [
+        (&[row(1, 1, Some(5), Some(1)), row(2, 1, None, Some(1))], &[["1", "1", "5"], ["2", "1", "NULL"]]),
+        // Older, and without a version.
+        (&[row(1, 2, Some(4), Some(1)), row(2, 2, None, Some(1))], &[["1", "1", "5"], ["2", "2", "NULL"]]),
+        (&[row(1, 3, None, Some(1)), row(2, 3, Some(1), Some(1))], &[["1", "1", "5"], ["2", "3", "1"]]),
+        // As new, and newer.
+        (&[row(1, 4, Some(5), Some(1)), row(2, 4, Some(2), Some(1))], &[["1", "4", "5"], ["2", "4", "2"]]),
+        // Deletions, older and newer; of a key that is not there.
+        (&[row(1, 5, Some(4), None), row(2, 5, Some(3), None), row(3, 5, Some(3), None)], &[["1", "4", "5"]]),
+        (&[row(1, 6, Some(5), None)], &[]),
+    ];
+    for (rows, expected) in steps {
+        sink.prepare_and_commit(&commit(&claim, vec![vec![batch(rows)]])).await.expect("commits");
+        claim.next_offset += 10;
+        assert_eq!(place.rows(ROWS).await, expected, "{rows:?}");
+    }
+    // Many deletions in one statement.
+    let rows: Vec<Row> = (0..1_000).map(|key| row(key, 7, Some(1), None)).collect();
+    sink.prepare_and_commit(&commit(&claim, vec![vec![batch(&rows)]])).await.expect("commits");
+}
+
+/// The table keeps whole seconds, so moments of one second are equally new.
+async fn versions_count_as_the_table_has_them(place: &Place) {
+    place
+        .run("CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, at DATETIME NULL, value BIGINT NULL)")
+        .await;
+    if !place.is_mysql() {
+        return;
+    }
+    let moment = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let schema: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int32, false),
+        Field::new("at", moment, true),
+        Field::new("value", DataType::Int64, true),
+    ]));
+    let mode = || {
+        let order_by = vec!["value".to_owned()];
+        Mode::Upsert(Upsert { order_by, only_newer: Some("at".into()), ..Upsert::by(["id"]) })
+    };
+    let rows = |rows: &[(i64, i64)]| {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| 1))),
+            Arc::new(
+                TimestampMillisecondArray::from_iter_values(rows.iter().map(|row| row.0))
+                    .with_timezone("UTC"),
+            ),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
+        ];
+        RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns fit")
+    };
+    let mut sink = place.sink(&[target(&schema, mode())]).await.expect("connects");
+    for cut in [vec![rows(&[(900, 1), (500, 2)])], vec![rows(&[(900, 1)]), rows(&[(500, 2)])]] {
+        place.run("DELETE FROM rows_out").await;
+        for batch in cut {
+            let claim = claim_one(&mut sink).await;
+            sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
+        }
+        assert_eq!(place.rows("SELECT value FROM rows_out").await, [["2"]]);
+    }
+}
+
+async fn columns_that_only_order_rows_need_not_be_in_the_table(place: &Place) {
+    place
+        .run("CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, version BIGINT NULL, value BIGINT NULL)")
+        .await;
+    let mut sink = place.sink(&[target(&schema(), ordered(None))]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let row = |offset, value| Row { key: 1, offset, version: None, value: Some(value) };
+    let rows = batch(&[row(2, 20), row(3, 30), row(1, 10)]);
+    sink.prepare_and_commit(&commit(&claim, vec![vec![rows]])).await.expect("commits");
+    assert_eq!(place.rows("SELECT id, value FROM rows_out").await, [["1", "30"]]);
+}
+
+fn customers() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![text("customer_no"), text("name")]))
+}
+
+async fn a_table_that_numbers_its_rows_beside_the_key_is_taken(place: &Place) {
+    let (number, text) = match place.is_mysql() {
+        true => {
+            ("BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY", "VARCHAR(32) COLLATE utf8mb4_0900_bin")
+        }
+        false => ("INTEGER PRIMARY KEY", "VARCHAR(32)"),
+    };
+    let create = |others: &str| {
+        format!(
+            "CREATE TABLE customers (id {number}, customer_no {text} NOT NULL UNIQUE, name VARCHAR(20){others})"
+        )
+    };
+    let to = Target { table: "customers".into(), ..target(&customers(), upsert(&["customer_no"])) };
+    place.run(&create(", code VARCHAR(9) NULL UNIQUE")).await;
+    place.run("INSERT INTO customers (customer_no, name) VALUES ('C-0', 'there before')").await;
+    let mut sink = place.sink(std::slice::from_ref(&to)).await.expect("connects");
+    let row = |no: &str, name: &str| {
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(StringArray::from(vec![no])), Arc::new(StringArray::from(vec![name]))];
+        RecordBatch::try_new(customers(), columns).expect("columns fit")
+    };
+    for (no, name) in [("C-1", "Ana"), ("C-0", "Rui"), ("C-1", "Eva")] {
+        let claim = claim_one(&mut sink).await;
+        sink.prepare_and_commit(&commit(&claim, vec![vec![row(no, name)]])).await.expect("commits");
+    }
+    let stored = place.rows("SELECT customer_no, name FROM customers ORDER BY customer_no").await;
+    assert_eq!(stored, [["C-0", "Rui"], ["C-1", "Eva"]]);
+    assert_eq!(
+        place.rows("SELECT id FROM customers WHERE customer_no = 'C-0'").await,
+        [["1"]],
+        "it keeps its number"
+    );
+    // Each new row has the same value in the second index.
+    place.run("DROP TABLE customers").await;
+    place.run(&create(", code VARCHAR(9) NOT NULL DEFAULT 'x' UNIQUE")).await;
+    let refused = place.sink(&[to]).await.err().expect("rows could collide").to_string();
+    assert!(refused.contains("also unique by"), "{refused}");
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn texts_that_the_server_takes_for_equal_are_one_row_with_the_last_values() {
+    let place = Place::mysql().await;
+    place
+        .run("CREATE TABLE rows_out (name VARCHAR(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, id INT)")
+        .await;
+    let mode = Mode::Upsert(Upsert { order_by: vec!["id".into()], ..Upsert::by(["name"]) });
+    let to = target(&people_schema(), mode);
+    let found =
+        Sink::check(place.address.clone(), "job", std::slice::from_ref(&to), true).await.expect("checks");
+    assert_eq!((found.faults, found.warnings.len()), (Vec::new(), 1));
+    let warning = found.warnings[0].to_string();
+    assert!(warning.contains("rows_out.name") && warning.contains("only in case or accents"), "{warning}");
+    let names = ["José", "jose", "JOSE", "Jose", "joSé"];
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut sink = place.sink(&[to]).await.expect("connects");
+    for _ in 0..10 {
+        place.run("DELETE FROM rows_out").await;
+        let mut rows: Vec<(Option<i32>, Option<&str>)> =
+            names.iter().enumerate().map(|(id, name)| (Some(id as i32), Some(*name))).collect();
+        random.shuffle(&mut rows);
+        let claim = claim_one(&mut sink).await;
+        sink.prepare_and_commit(&commit(&claim, vec![vec![people(&rows)]])).await.expect("commits");
+        assert_eq!(place.rows("SELECT id FROM rows_out").await, [["4"]], "{rows:?}");
+    }
+    // What could delete the row of another key, or has no last row, is refused.
+    let deletes: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, true),
+        Field::new("id", DataType::Int32, true),
+        Field::new("_delete", DataType::Boolean, true),
+    ]));
+    let mode = Mode::Upsert(Upsert { order_by: vec!["id".into()], ..Upsert::by(["name"]) });
+    for (to, said) in [
+        (target(&deletes, mode), "could delete the row of another key"),
+        (target(&people_schema(), upsert(&["name"])), "nothing says which of their rows is the last"),
+    ] {
+        let refused = place.sink(&[to]).await.err().expect("refused").to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+    place.drop_database().await;
+}
