@@ -119,3 +119,38 @@ fn the_patches_that_take_guards_out_apply() {
     }
     assert!(found.is_empty(), "patches that say nothing, or do not fit their file any more: {found:#?}");
 }
+
+/// Somebody who asks what a script does gets an answer at once: no server is started, and nothing is built or installed.
+#[test]
+fn scripts_say_what_they_do_and_do_nothing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = std::env::temp_dir().join(format!("scripts-help-{}", std::process::id()));
+    let (services, tools) = (folder.join("services"), folder.join("tools"));
+    fs::create_dir_all(&tools).expect("a folder");
+    // Whoever builds or installs fails here.
+    for tool in ["cargo", "apt-get", "pip", "java", "mvn", "debootstrap"] {
+        std::os::unix::fs::symlink("/bin/false", tools.join(tool)).expect("a tool");
+    }
+    let path = std::env::join_paths(
+        std::iter::once(tools.clone())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join("scripts")).expect("the scripts are there") {
+        let script = entry.expect("an entry").path();
+        let answer = std::process::Command::new(&script)
+            .arg("--help")
+            .env("PATH", path.as_ref().expect("a path"))
+            .env("SERVICES_DIR", &services)
+            .env_remove("REALTIME_PROCESSOR")
+            .output()
+            .expect("a script can be started");
+        let usage = String::from_utf8_lossy(&answer.stdout).to_lowercase();
+        if !answer.status.success() || !usage.contains("usage:") || services.exists() {
+            found.push(format!("{}: {}", script.display(), String::from_utf8_lossy(&answer.stderr)));
+        }
+    }
+    // Why: what is left are a few links in the folder for temporary files.
+    let _ = fs::remove_dir_all(&folder);
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -1,4 +1,4 @@
-"""The measurements, each a function that adds figures to the bench. `DEFAULT` are those of a full comparison."""
+"""The measurements, each a function that adds figures to the bench."""
 
 import json
 import time
@@ -10,6 +10,7 @@ from compare.ours import Project
 from compare.processes import cpu_seconds
 from compare.run import START_POLL_SECONDS, Failed, Watch, catch_up, until_seen
 from compare.tables import TABLE
+from compare.words import WORDS
 
 LANES = 2
 # Of Spark's batches into nothing, those up to here are its warm-up.
@@ -179,7 +180,7 @@ def measure_idle(bench, _):
         job.forget()
 
 
-# Words of the command line -> the measurement, in the order they are made.
+# The measurement of each word.
 MEASUREMENTS = {
     "start": measure_start,
     "idle": measure_idle,
@@ -195,13 +196,12 @@ MEASUREMENTS = {
     "keys": measure_keys,
     "linear": measure_linear,
 }
-LONG = ("accounts", "keys", "linear")
-DEFAULT = tuple(word for word in MEASUREMENTS if word not in LONG)
 
 
 def measure(bench, words):
     done = set()
-    for word, function in MEASUREMENTS.items():
+    for word in WORDS:
+        function = MEASUREMENTS[word]
         if word in words and function not in done:
             done.add(function)
             bench.say(f"== {word}: {(function.__doc__ or '').splitlines()[0] if function.__doc__ else ''}")

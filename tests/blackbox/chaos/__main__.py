@@ -7,7 +7,6 @@ import sys
 import tempfile
 
 from chaos.plan import DECK
-from chaos.run import Options, Run, Servers
 
 
 def seconds(text):
@@ -60,6 +59,9 @@ def main():
         "--faults", type=kinds, default=tuple(DECK), metavar="KIND,...", help="only these (default: all of them)"
     )
     arguments = parser.parse_args()
+    # Why here: these import what has to be installed, and `--help` needs nothing.
+    from chaos.run import Options, Run, Servers
+
     missing = [name for name in Servers.REQUIRED if not os.environ.get(name)]
     if missing:
         parser.error(f"{', '.join(missing)} not set (hint: run scripts/chaos, which sets them)")
