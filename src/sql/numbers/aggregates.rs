@@ -25,13 +25,18 @@ use super::{has_floats, scale};
 use crate::sql::forms;
 use crate::sql::signed::{CountedValues, signed};
 
-/// Aggregates that take values out again where a frame slides, or that cannot and are needed there, or that count.
-const AGGREGATES: [&str; 23] = [
+/// Aggregates that take values out again where a frame slides, that cannot and are needed there, or that count.
+const AGGREGATES: [&str; 28] = [
+    "any_value",
     "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
     "bit_and",
     "bit_or",
     "bool_and",
     "bool_or",
+    "string_agg",
     "sum",
     "avg",
     "var",
@@ -71,8 +76,6 @@ enum Kind {
     Sum,
     Average,
     Count,
-    /// Values cannot be taken out of it again.
-    OneWay,
     Other,
 }
 
@@ -81,9 +84,6 @@ impl Aggregate {
         let (kind, signature) = match of_datafusion.name() {
             "sum" => (Kind::Sum, of_datafusion.signature().clone()),
             "avg" => (Kind::Average, averaged()),
-            "bit_and" | "bit_or" | "bool_and" | "bool_or" => {
-                (Kind::OneWay, of_datafusion.signature().clone())
-            }
             "approx_distinct" | "regr_count" => (Kind::Count, of_datafusion.signature().clone()),
             _ => (Kind::Other, of_datafusion.signature().clone()),
         };
@@ -188,6 +188,15 @@ impl AggregateUDFImpl for Aggregate {
         }
     }
 
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        let field = self.of_datafusion.return_field(fields)?;
+        let types: Vec<_> = fields.iter().map(|field| field.data_type().clone()).collect();
+        match self.kind {
+            Kind::Other => Ok(field),
+            _ => Ok(Arc::new(field.as_ref().clone().with_data_type(self.return_type(&types)?))),
+        }
+    }
+
     fn is_nullable(&self) -> bool {
         self.of_datafusion.is_nullable()
     }
@@ -245,11 +254,10 @@ impl AggregateUDFImpl for Aggregate {
             return self.accumulator(call);
         }
         let has_floats = call.expr_fields.iter().any(|field| has_floats(field.data_type()));
-        let sliding: Box<dyn Accumulator> =
-            match !call.is_distinct && (self.kind == Kind::OneWay || has_floats) {
-                true => Box::new(Sliding::try_new(&self.of_datafusion, &call)?),
-                false => self.of_datafusion.create_sliding_accumulator(call)?,
-            };
+        let mut sliding = self.of_datafusion.create_sliding_accumulator(call.clone())?;
+        if !sliding.supports_retract_batch() || has_floats && !call.is_distinct {
+            sliding = Box::new(Sliding::try_new(&self.of_datafusion, &call)?);
+        }
         Ok(if self.kind == Kind::Count { Box::new(CountedValues(sliding)) } else { sliding })
     }
 
@@ -263,6 +271,10 @@ impl AggregateUDFImpl for Aggregate {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         self.of_datafusion.coerce_types(types)
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        self.of_datafusion.supports_within_group_clause()
     }
 
     fn default_value(&self, of: &DataType) -> Result<ScalarValue> {

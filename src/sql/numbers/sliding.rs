@@ -1,5 +1,5 @@
-//! Aggregates of doubles over frames that slide. To take a value out of a sum of doubles again leaves what the sum has lost
-//! to rounding, and a NaN or an infinity cannot be taken out at all. So nothing is ever taken out here.
+//! Aggregates over frames that slide, without taking a value out again. To take one out of a sum of doubles leaves what the
+//! sum has lost to rounding, and a NaN or an infinity cannot be taken out at all; nor can a text out of `string_agg`.
 
 use std::fmt;
 
@@ -12,6 +12,8 @@ use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::has_floats;
+
 /// A frame as a queue in two parts. `back` has the values that came last, in one accumulator. `front` has what the values
 /// before them come to from each of them on, so the first can leave by dropping the last of these. When `front` is empty, the
 /// values of `back` move there. Each value moves once, so a frame costs by the rows that come and go, not by its length.
@@ -19,6 +21,9 @@ pub(super) struct Sliding {
     make: Factory,
     front: Vec<Vec<ArrayRef>>,
     back: Box<dyn Accumulator>,
+    /// Whether its state ends an accumulator, which DataFusion allows. Why not assumed of all: to begin another one with the
+    /// state of a variance rounds.
+    ends_with_state: bool,
     /// The arguments of the values in `back`, row by row.
     waiting: VecDeque<Vec<ArrayRef>>,
 }
@@ -27,14 +32,28 @@ impl Sliding {
     pub(super) fn try_new(function: &AggregateUDF, call: &AccumulatorArgs) -> Result<Self> {
         let make = Factory::new(function, call);
         let back = make.accumulator()?;
-        Ok(Self { make, front: Vec::new(), back, waiting: VecDeque::new() })
+        let ends_with_state = !call.expr_fields.iter().any(|field| has_floats(field.data_type()));
+        Ok(Self { make, front: Vec::new(), back, ends_with_state, waiting: VecDeque::new() })
+    }
+
+    /// What the values in `back` come to.
+    fn back_state(&mut self) -> Result<Vec<ArrayRef>> {
+        let state = arrays(&self.back.state()?)?;
+        if self.ends_with_state {
+            self.back = self.make.accumulator()?;
+            self.back.merge_batch(&state)?;
+        }
+        Ok(state)
     }
 
     fn turn(&mut self) -> Result<()> {
-        let mut all = self.make.accumulator()?;
         for row in self.waiting.drain(..).rev() {
-            all.update_batch(&row)?;
-            self.front.push(arrays(&all.state()?)?);
+            let mut from_here = self.make.accumulator()?;
+            from_here.update_batch(&row)?;
+            if let Some(later) = self.front.last() {
+                from_here.merge_batch(later)?;
+            }
+            self.front.push(arrays(&from_here.state()?)?);
         }
         self.back = self.make.accumulator()?;
         Ok(())
@@ -45,7 +64,7 @@ impl Sliding {
         if let Some(front) = self.front.last() {
             all.merge_batch(front)?;
         }
-        all.merge_batch(&arrays(&self.back.state()?)?)?;
+        all.merge_batch(&self.back_state()?)?;
         Ok(all)
     }
 }
@@ -78,12 +97,7 @@ impl Accumulator for Sliding {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        if self.front.is_empty() {
-            // Why not `back` itself: to evaluate may end an accumulator.
-            let mut only = self.make.accumulator()?;
-            only.merge_batch(&arrays(&self.back.state()?)?)?;
-            return only.evaluate();
-        }
+        // Why not `back` itself if it is all there is: to evaluate may end an accumulator.
         self.merged()?.evaluate()
     }
 

@@ -604,3 +604,49 @@ fn frames_that_slide_over_doubles_do_not_remember() {
         }
     });
 }
+
+/// Aggregates that cannot take a value out again: DataFusion refuses such frames when they run.
+#[test]
+fn frames_slide_over_aggregates_that_take_nothing_out() {
+    let texts = [Some("a"), None, Some(""), Some("b"), Some("b"), None, None, None, Some("c"), Some("d")];
+    let n: ArrayRef = Arc::new(Int64Array::from_iter_values((0..).take(texts.len())));
+    let rows = batch(&[("n", n), ("s", Arc::new(StringArray::from(texts.to_vec())))]);
+    let calls = [
+        "string_agg(s, '-')",
+        "string_agg(s, '-') FILTER (WHERE n <> 4)",
+        "bool_and(s <> 'b')",
+        "bool_or(s = 'b')",
+        "bit_and(n)",
+        "bit_or(n)",
+        "any_value(s)",
+        "approx_distinct(s)",
+        "approx_median(n)",
+        "approx_percentile_cont(n, 0.5)",
+    ];
+    runtime().block_on(async {
+        for call in calls {
+            for frame in
+                ["1 PRECEDING", "BETWEEN 2 PRECEDING AND 1 FOLLOWING", "BETWEEN 1 FOLLOWING AND 2 FOLLOWING"]
+            {
+                let sql = format!("SELECT {call} OVER (ORDER BY n ROWS {frame}) AS x FROM t ORDER BY n");
+                let found = rows_of(&rows, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+                for row in 0..texts.len() {
+                    let (first, end) = match frame {
+                        "1 PRECEDING" => (row.saturating_sub(1), row + 1),
+                        "BETWEEN 2 PRECEDING AND 1 FOLLOWING" => (row.saturating_sub(2), row + 2),
+                        _ => (row + 1, row + 3),
+                    };
+                    let (first, end) = (first.min(texts.len()), end.min(texts.len()));
+                    let (frame, alone) =
+                        (rows.slice(first, end - first), format!("SELECT {call} AS x FROM t"));
+                    let expected = rows_of(&frame, &alone).await.expect("an aggregate");
+                    assert_eq!(
+                        found.column(0).slice(row, 1).as_ref(),
+                        expected.column(0).as_ref(),
+                        "{sql}, row {row}"
+                    );
+                }
+            }
+        }
+    });
+}
