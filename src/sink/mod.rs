@@ -42,7 +42,7 @@ use crate::database::{Address, DatabaseError, Dialect, Home, Link, Table};
 
 pub use ddl::{column_type, create_statements, own_tables};
 pub use error::{SinkError, TableFault};
-pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
+pub use letters::{Cause, LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use prepared::Prepared;
 pub use refused::RefusedRow;
 pub use replay::Waiting;
