@@ -5,6 +5,7 @@
 mod changes;
 mod database;
 mod file;
+mod outputs;
 mod read;
 mod relations;
 mod yaml;
@@ -14,18 +15,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use arrow::datatypes::Schema;
-
 use crate::database::Address;
 use database::read_database;
 use file::Fault;
 pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
+use outputs::read_outputs;
+pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
 use read::{Section, list_of_texts};
 pub(crate) use read::{nearest, read_duration};
-use relations::{
-    account_state_by_default, accounts_by_default, read_outputs, read_reference_tables, read_state_tables,
-};
+use relations::{account_state_by_default, accounts_by_default, read_reference_tables, read_state_tables};
 use yaml::{Node, Value};
 
 /// Where `${NAME}` is looked up when nothing else is said.
@@ -43,8 +42,7 @@ pub struct Config {
     /// The name offsets are stored under, and the consumer group.
     pub job: String,
     pub database: Address,
-    /// False: tables are checked and never created.
-    pub create_tables: bool,
+    pub create_tables: CreateTables,
     pub bulk_load: BulkLoad,
     pub write_connections: WriteConnections,
     /// The folder of the views.
@@ -134,6 +132,22 @@ pub struct TriggerConfig {
     pub bytes_max: usize,
 }
 
+/// Which tables a job creates where they are missing. All are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateTables {
+    All,
+    /// Those of the program and of state.
+    Own,
+    None,
+}
+
+/// All, or none.
+impl From<bool> for CreateTables {
+    fn from(all: bool) -> Self {
+        if all { Self::All } else { Self::None }
+    }
+}
+
 /// Whether rows are written by LOAD DATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkLoad {
@@ -218,70 +232,6 @@ pub struct KeyPlace {
     /// `batch` or a view (or another keyed table).
     pub relation: String,
     pub column: String,
-}
-
-/// A view whose rows are written to a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputConfig {
-    /// The view.
-    pub view: String,
-    /// The line of the configuration file, from 1, for messages; 0 for an output by default.
-    pub line: usize,
-    pub table: String,
-    pub mode: Mode,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Append,
-    Upsert(Upsert),
-}
-
-/// How rows with a key are written: the table has one row for each key, the last one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Upsert {
-    /// Never empty.
-    pub key: Vec<String>,
-    /// The columns of the view that say which of several rows of a batch with one key is the last, the most significant
-    /// first. Empty: see [`Upsert::ordered`].
-    pub order_by: Vec<String>,
-    /// A row that has less in this column than the row in the table does not change the table.
-    pub only_newer: Option<String>,
-}
-
-/// Columns that say where the message of a row stood.
-pub const POSITION: [&str; 3] = ["kafka_topic", "kafka_partition", "kafka_offset"];
-
-impl Mode {
-    /// Empty for rows that are appended.
-    pub fn key(&self) -> &[String] {
-        match self {
-            Self::Append => &[],
-            Self::Upsert(Upsert { key, .. }) => key,
-        }
-    }
-}
-
-impl Upsert {
-    /// By these columns, of rows that are one for each key.
-    pub fn by<T: Into<String>>(key: impl IntoIterator<Item = T>) -> Self {
-        Self { key: key.into_iter().map(T::into).collect(), ..Self::default() }
-    }
-
-    /// The same, in the order of the messages where nothing else is said and the rows of the view say which that is.
-    #[must_use]
-    pub fn ordered(self, columns: &Schema) -> Self {
-        let has = |name: &str| columns.field_with_name(name).is_ok();
-        if !self.order_by.is_empty() || !POSITION[1..].iter().all(|name| has(name)) {
-            return self;
-        }
-        Self { order_by: POSITION.into_iter().filter(|name| has(name)).map(str::to_owned).collect(), ..self }
-    }
-
-    /// Whether it says which of several rows with one key is the last.
-    pub fn has_order(&self) -> bool {
-        !self.order_by.is_empty() || self.only_newer.is_some()
-    }
 }
 
 const KIB: usize = 1024;
@@ -382,7 +332,17 @@ fn read_config(
         section.fault(Fault::new(job_line, message));
     }
     let database = read_database(&mut section, base, faults);
-    let create_tables = section.boolean("create_tables", true);
+    let create_tables = section.choice(
+        "create_tables",
+        &[
+            ("all", CreateTables::All),
+            ("own", CreateTables::Own),
+            ("none", CreateTables::None),
+            ("true", CreateTables::All),
+            ("false", CreateTables::None),
+        ],
+        CreateTables::All,
+    );
     let bulk_load =
         section.choice("bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)], BulkLoad::Auto);
     let sql = section.path("sql", base).unwrap_or_else(|| base.join("sql"));

@@ -105,7 +105,7 @@ fn json_has_one_object_a_line() {
     {"type":"table","name":"dead_letters","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"dead_letters\" (\n  id INTEGER PRIMARY KEY AUTOINCREMENT,\n  job VARCHAR(255) NOT NULL,\n  kafka_topic VARCHAR(249) NOT NULL,\n  kafka_partition INT NOT NULL,\n  kafka_offset BIGINT NOT NULL,\n  kafka_timestamp DATETIME(3) NULL,\n  kafka_key BLOB NULL,\n  kafka_headers TEXT NOT NULL,\n  payload BLOB NULL,\n  stage VARCHAR(16) NOT NULL,\n  place TEXT NOT NULL,\n  reason TEXT NOT NULL,\n  created_at DATETIME(6) NOT NULL,\n  replayed_at DATETIME(6) NULL\n)"}
     {"type":"table","name":"realtime_sql_versions","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_sql_versions\" (\n  version VARCHAR(64) NOT NULL PRIMARY KEY,\n  files TEXT NOT NULL,\n  first_used_at DATETIME(6) NOT NULL\n)"}
     {"type":"table","name":"realtime_sql_history","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_sql_history\" (\n  job VARCHAR(255) NOT NULL,\n  kafka_topic VARCHAR(249) NOT NULL,\n  kafka_partition INT NOT NULL,\n  from_offset BIGINT NOT NULL,\n  version VARCHAR(64) NOT NULL,\n  PRIMARY KEY (job, kafka_topic, kafka_partition, from_offset)\n)"}
-    {"type":"table","name":"w","role":"append","view":"w","key":null,"exists":false,"columns":[{"name":"kafka_topic","arrow":"Utf8","mysql":"LONGTEXT","column":"TEXT","declared":null},{"name":"kafka_partition","arrow":"Int32","mysql":"INT","column":"INTEGER","declared":null},{"name":"kafka_offset","arrow":"Int64","mysql":"BIGINT","column":"INTEGER","declared":null},{"name":"customer","arrow":"Int32","mysql":"INT","column":"INTEGER","declared":null},{"name":"agency","arrow":"Utf8","mysql":"LONGTEXT","column":"TEXT","declared":null}],"ddl":"CREATE TABLE IF NOT EXISTS \"w\" (\n  \"kafka_topic\" TEXT,\n  \"kafka_partition\" INTEGER,\n  \"kafka_offset\" INTEGER,\n  \"customer\" INTEGER,\n  \"agency\" TEXT\n)"}
+    {"type":"table","name":"w","role":"append","view":"w","key":null,"exists":false,"columns":[{"name":"kafka_topic","arrow":"Utf8","mysql":"LONGTEXT","column":"TEXT","declared":null},{"name":"kafka_partition","arrow":"Int32","mysql":"INT","column":"INTEGER","declared":null},{"name":"kafka_offset","arrow":"Int64","mysql":"BIGINT","column":"INTEGER","declared":null},{"name":"customer","arrow":"Int32","mysql":"INT","column":"INTEGER","declared":null},{"name":"agency","arrow":"Utf8","mysql":"LONGTEXT","column":"TEXT","declared":null}],"ddl":"CREATE TABLE IF NOT EXISTS \"w\" (\n  \"kafka_topic\" TEXT NOT NULL,\n  \"kafka_partition\" INTEGER NOT NULL,\n  \"kafka_offset\" INTEGER NOT NULL,\n  \"customer\" INTEGER NOT NULL,\n  \"agency\" TEXT NOT NULL\n)"}
     {"type":"summary","errors":1,"warnings":0}
     "#);
 }
@@ -161,11 +161,11 @@ fn ddl_prints_statements_alone() {
     );
 
     CREATE TABLE IF NOT EXISTS "movements" (
-      "kafka_topic" TEXT,
-      "kafka_partition" INTEGER,
-      "kafka_offset" INTEGER,
-      "customer" INTEGER,
-      "agency" TEXT
+      "kafka_topic" TEXT NOT NULL,
+      "kafka_partition" INTEGER NOT NULL,
+      "kafka_offset" INTEGER NOT NULL,
+      "customer" INTEGER NOT NULL,
+      "agency" TEXT NOT NULL
     );
     "#);
     let checked = check_with(&[("sql/movements.sql", GOOD)], &["--ddl", "--format", "json"]);

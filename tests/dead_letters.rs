@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::batch::{Message, Messages, MessagesBuilder, Stage};
 use realtime_processor::database::Address;
 use realtime_processor::engine::{EngineError, ReplayReport, Report};
 use realtime_processor::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
@@ -135,6 +135,38 @@ on_each_server! {
     a_replay_does_not_make_state_look_old,
     dead_letters_are_read_in_pages_and_deleted_in_parts,
     the_row_before_one_that_is_refused_stands,
+    causes_are_counted_and_chosen,
+}
+
+async fn causes_are_counted_and_chosen(server: Server) {
+    let project = project(server, STATES[0]).await;
+    project.execute(&entries_tables(server).0).await;
+    run(&project, &faulty_records(60), 7).await.expect("done");
+    let opened = StoredLetters::open(&project.config.database, &project.config.job).await;
+    let mut letters = opened.expect("a database").expect("a job has run");
+    let all = Selection { is_replayed: Some(false), ..Selection::default() };
+    let causes = letters.causes(&all).await.expect("counts");
+    assert_eq!(causes.iter().map(|cause| cause.count).sum::<i64>(), 25, "{causes:?}");
+    assert!(causes.iter().all(|cause| cause.first <= cause.last && cause.example > 0), "{causes:?}");
+    // Both faults of the view have one place and no code.
+    let of_view = causes.iter().filter(|cause| cause.stage == "sql" && cause.code.is_none());
+    assert_eq!(of_view.map(|cause| cause.count).sum::<i64>(), 10, "{causes:?}");
+    let expected = if server == Server::MySql { 1452 } else { 787 };
+    let codes: Vec<Option<i64>> = causes.iter().map(|cause| cause.code).collect();
+    assert!(codes.contains(&Some(expected)), "{codes:?}");
+    let count = async |letters: &mut StoredLetters, selection: Selection| {
+        letters.count(&Selection { is_replayed: Some(false), ..selection }).await.expect("counts")
+    };
+    let by_code = Selection { code: Some(expected), ..Selection::default() };
+    assert_eq!(count(&mut letters, by_code).await, 5);
+    let by_place =
+        Selection { place: Some("entries".into()), stage: Some(Stage::Write), ..Selection::default() };
+    assert_eq!(count(&mut letters, by_place).await, 15);
+    let now = letters.now_micros().await.expect("a clock");
+    let hour = 3_600_000_000;
+    let recent = Selection { created_from_micros: Some(now - hour), ..Selection::default() };
+    let late = Selection { created_from_micros: Some(now + hour), ..Selection::default() };
+    assert_eq!((count(&mut letters, recent).await, count(&mut letters, late).await), (25, 0));
 }
 
 /// The last message of a customer whose amount the table takes is what stands, however the messages are cut.

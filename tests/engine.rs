@@ -12,6 +12,7 @@ use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartiti
 use realtime_processor::config::LostData;
 use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::{Engine, EngineError, Report};
+use realtime_processor::sink::StoredOffsets;
 use realtime_processor::source::ReplaySource;
 
 use support::Project;
@@ -342,6 +343,15 @@ async fn too_many_dead_letters_stop_the_job_and_a_restart_stops_at_the_same_plac
         assert_eq!(project.offsets().await, offsets);
         assert_eq!(project.dead().await.len(), dead.len());
     }
+    // Acknowledged, it counts from 0: the next batches are committed, and stop the job again.
+    let config = &project.0.config;
+    let mut stored =
+        StoredOffsets::open(&config.database, &config.job).await.expect("a database").expect("offsets");
+    assert!(stored.forget_dead_letters().await.expect("forgets") > 300);
+    assert_eq!(stored.forget_dead_letters().await.expect("forgets"), 0);
+    let error = project.run(all, 100).await.expect_err("too many again");
+    assert!(matches!(error, EngineError::TooManyDeadLetters(_)), "{error}");
+    assert_eq!(project.dead().await.len(), 2 * dead.len());
 }
 
 #[tokio::test]

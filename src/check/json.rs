@@ -38,6 +38,7 @@ fn table(table: &TableFinding) -> Value {
         Role::Program => ("program", None, None),
         Role::Append { view } => ("append", Some(view), None),
         Role::Upsert { view, key } => ("upsert", Some(view), Some(key)),
+        Role::Replace { view, key, .. } => ("replace", Some(view), Some(key)),
         Role::State { view, key } => ("state", Some(view), Some(key)),
     };
     let columns: Vec<Value> = table.columns.iter().map(column).collect();

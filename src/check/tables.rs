@@ -2,8 +2,8 @@
 //! the statement that creates the table.
 
 use crate::config::{Mode, Upsert};
-use crate::database::{ColumnType, Dialect, KeyShape, Table};
-use crate::sink::{Inspection, Target, TargetKind, create_statement, own_tables};
+use crate::database::{Dialect, Table};
+use crate::sink::{Inspection, Target, TargetKind, column_type, create_statements, own_tables};
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -29,6 +29,12 @@ pub enum Role {
     Upsert {
         view: String,
         key: Vec<String>,
+    },
+    /// All rows of a parent are replaced.
+    Replace {
+        view: String,
+        key: Vec<String>,
+        parent: Vec<String>,
     },
     State {
         view: String,
@@ -68,6 +74,9 @@ impl TableFinding {
         let view = target.name.clone();
         let role = match (&target.mode, target.kind) {
             (Mode::Append, _) => Role::Append { view },
+            (Mode::Upsert(Upsert { key, parent, .. }), TargetKind::Output) if !parent.is_empty() => {
+                Role::Replace { view, key: key.clone(), parent: parent.clone() }
+            }
             (Mode::Upsert(Upsert { key, .. }), TargetKind::Output) => Role::Upsert { view, key: key.clone() },
             (Mode::Upsert(Upsert { key, .. }), TargetKind::State { .. }) => {
                 Role::State { view, key: key.clone() }
@@ -77,22 +86,20 @@ impl TableFinding {
             name: target.table.clone(),
             role,
             columns: columns(target, table, dialect),
-            ddl: create_statement(target, dialect).ok(),
+            ddl: create_statements(target, dialect).ok().map(|statements| statements.join(";\n")),
             exists: table.is_some(),
         }
     }
 }
 
 fn columns(target: &Target, table: Option<&Table>, dialect: Dialect) -> Vec<ColumnFinding> {
-    let key = target.mode.key();
-    let key_types = key.iter().filter_map(|name| Some(target.schema.field_with_name(name).ok()?.data_type()));
-    let shape = KeyShape::of(key_types);
     let fields = target.schema.fields().iter();
     let columns = fields.map(|field| {
-        let shape = key.contains(field.name()).then_some(shape);
-        let type_in = |dialect| match ColumnType::for_arrow(field.data_type(), dialect, shape) {
-            Ok(column) => without_collation(&column.ddl(dialect)).to_owned(),
-            Err(_) => "none".to_owned(),
+        let configured = target.created.columns.get(field.name());
+        let type_in = |dialect| match (configured, column_type(target, field, dialect)) {
+            (Some(declared), Ok(_)) => declared.clone(),
+            (None, Ok(column)) => without_collation(&column.ddl(dialect)).to_owned(),
+            (_, Err(_)) => "none".to_owned(),
         };
         ColumnFinding {
             name: field.name().clone(),

@@ -63,6 +63,10 @@ fn title(table: &TableFinding) -> String {
             format!("output {name}, upserted by {}", key.join(", "))
         }
         Role::Upsert { view, key } => format!("output {view}, upserted into {name} by {}", key.join(", ")),
+        Role::Replace { view, parent, .. } => {
+            let into = if view == name { String::new() } else { format!(" in {name}") };
+            format!("output {view}, replaced{into} by {}", parent.join(", "))
+        }
         Role::State { view, key } => format!("state {name}, of view {view}, by {}", key.join(", ")),
     }
 }

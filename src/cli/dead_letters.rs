@@ -1,19 +1,23 @@
 //! `dead-letters`: the messages that could not be processed, shown, sent through the job again, exported and deleted.
 
+mod acknowledge;
 mod export;
 mod letter;
 mod list;
 mod purge;
 mod replay;
 mod show;
+mod summary;
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::failure::Failure;
 use crate::batch::Stage;
-use crate::config::Config;
+use crate::config::{Config, read_duration};
+use crate::database::parse_date_time;
 use crate::sink::{Selection, SinkError, StoredLetters};
 
 /// Show the messages that could not be processed, replay, export or delete them.
@@ -22,6 +26,7 @@ use crate::sink::{Selection, SinkError, StoredLetters};
 /// bytes and the reason, in the transaction of its batch. When the cause is mended, `replay` brings it in.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
+    "realtime-processor dead-letters summary",
     "realtime-processor dead-letters list",
     "realtime-processor dead-letters show 17",
     "realtime-processor dead-letters replay --all",
@@ -35,11 +40,13 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    Summary(summary::Arguments),
     List(list::Arguments),
     Show(show::Arguments),
     Replay(replay::Arguments),
     Export(export::Arguments),
     Purge(purge::Arguments),
+    Acknowledge(acknowledge::Arguments),
 }
 
 /// Which dead letters are shown.
@@ -48,6 +55,18 @@ struct Filter {
     /// Only those that failed there.
     #[arg(long, value_enum)]
     stage: Option<StageName>,
+    /// Only those with this in their place: a file, a table, `table.column`.
+    #[arg(long, value_name = "TEXT")]
+    place: Option<String>,
+    /// Only those with this error code of the database.
+    #[arg(long, value_name = "N")]
+    code: Option<i64>,
+    /// Only those that were written since then: so long ago (`2h`), or a time in UTC (`2026-03-01T06:00:00`).
+    #[arg(long, value_name = "T", value_parser = parse_moment)]
+    since: Option<Moment>,
+    /// Only those that were written before then.
+    #[arg(long, value_name = "T", value_parser = parse_moment)]
+    until: Option<Moment>,
     /// Those that were replayed, instead of those that wait.
     #[arg(long)]
     replayed: bool,
@@ -60,20 +79,59 @@ enum StageName {
     Write,
 }
 
+/// A point in time, as it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Ago(Duration),
+    /// Microseconds since the epoch.
+    At(i64),
+}
+
+fn parse_moment(text: &str) -> Result<Moment, String> {
+    let at = || parse_date_time(text).map(Moment::At);
+    read_duration(text)
+        .map(Moment::Ago)
+        .or_else(at)
+        .ok_or_else(|| "expected a time with its unit, such as 2h, or 2026-03-01T06:00:00".to_owned())
+}
+
+impl Moment {
+    fn micros(self, now: i64) -> i64 {
+        match self {
+            Self::Ago(duration) => {
+                now.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+            }
+            Self::At(micros) => micros,
+        }
+    }
+}
+
 impl Filter {
-    fn selection(&self) -> Selection {
+    async fn selection(&self, letters: &mut StoredLetters) -> Result<Selection, Failure> {
+        let now = letters.now_micros().await.map_err(database_failed)?;
+        let micros = |moment: Option<Moment>| moment.map(|moment| moment.micros(now));
         let stage = self.stage.map(|stage| match stage {
             StageName::Decode => Stage::Decode,
             StageName::Sql => Stage::Sql,
             StageName::Write => Stage::Write,
         });
-        Selection { is_replayed: Some(self.replayed), stage, ..Selection::default() }
+        Ok(Selection {
+            is_replayed: Some(self.replayed),
+            stage,
+            place: self.place.clone(),
+            code: self.code,
+            created_from_micros: micros(self.since),
+            created_before_micros: micros(self.until),
+            ..Selection::default()
+        })
     }
 }
 
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
     match &arguments.action {
+        Action::Summary(arguments) => summary::run(&config, arguments).await,
+        Action::Acknowledge(_) => acknowledge::run(&config).await,
         Action::List(arguments) => list::run(&config, arguments).await,
         Action::Show(arguments) => show::run(&config, arguments).await,
         Action::Replay(arguments) => replay::run(&config, arguments).await,

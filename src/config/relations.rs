@@ -1,14 +1,12 @@
-//! The keys that name relations: the reference tables that views may join, the state tables that they read and
-//! write, and the outputs whose rows are written.
+//! The keys that name relations: the reference tables that views may join, and the state tables that they read and
+//! write.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::read::{Section, list_of_texts, read_duration};
 use super::yaml::{Node, Value};
-use super::{
-    Fault, KeyPlace, Mode, OutputConfig, ReferenceTableConfig, StateTableConfig, TableOrigin, Upsert,
-};
+use super::{Fault, KeyPlace, ReferenceTableConfig, StateTableConfig, TableOrigin};
 
 /// The table of the shipped views; opened only where a view reads it.
 pub(super) fn accounts_by_default(base: &Path) -> ReferenceTableConfig {
@@ -193,75 +191,12 @@ fn key_place(text: &str) -> KeyPlace {
     KeyPlace { relation: relation.to_owned(), column: column.to_owned() }
 }
 
-pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputConfig> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Word {
-        Append,
-        Upsert,
-    }
-    let mut outputs: Vec<OutputConfig> = Vec::new();
-    for (view, line, node) in named(node, "outputs", faults) {
-        let path = format!("outputs.{view}");
-        // An output of which nothing is said is appended to the table of its name.
-        let empty = Node::new(node.line, Value::Map(Vec::new()));
-        let node = if matches!(node.value, Value::Null) { &empty } else { node };
-        let mut section = match Section::new(&path, node) {
-            Ok(section) => section,
-            Err(fault) => {
-                faults.push(fault);
-                continue;
-            }
-        };
-        let table = section.text("table").unwrap_or_else(|| view.to_owned());
-        let word =
-            section.choice("mode", &[("append", Word::Append), ("upsert", Word::Upsert)], Word::Append);
-        let mode = match word {
-            Word::Append => {
-                append_only(&mut section, line);
-                Mode::Append
-            }
-            Word::Upsert => Mode::Upsert(read_upsert(&mut section, &path, line)),
-        };
-        if let Some(other) = outputs.iter().find(|output| output.table == table) {
-            let message = format!("{path}.table: `{table}` is the table of outputs.{} already", other.view);
-            section.fault(Fault::new(line, message));
-        }
-        outputs.push(OutputConfig { view: view.to_owned(), line, table, mode });
-        section.finish(faults);
-    }
-    outputs
-}
-
-/// Says of each key that only rows with a key have that this output has none.
-fn append_only(section: &mut Section<'_>, line: usize) {
-    for key in ["key", "order_by", "only_newer"] {
-        if section.node(key).is_some() {
-            let message = format!("{}: rows that are appended have no key", section.name(key));
-            let hint = format!("write `mode: upsert`, or remove `{key}`");
-            section.fault(Fault::new(line, message).hint(hint));
-        }
-    }
-}
-
-fn read_upsert(section: &mut Section<'_>, path: &str, line: usize) -> Upsert {
-    let key = section.texts("key");
-    if key.is_none() {
-        let fault = Fault::new(line, format!("{path}: `mode: upsert` needs a `key`"));
-        section.fault(fault.hint("for example `key: [customer]`"));
-    }
-    let key = key.unwrap_or_default();
-    let order_by = section.texts("order_by").unwrap_or_default();
-    let only_newer = section.text("only_newer");
-    if let Some(column) = only_newer.as_ref().filter(|column| key.contains(column)) {
-        let message = format!("{}: `{column}` is a column of the key", section.name("only_newer"));
-        let hint = "name a column that grows with each change of a row, such as `updated_at`";
-        section.fault(Fault::new(line, message).hint(hint));
-    }
-    Upsert { key, order_by, only_newer }
-}
-
 /// The entries of a mapping from names to anything, with the lines of the names.
-fn named<'a>(node: &'a Node, key: &str, faults: &mut Vec<Fault>) -> Vec<(&'a str, usize, &'a Node)> {
+pub(super) fn named<'a>(
+    node: &'a Node,
+    key: &str,
+    faults: &mut Vec<Fault>,
+) -> Vec<(&'a str, usize, &'a Node)> {
     let Value::Map(pairs) = &node.value else {
         let message = format!("{key}: found {}, expected a mapping from names", node.found());
         faults.push(Fault::new(node.line, message));

@@ -92,7 +92,7 @@ fn outputs_say_how_their_rows_are_written() {
     assert_eq!((outputs[0].table.as_str(), &outputs[0].mode), ("a", &Mode::Append));
     assert_eq!(outputs[1].mode, Mode::Upsert(Upsert::by(["x", "y"])));
     let text = format!(
-        "{SEED}outputs:\n  a: {{ mode: upsert }}\n  b: {{ mode: replace, tabel: x }}\n  c: {{ table: a }}\n"
+        "{SEED}outputs:\n  a: {{ mode: upsert }}\n  b: {{ mode: replica, tabel: x }}\n  c: {{ table: a }}\n"
     );
     insta::assert_snapshot!(faults(&text));
 }
@@ -233,5 +233,57 @@ fn a_database_may_be_a_mapping_of_its_parts() {
     ] {
         let said = read(database).expect_err(database).to_string();
         assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn outputs_with_a_key_say_which_row_is_the_last() {
+    let read = |outputs: &str| {
+        let text =
+            format!("kafka_server: a:1\nkafka_topic: t\navro_schema: s\ndatabase: sqlite://x\n{outputs}");
+        Config::parse(Path::new("config.yaml"), &text, &|_| None)
+    };
+    let outputs = |text: &str| match read(text) {
+        Ok(config) => config.outputs.unwrap_or_default(),
+        Err(error) => panic!("{error}"),
+    };
+    let found = outputs("outputs: { a: { mode: upsert, key: x, order_by: [y, z], only_newer: y } }");
+    let expected =
+        Upsert { order_by: vec!["y".into(), "z".into()], only_newer: Some("y".into()), ..Upsert::by(["x"]) };
+    assert_eq!(found[0].mode, Mode::Upsert(expected));
+    let found = outputs(
+        "outputs: { a: { mode: replace, key: [x, y], parent: x, columns: { x: VARCHAR(9) }, indexes: [[x], [y, x]] } }",
+    );
+    assert_eq!(found[0].mode, Mode::Upsert(Upsert { parent: vec!["x".into()], ..Upsert::by(["x", "y"]) }));
+    assert_eq!(found[0].created.columns["x"], "VARCHAR(9)");
+    assert_eq!(found[0].created.indexes, [vec!["x"], vec!["y", "x"]]);
+    for (wrong, said) in [
+        ("{ order_by: x }", "outputs.a.order_by: rows that are appended have no key"),
+        ("{ mode: upsert, key: x, only_newer: x }", "outputs.a.only_newer: `x` is a column of the key"),
+        ("{ mode: upsert, key: x, parent: x }", "outputs.a.parent: goes with `mode: replace` only"),
+        ("{ mode: replace, key: [x, y], parent: y }", "needs a `parent`: the first columns of `key`"),
+        ("{ mode: replace, key: x, parent: x }", "needs a `parent`: the first columns of `key`"),
+        ("{ mode: replace, key: [x, y], parent: x, only_newer: z }", "have no common version"),
+        ("{ columns: 7 }", "expected `column: TYPE` for each column"),
+        ("{ indexes: x }", "expected a list of lists of columns"),
+    ] {
+        let error = read(&format!("outputs: {{ a: {wrong} }}")).map(|_| ()).expect_err(wrong).to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn tables_to_create_are_all_those_of_the_program_or_none() {
+    for (text, expected) in [
+        ("", CreateTables::All),
+        ("create_tables: true", CreateTables::All),
+        ("create_tables: own", CreateTables::Own),
+        ("create_tables: none", CreateTables::None),
+        ("create_tables: false", CreateTables::None),
+    ] {
+        let text =
+            format!("kafka_server: a:1\nkafka_topic: t\navro_schema: s\ndatabase: sqlite://x\n{text}\n");
+        let config = Config::parse(Path::new("config.yaml"), &text, &|_| None).expect("valid");
+        assert_eq!(config.create_tables, expected);
     }
 }

@@ -281,6 +281,14 @@ impl ColumnType {
         }
     }
 
+    /// Reads a type as a table's creator writes it.
+    pub fn parse(declared: &str, dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::MySql | Dialect::MariaDb => Self::parse_mysql(declared, true),
+            Dialect::Sqlite => Self::parse_sqlite(declared),
+        }
+    }
+
     /// Reads `COLUMN_TYPE` of MySQL's or MariaDB's `information_schema.columns`.
     ///
     /// `is_utf8mb4`: whether the column's character set is; only then its limit in bytes is known here.

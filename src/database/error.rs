@@ -199,6 +199,14 @@ impl DatabaseError {
         self
     }
 
+    /// Says more, before the hint.
+    #[must_use]
+    pub fn detailed(mut self, detail: &str) -> Self {
+        let hint = self.message.find("\nhint: ").unwrap_or(self.message.len());
+        self.message.insert_str(hint, &format!(": {detail}"));
+        self
+    }
+
     fn of(message: String, kind: Kind) -> Self {
         Self { detail: message.clone(), message, code: None, kind, is_unreachable: false }
     }

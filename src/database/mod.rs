@@ -35,3 +35,4 @@ pub use mysql::{LOAD_FORMAT, LoadText, Loaded, NextPart};
 pub use reader::{Origin, Reader, Relation};
 pub use scan::{Comparison, Scan};
 pub use value::Value;
+pub(crate) use value::parse_date_time;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
+use super::shorten;
+
 /// A value as databases know them. Arrow columns become these ([`super::Fit`]) and rows that are read come as
 /// these.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,22 @@ pub enum Value<'a> {
 impl<'a> Value<'a> {
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// As a message shows it: a part of a long text, and only the length of bytes.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Null => "NULL".to_owned(),
+            Self::Int(value) => value.to_string(),
+            Self::UInt(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Double(value) => value.to_string(),
+            Self::Text(text) => shorten(text),
+            Self::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            Self::Date(days) => date_text(*days).unwrap_or_default(),
+            Self::Time(micros) => time_text(*micros).unwrap_or_default(),
+            Self::DateTime(micros) => date_time_text(*micros).unwrap_or_default(),
+        }
     }
 
     pub fn bytes(bytes: impl Into<Cow<'a, [u8]>>) -> Self {

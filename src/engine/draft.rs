@@ -253,11 +253,19 @@ pub(super) fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]
     let outputs = targets.iter().filter(|target| !target.is_state());
     let unordered = outputs.filter_map(|target| {
         let Mode::Upsert(upsert) = &target.mode else { return None };
-        if upsert.has_order() || survey.is_unique(&target.name, &upsert.key) {
+        let is_unique = || upsert.parent.is_empty() && survey.is_unique(&target.name, &upsert.key);
+        if upsert.has_order() || is_unique() {
             return None;
         }
         let (view, key) = (&target.name, upsert.key.join(", "));
         let line = config.outputs.iter().flatten().find(|output| output.view == *view)?.line;
+        let place = config.file.place(line, &[view]);
+        if !upsert.parent.is_empty() {
+            let message =
+                format!("output `{view}`: nothing says which rows are of one message, and which message is the last");
+            let hint = "select `kafka_partition` and `kafka_offset` in the view (the table need not have them)";
+            return Some(Diagnostic::error(Code::Output, place, message).with_hint(hint));
+        }
         let message = format!(
             "output `{view}`: a batch may have several rows for one key ({key}), and nothing says which of them is the last"
         );
@@ -266,7 +274,7 @@ pub(super) fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]
              columns in `order_by`; or give one row for each key: GROUP BY {key}, or QUALIFY row_number() OVER \
              (PARTITION BY {key} ORDER BY kafka_topic DESC, kafka_partition DESC, kafka_offset DESC) = 1"
         );
-        Some(Diagnostic::error(Code::Output, config.file.place(line, &[view]), message).with_hint(hint))
+        Some(Diagnostic::error(Code::Output, place, message).with_hint(hint))
     });
     unordered.collect()
 }

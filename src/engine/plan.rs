@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 
 use super::draft::{Draft, Reach, TargetPlaces, table_diagnostic};
 use crate::batch::SqlVersion;
-use crate::config::{Config, Mode, OutputConfig, StateTableConfig, Upsert};
+use crate::config::{Config, Created, Mode, OutputConfig, StateTableConfig, Upsert};
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sink::{Target, TargetKind};
@@ -121,6 +121,7 @@ fn output_of(config: &Config, view: &str) -> OutputConfig {
         line: 0,
         table: view.to_owned(),
         mode: Mode::Append,
+        created: Created::default(),
     })
 }
 
@@ -184,12 +185,12 @@ pub(crate) fn table_specs(
 pub(super) fn targets(config: &Config, survey: &Survey<'_>, states: &[StateTableSpec]) -> Vec<Target> {
     let outputs = survey.outputs().iter().filter_map(|view| {
         let schema = survey.columns(view)?.clone();
-        let OutputConfig { view, table, mode, .. } = output_of(config, view);
+        let OutputConfig { view, table, mode, created, .. } = output_of(config, view);
         let mode = match mode {
             Mode::Append => Mode::Append,
             Mode::Upsert(upsert) => Mode::Upsert(upsert.ordered(&schema)),
         };
-        Some(Target { name: view, table, mode, schema, kind: TargetKind::Output })
+        Some(Target { name: view, table, mode, schema, kind: TargetKind::Output, created })
     });
     let states = states.iter().map(|state| Target {
         name: state.view.clone(),
@@ -197,6 +198,7 @@ pub(super) fn targets(config: &Config, survey: &Survey<'_>, states: &[StateTable
         mode: Mode::Upsert(Upsert::by(state.key.iter().cloned())),
         schema: state.rows_schema(),
         kind: TargetKind::State { expires: state.ttl.is_some() },
+        created: Created::default(),
     });
     outputs.chain(states).collect()
 }

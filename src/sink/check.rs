@@ -8,7 +8,7 @@ use arrow::datatypes::Field;
 use super::ddl::is_delete;
 use super::ddl::{
     DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE, TALLY,
-    create_statement, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
+    create_statements, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
 };
 use super::order::parents_first;
 use super::output::{self, Output, is_own};
@@ -17,6 +17,7 @@ use super::requirements::{
 };
 use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions, width};
 use crate::batch::Fault;
+use crate::config::CreateTables;
 use crate::database::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, parents,
     quote, quote_table, table, table_names,
@@ -29,6 +30,25 @@ enum Missing {
     /// It will be created later.
     Accept,
     Refuse,
+}
+
+/// What is done about missing tables of the program and of state, and of outputs.
+#[derive(Clone, Copy)]
+struct Rights {
+    own: Missing,
+    outputs: Missing,
+}
+
+impl Rights {
+    /// `allowed`: what is done where a table may be created.
+    fn of(create_tables: CreateTables, allowed: Missing) -> Self {
+        let (own, outputs) = match create_tables {
+            CreateTables::All => (allowed, allowed),
+            CreateTables::Own => (allowed, Missing::Refuse),
+            CreateTables::None => (Missing::Refuse, Missing::Refuse),
+        };
+        Self { own, outputs }
+    }
 }
 
 /// A table of the program.
@@ -103,11 +123,11 @@ pub(super) async fn connect(
     address: Address,
     job: &str,
     targets: &[Target],
-    create_tables: bool,
+    create_tables: CreateTables,
 ) -> Result<(Link, Vec<Output>), SinkError> {
-    let missing = if create_tables { Missing::Create } else { Missing::Refuse };
-    let mut link = Link::new(address, Purpose::Write { create: create_tables });
-    let (inspection, outputs) = through(&mut link, job, targets, missing).await?;
+    let rights = Rights::of(create_tables, Missing::Create);
+    let mut link = Link::new(address, Purpose::Write { create: create_tables != CreateTables::None });
+    let (inspection, outputs) = through(&mut link, job, targets, rights).await?;
     match inspection.faults.is_empty() {
         true => Ok((link, outputs)),
         false => Err(SinkError::Check(inspection.faults)),
@@ -119,18 +139,18 @@ pub(super) async fn check(
     address: Address,
     job: &str,
     targets: &[Target],
-    create_tables: bool,
+    create_tables: CreateTables,
 ) -> Result<Inspection, DatabaseError> {
-    let missing = if create_tables { Missing::Accept } else { Missing::Refuse };
+    let rights = Rights::of(create_tables, Missing::Accept);
     if let Address::Sqlite { path } = &address
-        && create_tables
+        && create_tables == CreateTables::All
         && !path.exists()
     {
         // A file that will be created has no tables yet: what remains to check are the columns' places.
         return Ok(without_database(targets, Dialect::Sqlite));
     }
     let mut link = Link::new(address, Purpose::Write { create: false });
-    let (inspection, _) = through(&mut link, job, targets, missing).await?;
+    let (inspection, _) = through(&mut link, job, targets, rights).await?;
     Ok(inspection)
 }
 
@@ -140,7 +160,7 @@ pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspecti
     for (index, target) in targets.iter().enumerate() {
         faults.extend(same_table_fault(&targets[..index], target));
         faults.extend(target_faults(target));
-        faults.extend(create_statement(target, dialect).err().into_iter().flatten());
+        faults.extend(create_statements(target, dialect).err().into_iter().flatten());
     }
     Inspection { faults, tables: vec![None; targets.len()], ..Inspection::of_nothing(dialect) }
 }
@@ -149,12 +169,12 @@ async fn through(
     link: &mut Link,
     job: &str,
     targets: &[Target],
-    missing: Missing,
+    rights: Rights,
 ) -> Result<(Inspection, Vec<Output>), DatabaseError> {
     let connection = link.ready().await?;
     let dialect = connection.dialect();
     let mut inspection = Inspection::of_nothing(dialect);
-    let inspected = inspect(connection, job, targets, missing, &mut inspection).await;
+    let inspected = inspect(connection, job, targets, rights, &mut inspection).await;
     Ok((inspection, link.done(inspected)?))
 }
 
@@ -162,7 +182,7 @@ async fn inspect(
     connection: &mut Connection,
     job: &str,
     targets: &[Target],
-    missing: Missing,
+    rights: Rights,
     inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
     let Inspection { dialect, faults, additions, misspelt, cycles, warnings, tables } = inspection;
@@ -172,8 +192,9 @@ async fn inspect(
         faults.push(TableFault::new("job", format!("a name has 1 to {JOB_CHARACTERS_MAX} characters")));
     }
     for own in &OWN_TABLES {
-        let statement = (own.statement)(dialect);
-        let Some(found) = existing(connection, own.name, &statement, missing, faults).await? else {
+        let missing = rights.own;
+        let statements = [(own.statement)(dialect)];
+        let Some(found) = existing(connection, own.name, &statements, missing, faults).await? else {
             continue;
         };
         let found = extended(connection, own, found, missing).await?;
@@ -189,8 +210,9 @@ async fn inspect(
         tables.push(None);
         faults.extend(same_table_fault(&targets[..index], target));
         faults.extend(target_faults(target));
-        let statement = match create_statement(target, dialect) {
-            Ok(statement) => statement,
+        let missing = if target.is_state() { rights.own } else { rights.outputs };
+        let statements = match create_statements(target, dialect) {
+            Ok(statements) => statements,
             Err(found) => {
                 faults.extend(found);
                 continue;
@@ -203,7 +225,7 @@ async fn inspect(
             faults.push(fault);
             continue;
         }
-        let Some(found) = existing(connection, &target.table, &statement, missing, faults).await? else {
+        let Some(found) = existing(connection, &target.table, &statements, missing, faults).await? else {
             if missing == Missing::Accept {
                 misspelt.extend(near_name(connection, target, targets).await?);
             }
@@ -264,43 +286,48 @@ fn cycle_faults(outputs: &[Output]) -> Vec<TableFault> {
 async fn existing(
     connection: &mut Connection,
     name: &str,
-    statement: &str,
+    statements: &[String],
     missing: Missing,
     faults: &mut Vec<TableFault>,
 ) -> Result<Option<Table>, DatabaseError> {
     if let Some(found) = table(connection, name).await? {
         return Ok(Some(found));
     }
+    let all = || statements.join(";\n");
     match missing {
         Missing::Accept => {
             // Why: a server asks for the right to create the table when it prepares the statement; SQLite has no rights.
-            if connection.dialect().is_mysql() {
+            let is_asked = connection.dialect().is_mysql();
+            for statement in statements.iter().filter(|_| is_asked) {
                 match connection.prepare(statement).await {
                     Err(error) if error.fault() == Fault::Infrastructure => return Err(error),
-                    prepared => {
-                        faults.extend(prepared.err().map(|error| not_created(name, &error, statement)))
-                    }
+                    prepared => faults.extend(prepared.err().map(|error| not_created(name, &error, &all()))),
                 }
             }
             Ok(None)
         }
         Missing::Refuse => {
-            let message =
-                format!("no such table, and create_tables is false\nhint: create it with\n{statement};");
+            let message = format!(
+                "no such table, and `create_tables` does not let the job create it\nhint: create it with\n{};",
+                all()
+            );
             faults.push(TableFault::new(name, message));
             Ok(None)
         }
-        Missing::Create => match connection.run(statement).await {
-            Ok(()) => {
-                tracing::info!(table = name, "created the table");
-                table(connection, name).await
+        Missing::Create => {
+            for statement in statements {
+                match connection.run(statement).await {
+                    Ok(()) => {}
+                    Err(error) if error.fault() == Fault::Infrastructure => return Err(error),
+                    Err(error) => {
+                        faults.push(not_created(name, &error, &all()));
+                        return Ok(None);
+                    }
+                }
             }
-            Err(error) if error.fault() == Fault::Infrastructure => Err(error),
-            Err(error) => {
-                faults.push(not_created(name, &error, statement));
-                Ok(None)
-            }
-        },
+            tracing::info!(table = name, "created the table");
+            table(connection, name).await
+        }
     }
 }
 
@@ -400,7 +427,7 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
 fn addition(target: &Target, column: &TableColumn) -> TableFault {
     let message = format!(
         "no such column, so a job adds it as {} NULL\n\
-         hint: with `create_tables: false` tables stay as they are, and this is an error",
+         hint: with `create_tables: none` tables stay as they are, and this is an error",
         column.declared
     );
     TableFault::of_column(&target.table, &column.name, message)

@@ -6,8 +6,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{TableFault, Target, TargetKind};
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS};
-use crate::config::Mode;
-use crate::database::{ColumnType, Dialect, KeyShape, quote, quote_table};
+use crate::config::{Created, Mode};
+use crate::database::{ColumnType, Dialect, Fit, KeyShape, quote, quote_table};
 
 pub(super) const OFFSETS_TABLE: &str = "realtime_offsets";
 pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
@@ -29,14 +29,14 @@ pub fn own_tables(dialect: Dialect) -> [(&'static str, String); 4] {
     ]
 }
 
-/// The statement that creates the table of an output or of state.
+/// The statements that create the table of an output or of state, with its indexes.
 ///
 /// # Errors
 /// All columns that have no place in the database.
-pub fn create_statement(target: &Target, dialect: Dialect) -> Result<String, Vec<TableFault>> {
+pub fn create_statements(target: &Target, dialect: Dialect) -> Result<Vec<String>, Vec<TableFault>> {
     let key = target.mode.key();
     let mut faults = name_faults(target, dialect);
-    let shape = KeyShape::of(key.iter().filter_map(|name| arrow_type(&target.schema, name)));
+    faults.extend(created_faults(target));
     let mut lines = Vec::new();
     if key.is_empty() && dialect.is_mysql() {
         // Servers may require a primary key. Invisible: SELECT * shows the view's columns.
@@ -47,11 +47,14 @@ pub fn create_statement(target: &Target, dialect: Dialect) -> Result<String, Vec
         if is_delete(target, field.name()) {
             continue;
         }
-        let is_key = key.contains(field.name());
-        match column_type(target, field, dialect, is_key.then_some(shape)) {
+        match column_type(target, field, dialect) {
             Ok(column) => {
-                let null = if is_key { " NOT NULL" } else { "" };
-                lines.push(format!("{} {}{null}", quote(field.name(), dialect), column.ddl(dialect)));
+                let declared = target.created.columns.get(field.name());
+                let kind = declared.cloned().unwrap_or_else(|| column.ddl(dialect));
+                // A type may come with its own NOT NULL, or NULL.
+                let says_null = kind.to_uppercase().split_whitespace().any(|word| word == "NULL");
+                let null = if is_required(target, field) && !says_null { " NOT NULL" } else { "" };
+                lines.push(format!("{} {kind}{null}", quote(field.name(), dialect)));
             }
             Err(reason) => faults.push(TableFault::of_column(&target.table, field.name(), reason)),
         }
@@ -66,22 +69,70 @@ pub fn create_statement(target: &Target, dialect: Dialect) -> Result<String, Vec
     if lines.is_empty() {
         faults.push(TableFault::new(&target.table, format!("view `{}` has no column", target.name)));
     }
+    let indexes = target.created.indexes.iter().map(|columns| {
+        let names: Vec<String> = columns.iter().map(|name| quote(name, dialect)).collect();
+        (columns.join("_"), names.join(", "))
+    });
+    let mut others = Vec::new();
+    for (name, columns) in indexes {
+        match dialect {
+            Dialect::MySql | Dialect::MariaDb => lines.push(format!("KEY ({columns})")),
+            Dialect::Sqlite => {
+                let name = quote(&format!("{}_{name}", target.table), dialect);
+                let table = quote_table(&target.table, dialect);
+                others.push(format!("CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns})"));
+            }
+        }
+    }
     match faults.is_empty() {
-        true => Ok(statement(&target.table, &lines, dialect)),
+        true => Ok(std::iter::once(statement(&target.table, &lines, dialect)).chain(others).collect()),
         false => Err(faults),
     }
 }
 
-pub(super) fn column_type(
-    target: &Target,
-    field: &Field,
-    dialect: Dialect,
-    key: Option<KeyShape>,
-) -> Result<ColumnType, String> {
+/// What is wrong with what is said of a table for when it is created.
+fn created_faults(target: &Target) -> Vec<TableFault> {
+    let Created { columns, indexes } = &target.created;
+    let named = columns.keys().map(|name| ("columns", name));
+    let named = named.chain(indexes.iter().flatten().map(|name| ("indexes", name)));
+    let is_missing = |(_, name): &(&str, &String)| target.schema.field_with_name(name).is_err();
+    let fault = |(what, name): (&str, &String)| {
+        let names: Vec<&str> = target.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let (view, names) = (&target.name, names.join(", "));
+        TableFault::new(
+            &target.table,
+            format!("{what}: view `{view}` has no column `{name}`, it has {names}"),
+        )
+    };
+    named.filter(is_missing).map(fault).collect()
+}
+
+/// The type of a column in a table that is created: as it is configured, else by the view's type. Columns of the key and
+/// of indexes are as short as an index needs them.
+///
+/// # Errors
+/// Why the view's type has no place.
+pub fn column_type(target: &Target, field: &Field, dialect: Dialect) -> Result<ColumnType, String> {
+    if let Some(declared) = target.created.columns.get(field.name()) {
+        let kind = ColumnType::parse(declared, dialect);
+        return match Fit::new(field.data_type(), &kind, true, dialect) {
+            Ok(_) => Ok(kind),
+            Err(reason) => Err(format!("columns: {declared} {reason}")),
+        };
+    }
     if target.kind.is_state() && field.name() == PARTITION_COLUMNS[0] {
         return Ok(ColumnType::Text { characters_max: Some(TOPIC_CHARACTERS_MAX as u64), bytes_max: None });
     }
-    ColumnType::for_arrow(field.data_type(), dialect, key)
+    let keys = std::iter::once(target.mode.key()).chain(target.created.indexes.iter().map(Vec::as_slice));
+    let key = keys.into_iter().find(|columns| columns.contains(field.name()));
+    let shape = key.map(|key| KeyShape::of(key.iter().filter_map(|name| arrow_type(&target.schema, name))));
+    ColumnType::for_arrow(field.data_type(), dialect, shape)
+}
+
+/// Whether a column of a created table takes no NULL: a column of the key, and of an output's what the view never makes
+/// NULL. A state table lives longer than its view.
+pub(super) fn is_required(target: &Target, field: &Field) -> bool {
+    target.mode.key().contains(field.name()) || (!target.kind.is_state() && !field.is_nullable())
 }
 
 /// True for the column that marks rows to delete, which is no column of the table.

@@ -3,10 +3,10 @@
 
 use arrow::array::RecordBatch;
 
-use super::ddl::{column_type, is_delete};
+use super::ddl::{column_type, is_delete, is_required};
 use super::output::Output;
 use super::{SinkError, TableFault, Tables, Target};
-use crate::database::{Dialect, KeyShape, Table, TableColumn, TableKind};
+use crate::database::{Dialect, Table, TableColumn, TableKind};
 
 impl Tables {
     /// The tables of a job as the program would create them.
@@ -41,21 +41,18 @@ impl Tables {
 }
 
 fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<TableFault>> {
-    let key = target.mode.key();
-    let key_types = key.iter().filter_map(|name| target.schema.field_with_name(name).ok());
-    let shape = KeyShape::of(key_types.map(|field| field.data_type()));
     let (mut columns, mut faults) = (Vec::new(), Vec::new());
     for field in target.schema.fields().iter().filter(|field| !is_delete(target, field.name())) {
-        let is_key = key.contains(field.name());
-        match column_type(target, field, dialect, is_key.then_some(shape)) {
+        let is_nullable = !is_required(target, field);
+        match column_type(target, field, dialect) {
             Ok(kind) => columns.push(TableColumn {
                 name: field.name().clone(),
                 declared: kind.ddl(dialect),
                 kind,
-                is_nullable: !is_key,
+                is_nullable,
                 has_default: false,
                 is_numbered: false,
-                is_null_by_default: !is_key,
+                is_null_by_default: is_nullable,
                 is_generated: false,
                 collation: None,
             }),

@@ -4,8 +4,8 @@
 //! its columns, also one that is not sent because a later one replaces it.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -56,6 +56,11 @@ impl Ranks {
         };
         of(a).cmp(&of(b)).then(a.cmp(&b))
     }
+
+    /// Whether two rows are of one message.
+    fn are_equal(&self, a: u32, b: u32) -> bool {
+        self.others.as_ref().is_none_or(|others| others.row(a as usize) == others.row(b as usize))
+    }
 }
 
 impl Output {
@@ -93,6 +98,47 @@ impl Output {
         replaced.retain(|row| !self.is_removed(batch, *row));
         self.checked(Change::Insert, &[taken(batch, replaced)?])?;
         Ok(last)
+    }
+
+    /// For each parent one of its rows, in the order of the parents; and all rows that there are of them then: those of
+    /// the last message of each, in the order of their keys.
+    ///
+    /// # Errors
+    /// A value that does not fit; two rows for one key in one message.
+    pub(super) fn by_parent(
+        self: &Arc<Self>,
+        batch: &RecordBatch,
+    ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
+        let Some(order) = &self.order else {
+            return Err(SinkError::Sql(format!("nothing says which rows of `{}` are the last", self.view)));
+        };
+        let (parents, ranks) = (self.bytes_of(&self.parent, batch)?, self.ranks(order, batch)?);
+        let parent = |row: u32| parents[row as usize].as_slice();
+        let mut newest: BTreeMap<&[u8], u32> = BTreeMap::new();
+        for row in 0..batch.num_rows() as u32 {
+            let newest = newest.entry(parent(row)).or_insert(row);
+            if ranks.compare(*newest, row).is_lt() {
+                *newest = row;
+            }
+        }
+        let all = 0..batch.num_rows() as u32;
+        let rows: Vec<u32> = all.filter(|row| !self.is_removed(batch, *row)).collect();
+        let keys = self.bytes_of(&self.key, &taken(batch, rows.clone())?)?;
+        let mut places: Vec<usize> = (0..rows.len()).collect();
+        places
+            .sort_unstable_by(|a, b| keys[*a].cmp(&keys[*b]).then_with(|| ranks.compare(rows[*a], rows[*b])));
+        let is_twice =
+            |pair: &&[usize]| keys[pair[0]] == keys[pair[1]] && ranks.are_equal(rows[pair[0]], rows[pair[1]]);
+        if let Some(twins) = places.windows(2).find(is_twice) {
+            let key = self.shown_key(batch, rows[twins[0]] as usize);
+            let reason = format!("two rows of one message have the key {key}");
+            return Err(SinkError::Data { place: self.table.clone(), reason });
+        }
+        let rows = places.into_iter().map(|place| rows[place]);
+        let (children, replaced): (Vec<u32>, Vec<u32>) =
+            rows.partition(|row| ranks.are_equal(*row, newest[parent(*row)]));
+        self.checked(Change::Insert, &[taken(batch, replaced)?])?;
+        Ok((newest.into_values().collect(), children))
     }
 
     fn is_removed(&self, batch: &RecordBatch, row: u32) -> bool {
@@ -142,11 +188,15 @@ impl Output {
 
     /// For each row bytes that are equal where the table takes the keys for equal.
     fn keys(&self, batch: &RecordBatch) -> Result<Vec<Vec<u8>>, SinkError> {
-        let mut keys = vec![Vec::new(); batch.num_rows()];
-        for place in &self.key {
-            self.each_value(*place, batch, &mut |row, value| append_key(&mut keys[row], &value))?;
+        self.bytes_of(&self.key, batch)
+    }
+
+    fn bytes_of(&self, places: &[usize], batch: &RecordBatch) -> Result<Vec<Vec<u8>>, SinkError> {
+        let mut bytes = vec![Vec::new(); batch.num_rows()];
+        for place in places {
+            self.each_value(*place, batch, &mut |row, value| append_key(&mut bytes[row], &value))?;
         }
-        Ok(keys)
+        Ok(bytes)
     }
 
     /// Gives `put` the values of one of the columns that are written.
@@ -162,18 +212,22 @@ impl Output {
         put_all.map_err(|misfit| self.data(column, misfit.reason))
     }
 
-    fn twins(&self, batch: &RecordBatch, row: usize) -> String {
+    fn shown_key(&self, batch: &RecordBatch, row: usize) -> String {
         let mut key = Vec::new();
         for column in self.key.iter().map(|place| &self.columns[*place]) {
             let mut text = String::new();
             let shown = crate::database::json::write(&mut text, batch.column(column.index).as_ref(), row);
             key.push(format!("{} = {}", column.name, if shown.is_ok() { text } else { "?".into() }));
         }
+        key.join(", ")
+    }
+
+    fn twins(&self, batch: &RecordBatch, row: usize) -> String {
         format!(
             "view `{}` has two rows for the key {} in one batch, and nothing says which of them is the last\n\
              hint: select `kafka_partition` and `kafka_offset`, or GROUP BY the key alone",
             self.view,
-            key.join(", ")
+            self.shown_key(batch, row)
         )
     }
 
@@ -183,6 +237,9 @@ impl Output {
     /// # Errors
     /// As [`Output::rows`].
     pub(super) fn left(self: &Arc<Self>, commits: &[Vec<RecordBatch>]) -> Result<RecordBatch, SinkError> {
+        if !self.parent.is_empty() {
+            return self.left_of_parents(commits);
+        }
         let failed = |error: ArrowError| SinkError::Sql(error.to_string());
         let mut written = Vec::with_capacity(commits.len());
         for batches in commits {
@@ -213,9 +270,30 @@ impl Output {
                 }
             }
         }
-        let left = taken(&all, left.into_iter().flatten().collect())?;
-        let shown: Vec<usize> = (0..left.num_columns()).filter(|place| Some(*place) != self.delete).collect();
-        left.project(&shown).map_err(failed)
+        self.without_delete(&taken(&all, left.into_iter().flatten().collect())?)
+    }
+
+    fn left_of_parents(self: &Arc<Self>, commits: &[Vec<RecordBatch>]) -> Result<RecordBatch, SinkError> {
+        let failed = |error: ArrowError| SinkError::Sql(error.to_string());
+        let mut left: Vec<(Vec<u8>, RecordBatch)> = Vec::new();
+        for batches in commits {
+            let batch = concat_batches(&self.schema, batches).map_err(failed)?;
+            let parents = self.bytes_of(&self.parent, &batch)?;
+            let (replaced, mut children) = self.by_parent(&batch)?;
+            let is_replaced = |parent: &Vec<u8>| replaced.iter().any(|row| parents[*row as usize] == *parent);
+            left.retain(|(parent, _)| !is_replaced(parent));
+            children.sort_unstable();
+            left.extend(
+                children.iter().map(|row| (parents[*row as usize].clone(), batch.slice(*row as usize, 1))),
+            );
+        }
+        let rows: Vec<RecordBatch> = left.into_iter().map(|(_, row)| row).collect();
+        self.without_delete(&concat_batches(&self.schema, &rows).map_err(failed)?)
+    }
+
+    fn without_delete(&self, rows: &RecordBatch) -> Result<RecordBatch, SinkError> {
+        let shown: Vec<usize> = (0..rows.num_columns()).filter(|place| Some(*place) != self.delete).collect();
+        rows.project(&shown).map_err(|error| SinkError::Sql(error.to_string()))
     }
 }
 

@@ -13,6 +13,8 @@ use crate::database::{Address, DatabaseError, Link, Purpose, Value, table};
 
 /// Rows that one statement fetches or deletes, at most.
 const STATEMENT_ROWS_MAX: usize = 1_000;
+/// Different places and codes that causes are made of.
+const CAUSES_MAX: usize = 10_000;
 /// What [`stored_letter`] reads, but for the two times.
 const COLUMNS: &str = "id, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers, \
                        payload, stage, place, reason";
@@ -30,16 +32,37 @@ pub struct StoredLetter {
     pub replayed_at: Option<String>,
 }
 
+/// Dead letters of one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    pub stage: String,
+    /// Without the numbers in it.
+    pub place: String,
+    /// The database's error code.
+    pub code: Option<i64>,
+    pub count: i64,
+    /// When the first and the last of them were written, by the database's clock in UTC, as text.
+    pub first: String,
+    pub last: String,
+    /// The id of the newest.
+    pub example: i64,
+}
+
 /// Which dead letters of the job are meant; by default all.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     pub is_replayed: Option<bool>,
     pub stage: Option<Stage>,
+    /// A part of their place.
+    pub place: Option<String>,
+    /// The database's error code, which is in their reason.
+    pub code: Option<i64>,
     /// Only these, where there are any; at most some thousand.
     pub ids: Vec<i64>,
     pub partition: Option<TopicPartition>,
     pub id_max: Option<i64>,
-    /// Microseconds since the epoch.
+    /// Microseconds since the epoch, as the next.
+    pub created_from_micros: Option<i64>,
     pub created_before_micros: Option<i64>,
 }
 
@@ -138,6 +161,50 @@ impl StoredLetters {
         let sql = format!("SELECT {what} FROM {DEAD_LETTERS_TABLE} WHERE {conditions}");
         let rows = self.query(&sql, parameters).await?;
         Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64))
+    }
+
+    /// They by their causes, the most frequent first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn causes(&mut self, selection: &Selection) -> Result<Vec<Cause>, SinkError> {
+        let (conditions, parameters) = self.conditions(selection);
+        let (first, last) = (self.time_text("MIN(created_at)"), self.time_text("MAX(created_at)"));
+        // Where the database is to blame, its name and error code come first; the rest differs from row to row.
+        let code = "CASE WHEN reason LIKE 'mysql error %' OR reason LIKE 'sqlite error %' THEN SUBSTR(reason, 1, 18) \
+                    ELSE '' END";
+        let sql = format!(
+            "SELECT stage, place, {code} AS code, COUNT(*), {first}, {last}, MAX(id) FROM {DEAD_LETTERS_TABLE} \
+             WHERE {conditions} GROUP BY stage, place, code LIMIT {CAUSES_MAX}"
+        );
+        let cause = |row: &Vec<Value<'_>>| {
+            let text = |index: usize| row.get(index)?.as_text().map(str::to_owned);
+            let number = |index: usize| row.get(index)?.as_i64();
+            let code =
+                text(2)?.split(|letter: char| !letter.is_ascii_digit()).find_map(|word| word.parse().ok());
+            let place = text(1)?.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+            let (stage, first, last) = (text(0)?, text(4)?, text(5)?);
+            Some(Cause { stage, place, code, count: number(3)?, first, last, example: number(6)? })
+        };
+        let rows = self.query(&sql, parameters).await?;
+        let mut causes: Vec<Cause> = Vec::new();
+        for row in &rows {
+            let cause = cause(row).ok_or_else(unreadable)?;
+            let is_same = |other: &&mut Cause| {
+                (&other.stage, &other.place, other.code) == (&cause.stage, &cause.place, cause.code)
+            };
+            match causes.iter_mut().find(is_same) {
+                Some(known) => {
+                    known.count += cause.count;
+                    known.first = std::mem::take(&mut known.first).min(cause.first);
+                    known.last = std::mem::take(&mut known.last).max(cause.last);
+                    known.example = known.example.max(cause.example);
+                }
+                None => causes.push(cause),
+            }
+        }
+        causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+        Ok(causes)
     }
 
     /// The partitions they come from, in topic, partition order.
@@ -293,6 +360,17 @@ impl StoredLetters {
         }
         if let Some(id) = selection.id_max {
             and("id <= ?", vec![Value::Int(id)]);
+        }
+        if let Some(place) = &selection.place {
+            and("INSTR(place, ?) > 0", vec![Value::text(place.clone())]);
+        }
+        if let Some(code) = selection.code {
+            let mysql = Value::text(format!("mysql error {code} ("));
+            let sqlite = Value::text(format!("sqlite error {code}:"));
+            and("(INSTR(reason, ?) = 1 OR INSTR(reason, ?) = 1)", vec![mysql, sqlite]);
+        }
+        if let Some(micros) = selection.created_from_micros {
+            and("created_at >= ?", vec![Value::DateTime(micros)]);
         }
         if let Some(micros) = selection.created_before_micros {
             and("created_at < ?", vec![Value::DateTime(micros)]);

@@ -37,12 +37,12 @@ use std::sync::atomic::AtomicBool;
 use arrow::datatypes::SchemaRef;
 
 use crate::batch::SqlVersion;
-use crate::config::{BulkLoad, Mode};
+use crate::config::{BulkLoad, CreateTables, Created, Mode};
 use crate::database::{Address, DatabaseError, Dialect, Home, Link, Table};
 
-pub use ddl::{create_statement, own_tables};
+pub use ddl::{column_type, create_statements, own_tables};
 pub use error::{SinkError, TableFault};
-pub use letters::{LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
+pub use letters::{Cause, LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use prepared::Prepared;
 pub use refused::RefusedRow;
 pub use replay::Waiting;
@@ -60,6 +60,7 @@ pub struct Target {
     /// Of the view's rows; of a state table, of [`crate::batch::StateChange::rows`].
     pub schema: SchemaRef,
     pub kind: TargetKind,
+    pub created: Created,
 }
 
 impl Target {
@@ -115,7 +116,7 @@ impl Tables {
         address: Address,
         job: &str,
         targets: &[Target],
-        create_tables: bool,
+        create_tables: CreateTables,
     ) -> Result<Self, SinkError> {
         let Inspection { faults, .. } = check::check(address.clone(), job, targets, create_tables).await?;
         if !faults.is_empty() {
@@ -162,7 +163,7 @@ pub enum Outcome {
 }
 
 impl Sink {
-    /// Connects, creates the tables that are missing (unless `create_tables` is false) and checks all of them.
+    /// Connects, creates the tables that are missing, as far as `create_tables` says, and checks all of them.
     ///
     /// # Errors
     /// [`SinkError::Check`] with every fault of every table; or the database could not be reached.
@@ -170,8 +171,9 @@ impl Sink {
         address: Address,
         job: &str,
         targets: Vec<Target>,
-        create_tables: bool,
+        create_tables: impl Into<CreateTables>,
     ) -> Result<Self, SinkError> {
+        let create_tables = create_tables.into();
         let (link, written) = check::connect(address, job, &targets, create_tables).await?;
         let tables = Tables::new(&targets, written);
         let load = load::Load::new(BulkLoad::Auto);
@@ -218,8 +220,8 @@ impl Sink {
         }
     }
 
-    /// Checks as [`Sink::connect`] does and changes nothing. Tables that are missing are faults only where
-    /// `create_tables` is false.
+    /// Checks as [`Sink::connect`] does and changes nothing. Tables that are missing are faults only if `create_tables`
+    /// does not let a job create them.
     ///
     /// # Errors
     /// The database could not be reached, or refuses the user.
@@ -227,9 +229,9 @@ impl Sink {
         address: Address,
         job: &str,
         targets: &[Target],
-        create_tables: bool,
+        create_tables: impl Into<CreateTables>,
     ) -> Result<Inspection, DatabaseError> {
-        check::check(address, job, targets, create_tables).await
+        check::check(address, job, targets, create_tables.into()).await
     }
 }
 

@@ -17,7 +17,7 @@ use super::shapes::Names;
 use super::statement::{Shape, chunks};
 use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
-use crate::config::Mode;
+use crate::config::{Mode, Upsert};
 use crate::database::{DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value};
 
 /// How the rows of one view are written.
@@ -31,6 +31,8 @@ pub(super) struct Output {
     pub(super) columns: Vec<Column>,
     /// Places among `columns`; empty for append.
     pub(super) key: Vec<usize>,
+    /// The first of `key`, if the rows of a parent are replaced.
+    pub(super) parent: Vec<usize>,
     /// Whether the server tells all keys apart that have different bytes.
     pub(super) has_exact_key: bool,
     pub(super) order: Option<Order>,
@@ -43,6 +45,7 @@ pub(super) struct Output {
     /// Inserts only.
     insert_new: Shape,
     remove: Shape,
+    clear: Shape,
     /// The tables that foreign keys of this one name.
     pub parents: Vec<String>,
 }
@@ -53,6 +56,8 @@ pub(super) struct Column {
     /// The place in the view.
     pub index: usize,
     pub fit: Fit,
+    /// The type as the table declares it.
+    declared: String,
 }
 
 /// Rows of an output that were checked and can be sent.
@@ -76,6 +81,8 @@ pub(super) enum Change {
     /// Their keys are expected to be new: one that is there was written by another instance.
     InsertNew,
     Remove,
+    /// All rows of their parents are deleted.
+    Clear,
 }
 
 /// Rows of one statement that deletes them by conditions.
@@ -114,7 +121,10 @@ impl Output {
             }
             let is_nullable = column.is_nullable && !key_names.contains(field.name());
             match Fit::new(field.data_type(), &column.kind, is_nullable, dialect) {
-                Ok(fit) => columns.push(Column { name: field.name().clone(), index, fit }),
+                Ok(fit) => {
+                    let (name, declared) = (field.name().clone(), column.declared.clone());
+                    columns.push(Column { name, index, fit, declared });
+                }
                 Err(reason) => faults.push(fault(format!("{} {reason}", column.declared))),
             }
         }
@@ -131,6 +141,10 @@ impl Output {
         let version = order.as_ref().and_then(|order| order.version);
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let names = Names { table: &target.table, columns: &names, key: &key, version, dialect };
+        let parent = match &target.mode {
+            Mode::Upsert(Upsert { parent, .. }) => key[..parent.len()].to_vec(),
+            Mode::Append => Vec::new(),
+        };
         let is_exact =
             |column: &&TableColumn| dialect.is_exact_text(&column.kind, column.collation.as_deref());
         Ok(Self {
@@ -138,9 +152,10 @@ impl Output {
             table: target.table.clone(),
             kind: target.kind,
             schema: target.schema.clone(),
-            insert: if key.is_empty() { names.insert() } else { names.upsert() },
+            insert: if key.is_empty() || !parent.is_empty() { names.insert() } else { names.upsert() },
             insert_new: names.insert(),
             remove: names.delete(),
+            clear: Names { key: &parent, version: None, ..names }.delete(),
             has_exact_key: key_names
                 .iter()
                 .filter_map(|name| table.column(name))
@@ -150,6 +165,7 @@ impl Output {
             parents: Vec::new(),
             columns,
             key,
+            parent,
             delete,
         })
     }
@@ -157,8 +173,10 @@ impl Output {
     /// Statements of one row, for the server to check names and rights.
     pub fn probes(&self) -> Vec<String> {
         let mut probes = vec![self.insert.sql(1)];
-        if self.delete.is_some() {
-            probes.push(self.remove.sql(1));
+        match (self.parent.is_empty(), self.delete) {
+            (false, _) => probes.push(self.clear.sql(1)),
+            (true, Some(_)) => probes.push(self.remove.sql(1)),
+            (true, None) => {}
         }
         probes
     }
@@ -177,6 +195,13 @@ impl Output {
         }
         let batch =
             concat_batches(&self.schema, batches).map_err(|error| SinkError::Sql(error.to_string()))?;
+        if !self.parent.is_empty() {
+            let (parents, children) = self.by_parent(&batch)?;
+            return Ok(vec![
+                self.checked(Change::Clear, &[taken(&batch, parents)?])?,
+                self.checked(Change::Insert, &[taken(&batch, children)?])?,
+            ]);
+        }
         let (removed, written) = self.by_key(&batch)?;
         Ok(vec![
             self.checked(Change::Remove, &[taken(&batch, removed)?])?,
@@ -252,6 +277,7 @@ impl Output {
         let sent: Vec<usize> = match change {
             Change::Insert | Change::InsertNew => (0..self.columns.len()).collect(),
             Change::Remove => self.key.iter().copied().chain(self.version()).collect(),
+            Change::Clear => self.parent.clone(),
         };
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let mut sizes = vec![0; rows];
@@ -318,6 +344,15 @@ impl Rows {
 
     /// What it means that the database refused a statement of these rows.
     pub fn refused(&self, error: DatabaseError) -> SinkError {
+        self.refused_at((self.len() == 1).then_some(0), error)
+    }
+
+    /// The same, if it is known which row it refused.
+    pub fn refused_at(&self, row: Option<usize>, error: DatabaseError) -> SinkError {
+        let error = match row.and_then(|row| self.refused_value(row, &error)) {
+            Some(found) => error.detailed(&found),
+            None => error,
+        };
         let table = self.output.table.clone();
         let duplicate = error.duplicate_key().filter(|_| self.change == Change::InsertNew);
         match duplicate.map(|key| self.output.is_own_key(&key)) {
@@ -325,6 +360,22 @@ impl Rows {
             Some(None) => SinkError::DuplicateInDoubt { table, error },
             Some(Some(false)) | None => SinkError::Refused { table, error },
         }
+    }
+
+    /// The value that the database names by its column, and what the column takes.
+    fn refused_value(&self, row: usize, error: &DatabaseError) -> Option<String> {
+        let column = error.column(&self.output.table)?;
+        let is_it = |place: &usize| self.output.columns[*place].name.eq_ignore_ascii_case(column);
+        let sent = self.sent.iter().position(is_it)?;
+        let declared = &self.output.columns[self.sent[sent]].declared;
+        let mut found = None;
+        let mut take = |_: usize, column: usize, value: Value<'_>| {
+            if column == sent {
+                found = Some(value.shown());
+            }
+        };
+        self.each(&(row..row + 1), &mut take).ok()?;
+        Some(format!("found {}, the column is {declared}", found?))
     }
 
     pub fn len(&self) -> usize {
@@ -344,6 +395,11 @@ impl Rows {
     /// Whether rows are deleted.
     pub fn is_removal(&self) -> bool {
         self.change == Change::Remove
+    }
+
+    /// Whether rows are deleted to be replaced.
+    pub fn is_clearing(&self) -> bool {
+        self.change == Change::Clear
     }
 
     pub fn table(&self) -> &str {
@@ -367,11 +423,12 @@ impl Rows {
     }
 
     pub fn sql(&self, rows: usize) -> String {
-        let Output { insert, insert_new, remove, .. } = &*self.output;
+        let Output { insert, insert_new, remove, clear, .. } = &*self.output;
         let shape = match self.change {
             Change::Insert => insert,
             Change::InsertNew => insert_new,
             Change::Remove => remove,
+            Change::Clear => clear,
         };
         shape.sql(rows)
     }

@@ -39,19 +39,25 @@ impl Tables {
         };
         count(commit.outputs.len(), self.outputs.len(), "outputs")?;
         count(commit.states.len(), self.states.len(), "state tables")?;
-        let (mut written, mut removed) = (Vec::new(), Vec::new());
+        let (mut cleared, mut written, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         for place in &self.order {
             let rows = match place.checked_sub(self.outputs.len()) {
                 None => commit.outputs.get(*place).map(|rows| self.outputs[*place].rows(rows)),
                 Some(place) => commit.states.get(place).map(|change| self.states[place].state_rows(change)),
             };
             for rows in rows.transpose()?.into_iter().flatten() {
-                if rows.is_removal() { removed.push(rows) } else { written.push(rows) }
+                match () {
+                    () if rows.is_clearing() => cleared.push(rows),
+                    () if rows.is_removal() => removed.push(rows),
+                    () => written.push(rows),
+                }
             }
         }
         // Invariant: a row is inserted after its parents and deleted before them. Why deletions come last: a row that is
         // deleted may have children that name another parent from now on.
         written.extend(removed.into_iter().rev());
+        // Rows that are replaced go before what replaces them.
+        let mut written: Vec<Rows> = cleared.into_iter().rev().chain(written).collect();
         if self.loads.load(Ordering::Relaxed) {
             for rows in &mut written {
                 load::encode_ahead(rows)?;

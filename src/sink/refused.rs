@@ -69,7 +69,7 @@ async fn find(connection: &mut Connection, prepared: &Prepared) -> Result<Vec<Re
                     output: rows.output_place(&prepared.places),
                     row: part.start,
                     is_alone: error.is_of_row_alone(),
-                    error: rows.refused(error),
+                    error: rows.refused_at(Some(part.start), error),
                 }),
                 Err(error) => {
                     parts.extend(cut(&part, error.row()).into_iter().rev().filter(|p| !p.is_empty()))

@@ -36,7 +36,7 @@ pub(super) fn target_faults(target: &Target) -> Vec<TableFault> {
             faults.push(TableFault::of_column(table, DELETE_COLUMN, message));
         }
         Mode::Append => {}
-        Mode::Upsert(Upsert { key, order_by, only_newer }) => {
+        Mode::Upsert(Upsert { key, order_by, only_newer, .. }) => {
             let of_key = key.iter().map(|name| ("key", name));
             let of_order = order_by.iter().map(|name| ("order_by", name));
             let named = of_key.chain(of_order).chain(only_newer.iter().map(|name| ("only_newer", name)));
@@ -82,9 +82,10 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
             faults.push(TableFault::of_column(&target.table, &column.name, message));
         }
     }
-    let Mode::Upsert(Upsert { key, only_newer, .. }) = &target.mode else { return faults };
+    let Mode::Upsert(Upsert { key, only_newer, parent, .. }) = &target.mode else { return faults };
     faults.extend(unique_fault(&target.table, key, found));
-    faults.extend(other_keys_fault(target, key, found));
+    // Rows that are replaced are inserted, so that a duplicate is refused.
+    faults.extend(other_keys_fault(target, key, found).filter(|_| parent.is_empty()));
     let of_key = key.iter().filter_map(|name| found.column(name));
     faults.extend(of_key.filter_map(|column| collation_fault(target, column, dialect)));
     let version = only_newer.iter().filter_map(|name| found.column(name));
@@ -103,23 +104,40 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
 
 /// What a table does with rows that a reader of the SQL may not expect.
 pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
-    let Mode::Upsert(Upsert { key, .. }) = &target.mode else { return Vec::new() };
-    let of_key = key.iter().filter_map(|name| found.column(name));
-    let loose = of_key.filter(|column| is_loose(column, dialect));
-    let loose = loose.filter(|column| collation_fault(target, column, dialect).is_none());
-    let mut warnings: Vec<TableFault> = loose
+    let key = target.mode.key();
+    let mut warnings: Vec<TableFault> = target
+        .schema
+        .fields()
+        .iter()
+        .filter(|field| field.is_nullable() && !key.contains(field.name()))
+        .filter_map(|field| found.column(field.name()).filter(|column| !column.is_nullable))
         .map(|column| {
-            let collation = collation_of(column, dialect);
+            let view = &target.name;
             let message = format!(
-                "its collation {collation} takes keys for equal that differ only in {}: they are one row, which has \
-                 the values of the last of them\n\
-                 hint: if they are different keys, change the column to COLLATE {}",
-                merged_by(collation),
-                dialect.collation()
+                "NOT NULL, and view `{view}` may give NULL: a message with NULL becomes a dead letter\n\
+                 hint: write `coalesce(..., ...)` in the view, or let the column be NULL"
             );
             TableFault::of_column(&target.table, &column.name, message)
         })
         .collect();
+    if target.mode == Mode::Append {
+        return warnings;
+    }
+    let of_key = key.iter().filter_map(|name| found.column(name));
+    let loose = of_key.filter(|column| is_loose(column, dialect));
+    let loose = loose.filter(|column| collation_fault(target, column, dialect).is_none());
+    let loose = loose.map(|column| {
+        let collation = collation_of(column, dialect);
+        let message = format!(
+            "its collation {collation} takes keys for equal that differ only in {}: they are one row, which has \
+             the values of the last of them\n\
+             hint: if they are different keys, change the column to COLLATE {}",
+            merged_by(collation),
+            dialect.collation()
+        );
+        TableFault::of_column(&target.table, &column.name, message)
+    });
+    warnings.extend(loose);
     let numbered = found.columns.iter().filter(|column| column.is_numbered && !is_written(target, column));
     let is_short =
         |column: &&TableColumn| matches!(column.kind, ColumnType::Integer { bytes, .. } if bytes < 8);
@@ -245,11 +263,12 @@ fn collation_fault(target: &Target, column: &TableColumn, dialect: Dialect) -> O
         return None;
     }
     let deletes = target.schema.field_with_name(DELETE_COLUMN).is_ok();
-    let has_order = matches!(&target.mode, Mode::Upsert(upsert) if upsert.has_order());
+    let Mode::Upsert(upsert) = &target.mode else { return None };
     let why = match () {
         () if target.is_state() => "which a state table tells apart",
+        () if !upsert.parent.is_empty() => "so rows of another parent could be replaced",
         () if deletes => "so `_delete` could delete the row of another key",
-        () if !has_order => "and nothing says which of their rows is the last",
+        () if !upsert.has_order() => "and nothing says which of their rows is the last",
         () => return None,
     };
     Some(loose_fault(&target.table, column, why, dialect))

@@ -97,6 +97,20 @@ impl StoredOffsets {
         rows.into_iter().map(|row| read(row).ok_or_else(broken)).collect()
     }
 
+    /// Begins to count again how many of the last messages became dead letters. Returns how many were counted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_dead_letters(&mut self) -> Result<i64, SinkError> {
+        let job = || vec![Value::text(self.job.clone())];
+        let sql = format!("SELECT recent_dead_letters FROM {OFFSETS_TABLE} WHERE job = ?");
+        let counted = self.connection.query(&sql, job()).await?;
+        let sql =
+            format!("UPDATE {OFFSETS_TABLE} SET recent_messages = 0, recent_dead_letters = 0 WHERE job = ?");
+        self.connection.execute(&sql, job()).await?;
+        Ok(counted.iter().filter_map(|row| row.first()?.as_i64()).sum())
+    }
+
     /// How many rows of state there are; `None` where there is no such table.
     ///
     /// # Errors

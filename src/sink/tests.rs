@@ -130,6 +130,7 @@ pub(super) fn target(schema: &SchemaRef, mode: Mode) -> Target {
         mode,
         schema: Arc::clone(schema),
         kind: TargetKind::Output,
+        created: Created::default(),
     }
 }
 

@@ -2,9 +2,9 @@
 //! table of texts; so the rule is computed before (`dict_index_too_big_for_tree` in MySQL's `dict0dict.cc`), and `check`
 //! says the same as `run`.
 
-use super::ddl::column_type;
+use super::ddl::{column_type, is_required};
 use super::{TableFault, Target};
-use crate::database::{ColumnType, Dialect, KeyShape};
+use crate::database::{ColumnType, Dialect};
 
 /// Columns of a table of InnoDB.
 const COLUMNS_MAX: usize = 1017;
@@ -23,13 +23,8 @@ pub(super) fn width_fault(target: &Target, dialect: Dialect, page_bytes: usize) 
     let key = target.mode.key();
     let fields =
         || target.schema.fields().iter().filter(|field| !super::ddl::is_delete(target, field.name()));
-    let shape =
-        KeyShape::of(fields().filter(|field| key.contains(field.name())).map(|field| field.data_type()));
-    let bytes_of = |field| {
-        let kind = column_type(target, field, dialect, key.contains(field.name()).then_some(shape));
-        kind.map_or(0, |kind| row_bytes(&kind))
-    };
-    let (count, nullable) = (fields().count(), fields().filter(|field| !key.contains(field.name())).count());
+    let bytes_of = |field| column_type(target, field, dialect).map_or(0, |kind| row_bytes(&kind));
+    let (count, nullable) = (fields().count(), fields().filter(|field| !is_required(target, field)).count());
     let id = usize::from(key.is_empty());
     if count + id > COLUMNS_MAX {
         let message = format!(
@@ -89,7 +84,7 @@ mod tests {
 
     use super::super::TargetKind;
     use super::*;
-    use crate::config::{Mode, Upsert};
+    use crate::config::{Created, Mode, Upsert};
 
     fn fault(kind: &DataType, count: usize, mode: Mode) -> Option<String> {
         let fields: Vec<Field> =
@@ -100,6 +95,7 @@ mod tests {
             mode,
             schema: Arc::new(Schema::new(fields)),
             kind: TargetKind::Output,
+            created: Created::default(),
         };
         width_fault(&target, Dialect::MySql, 16 << 10).map(|fault| fault.to_string())
     }

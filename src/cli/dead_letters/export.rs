@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         Some(path) => Results::to_file(path)?,
         None => Results::to_stdout(),
     };
-    let selection = arguments.filter.selection();
+    let selection = arguments.filter.selection(&mut letters).await?;
     let (mut written, mut after) = (0_u64, None);
     loop {
         let page =

@@ -54,7 +54,7 @@ const REASON_CHARACTERS_MAX: usize = 80;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
-    let selection = arguments.filter.selection();
+    let selection = arguments.filter.selection(&mut letters).await?;
     let order = match arguments.order {
         Order::Newest => LetterOrder::Newest,
         Order::Oldest => LetterOrder::Oldest,

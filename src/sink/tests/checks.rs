@@ -5,7 +5,9 @@ use super::*;
 on_each_database!(
     all_faults_are_said_at_once,
     missing_tables_are_refused_where_ddl_is_not_allowed,
-    checking_changes_nothing
+    checking_changes_nothing,
+    the_tables_of_the_program_and_of_outputs_are_two_rights,
+    created_tables_have_the_types_and_indexes_that_are_configured
 );
 
 async fn faults(place: &Place, targets: &[Target], create: bool) -> Vec<String> {
@@ -77,6 +79,64 @@ async fn missing_tables_are_refused_where_ddl_is_not_allowed(place: &Place) {
         place.run(statement).await;
     }
     assert_faults(&faults(place, &[target(&people_schema(), Mode::Append)], false).await, &[]);
+}
+
+async fn the_tables_of_the_program_and_of_outputs_are_two_rights(place: &Place) {
+    let targets = [target(&people_schema(), Mode::Append)];
+    let own = async || match Sink::connect(place.address.clone(), "job", targets.to_vec(), CreateTables::Own)
+        .await
+    {
+        Err(SinkError::Check(faults)) => faults.iter().map(ToString::to_string).collect(),
+        Err(other) => panic!("{other}"),
+        Ok(_) => Vec::new(),
+    };
+    assert_faults(&own().await, &["rows_out: no such table, and `create_tables` does not let"]);
+    assert_eq!(place.count("realtime_offsets").await, 0, "it is there");
+    place.run("CREATE TABLE rows_out (id INT, name VARCHAR(9))").await;
+    assert_faults(&own().await, &[]);
+}
+
+async fn created_tables_have_the_types_and_indexes_that_are_configured(place: &Place) {
+    let columns = [("name", "VARCHAR(40)"), ("note", "VARCHAR(9) NULL")];
+    let columns = columns.map(|(name, kind)| (name.to_owned(), kind.to_owned())).into();
+    let indexes = vec![vec!["city".to_owned()], vec!["city".to_owned(), "name".to_owned()]];
+    let schema: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int32, false),
+        Field::new("name", DataType::Utf8, false),
+        Field::new("note", DataType::Utf8, false),
+        Field::new("city", DataType::Utf8, true),
+    ]));
+    let to = Target { created: Created { columns, indexes }, ..target(&schema, Mode::Append) };
+    assert_faults(&faults(place, std::slice::from_ref(&to), true).await, &[]);
+    let mut connection = place.connection().await;
+    let found = crate::database::table(&mut connection, "rows_out").await.expect("reads").expect("there");
+    let shape = |name: &str| {
+        let column = found.column(name).expect("a column");
+        (column.declared.to_lowercase(), column.is_nullable)
+    };
+    assert!(!shape("id").1);
+    assert_eq!((shape("name"), shape("note")), (("varchar(40)".into(), false), ("varchar(9)".into(), true)));
+    let indexes = match place.is_mysql() {
+        true => {
+            "SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics WHERE table_schema = DATABASE() \
+                 AND table_name = 'rows_out' AND index_name <> 'PRIMARY'"
+        }
+        false => "SELECT COUNT(*) FROM pragma_index_list('rows_out')",
+    };
+    assert_eq!(place.rows(indexes).await, [["2"]]);
+    let wrong = Created {
+        columns: [("id".to_owned(), "VARCHAR(4)".to_owned()), ("absent".to_owned(), "INT".to_owned())].into(),
+        indexes: vec![vec!["none".to_owned()]],
+    };
+    let wrong = Target { table: "other".into(), created: wrong, ..to };
+    assert_faults(
+        &faults(place, &[wrong], true).await,
+        &[
+            "other.id: columns: VARCHAR(4) cannot take Int32 exactly",
+            "other: columns: view `rows` has no column `absent`",
+            "other: indexes: view `rows` has no column `none`",
+        ],
+    );
 }
 
 async fn checking_changes_nothing(place: &Place) {

@@ -90,6 +90,7 @@ fn totals_target() -> Target {
         mode: upsert(&["customer"]),
         schema: Arc::new(schema),
         kind: TargetKind::State { expires: false },
+        created: Created::default(),
     }
 }
 

@@ -69,6 +69,23 @@ async fn values_that_do_not_fit_are_found_before_any_statement(place: &Place) {
     assert_eq!(place.count("rows_out").await, 0);
 }
 
+#[tokio::test]
+#[ignore = "needs MySQL: scripts/services up"]
+async fn a_refused_value_is_said_with_what_its_column_takes() {
+    let place = Place::mysql().await;
+    place.run("CREATE TABLE rows_out (id INT, name ENUM('red', 'green'))").await;
+    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let rows = people(&[(Some(1), Some("red")), (Some(2), Some("purple")), (Some(3), Some("green"))]);
+    let prepared = sink.tables().prepare(commit(&claim, vec![vec![rows]])).expect("fits");
+    let refused = sink.find_refused(&prepared).await;
+    assert_eq!(refused.len(), 1);
+    let (row, reason) = (refused[0].row, refused[0].error.reason());
+    assert_eq!(row, 1);
+    assert!(reason.contains("found \"purple\", the column is enum('red','green')"), "{reason}");
+    place.drop_database().await;
+}
+
 async fn what_the_database_refuses_is_rolled_back(place: &Place) {
     place.run("CREATE TABLE rows_out (id INT, name VARCHAR(10), CHECK (id < 10))").await;
     let other =

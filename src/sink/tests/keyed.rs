@@ -13,6 +13,8 @@ on_each_database!(
     versions_count_as_the_table_has_them,
     columns_that_only_order_rows_need_not_be_in_the_table,
     a_table_that_numbers_its_rows_beside_the_key_is_taken,
+    rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut,
+    two_rows_of_one_message_with_one_key_are_data,
 );
 
 /// A row with its place among the messages; `None` deletes.
@@ -285,4 +287,93 @@ async fn texts_that_the_server_takes_for_equal_are_one_row_with_the_last_values(
         assert!(refused.contains(said), "{refused}");
     }
     place.drop_database().await;
+}
+
+fn lines_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("order_id", DataType::Int32, false),
+        Field::new("line_no", DataType::Int32, true),
+        Field::new("quantity", DataType::Int64, true),
+        Field::new("kafka_partition", DataType::Int32, false),
+        Field::new("kafka_offset", DataType::Int64, false),
+        Field::new("_delete", DataType::Boolean, true),
+    ]))
+}
+
+/// The lines of orders, each with the offset of its message; an order without lines has one row that says so.
+fn lines(orders: &[(i32, i64, Vec<i32>)]) -> RecordBatch {
+    let rows: Vec<(i32, i64, Option<i32>)> = orders
+        .iter()
+        .rev()
+        .flat_map(|(order, offset, lines)| {
+            let none = lines.is_empty().then_some((*order, *offset, None));
+            lines.iter().map(|line| (*order, *offset, Some(*line))).chain(none).collect::<Vec<_>>()
+        })
+        .collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.0))),
+        Arc::new(Int32Array::from_iter(rows.iter().map(|row| row.2))),
+        Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.2.map(|_| row.1)))),
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| 0))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.2.is_none())))),
+    ];
+    RecordBatch::try_new(lines_schema(), columns).expect("columns fit")
+}
+
+fn replaced() -> Target {
+    let upsert = Upsert { parent: vec!["order_id".into()], ..Upsert::by(["order_id", "line_no"]) };
+    target(&lines_schema(), Mode::Upsert(upsert.ordered(&lines_schema())))
+}
+
+const LINES: &str = "CREATE TABLE rows_out (order_id INT NOT NULL, line_no INT NOT NULL, quantity BIGINT NOT NULL, \
+                     PRIMARY KEY (order_id, line_no))";
+
+async fn rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut(place: &Place) {
+    place.run(LINES).await;
+    let mut random = fastrand::Rng::with_seed(11);
+    for round in 0..4 {
+        let mut sink = place.sink(&[replaced()]).await.expect("connects");
+        place.run("DELETE FROM rows_out").await;
+        let mut claim = claim_one(&mut sink).await;
+        let order = |offset| {
+            let lines = (1..6).filter(|_| random.bool()).collect();
+            (random.i32(0..4), offset, if random.u8(0..5) == 0 { Vec::new() } else { lines })
+        };
+        let orders: Vec<(i32, i64, Vec<i32>)> = (0..40).map(order).collect();
+        let (mut left, mut commits) = (orders.as_slice(), Vec::new());
+        while !left.is_empty() {
+            let (now, rest) = left.split_at(random.usize(1..=if round < 2 { 40 } else { 4 }).min(left.len()));
+            let batches = vec![lines(now)];
+            sink.prepare_and_commit(&commit(&claim, vec![batches.clone()])).await.expect("commits");
+            claim.next_offset += 10;
+            commits.push(batches);
+            left = rest;
+        }
+        let last: BTreeMap<i32, &(i32, i64, Vec<i32>)> =
+            orders.iter().map(|order| (order.0, order)).collect();
+        let expected: Vec<Vec<String>> = last
+            .values()
+            .flat_map(|(order, offset, lines)| {
+                lines.iter().map(|line| vec![order.to_string(), line.to_string(), offset.to_string()])
+            })
+            .collect();
+        let stored = place.rows("SELECT order_id, line_no, quantity FROM rows_out ORDER BY 1, 2").await;
+        assert_eq!(stored, expected, "round {round}");
+        let rehearsed = sink.tables().left(0, commits).expect("fits");
+        assert_eq!(rehearsed.iter().map(RecordBatch::num_rows).sum::<usize>(), expected.len());
+    }
+}
+
+async fn two_rows_of_one_message_with_one_key_are_data(place: &Place) {
+    place.run(LINES).await;
+    let mut sink = place.sink(&[replaced()]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let twice = lines(&[(1, 5, vec![1, 2, 1])]);
+    let error = sink.prepare_and_commit(&commit(&claim, vec![vec![twice]])).await.expect_err("twins");
+    assert_eq!(error.fault(), Fault::Data);
+    assert!(
+        error.to_string().contains("two rows of one message have the key order_id = 1, line_no = 1"),
+        "{error}"
+    );
 }

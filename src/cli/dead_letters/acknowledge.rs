@@ -1,0 +1,31 @@
+//! `dead-letters acknowledge`: a job that stopped because of too many dead letters may go on.
+
+use super::{counted, database_failed};
+use crate::cli::failure::Failure;
+use crate::cli::results::Results;
+use crate::config::Config;
+use crate::sink::StoredOffsets;
+
+/// Forget how many of the last messages became dead letters.
+///
+/// A job stops if too many of its last messages became dead letters (`dead_letters_max_ratio`), and stops again at the next one
+/// when it is restarted. When the cause is mended, this starts the count again. The dead letters themselves stay: `replay`
+/// brings them in. An instance that is running keeps its own count.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = crate::cli::help_end(&[
+    "realtime-processor dead-letters acknowledge && realtime-processor run",
+]))]
+pub(super) struct Arguments {}
+
+pub(super) async fn run(config: &Config) -> Result<(), Failure> {
+    let stored = StoredOffsets::open(&config.database, &config.job).await.map_err(database_failed)?;
+    let forgotten = match stored {
+        Some(mut offsets) => offsets.forget_dead_letters().await.map_err(database_failed)?,
+        None => 0,
+    };
+    let text = match u64::try_from(forgotten).unwrap_or_default() {
+        0 => "no dead letter is counted\n".to_owned(),
+        count => format!("{} no longer counted\n", counted(count, "dead letter")),
+    };
+    Results::to_stdout().write(&text).map(drop)
+}
