@@ -106,6 +106,10 @@ pub(super) async fn connect(
     let missing = if create_tables { Missing::Create } else { Missing::Refuse };
     let mut link = Link::new(address, Purpose::Write { create: create_tables });
     let (inspection, outputs) = through(&mut link, job, targets, missing).await?;
+    if !inspection.created.is_empty() {
+        let (names, database) = (inspection.created.join(", "), link.address().redacted());
+        tracing::info!("created in {database}, because they were not there: {names}");
+    }
     match inspection.faults.is_empty() {
         true => Ok((link, outputs)),
         false => Err(SinkError::Check(inspection.faults)),
@@ -163,7 +167,7 @@ async fn inspect(
     missing: Missing,
     inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
-    let Inspection { dialect, faults, additions, misspelt, cycles, tables } = inspection;
+    let Inspection { dialect, faults, created, additions, misspelt, cycles, tables } = inspection;
     let dialect = *dialect;
     let page_bytes = page_bytes(connection).await?;
     if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
@@ -171,7 +175,7 @@ async fn inspect(
     }
     for own in &OWN_TABLES {
         let statement = (own.statement)(dialect);
-        let Some(found) = existing(connection, own.name, &statement, missing, faults).await? else {
+        let Some(found) = existing(connection, own.name, &statement, missing, faults, created).await? else {
             continue;
         };
         let found = extended(connection, own, found, missing).await?;
@@ -201,7 +205,8 @@ async fn inspect(
             faults.push(fault);
             continue;
         }
-        let Some(found) = existing(connection, &target.table, &statement, missing, faults).await? else {
+        let Some(found) = existing(connection, &target.table, &statement, missing, faults, created).await?
+        else {
             if missing == Missing::Accept {
                 misspelt.extend(near_name(connection, target, targets).await?);
             }
@@ -264,6 +269,7 @@ async fn existing(
     statement: &str,
     missing: Missing,
     faults: &mut Vec<TableFault>,
+    created: &mut Vec<String>,
 ) -> Result<Option<Table>, DatabaseError> {
     if let Some(found) = table(connection, name).await? {
         return Ok(Some(found));
@@ -289,7 +295,7 @@ async fn existing(
         }
         Missing::Create => match connection.run(statement).await {
             Ok(()) => {
-                tracing::info!(table = name, "created the table");
+                created.push(name.to_owned());
                 table(connection, name).await
             }
             Err(error) if error.fault() == Fault::Infrastructure => Err(error),
