@@ -18,7 +18,7 @@ use crate::batch::MessagesBuilder;
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
-use crate::source::{consumer_config, partitions_of, push, refused};
+use crate::source::{Logged, consumer_config, partitions_of, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
@@ -108,11 +108,12 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer, Failure> {
+fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer<Logged>, Failure> {
     let mut client = consumer_config(&config.kafka, config.memory_max);
     client.set("group.id", format!("{}-consume", config.job)).set("auto.offset.reset", "earliest");
-    let consumer: BaseConsumer =
-        client.create().map_err(|error| Failure::failed(refused(error).to_string()))?;
+    let consumer: BaseConsumer<Logged> = client
+        .create_with_context(Logged::default())
+        .map_err(|error| Failure::failed(refused(error).to_string()))?;
     let mut assignment = TopicPartitionList::new();
     for topic in topics {
         let partitions = partitions_of(&consumer, &config.kafka.server, topic)
@@ -128,7 +129,7 @@ fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsu
 }
 
 /// The messages that arrive together, at most `most`.
-fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Failure> {
+fn collect(consumer: &BaseConsumer<Logged>, most: usize) -> Result<MessagesBuilder, Failure> {
     let mut builder = MessagesBuilder::default();
     let mut wait = Duration::from_millis(500);
     while builder.len() < most && builder.bytes() < PRINTED_BYTES_MAX {
