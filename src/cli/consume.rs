@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::util::pretty::pretty_format_batches;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -18,14 +17,16 @@ use crate::batch::MessagesBuilder;
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
+use crate::prompt::{self, Printer, Screen};
 use crate::source::{Logged, consumer_config, partitions_of, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
 /// Each message is one JSON object a line: the fields of the Avro record, then where the message stands
 /// (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers). Dates, times and
-/// decimals are written as people write them, enums by name, bytes as base64. A message that cannot be decoded is
-/// named on stderr, with the reason.
+/// decimals are written as people write them, enums by name, bytes of the record as base64. The key and the headers
+/// are text where their bytes are printable UTF-8, and `{"base64": "..."}` otherwise. A message that cannot be decoded
+/// is named on stderr, with the reason.
 ///
 /// It goes on until Ctrl-C, or until `--count` messages were printed. Nothing is stored, and the job's group does
 /// not notice.
@@ -156,13 +157,15 @@ fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match format {
         Format::Table => {
-            let table = pretty_format_batches(std::slice::from_ref(batch)).map_err(io::Error::other)?;
-            writeln!(out, "{table}")?;
+            let mut printer =
+                Printer::new(batch.schema(), prompt::Format::Table, Screen::of_stdout(false).look());
+            printer.write(&mut out, batch)?;
+            printer.finish(&mut out)?;
         }
         Format::Json => {
             let mut lines = String::new();
             for row in 0..batch.num_rows() {
-                json::write_row(&mut lines, batch, row);
+                json::write_message(&mut lines, batch, row);
             }
             out.write_all(lines.as_bytes())?;
         }

@@ -2,7 +2,7 @@
 
 use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
-use super::offsets;
+use super::{offsets, versions};
 use crate::batch::{PARTITION_COLUMNS, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table, table};
 
@@ -95,6 +95,19 @@ impl StoredOffsets {
         };
         let broken = || SinkError::Sql(format!("{OFFSETS_TABLE} has a row that cannot be read"));
         rows.into_iter().map(|row| read(row).ok_or_else(broken)).collect()
+    }
+
+    /// The views that computed what was written last, as a JSON object of their names and texts; `None` if no batch has
+    /// said which they were.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn views_in_use(&mut self) -> Result<Option<String>, SinkError> {
+        let newest = self.all().await?.into_iter().max_by(|a, b| a.updated_at.cmp(&b.updated_at));
+        match newest {
+            Some(row) => Ok(versions::in_use(&mut self.connection, &self.job, &row.partition).await?),
+            None => Ok(None),
+        }
     }
 
     /// How many rows of state there are; `None` where there is no such table.
