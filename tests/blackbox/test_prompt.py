@@ -389,3 +389,14 @@ def test_the_prompt_is_there_at_once(terminal, figure):
     figure(f"the prompt after {elapsed * 1000:.0f} ms")
     # Half a second for the shipped program; a build that is not optimised, on a machine with other work, takes longer.
     assert elapsed < 5
+
+
+def test_the_views_of_the_job_are_a_base(with_messages):
+    """The database says which views computed what it has, whatever the files are now."""
+    with_messages.catch_up()
+    view = with_messages.folder / "sql/counted.sql"
+    changed = "operation_value + (CASE WHEN customer = 7 THEN 1 ELSE 0 END) AS operation_value,"
+    view.write_text(view.read_text().replace("operation_value,", changed, 1))
+    summary = f"`counted`: 1 changed, 0 removed, 0 added, {MESSAGES - 1} as before, against the job's version"
+    assert summary in sql(with_messages, "\\diff counted against deployed").stderr
+    assert "0 changed" in sql(with_messages, "\\diff counted").stderr
