@@ -504,6 +504,17 @@ tests:
   expect_state: { totals: [] }
 ";
     insta::assert_snapshot!("bound_to_the_sql", refused(&project(config, &[plain, next], bound)).await);
+    // What the file alone tells, and what is found once the SQL is planned, come together.
+    let mixed = "tests:
+- name: a
+  mesages: []
+  expect: { plan: [], plain: [{ costumer: 7 }] }
+";
+    let told = refused(&project(NO_STATE, &[plain], mixed)).await;
+    for fault in ["t.yaml:3:", "t.yaml:4:", "unknown key `mesages`", "no view `plan`", "no column `costumer`"]
+    {
+        assert!(told.contains(fault), "{fault}: {told}");
+    }
     let broken = "- name: [\n";
     insta::assert_snapshot!("broken_yaml", refused(&project(NO_STATE, &[plain], broken)).await);
 }
@@ -649,6 +660,15 @@ fn watch_runs_again_when_a_file_has_changed_and_ends_by_a_signal() {
 }
 
 #[tokio::test]
+async fn values_that_differ_by_their_type_alone_say_so() {
+    let texts = ("plain", "SELECT CAST(customer AS TEXT) AS customer, amount FROM batch");
+    let tests =
+        "- { name: a, messages: [{ customer: 5 }], expect: { plain: [{ customer: 5.0, amount: 1 }] } }";
+    let told = printed(&project(NO_STATE, &[texts], tests)).await;
+    assert!(told.contains("\"5\" (text)"), "{told}");
+}
+
+#[tokio::test]
 async fn names_choose_files_and_tests() {
     let plain = ("plain", "SELECT customer FROM batch");
     let test = |name: &str| {
@@ -672,6 +692,13 @@ async fn names_choose_files_and_tests() {
         "the file, and a part of a name"
     );
     assert_eq!(chosen(&["sql/tests/u.yml"]).await, Ok("others".into()));
+    // A file that is not beside the views.
+    let elsewhere = project.folder.path().join("elsewhere.yaml");
+    std::fs::write(&elsewhere, "tests: [{ name: afar, messages: [], expect: { plain: [] } }]")
+        .expect("written");
+    assert_eq!(chosen(&[&elsewhere.display().to_string()]).await, Ok("afar".into()));
+    let beside = project.folder.path().join("sql/../sql/tests/u.yml");
+    assert_eq!(chosen(&[&beside.display().to_string()]).await, Ok("others".into()));
     assert_eq!(chosen(&["deposit", "u"]).await, Ok("Deposits,others".into()));
     assert_eq!(
         chosen(&["withdrawls"]).await,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::util::pretty::pretty_format_batches;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -18,14 +17,16 @@ use crate::batch::MessagesBuilder;
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::Decoder;
-use crate::source::{consumer_config, partitions_of, push, refused};
+use crate::prompt::{self, Printer, Screen};
+use crate::source::{Logged, consumer_config, partitions_of, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
 /// Each message is one JSON object a line: the fields of the Avro record, then where the message stands
 /// (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers). Dates, times and
-/// decimals are written as people write them, enums by name, bytes as base64. A message that cannot be decoded is
-/// named on stderr, with the reason.
+/// decimals are written as people write them, enums by name, bytes of the record as base64. The key and the headers
+/// are text where their bytes are printable UTF-8, and `{"base64": "..."}` otherwise. A message that cannot be decoded
+/// is named on stderr, with the reason.
 ///
 /// It goes on until Ctrl-C, or until `--count` messages were printed. Nothing is stored, and the job's group does
 /// not notice.
@@ -108,11 +109,12 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer, Failure> {
+fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer<Logged>, Failure> {
     let mut client = consumer_config(&config.kafka, config.memory_max);
     client.set("group.id", format!("{}-consume", config.job)).set("auto.offset.reset", "earliest");
-    let consumer: BaseConsumer =
-        client.create().map_err(|error| Failure::failed(refused(error).to_string()))?;
+    let consumer: BaseConsumer<Logged> = client
+        .create_with_context(Logged::default())
+        .map_err(|error| Failure::failed(refused(error).to_string()))?;
     let mut assignment = TopicPartitionList::new();
     for topic in topics {
         let partitions = partitions_of(&consumer, &config.kafka.server, topic)
@@ -128,7 +130,7 @@ fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsu
 }
 
 /// The messages that arrive together, at most `most`.
-fn collect(consumer: &BaseConsumer, most: usize) -> Result<MessagesBuilder, Failure> {
+fn collect(consumer: &BaseConsumer<Logged>, most: usize) -> Result<MessagesBuilder, Failure> {
     let mut builder = MessagesBuilder::default();
     let mut wait = Duration::from_millis(500);
     while builder.len() < most && builder.bytes() < PRINTED_BYTES_MAX {
@@ -155,13 +157,15 @@ fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match format {
         Format::Table => {
-            let table = pretty_format_batches(std::slice::from_ref(batch)).map_err(io::Error::other)?;
-            writeln!(out, "{table}")?;
+            let mut printer =
+                Printer::new(batch.schema(), prompt::Format::Table, Screen::of_stdout(false).look());
+            printer.write(&mut out, batch)?;
+            printer.finish(&mut out)?;
         }
         Format::Json => {
             let mut lines = String::new();
             for row in 0..batch.num_rows() {
-                json::write_row(&mut lines, batch, row);
+                json::write_message(&mut lines, batch, row);
             }
             out.write_all(lines.as_bytes())?;
         }

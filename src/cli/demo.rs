@@ -4,7 +4,7 @@
 mod project;
 mod shown;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use super::{job, signals, terminal};
 use crate::avro::Encoder;
 use crate::config::{Config, read_duration};
 use crate::database::Address;
+use crate::prompt::{FirstBatch, Refusal, Session, SessionOptions, StateOf};
 
 /// Show the job working: broker, database and job in this one process.
 ///
@@ -26,8 +27,10 @@ use crate::database::Address;
 /// classified by the SQL files of the project, and written to a SQLite file, which stays. A few broken messages are
 /// among them: they become dead letters.
 ///
-/// The demo writes its project (config.yaml, sql, schemas, data) into a folder, where it does not stand already:
-/// change the SQL there and run the demo again with `--dir`.
+/// The demo writes its project (config.yaml, sql, schemas, data) into a folder; files that are there already stay as they
+/// are. Change the SQL there and run the demo again with `--dir`: it sends the same movements, and shows which share of
+/// them has which reaction now and in the run before. `data/sample.arrow` keeps some of its messages for `sql`, which
+/// then needs no broker.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor demo",
@@ -48,7 +51,11 @@ pub(super) struct Arguments {
     dir: Option<PathBuf>,
 }
 
-const TOPIC: &str = "customer_movements";
+/// Messages of the run, kept for the prompt.
+const SAMPLE: &str = "data/sample.arrow";
+const SAMPLE_MESSAGES_MAX: usize = 10_000;
+/// What the movements follow from: each run sends the same, so that only the rules differ between two runs.
+const SEED: u64 = 1;
 const PARTITIONS: i32 = 4;
 /// One message in so many is broken.
 const BROKEN_EVERY: u64 = 250;
@@ -76,8 +83,10 @@ impl Counts {
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let broker = MockCluster::new(1).map_err(|error| Failure::failed(format!("no broker: {error}")))?;
+    // Each run has a topic of its own, since its offsets begin at 0: so its rows are told from those of the runs before.
+    let topic = format!("customer_movements_{}", project::stamp());
     broker
-        .create_topic(TOPIC, PARTITIONS, 1)
+        .create_topic(&topic, PARTITIONS, 1)
         .map_err(|error| Failure::failed(format!("no topic in the demo's broker: {error}")))?;
     let dir = arguments.dir.clone().unwrap_or_else(project::new_folder);
     project::write(&dir)
@@ -85,7 +94,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut config = Config::load(&dir.join("config.yaml"))?;
     config.database = Address::Sqlite { path: dir.join("data/realtime.db") };
     config.kafka.server = broker.bootstrap_servers();
-    config.kafka.topics = vec![TOPIC.to_owned()];
+    config.kafka.topics = vec![topic];
     // Each demo has a broker of its own, so its offsets start anew; the rows of earlier ones stay.
     config.job = format!("demo-{}", project::stamp());
     let (asked, stop) = signals::stop_on_signals()?;
@@ -124,7 +133,21 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(Ok(sent)) => sent.map_err(Failure::failed)?,
         _ => return Err(Failure::failed("the demo's sender ended without an answer")),
     }
+    keep_sample(&config, &dir.join(SAMPLE)).await?;
     shown::show(&config, &dir).await
+}
+
+/// Keeps some messages of the run for the prompt, as long as its broker is there.
+async fn keep_sample(config: &Config, file: &Path) -> Result<(), Failure> {
+    let options = SessionOptions {
+        from: FirstBatch::Beginning,
+        rows_max: Some(SAMPLE_MESSAGES_MAX),
+        dead_letters: false,
+        state: StateOf::Stored,
+    };
+    let failed = |refusal: Refusal| Failure::failed(format!("no sample was kept: {refusal}"));
+    let mut session = Session::open(config.clone(), options).await.map_err(failed)?;
+    session.save_file(file).await.map(drop).map_err(failed)
 }
 
 type SenderThread = std::thread::JoinHandle<Result<(), String>>;
@@ -137,12 +160,13 @@ fn start_sender(
     stop: crate::engine::Stop,
 ) -> Result<SenderThread, Failure> {
     let encoder = Encoder::for_config(&config.avro)?;
-    let mut sender = Sender::connect(&config.kafka, TOPIC, Some(arguments.rate)).map_err(Failure::failed)?;
+    let mut sender = Sender::connect(&config.kafka, &config.kafka.topics[0], Some(arguments.rate))
+        .map_err(Failure::failed)?;
     let (time, messages) = (arguments.time, arguments.messages.unwrap_or(u64::MAX));
     let counts = Arc::clone(counts);
     let started = Instant::now();
     let send = move || {
-        let mut movements = Movements::new(CUSTOMERS, project::stamp());
+        let mut movements = Movements::new(CUSTOMERS, SEED);
         let mut payload = Vec::new();
         let mut sent = 0;
         while sent < messages && started.elapsed() < time && !stop.is_asked() {

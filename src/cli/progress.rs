@@ -1,14 +1,15 @@
 //! What `run` shows of the batches it commits: a live line for people, one JSON object a batch for tools, and
 //! at the end where the time went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
 
 use super::terminal;
 use crate::engine::{PartitionProgress, Report};
@@ -23,13 +24,82 @@ pub(super) enum Style {
     None,
 }
 
+/// How often the live line is drawn, also while nothing comes.
+const DRAWN_EVERY: Duration = Duration::from_millis(500);
+/// The rate is that of this last time.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
 /// Shows each batch and sums them up.
 #[derive(Debug)]
 pub(super) struct Progress {
     style: Style,
     bar: ProgressBar,
+    /// What the live line says, and the task that draws it.
+    live: Arc<Mutex<Live>>,
+    drawing: Option<JoinHandle<()>>,
     started: Instant,
     totals: Totals,
+}
+
+/// The live line.
+#[derive(Debug, Default)]
+struct Live {
+    messages: u64,
+    dead_letters: u64,
+    rate: Rate,
+    /// Of the last batch; `None` before the first.
+    last: Option<LastBatch>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LastBatch {
+    lag_seconds: f64,
+    at: DateTime<Utc>,
+    commit: Duration,
+}
+
+/// Messages a second, lately.
+#[derive(Debug, Default)]
+struct Rate {
+    /// When batches came, and their messages.
+    recent: VecDeque<(Instant, u64)>,
+}
+
+impl Rate {
+    fn add(&mut self, now: Instant, messages: u64) {
+        self.recent.push_back((now, messages));
+    }
+
+    /// Messages a second, over the window or since the first batch in it, but over a second at least.
+    fn at(&mut self, now: Instant) -> u64 {
+        while self.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > RATE_WINDOW) {
+            self.recent.pop_front();
+        }
+        let Some((first, _)) = self.recent.front() else { return 0 };
+        let messages: u64 = self.recent.iter().map(|(_, messages)| messages).sum();
+        let seconds = now.duration_since(*first).as_secs_f64().max(1.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        // Why: a rate for people, never negative.
+        {
+            (messages as f64 / seconds) as u64
+        }
+    }
+}
+
+impl Live {
+    fn line(&mut self, now: Instant) -> String {
+        let Some(LastBatch { lag_seconds, at, commit }) = self.last else {
+            return "waiting for messages".to_owned();
+        };
+        format!(
+            "{} messages, {}/s, lag {lag_seconds:.1} s, commit {} ({:.1} ms), dead letters {}",
+            HumanCount(self.messages),
+            HumanCount(self.rate.at(now)),
+            at.format("%H:%M:%S"),
+            commit.as_secs_f64() * 1e3,
+            HumanCount(self.dead_letters),
+        )
+    }
 }
 
 #[derive(Debug, Default)]
@@ -49,25 +119,24 @@ impl Progress {
     pub fn new(style: Style) -> Self {
         let bar = if style == Style::Bar {
             let bar = terminal::live().add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner:.green} {msg}") {
+            // `wide_msg` is cut where the terminal ends.
+            if let Ok(style) = ProgressStyle::with_template("{spinner:.green} {wide_msg}") {
                 bar.set_style(style);
             }
-            bar.set_message("waiting for messages");
             bar
         } else {
             ProgressBar::hidden()
         };
-        Self { style, bar, started: Instant::now(), totals: Totals::default() }
+        let live = Arc::new(Mutex::new(Live::default()));
+        let drawing = (style == Style::Bar).then(|| tokio::spawn(draw(Arc::clone(&live), bar.clone())));
+        Self { style, bar, live, drawing, started: Instant::now(), totals: Totals::default() }
     }
 
     /// Shows one committed batch.
     pub fn show(&mut self, report: &Report) {
         self.totals.add(report);
         match self.style {
-            Style::Bar => {
-                self.bar.set_message(self.line(report));
-                self.bar.tick();
-            }
+            Style::Bar => self.note(report),
             Style::Json => {
                 let mut out = std::io::stdout().lock();
                 // Why: a reader that went away must not end the job.
@@ -77,26 +146,20 @@ impl Progress {
         }
     }
 
-    fn line(&self, report: &Report) -> String {
+    /// What the live line says from now on; it is drawn in its own time, so that small batches cost no writing.
+    fn note(&self, report: &Report) {
         let now = SystemTime::now();
         let (_, lag_seconds) = report.lag(now);
-        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        // Why: a rate for people, never negative.
-        let rate = (self.totals.messages as f64 / seconds) as u64;
-        format!(
-            "{} messages, {}/s, lag {:.1} s, last commit {} ({:.1} ms), dead letters {}",
-            HumanCount(self.totals.messages),
-            HumanCount(rate),
-            lag_seconds,
-            DateTime::<Utc>::from(now).format("%H:%M:%S"),
-            report.durations.commit.as_secs_f64() * 1e3,
-            HumanCount(self.totals.dead_letters),
-        )
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.rate.add(Instant::now(), report.messages as u64);
+        (live.messages, live.dead_letters) = (self.totals.messages, self.totals.dead_letters);
+        live.last =
+            Some(LastBatch { lag_seconds, at: DateTime::<Utc>::from(now), commit: report.durations.commit });
     }
 
     /// Ends the live line and says what was done.
     pub fn finish(&self, with_timings: bool) {
+        self.drawing.iter().for_each(JoinHandle::abort);
         self.bar.finish_and_clear();
         let Totals { batches, messages, dead_letters, .. } = &self.totals;
         let seconds = self.started.elapsed().as_secs_f64();
@@ -104,6 +167,15 @@ impl Progress {
         if with_timings {
             terminal::say(&self.totals.table(self.started.elapsed()));
         }
+    }
+}
+
+async fn draw(live: Arc<Mutex<Live>>, bar: ProgressBar) {
+    loop {
+        let line = live.lock().unwrap_or_else(PoisonError::into_inner).line(Instant::now());
+        bar.set_message(line);
+        bar.tick();
+        tokio::time::sleep(DRAWN_EVERY).await;
     }
 }
 
@@ -200,4 +272,34 @@ fn sources(report: &Report) -> Vec<Value> {
         })
     };
     topics.into_iter().map(describe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_of_the_last_seconds_and_falls_to_nothing() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut rate = Rate::default();
+        assert_eq!(rate.at(start), 0);
+        rate.add(after(0), 300);
+        assert_eq!(rate.at(after(10)), 300, "not thirty thousand");
+        (1..=4).for_each(|second| rate.add(after(second * 1000), 300));
+        assert_eq!(rate.at(after(5000)), 300);
+        assert_eq!(rate.at(after(8000)), 120, "two batches in five seconds");
+        assert_eq!(rate.at(after(20_000)), 0);
+    }
+
+    #[test]
+    fn the_line_is_short() {
+        let mut live = Live { messages: 1_234_567, dead_letters: 12, ..Live::default() };
+        assert_eq!(live.line(Instant::now()), "waiting for messages");
+        let commit = Duration::from_millis(12);
+        live.last = Some(LastBatch { lag_seconds: 0.1, at: DateTime::UNIX_EPOCH, commit });
+        let line = live.line(Instant::now());
+        assert_eq!(line, "1,234,567 messages, 0/s, lag 0.1 s, commit 00:00:00 (12.0 ms), dead letters 12");
+        assert!(line.len() < 80);
+    }
 }

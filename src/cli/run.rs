@@ -1,6 +1,6 @@
 //! `run`: the job.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::block_on;
 use super::failure::Failure;
@@ -26,6 +26,7 @@ use crate::panics;
     "realtime-processor run",
     "realtime-processor run --until-caught-up --timings",
     "realtime-processor run --progress json | jq .processedRowsPerSecond",
+    "realtime-processor run --pid-file run.pid",
 ]))]
 pub(super) struct Arguments {
     /// End with exit code 0 when every partition was read up to the end it had at the start.
@@ -39,6 +40,29 @@ pub(super) struct Arguments {
     /// Say at the end where the time went, stage by stage and view by view.
     #[arg(long)]
     timings: bool,
+    /// Write the process id into this file, and delete the file at the end: `kill -HUP "$(cat FILE)"` then reaches this
+    /// job alone.
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+}
+
+/// The file with the process id; it goes with the job.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Result<Self, Failure> {
+        let id = format!("{}\n", std::process::id());
+        std::fs::write(path, id)
+            .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", path.display())))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Why: whoever reads a file that is left finds no such process, which is no harm.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
@@ -51,6 +75,9 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
 async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let (_asked, stop) = signals::stop_on_signals()?;
     let hangup = reload::hangup()?;
+    // After this, SIGHUP does not end the process: so nobody who reads the file can end it by asking for a reload.
+    let _pid_file = arguments.pid_file.as_deref().map(PidFile::write).transpose()?;
+    tracing::info!("this is process {}, of the job {}", std::process::id(), config.job);
     let Job { lanes, running, reload: sender } = job::open(config, arguments.until_caught_up, stop).await?;
     reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::terminal;
 use crate::config::Config;
-use crate::prompt::{self, FirstBatch, Flow, Format, Refusal, Screen, Session, SessionOptions, Shell};
+use crate::prompt::{
+    self, FirstBatch, Flow, Format, Refusal, Screen, Session, SessionOptions, Shell, StateOf,
+};
 
 /// Ask questions in SQL over a batch, with the tables and views of the job.
 ///
@@ -46,6 +48,13 @@ pub(super) struct Arguments {
     /// `dead_letters` then has their payloads beside the reasons that are stored, and `batch` those that can be decoded.
     #[arg(long)]
     dead_letters: bool,
+    /// Which state the views start from.
+    ///
+    /// The database has state as of now, in which the messages of the batch may be counted already. `before` computes
+    /// state from the messages of the topic that come before the batch. `auto` does so where the topic still has all of
+    /// them and they are few; otherwise it takes what is stored, and says what is counted twice.
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
+    state: StateOf,
 }
 
 /// As many as `batch_rows_max` may say.
@@ -69,6 +78,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
         from: arguments.from,
         rows_max: arguments.rows,
         dead_letters: arguments.dead_letters,
+        state: arguments.state,
     };
     let session =
         Session::open(config, options).await.map_err(|refusal| Failure::bad_config(refusal.to_string()))?;

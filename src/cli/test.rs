@@ -29,7 +29,7 @@ use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
     "realtime-processor test --format junit > report.xml",
 ])))]
 pub(super) struct Arguments {
-    /// Test files (`reactions`, `sql/tests/reactions.yaml`), or parts of the names of tests; without any, all are run.
+    /// Test files (`reactions`, or the path of any), or parts of the names of tests; without any, all are run.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// How results are printed.

@@ -4,7 +4,7 @@
 //! | Arrow | JSON |
 //! |---|---|
 //! | integers, decimals, floats | numbers, exact; NaN and infinities are errors, or text in a row as a whole |
-//! | text; binary | strings; base64 |
+//! | text; binary | strings; base64, or text and `{"base64": "..."}` ([`write_message`]) |
 //! | dates | `"2024-01-02"` |
 //! | timestamps | `"2024-01-02T03:04:05.678Z"`; without a time zone no `Z` |
 //! | times | `"03:04:05.678"` |
@@ -40,10 +40,23 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize) -> Result<(), Json
     put_value(out, array, row, Beyond::Refuse)
 }
 
+/// As [`write`]; but bytes are text where they are printable UTF-8, and `{"base64": "..."}` where they are not.
+///
+/// # Errors
+/// As [`write`].
+///
+/// # Panics
+/// As [`write`].
+pub fn write_bytes(out: &mut String, array: &dyn Array, row: usize) -> Result<(), JsonError> {
+    put_value(out, array, row, Beyond::WriteText)
+}
+
 /// What becomes of a value that JSON cannot carry.
 #[derive(Clone, Copy, PartialEq)]
 enum Beyond {
     Refuse,
+    /// As `Write`, and bytes that are printable text are that text, others `{"base64": "..."}`.
+    WriteText,
     /// NaN and the infinities are written as text, a date or timestamp beyond the calendar as the number that it is.
     Write,
 }
@@ -78,10 +91,10 @@ fn put_value(out: &mut String, array: &dyn Array, row: usize, beyond: Beyond) ->
         A::Utf8 => string(out, array.as_string::<i32>().value(row)),
         A::LargeUtf8 => string(out, array.as_string::<i64>().value(row)),
         A::Utf8View => string(out, array.as_string_view().value(row)),
-        A::Binary => base64(out, array.as_binary::<i32>().value(row)),
-        A::LargeBinary => base64(out, array.as_binary::<i64>().value(row)),
-        A::BinaryView => base64(out, array.as_binary_view().value(row)),
-        A::FixedSizeBinary(_) => base64(out, array.as_fixed_size_binary().value(row)),
+        A::Binary => bytes(out, array.as_binary::<i32>().value(row), beyond),
+        A::LargeBinary => bytes(out, array.as_binary::<i64>().value(row), beyond),
+        A::BinaryView => bytes(out, array.as_binary_view().value(row), beyond),
+        A::FixedSizeBinary(_) => bytes(out, array.as_fixed_size_binary().value(row), beyond),
         A::Date32 => date(out, i64::from(primitive::<Date32Type>(array, row)), beyond)?,
         A::Date64 => date(out, primitive::<Date64Type>(array, row).div_euclid(86_400_000), beyond)?,
         A::Time32(_) | A::Time64(_) => time(out, array, row)?,
@@ -118,6 +131,22 @@ fn put_value(out: &mut String, array: &dyn Array, row: usize, beyond: Beyond) ->
 /// # Panics
 /// Where `row` is not below the number of rows.
 pub fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
+    put_row(out, batch, row, &|_| false);
+}
+
+/// As [`write_row`]; but the bytes of a key, of headers and of a payload are text where they are printable UTF-8, and
+/// `{"base64": "..."}` where they are not.
+///
+/// # Panics
+/// Where `row` is not below the number of rows.
+pub fn write_message(out: &mut String, batch: &RecordBatch, row: usize) {
+    put_row(out, batch, row, &|name| BYTES_OF_MESSAGES.contains(&name));
+}
+
+/// Columns with bytes that are a message's and no field of its record.
+const BYTES_OF_MESSAGES: [&str; 3] = ["kafka_key", "kafka_headers", "payload"];
+
+fn put_row(out: &mut String, batch: &RecordBatch, row: usize, is_text: &dyn Fn(&str) -> bool) {
     out.push('{');
     for (index, (field, column)) in batch.schema_ref().fields().iter().zip(batch.columns()).enumerate() {
         if index > 0 {
@@ -126,7 +155,8 @@ pub fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
         string(out, field.name());
         out.push(':');
         let start = out.len();
-        if put_value(out, column, row, Beyond::Write).is_err() {
+        let beyond = if is_text(field.name()) { Beyond::WriteText } else { Beyond::Write };
+        if put_value(out, column, row, beyond).is_err() {
             out.truncate(start);
             out.push_str("null");
         }
@@ -158,6 +188,23 @@ pub fn string(out: &mut String, text: &str) {
     }
     out.push_str(&text[start..]);
     out.push('"');
+}
+
+/// Bytes as the text that they are, if all of it is printable.
+pub fn printable(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
+}
+
+fn bytes(out: &mut String, bytes: &[u8], beyond: Beyond) {
+    match printable(bytes) {
+        _ if beyond != Beyond::WriteText => base64(out, bytes),
+        Some(text) => string(out, text),
+        None => {
+            out.push_str("{\"base64\":");
+            base64(out, bytes);
+            out.push('}');
+        }
+    }
 }
 
 /// Appends bytes as a JSON string in base64.
@@ -216,7 +263,7 @@ fn integer(out: &mut String, value: i64) {
 /// The shortest text that reads back as the same number, of 32 bits where `single` is given.
 fn float(out: &mut String, value: f64, single: Option<f32>, beyond: Beyond) -> Result<(), JsonError> {
     if !value.is_finite() {
-        if beyond == Beyond::Write {
+        if beyond != Beyond::Refuse {
             let sign = if value < 0.0 { "-" } else { "" };
             put(out, format_args!("\"{sign}{}\"", if value.is_nan() { "NaN" } else { "Infinity" }));
             return Ok(());
@@ -233,7 +280,7 @@ fn float(out: &mut String, value: f64, single: Option<f32>, beyond: Beyond) -> R
 fn date(out: &mut String, days: i64, beyond: Beyond) -> Result<(), JsonError> {
     match value::date(days) {
         Some(date) => put(out, format_args!("\"{date}\"")),
-        None if beyond == Beyond::Write => integer(out, days),
+        None if beyond != Beyond::Refuse => integer(out, days),
         None => return Err(JsonError(format!("day {days} is beyond the calendar"))),
     }
     Ok(())
@@ -262,7 +309,7 @@ fn timestamp(
         chrono::DateTime::from_timestamp(seconds, nanos.rem_euclid(1_000_000_000) as u32)
     });
     let Some(instant) = instant else {
-        if beyond == Beyond::Write {
+        if beyond != Beyond::Refuse {
             integer(out, units);
             return Ok(());
         }

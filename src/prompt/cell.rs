@@ -13,7 +13,8 @@ pub(super) const NULL: &str = "NULL";
 
 /// Appends the value at `row`, and says whether it is NULL.
 ///
-/// Texts are written without quotes, bytes as `b"..."` with what is not printable as `\xNN`, everything else as in
+/// Texts are written without quotes, but for the text `NULL`, which is no NULL. Bytes are written as the text that they are,
+/// or as `b"..."` with what is not printable as `\xNN`, everything else as in
 /// JSON.
 pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
     use DataType as A;
@@ -22,9 +23,9 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
         return true;
     }
     match array.data_type() {
-        A::Utf8 => escape(out, array.as_string::<i32>().value(row)),
-        A::LargeUtf8 => escape(out, array.as_string::<i64>().value(row)),
-        A::Utf8View => escape(out, array.as_string_view().value(row)),
+        A::Utf8 => text(out, array.as_string::<i32>().value(row)),
+        A::LargeUtf8 => text(out, array.as_string::<i64>().value(row)),
+        A::Utf8View => text(out, array.as_string_view().value(row)),
         A::Binary => bytes(out, array.as_binary::<i32>().value(row)),
         A::LargeBinary => bytes(out, array.as_binary::<i64>().value(row)),
         A::BinaryView => bytes(out, array.as_binary_view().value(row)),
@@ -44,7 +45,25 @@ pub(super) fn plain(out: &mut String, array: &dyn Array, row: usize) {
         A::Utf8 => out.push_str(array.as_string::<i32>().value(row)),
         A::LargeUtf8 => out.push_str(array.as_string::<i64>().value(row)),
         A::Utf8View => out.push_str(array.as_string_view().value(row)),
+        A::Binary => plain_bytes(out, array.as_binary::<i32>().value(row)),
+        A::LargeBinary => plain_bytes(out, array.as_binary::<i64>().value(row)),
+        A::BinaryView => plain_bytes(out, array.as_binary_view().value(row)),
+        A::FixedSizeBinary(_) => plain_bytes(out, array.as_fixed_size_binary().value(row)),
         _ => other(out, array, row),
+    }
+}
+
+/// Bytes as a field of CSV: the text that they are, or `base64:` and that.
+fn plain_bytes(out: &mut String, bytes: &[u8]) {
+    match json::printable(bytes) {
+        Some(text) => out.push_str(text),
+        None => {
+            let start = out.len();
+            json::base64(out, bytes);
+            // Without the quotes of JSON.
+            out.pop();
+            out.replace_range(start..=start, "base64:");
+        }
     }
 }
 
@@ -71,6 +90,15 @@ fn other(out: &mut String, array: &dyn Array, row: usize) {
     }
 }
 
+/// A text. One that reads as NULL, with or without quotes, gets quotes around it.
+fn text(out: &mut String, text: &str) {
+    let is_like_null = text.trim_matches('\'') == NULL;
+    let quote = if is_like_null { "'" } else { "" };
+    out.push_str(quote);
+    escape(out, text);
+    out.push_str(quote);
+}
+
 fn escape(out: &mut String, text: &str) {
     for character in text.chars() {
         match character {
@@ -88,7 +116,11 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Bytes: as the text that they are, or `b"..."`.
 fn bytes(out: &mut String, bytes: &[u8]) {
+    if let Some(printed) = json::printable(bytes) {
+        return text(out, printed);
+    }
     out.push_str("b\"");
     for byte in bytes {
         match byte {
@@ -123,7 +155,12 @@ mod tests {
     fn one_line_and_nothing_for_the_terminal_to_obey() {
         assert_eq!(cell(&StringArray::from(vec!["José\n\u{1b}[31m\t日"])), "José\\n\\u{1b}[31m\\t日");
         assert_eq!(cell(&StringArray::from(vec![None::<&str>])), "NULL");
+        assert_eq!(cell(&StringArray::from(vec!["NULL"])), "'NULL'");
+        assert_eq!(cell(&StringArray::from(vec!["'NULL'"])), "''NULL''");
+        assert_eq!(cell(&StringArray::from(vec!["NULLS"])), "NULLS");
         assert_eq!(cell(&BinaryArray::from(vec![&b"17\"\xff"[..]])), r#"b"17\"\xff""#);
+        assert_eq!(cell(&BinaryArray::from(vec![&b"318"[..]])), "318");
+        assert_eq!(cell(&BinaryArray::from(vec![&b"NULL"[..]])), "'NULL'");
         assert_eq!(cell(&Float64Array::from(vec![f64::NAN])), "NaN");
         let decimal = Decimal128Array::from(vec![1234]).with_precision_and_scale(10, 2).unwrap();
         assert_eq!(cell(&decimal), "12.34");

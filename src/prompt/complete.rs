@@ -8,11 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use super::command::COMMANDS;
-use super::script::is_complete;
 use super::session::{Session, WHOLE};
 
 /// The words that SQL has of its own, as far as people type them here.
@@ -80,6 +79,9 @@ const KEYWORDS: &[&str] = &[
     "WITH",
 ];
 
+/// Commands whose argument is a file.
+const FILES: &[&str] = &["\\save ", "\\load ", "\\o ", "\\i ", "\\g "];
+
 /// Everything that can be named.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
@@ -146,10 +148,14 @@ impl Words {
             return matching(COMMANDS.iter().map(|(name, _, _)| *name), command);
         };
         match name {
-            "d" => matching(self.relations.keys().map(String::as_str), word),
-            "view" | "edit" | "diff" | "explain" => matching(self.views.iter().map(String::as_str), word),
+            "d" | "copy" => matching(self.relations.keys().map(String::as_str), word),
+            "df" => matching(self.functions.iter().map(String::as_str), word),
+            "view" | "edit" | "diff" | "apply" | "revert" | "explain" => {
+                matching(self.views.iter().map(String::as_str), word)
+            }
             "format" => matching(["table", "json", "csv"], word),
             "timing" => matching(["on", "off"], word),
+            "x" => matching(["on", "off", "auto"], word),
             "seek" => matching(["beginning", "end", "stored"], word),
             _ => Vec::new(),
         }
@@ -215,7 +221,8 @@ fn quoted(name: &str) -> String {
     if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-fn quoted_path(name: &str) -> String {
+/// The name of a relation, or of a whole table, as SQL takes it.
+pub(super) fn quoted_path(name: &str) -> String {
     match name.split_once('.') {
         Some((schema, table)) if schema == WHOLE => format!("{schema}.{}", quoted(table)),
         _ => quoted(name),
@@ -224,6 +231,8 @@ fn quoted_path(name: &str) -> String {
 
 /// What the line editor asks while a person types.
 pub(super) struct Assistant {
+    /// The lines before this one, of a query that goes on.
+    pub before: String,
     pub words: Arc<RwLock<Words>>,
     pub files: FilenameCompleter,
     pub colours: bool,
@@ -240,12 +249,14 @@ impl Completer for Assistant {
         position: usize,
         context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        if ["\\save ", "\\load ", "\\o "].iter().any(|command| line.starts_with(command)) {
+        if FILES.iter().any(|command| line.starts_with(command)) {
             return self.files.complete(line, position, context);
         }
         let words = self.words.read().unwrap_or_else(PoisonError::into_inner);
-        let (start, mut found) = words.candidates(line, position);
+        let whole = format!("{}{line}", self.before);
+        let (start, mut found) = words.candidates(&whole, self.before.len() + position);
         found.dedup();
+        let start = start.saturating_sub(self.before.len());
         Ok((start, found.into_iter().map(|name| Pair { display: name.clone(), replacement: name }).collect()))
     }
 }
@@ -254,12 +265,7 @@ impl Hinter for Assistant {
     type Hint = String;
 }
 
-impl Validator for Assistant {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let is_done = is_complete(context.input());
-        Ok(if is_done { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
-    }
-}
+impl Validator for Assistant {}
 
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, _position: usize) -> Cow<'l, str> {

@@ -11,7 +11,7 @@ use super::batch::{Batch, Origin};
 use super::session::{DEAD_LETTERS, Refusal, Session, WHOLE};
 use crate::config::{KeyPlace, TableOrigin};
 use crate::source::Range;
-use crate::sql::BATCH;
+use crate::sql::{BATCH, type_name};
 
 impl Session {
     /// Every relation: its name, what it is, its rows in this batch, where it comes from.
@@ -139,13 +139,13 @@ impl Session {
         }
     }
 
-    /// What each partition has of the batch, and a line that sums it up.
+    /// What each partition has of the batch, and a line that sums it up. `is_table`: a person reads it, so times are short.
     ///
     /// # Errors
     /// The broker's, where the batch is not loaded yet.
-    pub(super) async fn describe_batch(&mut self) -> Result<(RecordBatch, String), Refusal> {
+    pub(super) async fn describe_batch(&mut self, is_table: bool) -> Result<(RecordBatch, String), Refusal> {
         let batch = self.load().await?.clone();
-        let rows = partitions_table(&batch)?;
+        let rows = partitions_table(&batch, is_table)?;
         let letters = batch.dead_letters.num_rows();
         let said = format!(
             "{} rows from {}; dead letters: {letters}",
@@ -208,7 +208,7 @@ struct Seen {
     last_ms: Option<i64>,
 }
 
-fn partitions_table(batch: &Batch) -> Result<RecordBatch, Refusal> {
+fn partitions_table(batch: &Batch, is_table: bool) -> Result<RecordBatch, Refusal> {
     let column = |name: &str| batch.rows.column_by_name(name);
     let unread = || Refusal::error("the batch lacks the columns of Kafka");
     let topics = column("kafka_topic").and_then(|array| array.as_string_opt::<i32>()).ok_or_else(unread)?;
@@ -234,43 +234,54 @@ fn partitions_table(batch: &Batch) -> Result<RecordBatch, Refusal> {
     let number = |value: &dyn Fn(&Range) -> i64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(ranges.iter().map(value)))
     };
-    let moment = |value: &dyn Fn(&Range) -> Option<i64>| {
-        let text = |ms| {
-            let time = chrono::DateTime::from_timestamp_millis(ms)?;
-            Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
-        };
-        texts(ranges.iter().map(|range| value(range).and_then(text)))
+    let column_of = |moment: Moment, value: fn(&Seen) -> Option<i64>| {
+        texts(ranges.iter().map(|range| value(&of(range)).and_then(|ms| moment.text(ms))))
     };
-    table([
-        ("topic", texts(ranges.iter().map(|range| Some(range.partition.topic.to_string())))),
+    let (first, last) = Moment::of(is_table, found.values());
+    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+    let has_topics = ranges.windows(2).any(|pair| pair[0].partition.topic != pair[1].partition.topic);
+    if has_topics || !is_table {
+        columns.push(("topic", texts(ranges.iter().map(|range| Some(range.partition.topic.to_string())))));
+    }
+    columns.extend([
         ("partition", number(&|range| i64::from(range.partition.partition))),
-        ("from offset", number(&|range| range.from)),
-        ("to offset", number(&|range| range.to)),
+        ("from", number(&|range| range.from)),
+        ("to", number(&|range| range.to)),
         ("rows", number(&|range| of(range).rows)),
-        ("first time", moment(&|range| of(range).first_ms)),
-        ("last time", moment(&|range| of(range).last_ms)),
-    ])
+        ("first time", column_of(first, |seen| seen.first_ms)),
+        ("last time", column_of(last, |seen| seen.last_ms)),
+    ]);
+    table(columns)
 }
 
-/// The name people know a type by, where there is one.
-fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Int8 => "tinyint".into(),
-        DataType::Int16 => "smallint".into(),
-        DataType::Int32 => "int".into(),
-        DataType::Int64 => "bigint".into(),
-        DataType::Float32 => "float".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Boolean => "boolean".into(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".into(),
-        DataType::Date32 => "date".into(),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            format!("decimal({precision},{scale})")
+/// How a time is written in the table of the batch, whose lines fit a terminal of 80 columns.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Exact,
+    Seconds,
+    Minutes,
+    TimeOfDay,
+}
+
+impl Moment {
+    /// For the first and the last times of all partitions.
+    fn of<'s>(is_table: bool, seen: impl Iterator<Item = &'s Seen>) -> (Self, Self) {
+        if !is_table {
+            return (Self::Exact, Self::Exact);
         }
-        DataType::Timestamp(_, Some(zone)) => format!("timestamp {zone}"),
-        DataType::Timestamp(_, None) => "timestamp".into(),
-        other => other.to_string(),
+        let day = |ms: i64| ms.div_euclid(24 * 60 * 60 * 1000);
+        let is_one_day = seen.into_iter().all(|seen| seen.first_ms.map(day) == seen.last_ms.map(day));
+        if is_one_day { (Self::Seconds, Self::TimeOfDay) } else { (Self::Minutes, Self::Minutes) }
+    }
+
+    fn text(self, ms: i64) -> Option<String> {
+        let time = chrono::DateTime::from_timestamp_millis(ms)?;
+        Some(match self {
+            Self::Exact => time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+            Self::Seconds => time.format("%Y-%m-%d %H:%M:%S").to_string(),
+            Self::Minutes => time.format("%Y-%m-%d %H:%M").to_string(),
+            Self::TimeOfDay => time.format("%H:%M:%S").to_string(),
+        })
     }
 }
 
@@ -278,7 +289,9 @@ pub(super) fn texts(texts: impl Iterator<Item = Option<String>>) -> ArrayRef {
     Arc::new(StringArray::from_iter(texts))
 }
 
-pub(super) fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<RecordBatch, Refusal> {
+pub(super) fn table<'n>(
+    columns: impl IntoIterator<Item = (&'n str, ArrayRef)>,
+) -> Result<RecordBatch, Refusal> {
     let columns = columns.into_iter().map(|(name, array)| (name, array, true));
     RecordBatch::try_from_iter_with_nullable(columns).map_err(Refusal::error)
 }

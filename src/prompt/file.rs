@@ -1,71 +1,38 @@
 //! A batch kept as a file, so that a colleague can look at the same rows: Arrow IPC (`.arrow`), or JSON lines
-//! (`.jsonl`), as `consume` prints them.
+//! (`.jsonl`). CSV (`.csv`) is for other programs: it is not read again.
 //!
 //! What is read again equals what was kept, types, keys and headers too. JSON lines take the way of all messages: they
 //! are encoded as Avro by the configured schema and decoded; a batch that would not come back the same is refused.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef, TimestampMillisecondType};
 use arrow::ipc::reader::FileReader;
-use arrow::ipc::writer::FileWriter;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
 use super::batch::{Batch, Origin, dead_letters_table, ranges_of};
+use super::rows_file::{FileError, Kind, RowsFile, kind_of};
 use crate::avro::{Encoder, Frame, Schema};
 use crate::batch::{Headers, Message, MessagesBuilder};
 use crate::config::{AvroConfig, Framing};
 use crate::database::json;
 use crate::decode::{Decoder, KAFKA_COLUMNS};
 
-/// What is wrong with a file, or with keeping a batch as one.
-#[derive(Debug, thiserror::Error)]
-#[error("error: {}: {message}", file.display())]
-pub(super) struct FileError {
-    file: PathBuf,
-    message: String,
-}
-
-impl FileError {
-    fn new(file: &Path, message: impl ToString) -> Self {
-        Self { file: file.to_owned(), message: message.to_string() }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Arrow,
-    JsonLines,
-}
-
-fn kind_of(file: &Path) -> Result<Kind, FileError> {
-    match file.extension().and_then(|ending| ending.to_str()) {
-        Some("arrow" | "ipc") => Ok(Kind::Arrow),
-        Some("jsonl" | "ndjson") => Ok(Kind::JsonLines),
-        _ => {
-            let message =
-                "a batch is kept as Arrow or JSON lines\nhint: call the file NAME.arrow or NAME.jsonl";
-            Err(FileError::new(file, message))
-        }
-    }
-}
-
 /// Keeps the rows of a batch.
 ///
 /// # Errors
-/// An ending other than `.arrow` and `.jsonl`, a file that cannot be written, rows that JSON cannot carry exactly.
+/// Another ending, a file that cannot be written, rows that JSON cannot carry exactly.
 pub(super) fn save(batch: &RecordBatch, file: &Path, avro: &AvroConfig) -> Result<(), FileError> {
     let failed = |error: String| FileError::new(file, error);
-    let kind = kind_of(file)?;
-    let text = match kind {
-        Kind::Arrow => String::new(),
+    let text = match kind_of(file)? {
+        Kind::Arrow | Kind::Csv => None,
         Kind::JsonLines => {
             let lost = || {
                 "JSON lines cannot carry these rows exactly\nhint: keep them as Arrow: NAME.arrow".to_owned()
@@ -75,30 +42,15 @@ pub(super) fn save(batch: &RecordBatch, file: &Path, avro: &AvroConfig) -> Resul
             if again.rows != *batch {
                 return Err(failed(lost()));
             }
-            text
+            Some(text)
         }
     };
-    // Written beside it first, so that a file is whole or not there.
-    let unfinished = file.with_extension("unfinished");
-    let write = || -> Result<(), String> {
-        let out = File::create(&unfinished).map_err(|error| error.to_string())?;
-        let mut out = BufWriter::new(out);
-        match kind {
-            Kind::Arrow => {
-                let mut writer =
-                    FileWriter::try_new(&mut out, batch.schema_ref()).map_err(|error| error.to_string())?;
-                writer.write(batch).and_then(|()| writer.finish()).map_err(|error| error.to_string())?;
-            }
-            Kind::JsonLines => out.write_all(text.as_bytes()).map_err(|error| error.to_string())?,
-        }
-        out.flush().map_err(|error| error.to_string())?;
-        std::fs::rename(&unfinished, file).map_err(|error| error.to_string())
-    };
-    write().map_err(|error| {
-        // Why: what is left of it helps nobody.
-        let _ = std::fs::remove_file(&unfinished);
-        failed(format!("cannot be written: {error}"))
-    })
+    let mut written = RowsFile::create(file, &batch.schema())?;
+    match text {
+        Some(text) => written.write_text(&text)?,
+        None => written.write(batch)?,
+    }
+    written.finish()
 }
 
 /// Reads a batch that was kept.
@@ -118,6 +70,11 @@ pub(super) fn load(file: &Path, avro: &AvroConfig, schema: &SchemaRef) -> Result
                 text.push('\n');
             }
             parse_json_lines(&text, avro).map_err(failed)?
+        }
+        Kind::Csv => {
+            let message = "CSV has no types, keys and headers, so it is no batch\n\
+                           hint: keep the batch as NAME.arrow or NAME.jsonl";
+            return Err(failed(message.to_owned()));
         }
     };
     batch.origin = Origin::File(file.to_owned());
@@ -206,7 +163,7 @@ impl Place {
 }
 
 /// The rows as `consume` prints them, but that headers of one name twice are a list of pairs, and that decimals of many
-/// digits stand in quotes.
+/// digits are in quotes.
 ///
 /// # Errors
 /// A value that JSON does not have.
@@ -226,6 +183,9 @@ fn json_lines(batch: &RecordBatch) -> Result<String, json::JsonError> {
                     if field.name() == KAFKA_COLUMNS[5] && has_twins(headers.value(row).column(0)) =>
                 {
                     headers_as_pairs(&mut out, &headers.value(row))?;
+                }
+                _ if KAFKA_COLUMNS[4..].contains(&field.name().as_str()) => {
+                    json::write_bytes(&mut out, column, row)?;
                 }
                 _ if is_long && column.is_valid(row) => {
                     out.push('"');
@@ -251,7 +211,7 @@ fn headers_as_pairs(out: &mut String, headers: &arrow::array::StructArray) -> Re
         out.push_str(if entry > 0 { ",[" } else { "[" });
         json::write(out, headers.column(0), entry)?;
         out.push(',');
-        json::write(out, headers.column(1), entry)?;
+        json::write_bytes(out, headers.column(1), entry)?;
         out.push(']');
     }
     out.push(']');
@@ -323,8 +283,12 @@ fn take_place(record: &mut Map<String, Value>, line: i64) -> Result<(Place, Head
     Ok((Place { topic, partition, offset, timestamp_ms, key }, headers))
 }
 
+/// Bytes as text, or as `{"base64": "..."}`.
 fn bytes(value: &Value) -> Option<Vec<u8>> {
-    BASE64.decode(value.as_str()?).ok()
+    match value {
+        Value::String(text) => Some(text.clone().into_bytes()),
+        value => BASE64.decode(value.get("base64")?.as_str()?).ok(),
+    }
 }
 
 fn headers_of(value: &Value) -> Option<Headers> {

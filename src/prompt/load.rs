@@ -26,6 +26,8 @@ pub(super) enum Start {
     Partitions(Vec<(i32, i64)>),
     /// At the first message at or after it, milliseconds since the epoch.
     Moment(i64),
+    /// These ranges and nothing after them.
+    Between(Vec<Range>),
 }
 
 /// What becomes of partitions that no offset is known of.
@@ -113,6 +115,12 @@ fn ranges(
 ) -> Result<Vec<Range>, SourceError> {
     let starts: Vec<i64> = match start {
         Start::End => return Ok(last_ranges(bounds, rows_max)),
+        Start::Between(ranges) => {
+            let bounds = ranges.iter().map(|Range { partition, from, to }| {
+                (Bounds { partition: partition.clone(), low: *from, high: *to }, *from)
+            });
+            return Ok(first_ranges(&bounds.collect::<Vec<_>>(), rows_max));
+        }
         Start::Beginning => bounds.iter().map(|bounds| bounds.low).collect(),
         Start::Offset(offset) => vec![*offset; bounds.len()],
         Start::Moment(moment_ms) => browser.lookup().offsets_at(bounds, *moment_ms)?,
@@ -146,6 +154,40 @@ fn ranges(
     let starts: Vec<(Bounds, i64)> =
         starts.map(|(bounds, start)| (bounds.clone(), start.clamp(bounds.low, bounds.high))).collect();
     Ok(first_ranges(&starts, rows_max))
+}
+
+/// All messages before these ranges; why they cannot be had, where Kafka has deleted some, or they are too many.
+pub(super) async fn history(
+    config: &Config,
+    ranges: &[Range],
+    messages_max: i64,
+) -> Result<Vec<Range>, String> {
+    let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
+    let ranges = ranges.to_vec();
+    let looked_up = tokio::task::spawn_blocking(move || -> Result<Vec<Bounds>, SourceError> {
+        let browser = Browser::new(&kafka, &job, memory_max)?;
+        let bounds = kafka.topics.iter().map(|topic| browser.lookup().bounds(topic));
+        Ok(bounds.collect::<Result<Vec<_>, _>>()?.concat())
+    });
+    let bounds = looked_up.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let mut before = Vec::new();
+    for range in ranges {
+        let Some(bounds) = bounds.iter().find(|bounds| bounds.partition == range.partition) else {
+            return Err(format!("{} is not in Kafka", range.partition));
+        };
+        if bounds.low > 0 {
+            return Err(format!(
+                "Kafka has deleted the messages of {} before offset {}",
+                range.partition, bounds.low
+            ));
+        }
+        before.push(Range { from: 0, to: range.from, ..range });
+    }
+    let messages: i64 = before.iter().map(|range| range.to - range.from).sum();
+    if messages > messages_max {
+        return Err(format!("{messages} messages come before the batch, where {messages_max} are the limit"));
+    }
+    Ok(before)
 }
 
 /// Where the job would go on: what is stored, and where it would start in other partitions.

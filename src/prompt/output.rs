@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 
-use super::print::Look;
+use super::print::{Look, Records};
+use super::progress::Progress;
 
 /// The pager where none is named: long lines are not folded, and it leaves where all fits.
 const PAGER: &str = "less -S -R -F -X";
@@ -29,7 +31,14 @@ impl Screen {
         Self { is_terminal, colours: is_terminal && colours_are_wanted(), pages: is_terminal && pages }
     }
 
-    fn size(&self) -> Option<(usize, usize)> {
+    /// How tables look there.
+    pub fn look(&self) -> Look {
+        let width = self.size().map(|(width, _)| width);
+        Look { width, colours: self.colours, ..Look::default() }
+    }
+
+    /// Columns and lines, where it is a terminal.
+    pub(super) fn size(&self) -> Option<(usize, usize)> {
         let found = if self.is_terminal { terminal_size::terminal_size() } else { None };
         found.map(|(width, height)| (usize::from(width.0), usize::from(height.0)))
     }
@@ -46,11 +55,15 @@ pub(super) fn colours_are_wanted() -> bool {
 pub(super) struct Output {
     screen: Screen,
     file: Option<(File, PathBuf)>,
+    progress: Arc<Progress>,
+    /// When rows are printed as records.
+    pub records: Records,
 }
 
 impl Output {
-    pub fn new(screen: Screen) -> Self {
-        Self { screen, file: None }
+    /// stdout. `progress` is what steps aside for answers.
+    pub fn new(screen: Screen, progress: Arc<Progress>) -> Self {
+        Self { screen, file: None, progress, records: Records::default() }
     }
 
     /// From now on into a file, which starts empty; `None`: on stdout.
@@ -68,23 +81,23 @@ impl Output {
     /// How tables look there.
     pub fn look(&self) -> Look {
         if self.file.is_some() {
-            return Look::default();
+            return Look { records: self.records, ..Look::default() };
         }
-        let width = self.screen.size().map(|(width, _)| width);
-        Look { width, colours: self.screen.colours, marks: false }
+        Look { records: self.records, ..self.screen.look() }
     }
 
-    /// Opens it for one answer.
+    /// Opens it for one answer. `pages`: whether a long one may go through the pager.
     ///
     /// # Errors
     /// The file cannot be written any more.
-    pub fn open(&self) -> io::Result<Page> {
+    pub fn open(&self, pages: bool) -> io::Result<Page> {
         match &self.file {
-            Some((file, _)) => Ok(Page::new(PageSink::File(file.try_clone()?), None)),
+            Some((file, _)) => Ok(Page::new(PageSink::File(file.try_clone()?), None, &self.progress)),
             None => {
                 let height = self.screen.size().map_or(LINES_DEFAULT, |(_, height)| height);
-                let lines_max = self.screen.pages.then(|| height.saturating_sub(1).max(1));
-                Ok(Page::new(PageSink::Stdout, lines_max))
+                let is_paged = self.screen.pages && pages;
+                let lines_max = is_paged.then(|| height.saturating_sub(1).max(1));
+                Ok(Page::new(PageSink::Stdout, lines_max, &self.progress))
             }
         }
     }
@@ -97,6 +110,7 @@ pub(super) struct Page {
     waiting: Vec<u8>,
     lines: usize,
     lines_max: Option<usize>,
+    progress: Arc<Progress>,
 }
 
 #[derive(Debug)]
@@ -107,8 +121,8 @@ enum PageSink {
 }
 
 impl Page {
-    fn new(sink: PageSink, lines_max: Option<usize>) -> Self {
-        Self { sink, waiting: Vec::new(), lines: 0, lines_max }
+    fn new(sink: PageSink, lines_max: Option<usize>, progress: &Arc<Progress>) -> Self {
+        Self { sink, waiting: Vec::new(), lines: 0, lines_max, progress: Arc::clone(progress) }
     }
 
     /// Whether a pager shows it: a reader who leaves it has seen enough of this answer, not of all.
@@ -117,6 +131,7 @@ impl Page {
     }
 
     fn start_pager(&mut self) {
+        self.progress.hide();
         self.lines_max = None;
         let pager = std::env::var("PAGER").ok().filter(|pager| !pager.trim().is_empty());
         let pager = pager.unwrap_or_else(|| PAGER.to_owned());
@@ -133,6 +148,7 @@ impl Page {
     }
 
     fn pass_on(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.progress.hide();
         match &mut self.sink {
             PageSink::Stdout => io::stdout().lock().write_all(bytes),
             PageSink::File(file) => file.write_all(bytes),
@@ -207,17 +223,17 @@ mod tests {
     fn a_file_gets_every_answer_and_stdout_is_there_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.txt");
-        let mut output = Output::new(Screen::default());
+        let mut output = Output::new(Screen::default(), Arc::default());
         output.redirect(Some(&path)).unwrap();
         for answer in ["one\n", "two\n"] {
-            let mut page = output.open().unwrap();
+            let mut page = output.open(true).unwrap();
             page.write_all(answer.as_bytes()).unwrap();
             page.close().unwrap();
         }
         assert_eq!(output.look(), Look::default());
         output.redirect(None).unwrap();
         assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n");
-        assert!(!output.open().unwrap().is_paged());
+        assert!(!output.open(true).unwrap().is_paged());
         assert!(output.redirect(Some(Path::new("/no/such/folder/x"))).is_err());
     }
 }

@@ -42,21 +42,48 @@ impl Format {
     }
 }
 
+/// When each row is printed as a record, one value a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Records {
+    Always,
+    Never,
+    /// If a table does not fit the line.
+    #[default]
+    IfTooWide,
+}
+
 /// What a table is printed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     /// The characters in a line of the terminal; `None`: as many as it takes.
     pub width: Option<usize>,
     pub colours: bool,
-    /// The first column holds `+` and `-`, which the rows are coloured by.
-    pub marks: bool,
+    pub records: Records,
 }
 
+/// What is marked in rows that are printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// The first column holds `+` and `-`, which the rows are coloured by.
+    pub marks: bool,
+    /// For each row the places of its columns that have changed; rows without an entry have none.
+    pub cells: Vec<Vec<usize>>,
+}
+
+impl Changes {
+    fn has(&self, row: usize, column: usize) -> bool {
+        self.cells.get(row).is_some_and(|columns| columns.contains(&column))
+    }
+}
+
+/// What stands before a cell that has changed.
+const CHANGED: char = '*';
+
 /// Prints the rows of one answer.
-pub struct Printer<'w> {
-    out: &'w mut dyn Write,
+pub struct Printer {
     format: Format,
     look: Look,
+    changes: Changes,
     schema: SchemaRef,
     rows: usize,
     /// Rows of a table that wait for its layout.
@@ -71,37 +98,42 @@ enum Layout {
     Records(usize),
 }
 
-impl<'w> Printer<'w> {
-    pub fn new(out: &'w mut dyn Write, schema: SchemaRef, format: Format, look: Look) -> Self {
-        Self { out, format, look, schema, rows: 0, pending: Vec::new(), layout: None }
+impl Printer {
+    pub fn new(schema: SchemaRef, format: Format, look: Look) -> Self {
+        Self { format, look, changes: Changes::default(), schema, rows: 0, pending: Vec::new(), layout: None }
+    }
+
+    /// Marks what has changed.
+    pub(super) fn marking(self, changes: Changes) -> Self {
+        Self { changes, ..self }
     }
 
     /// Prints rows, or keeps them until enough are there to know the widths.
     ///
     /// # Errors
     /// Where they go.
-    pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+    pub fn write(&mut self, out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
         match self.format {
             Format::Json => {
                 let mut lines = String::new();
-                (0..batch.num_rows()).for_each(|row| json::write_row(&mut lines, batch, row));
+                (0..batch.num_rows()).for_each(|row| json::write_message(&mut lines, batch, row));
                 self.rows += batch.num_rows();
-                self.out.write_all(lines.as_bytes())
+                out.write_all(lines.as_bytes())
             }
             Format::Csv => {
                 let is_first = self.rows == 0 && self.layout.is_none();
                 self.layout = Some(Layout::Records(0));
                 let mut lines = if is_first { csv_head(&self.schema) } else { String::new() };
-                (0..batch.num_rows()).for_each(|row| csv_row(&mut lines, batch, row));
+                csv_rows(&mut lines, batch);
                 self.rows += batch.num_rows();
-                self.out.write_all(lines.as_bytes())
+                out.write_all(lines.as_bytes())
             }
             Format::Table => match self.layout {
-                Some(_) => self.rows_of_table(batch),
+                Some(_) => self.rows_of_table(out, batch),
                 None => {
                     self.pending.push(batch.clone());
                     let waiting: usize = self.pending.iter().map(RecordBatch::num_rows).sum();
-                    if waiting >= MEASURED_ROWS_MAX { self.begin_table() } else { Ok(()) }
+                    if waiting >= MEASURED_ROWS_MAX { self.begin_table(out) } else { Ok(()) }
                 }
             },
         }
@@ -111,57 +143,91 @@ impl<'w> Printer<'w> {
     ///
     /// # Errors
     /// Where they go.
-    pub fn finish(mut self) -> io::Result<usize> {
+    pub fn finish(mut self, out: &mut dyn Write) -> io::Result<usize> {
         match self.format {
             Format::Json => {}
             Format::Csv => {
                 if self.layout.is_none() {
-                    self.out.write_all(csv_head(&self.schema).as_bytes())?;
+                    out.write_all(csv_head(&self.schema).as_bytes())?;
                 }
             }
             Format::Table => {
                 if self.layout.is_none() {
-                    self.begin_table()?;
+                    self.begin_table(out)?;
                 }
                 let rows = if self.rows == 1 { "row" } else { "rows" };
-                writeln!(self.out, "({} {rows})", self.rows)?;
+                writeln!(out, "({} {rows})", self.rows)?;
             }
         }
-        self.out.flush()?;
+        out.flush()?;
         Ok(self.rows)
     }
 
-    fn begin_table(&mut self) -> io::Result<()> {
+    fn begin_table(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let pending = std::mem::take(&mut self.pending);
-        let widths = measured(&self.schema, &pending);
-        let layout =
-            match self.look.width.map_or(Some(widths.clone()), |max| fitted(&self.schema, &widths, max)) {
-                Some(widths) => {
-                    self.head(&widths)?;
-                    Layout::Table(widths)
-                }
-                None => {
-                    let names = self.schema.fields().iter().map(|field| field.name().width());
-                    Layout::Records(names.max().unwrap_or(0))
-                }
-            };
+        let layout = match self.widths(&pending) {
+            Some(widths) => {
+                self.head(out, &widths)?;
+                Layout::Table(widths)
+            }
+            None => {
+                let names = self.schema.fields().iter().map(|field| field.name().width());
+                Layout::Records(names.max().unwrap_or(0))
+            }
+        };
         self.layout = Some(layout);
-        pending.iter().try_for_each(|batch| self.rows_of_table(batch))
+        pending.iter().try_for_each(|batch| self.rows_of_table(out, batch))
     }
 
-    fn head(&mut self, widths: &[usize]) -> io::Result<()> {
+    /// The widths of the columns of a table; `None` if the rows are printed as records.
+    fn widths(&self, pending: &[RecordBatch]) -> Option<Vec<usize>> {
+        if self.look.records == Records::Always {
+            return None;
+        }
+        let widths = self.measured(pending);
+        let Some(line_max) = self.look.width else { return Some(widths) };
+        let fitted = fitted(&self.schema, &widths, line_max);
+        if self.look.records == Records::Never { fitted.or(Some(widths)) } else { fitted }
+    }
+
+    /// The width that each column needs for its name and these first rows.
+    fn measured(&self, batches: &[RecordBatch]) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.schema.fields().iter().map(|field| field.name().width()).collect();
+        let (mut text, mut before) = (String::new(), 0);
+        for batch in batches {
+            for (column, width) in widths.iter_mut().enumerate() {
+                for row in 0..batch.num_rows() {
+                    self.cell(&mut text, batch, row, column, before + row);
+                    *width = (*width).max(text.width());
+                }
+            }
+            before += batch.num_rows();
+        }
+        widths
+    }
+
+    /// Writes a cell with its mark; true if it is NULL. `place` is the row's place among all.
+    fn cell(&self, text: &mut String, batch: &RecordBatch, row: usize, column: usize, place: usize) -> bool {
+        text.clear();
+        if self.changes.has(place, column) {
+            text.push(CHANGED);
+        }
+        cell::write(text, batch.column(column), row)
+    }
+
+    fn head(&self, out: &mut dyn Write, widths: &[usize]) -> io::Result<()> {
         let mut line = String::new();
         for (index, (field, width)) in self.schema.fields().iter().zip(widths).enumerate() {
             line.push_str(if index == 0 { " " } else { SEPARATOR });
             let name = cut(field.name(), *width);
             pad(&mut line, &name, *width, cell::is_number(field.data_type()), &self.bold(&name));
         }
-        writeln!(self.out, "{}", line.trim_end())?;
+        writeln!(out, "{}", line.trim_end())?;
         let rules: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
-        writeln!(self.out, "{}", rules.join("+"))
+        writeln!(out, "{}", rules.join("+"))
     }
 
-    fn rows_of_table(&mut self, batch: &RecordBatch) -> io::Result<()> {
+    fn rows_of_table(&mut self, out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
         let mut lines = String::new();
         for row in 0..batch.num_rows() {
             self.rows += 1;
@@ -171,22 +237,28 @@ impl<'w> Printer<'w> {
                 None => {}
             }
         }
-        self.out.write_all(lines.as_bytes())
+        out.write_all(lines.as_bytes())
     }
 
     fn line(&self, lines: &mut String, batch: &RecordBatch, row: usize, widths: &[usize]) {
         let mut line = String::new();
         let mut text = String::new();
+        let mark = (self.changes.marks && self.look.colours).then(|| mark(batch, row)).flatten();
         for (index, (column, width)) in batch.columns().iter().zip(widths).enumerate() {
             line.push_str(if index == 0 { " " } else { SEPARATOR });
-            text.clear();
-            let is_null = cell::write(&mut text, column, row);
+            let is_null = self.cell(&mut text, batch, row, index, self.rows - 1);
             let is_number = cell::is_number(column.data_type());
             let shown = if is_number { text.clone() } else { cut(&text, *width) };
-            let coloured = if is_null { self.dim(&shown) } else { shown.clone() };
+            let coloured = match mark {
+                _ if is_null => self.dim(&shown),
+                // Bold, and then the row's colour again.
+                Some(colour) if self.changes.has(self.rows - 1, index) => {
+                    format!("\x1b[1m{shown}\x1b[0;{colour}m")
+                }
+                _ => shown.clone(),
+            };
             pad(&mut line, &shown, *width, is_number, &coloured);
         }
-        let mark = (self.look.marks && self.look.colours).then(|| mark(batch, row)).flatten();
         match mark {
             Some(colour) => lines.push_str(&format!("\x1b[{colour}m{}\x1b[0m", line.trim_end())),
             None => lines.push_str(line.trim_end()),
@@ -198,9 +270,9 @@ impl<'w> Printer<'w> {
         let rule = format!("-[ row {} ]", self.rows);
         let fill = self.look.width.unwrap_or(rule.len()).saturating_sub(rule.len()).min(40);
         lines.push_str(&format!("{rule}{}\n", "-".repeat(fill)));
-        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        for (index, field) in batch.schema_ref().fields().iter().enumerate() {
             let mut text = String::new();
-            let is_null = cell::write(&mut text, column, row);
+            let is_null = self.cell(&mut text, batch, row, index, self.rows - 1);
             let text = if is_null { self.dim(&text) } else { text };
             pad(lines, field.name(), names_width, false, &self.bold(field.name()));
             lines.push_str(SEPARATOR);
@@ -241,22 +313,6 @@ fn mark(batch: &RecordBatch, row: usize) -> Option<u8> {
     }
 }
 
-/// The width that each column needs for its name and these rows.
-fn measured(schema: &Schema, batches: &[RecordBatch]) -> Vec<usize> {
-    let mut widths: Vec<usize> = schema.fields().iter().map(|field| field.name().width()).collect();
-    let mut text = String::new();
-    for batch in batches {
-        for (width, column) in widths.iter_mut().zip(batch.columns()) {
-            for row in 0..batch.num_rows() {
-                text.clear();
-                cell::write(&mut text, column, row);
-                *width = (*width).max(text.width());
-            }
-        }
-    }
-    widths
-}
-
 /// The widths with which a table fits into a line; `None` where it cannot.
 fn fitted(schema: &Schema, widths: &[usize], line_max: usize) -> Option<Vec<usize>> {
     let mut widths = widths.to_vec();
@@ -278,7 +334,7 @@ fn fitted(schema: &Schema, widths: &[usize], line_max: usize) -> Option<Vec<usiz
 }
 
 /// The text, cut to a width where it is wider.
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -307,7 +363,8 @@ fn pad(line: &mut String, text: &str, width: usize, is_right: bool, coloured: &s
     }
 }
 
-fn csv_head(schema: &Schema) -> String {
+/// The names of the columns, as the first line of CSV.
+pub(super) fn csv_head(schema: &Schema) -> String {
     let mut line = String::new();
     for (index, field) in schema.fields().iter().enumerate() {
         if index > 0 {
@@ -317,6 +374,11 @@ fn csv_head(schema: &Schema) -> String {
     }
     line.push('\n');
     line
+}
+
+/// Appends rows as lines of CSV.
+pub(super) fn csv_rows(lines: &mut String, batch: &RecordBatch) {
+    (0..batch.num_rows()).for_each(|row| csv_row(lines, batch, row));
 }
 
 /// One row of CSV as RFC 4180 has it. NULL is nothing, an empty text is `""`.

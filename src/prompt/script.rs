@@ -1,5 +1,5 @@
-//! What was typed, or stands in a file, cut into its parts: commands that start with a backslash and end with their
-//! line, and queries that end with a semicolon.
+//! What was typed, or is in a file, cut into its parts: commands, which start with a backslash and end with their line,
+//! and queries, which end with a semicolon. `\g`, `\gx` and `\watch` end the query before them too.
 
 /// One part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,14 @@ pub struct Part {
 pub enum PartKind {
     Command,
     Query,
+    /// A query that is not run by itself: the command after it runs it.
+    Draft,
 }
+
+/// Commands that take the query before them.
+const SENDING: [&str; 3] = ["g", "gx", "watch"];
+/// Commands that need no backslash if they are alone on their line.
+const WORDS: [&str; 3] = ["quit", "exit", "help"];
 
 /// Where the end of the text finds a scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,31 +55,51 @@ fn scan(text: &str) -> (Vec<Part>, Within) {
                 at = end;
             }
             _ => {
+                if let Some(word) = word(&text[at..line_end(bytes, at)]) {
+                    parts.push(Part { kind: PartKind::Command, text: word.to_owned() });
+                    at = line_end(bytes, at);
+                    continue;
+                }
                 let end = query_end(bytes, at);
+                let is_sent = bytes.get(end) == Some(&b'\\');
                 // What is nothing but comments is no query.
                 if !is_blank(bytes, at, end) {
-                    parts.push(Part { kind: PartKind::Query, text: blanked(text, at, end) });
+                    let kind = if is_sent { PartKind::Draft } else { PartKind::Query };
+                    parts.push(Part { kind, text: blanked(text, at, end) });
                 }
                 if end == bytes.len() {
                     let within = if is_blank(bytes, at, end) { Within::Nothing } else { Within::Query };
                     return (parts, within);
                 }
-                at = end + 1;
+                at = if is_sent { end } else { end + 1 };
             }
         }
     }
     (parts, Within::Nothing)
 }
 
-/// Where the semicolon stands that ends the query at `at`; the end of the text where there is none.
+/// The command that a line without a backslash is.
+fn word(line: &str) -> Option<&'static str> {
+    let line = line.trim().trim_end_matches(';').trim_end();
+    WORDS.into_iter().find(|word| line.eq_ignore_ascii_case(word))
+}
+
+/// Where the semicolon or the command is that ends the query at `at`; the end of the text if there is none.
 fn query_end(bytes: &[u8], mut at: usize) -> usize {
     while at < bytes.len() {
         at = match bytes[at] {
             b';' => return at,
+            b'\\' if is_sending(&bytes[at + 1..]) => return at,
             _ => skip(bytes, at),
         };
     }
     bytes.len()
+}
+
+/// Whether a command that takes the query before it starts here, after its backslash.
+fn is_sending(rest: &[u8]) -> bool {
+    let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    SENDING.iter().any(|command| command.as_bytes() == &rest[..length])
 }
 
 /// Whether there is nothing but blanks and comments.
@@ -126,6 +153,7 @@ mod tests {
         let mark = |part: Part| match part.kind {
             PartKind::Command => format!("\\{}", part.text),
             PartKind::Query => part.text,
+            PartKind::Draft => format!("{}...", part.text),
         };
         parts(text).into_iter().map(mark).collect()
     }
@@ -144,6 +172,25 @@ mod tests {
         assert_eq!(shown("SELECT 'it''s; é';"), ["SELECT 'it''s; é'"]);
         assert_eq!(shown("-- nothing here\n; /* nor here */ ;\n"), Vec::<String>::new());
         assert_eq!(shown("SELECT 1\n\\d"), ["SELECT 1\n\\d"]);
+    }
+
+    #[test]
+    fn some_commands_send_the_query_before_them() {
+        assert_eq!(shown("SELECT 1 \\g"), ["SELECT 1...", "\\g"]);
+        assert_eq!(shown("SELECT 1\n\\watch 2\n\\d"), ["SELECT 1...", "\\watch 2", "\\d"]);
+        assert_eq!(shown("SELECT '\\g' \\gx out.csv"), ["SELECT '\\g'...", "\\gx out.csv"]);
+        assert_eq!(shown("SELECT 1; \\g"), ["SELECT 1", "\\g"]);
+        assert_eq!(shown("SELECT 1 \\graph"), ["SELECT 1 \\graph"]);
+        assert!(is_complete("SELECT 1 \\g") && is_complete("SELECT 1 \\g out.csv"));
+    }
+
+    #[test]
+    fn a_few_words_need_no_backslash() {
+        assert_eq!(shown("quit"), ["\\quit"]);
+        assert_eq!(shown("SELECT 1;\nHelp ;\nexit"), ["SELECT 1", "\\help", "\\exit"]);
+        assert_eq!(shown("help me"), ["help me"]);
+        assert_eq!(shown("SELECT\nquit"), ["SELECT\nquit"]);
+        assert!(is_complete("quit") && is_complete("exit;"));
     }
 
     #[test]

@@ -13,9 +13,12 @@ use datafusion::catalog::SchemaProvider as _;
 
 use super::batch::{Batch, Origin, dead_letters_schema, dead_letters_table, messages_of, ranges_of};
 use super::command::Seek;
+use super::drafts::Drafts;
 use super::file;
 use super::load::{Limits, Loaded, Loading, Others, Start, stored};
-use super::views::{Ailments, Computed, Views, open_references};
+use super::moment::{Moment, StateOf};
+use super::progress::Progress;
+use super::views::{Ailments, Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
 use crate::batch::{DeadLetter, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
@@ -25,6 +28,10 @@ use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
 use crate::sql::{BATCH, QuerySession, SqlError, Typed, TypedPlan, ViewFiles, render};
 use crate::tables::ReferenceTables;
 
+/// Keys of the configuration that decide which messages a batch of the topic has.
+const TOPIC_KEYS: &[&str] = &["kafka_server", "kafka_topic", "kafka_properties", "job", "memory_max"];
+/// Keys that decide what its columns are.
+const AVRO_KEYS: &[&str] = &["avro_schema", "avro_framing or the writers' schemas", "tombstones"];
 /// The part of the memory that queries of people may use.
 const QUERY_SHARES: usize = 4;
 /// The part of the memory that the payloads of a batch may take: here one batch is in hand, and nothing is written.
@@ -79,13 +86,24 @@ pub struct SessionOptions {
     pub rows_max: Option<usize>,
     /// The messages are the dead letters of the database instead of the topic's.
     pub dead_letters: bool,
+    pub state: StateOf,
+}
+
+/// What [`Session::reload`] has found changed.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    /// Names of views.
+    pub views: Vec<String>,
+    /// Keys of the configuration that a running job does not take over.
+    pub keys: Vec<&'static str>,
 }
 
 /// See the module.
 pub struct Session {
     pub(super) config: Config,
+    pub(super) options: SessionOptions,
     pub(super) decoder: Decoder,
-    limits: Limits,
+    pub(super) limits: Limits,
     dead_letters: bool,
     start: Seek,
     /// Where `start` has led; the batch after this one starts elsewhere.
@@ -95,15 +113,21 @@ pub struct Session {
     note: Option<String>,
     pub(super) batch: Option<Batch>,
     pub(super) references: ReferenceTables,
-    tables_ailing: Ailments,
+    pub(super) tables_ailing: Ailments,
     pub(super) views: Views,
     pub(super) computed: Option<Computed>,
+    /// The state that `computed` started from.
+    pub(super) moment: Option<Moment>,
+    /// The views as they were at the start.
+    pub(super) started: ViewFiles,
     /// The views as they were before they were edited last, and worked.
     pub(super) before: Option<ViewFiles>,
+    pub(super) drafts: Drafts,
     pub(super) queries: QuerySession,
     pub(super) whole: Arc<WholeTables>,
     /// Whether the names of the whole tables are known.
     is_looked_at: bool,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Session {
@@ -112,13 +136,18 @@ impl Session {
     /// # Errors
     /// A schema that is wrong. Views and tables with a fault are left out, see [`Session::faults`].
     pub async fn open(config: Config, options: SessionOptions) -> Result<Self, Refusal> {
+        Self::open_over(config, options, &Drafts::default()).await
+    }
+
+    /// The same with drafts in place of the files of their views.
+    async fn open_over(config: Config, options: SessionOptions, drafts: &Drafts) -> Result<Self, Refusal> {
         let decoder =
             Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
         let decoder = decoder.bounded(config.memory_max / COLUMNS_SHARES);
-        let (files, unread) = ViewFiles::read_some(&config.sql);
+        let (files, unread) = drafts.over(&config.sql);
         let (references, tables_ailing) = open_references(&config, &files).await;
-        let views =
-            Views::prepare(&config, files, &unread, decoder.schema(), &references, &tables_ailing).await;
+        let (started, batch, store) = (files.clone(), decoder.schema(), StateStore::Database);
+        let views = Views::prepare(&config, files, &unread, batch, &references, &tables_ailing, store).await;
         let mut queries = QuerySession::new(config.memory_max / QUERY_SHARES)?;
         let whole = Arc::new(WholeTables::new(&config.database));
         queries.add_schema(WHOLE, Arc::clone(&whole) as Arc<_>)?;
@@ -133,6 +162,7 @@ impl Session {
         };
         let mut session = Self {
             config,
+            options,
             decoder,
             limits,
             dead_letters: options.dead_letters,
@@ -145,10 +175,14 @@ impl Session {
             tables_ailing,
             views,
             computed: None,
+            moment: None,
+            started,
             before: None,
+            drafts: Drafts::default(),
             queries,
             whole,
             is_looked_at: false,
+            progress: Arc::default(),
         };
         session.put_columns()?;
         Ok(session)
@@ -180,7 +214,12 @@ impl Session {
         }
         let batch = self.load().await?.clone();
         self.references.begin_batch().await.map_err(Refusal::error)?;
-        let computed = self.views.compute(&self.config, &batch.rows, &mut self.references).await;
+        if self.moment.is_none() {
+            self.moment = Some(self.moment_of(&batch).await?);
+        }
+        let moment = self.moment.get_or_insert_default();
+        self.progress.step("computing the views");
+        let computed = self.views.compute(&self.config, &batch.rows, &mut self.references, moment).await;
         self.put_columns()?;
         for (name, relation) in &computed.relations {
             self.queries.put(name, Arc::clone(&relation.schema), relation.rows.clone())?;
@@ -196,6 +235,7 @@ impl Session {
     /// The batch, loaded where it is not there yet.
     pub(super) async fn load(&mut self) -> Result<&Batch, Refusal> {
         if self.batch.is_none() {
+            self.progress.step("reading the batch");
             let batch = match self.dead_letters {
                 true => self.load_dead_letters().await?,
                 false => self.load_topic().await?,
@@ -256,6 +296,15 @@ impl Session {
         Ok(Batch { origin: Origin::DeadLetters, ranges, rows: decoded.batch, dead_letters })
     }
 
+    /// Reads the same part of the topic, or the dead letters, again when they are needed next: there may be others now.
+    pub(super) fn look_again(&mut self) {
+        let is_file = |batch: &Batch| matches!(batch.origin, Origin::File(_));
+        if !self.batch.as_ref().is_some_and(is_file) {
+            self.drop_batch();
+        }
+        self.computed = None;
+    }
+
     /// Takes the messages from elsewhere, when they are needed next.
     pub(super) fn seek(&mut self, seek: Seek) {
         self.start = seek;
@@ -296,7 +345,7 @@ impl Session {
     ///
     /// # Errors
     /// The broker's, where the batch is not loaded yet; the file's.
-    pub(super) async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
+    pub async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
         let rows = self.load().await?.rows.clone();
         file::save(&rows, path, &self.config.avro).map_err(Refusal::error)?;
         Ok(rows.num_rows())
@@ -306,31 +355,54 @@ impl Session {
         self.loading = None;
         self.batch = None;
         self.computed = None;
+        self.moment = None;
     }
 
-    /// Reads the views again, and the reference tables. Gives the names of views whose text has changed.
+    /// Computes the views once more, from state as it is now where the database has it.
     ///
     /// # Errors
-    /// Where DataFusion cannot take them.
-    pub(super) async fn reload(&mut self) -> Result<Vec<String>, Refusal> {
-        let (files, unread) = ViewFiles::read_some(&self.config.sql);
-        let changed = self.changed(&files);
+    /// The broker's and the database's.
+    pub(super) async fn compute_again(&mut self) -> Result<(), Refusal> {
+        self.computed = None;
+        self.moment = self.moment.take().filter(Moment::is_fixed);
+        self.ready().await
+    }
+
+    /// Reads the configuration, the views and the reference tables again. The batch stays where its messages would be the
+    /// same.
+    ///
+    /// # Errors
+    /// A configuration with a fault: then everything is as before.
+    pub(super) async fn reload(&mut self) -> Result<Reloaded, Refusal> {
+        let config = Config::load(&self.config.file.path).map_err(|error| Refusal(error.to_string()))?;
+        let keys = self.config.needs_restart(&config);
+        let changed = self.changed(&self.drafts.over(&config.sql).0);
         // What does not work is nothing to compare with.
         let worked =
             |name: &String| self.views.files().text(name).is_none() || !self.views.ailments().has(name);
         if !changed.is_empty() && (self.before.is_none() || changed.iter().all(worked)) {
             self.before = Some(self.views.files().clone());
         }
-        let (references, tables_ailing) = open_references(&self.config, &files).await;
-        let views =
-            Views::prepare(&self.config, files, &unread, self.decoder.schema(), &references, &tables_ailing);
-        self.views = views.await;
-        self.references = references;
-        self.tables_ailing = tables_ailing;
-        self.computed = None;
-        self.whole.forget_columns();
-        self.put_columns()?;
-        Ok(changed)
+        // Boxed: opening is large, and the stack of a caller small.
+        let fresh = Box::pin(Self::open_over(config, self.options, &self.drafts)).await?;
+        let old = std::mem::replace(self, fresh);
+        self.take_over(old, &keys);
+        Ok(Reloaded { views: changed, keys })
+    }
+
+    /// Keeps of the session before what a reload leaves as it was.
+    fn take_over(&mut self, old: Self, keys: &[&str]) {
+        (self.progress, self.drafts) = (old.progress, old.drafts);
+        (self.started, self.before) = (old.started, old.before);
+        let is_file = old.batch.as_ref().is_some_and(|batch| matches!(batch.origin, Origin::File(_)));
+        let is_of_batch = |key: &&str| AVRO_KEYS.contains(key) || (!is_file && TOPIC_KEYS.contains(key));
+        if keys.iter().any(is_of_batch) {
+            return;
+        }
+        (self.start, self.next, self.dead_letters) = (old.start, old.next, old.dead_letters);
+        (self.batch, self.loading, self.note) = (old.batch, old.loading, old.note);
+        self.moment = old.moment.filter(|moment| moment.is_fixed() && !keys.contains(&"state_tables"));
+        self.is_looked_at = false;
     }
 
     /// The views whose text is another one than in hand.
@@ -342,26 +414,36 @@ impl Session {
 
     /// Whether a file of the views is another one now.
     pub(super) fn is_stale(&self) -> bool {
-        !self.changed(&ViewFiles::read_some(&self.config.sql).0).is_empty()
+        !self.changed(&self.drafts.over(&self.config.sql).0).is_empty()
     }
 
-    /// The rows that other views give over this batch.
+    /// Whether a relation is a state table or reads one, itself or through views.
+    pub(super) fn reads_state(&self, name: &str) -> bool {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![name]);
+        while let Some(next) = open.pop() {
+            if self.config.state_tables.iter().any(|table| table.name == next) {
+                return true;
+            }
+            if seen.insert(next) {
+                open.extend(self.views.files().reads(next));
+            }
+        }
+        false
+    }
+
+    /// The rows that other views give over this batch, from the same moment of state.
     ///
     /// # Errors
     /// The broker's, where the batch is not loaded yet.
     pub(super) async fn compute_with(&mut self, files: ViewFiles) -> Result<(Computed, Ailments), Refusal> {
         self.ready().await?;
         let rows = self.load().await?.rows.clone();
-        let prepared = Views::prepare(
-            &self.config,
-            files,
-            &[],
-            self.decoder.schema(),
-            &self.references,
-            &self.tables_ailing,
-        );
+        let (batch, store) = (self.decoder.schema(), StateStore::Database);
+        let prepared =
+            Views::prepare(&self.config, files, &[], batch, &self.references, &self.tables_ailing, store);
         let mut views = prepared.await;
-        let computed = views.compute(&self.config, &rows, &mut self.references).await;
+        let moment = self.moment.get_or_insert_default();
+        let computed = views.compute(&self.config, &rows, &mut self.references, moment).await;
         Ok((computed, views.ailments().clone()))
     }
 
@@ -377,6 +459,7 @@ impl Session {
         if let Some(fault) = reads.iter().find_map(|name| self.views.ailments().of(name)) {
             return Err(Refusal(fault));
         }
+        self.progress.step("planning");
         let plan = self.queries.plan(typed).await?;
         let mut notes: Vec<String> = self.note.take().into_iter().collect();
         for name in plan.counted() {
@@ -385,6 +468,13 @@ impl Session {
         }
         if self.batch.as_ref().is_some_and(|batch| batch.rows.num_rows() == 0) && !reads.is_empty() {
             notes.push("the batch has no rows, so views and tables have none either".into());
+        }
+        if reads.iter().any(|name| self.reads_state(name)) {
+            notes.extend(self.moment.as_mut().and_then(Moment::note_due));
+        }
+        let mut notes: Vec<String> = notes.into_iter().map(|note| format!("note: {note}")).collect();
+        if !plan.is_explanation() {
+            notes.extend(plan.warnings().iter().map(ToString::to_string));
         }
         Ok((plan, notes))
     }

@@ -1,22 +1,26 @@
 //! The prompt in a terminal: a line editor with history and completion, in a thread of its own, and a loop that carries
 //! out what was typed. While a person types, the batch is loaded and the views are computed.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use rustyline::completion::FilenameCompleter;
 use rustyline::config::{CompletionType, Config as EditorConfig};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{ColorMode, Editor};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc as answers;
 
 use super::complete::Assistant;
-use super::execute::{Flow, Shell, say};
+use super::execute::{Flow, Shell};
+use super::script::is_complete;
 use super::session::Refusal;
 
 const PROMPT: &str = "sql> ";
+/// Before the lines of a query that goes on.
+const CONTINUED: &str = "  -> ";
 /// Lines that are kept from one session to the next.
 const HISTORY_MAX: usize = 10_000;
 /// Candidates that are listed without asking.
@@ -27,7 +31,16 @@ const LISTED_MAX: usize = 200;
 /// # Errors
 /// Where the terminal cannot be used. What a query fails with is said, and the prompt goes on.
 pub async fn run(mut shell: Shell) -> Result<(), Refusal> {
-    let mut lines = Lines::start(&shell)?;
+    tokio::spawn(leave_with_terminal(hangups()?));
+    let ended = converse(&mut shell).await;
+    if let Some(drafts) = shell.session.drafts.shown() {
+        shell.say(&drafts);
+    }
+    ended
+}
+
+async fn converse(shell: &mut Shell) -> Result<(), Refusal> {
+    let mut lines = Lines::start(shell)?;
     loop {
         lines.ask()?;
         let mut is_tried = false;
@@ -43,7 +56,7 @@ pub async fn run(mut shell: Shell) -> Result<(), Refusal> {
         };
         match line {
             Some(Ok(text)) => {
-                if carry_out(&mut shell, &text).await? == Flow::Quit {
+                if carry_out(shell, &text).await? == Flow::Quit {
                     return Ok(());
                 }
             }
@@ -55,18 +68,45 @@ pub async fn run(mut shell: Shell) -> Result<(), Refusal> {
     }
 }
 
+/// What a shell reports for a process ended by SIGHUP.
+const HUNG_UP: i32 = 129;
+
+fn hangups() -> Result<Signal, Refusal> {
+    signal(SignalKind::hangup()).map_err(|error| Refusal::error(format!("no signals: {error}")))
+}
+
+/// Ends the program at a SIGHUP if its terminal has gone. As long as the terminal is there, the signal was meant for
+/// another process of this name.
+async fn leave_with_terminal(mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        // A process without a terminal has no /dev/tty.
+        if std::fs::File::open("/dev/tty").is_err() {
+            std::process::exit(HUNG_UP);
+        }
+    }
+}
+
 /// Carries out one text; Ctrl-C cancels it.
 async fn carry_out(shell: &mut Shell, text: &str) -> Result<Flow, Refusal> {
     let interrupted = signal(SignalKind::interrupt());
     let mut interrupted = interrupted.map_err(|error| Refusal::error(format!("no signals: {error}")))?;
+    let progress = Arc::clone(&shell.session.progress);
+    progress.start();
+    let drawn = std::io::stderr().is_terminal().then(|| {
+        let width =
+            || terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into());
+        tokio::spawn(Arc::clone(&progress).draw(width))
+    });
     let ended = tokio::select! {
         ended = shell.execute("query", text) => Some(ended),
         _ = interrupted.recv() => None,
     };
+    drawn.inspect(tokio::task::JoinHandle::abort);
+    progress.hide();
     match ended {
         Some(Ok(flow)) => return Ok(flow),
-        Some(Err(refusal)) => say(&shown(&refusal, shell.colours)),
-        None => say("cancelled"),
+        Some(Err(refusal)) => shell.say(&shown(&refusal, shell.colours)),
+        None => shell.say("cancelled"),
     }
     Ok(Flow::GoOn)
 }
@@ -85,12 +125,17 @@ struct Lines {
 
 impl Lines {
     fn start(shell: &Shell) -> Result<Self, Refusal> {
-        let assistant =
-            Assistant { words: shell.words(), files: FilenameCompleter::new(), colours: shell.colours };
-        let prompt = match shell.colours {
-            true => (PROMPT.to_owned(), format!("\x1b[1;36m{PROMPT}\x1b[0m")),
-            false => (PROMPT.to_owned(), PROMPT.to_owned()),
+        let assistant = Assistant {
+            before: String::new(),
+            words: shell.words(),
+            files: FilenameCompleter::new(),
+            colours: shell.colours,
         };
+        let prompt = |text: &str| match shell.colours {
+            true => (text.to_owned(), format!("\x1b[1;36m{text}\x1b[0m")),
+            false => (text.to_owned(), text.to_owned()),
+        };
+        let prompts = [prompt(PROMPT), prompt(CONTINUED)];
         let config = EditorConfig::builder()
             .completion_type(CompletionType::List)
             .completion_prompt_limit(LISTED_MAX)
@@ -114,7 +159,7 @@ impl Lines {
                 let _ = editor.load_history(file);
             }
             while asked.recv().is_ok() {
-                let line = editor.readline(&prompt);
+                let line = read_whole(&mut editor, &prompts);
                 if let Ok(text) = &line
                     && editor.add_history_entry(text.as_str()).unwrap_or(false)
                     && let Some(file) = &history
@@ -133,6 +178,25 @@ impl Lines {
 
     fn ask(&self) -> Result<(), Refusal> {
         self.questions.send(()).map_err(|_| Refusal::error("the terminal cannot be read"))
+    }
+}
+
+/// Reads lines up to the end of a query or a command.
+fn read_whole(
+    editor: &mut Editor<Assistant, FileHistory>,
+    prompts: &[(String, String); 2],
+) -> Result<String, ReadlineError> {
+    let mut text = String::new();
+    loop {
+        let prompt = &prompts[usize::from(!text.is_empty())];
+        if let Some(assistant) = editor.helper_mut() {
+            assistant.before.clone_from(&text);
+        }
+        text.push_str(&editor.readline(prompt)?);
+        if is_complete(&text) {
+            return Ok(text);
+        }
+        text.push('\n');
     }
 }
 

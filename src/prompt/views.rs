@@ -1,7 +1,7 @@
 //! The views over a batch, computed as a job does, but so that a view with a fault keeps no other one back: it is left
 //! out, together with what reads it, and the fault is kept to be shown when somebody asks for it.
 //!
-//! State tables are read as the database has them now; nothing is staged or written.
+//! State tables are read as of one [`Moment`]; nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 
-use crate::batch::ViewTiming;
+use super::moment::Moment;
+use crate::batch::{ViewResults, ViewTiming};
 use crate::config::{Config, StateTableConfig};
 use crate::database::{Address, Connection, DatabaseError, Purpose, table};
 use crate::engine::{state_tables, table_specs};
 use crate::sql::{Pipeline, SqlError, Step, TableSpec, ViewFiles};
-use crate::tables::{ReferenceTables, StateTableSpec, StateTables};
+use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
 
 /// The part of the memory that the plans of the views may use.
 const SQL_SHARES: usize = 2;
@@ -43,9 +45,19 @@ pub(super) struct Ailments(BTreeMap<String, Ailment>);
 pub(super) struct Views {
     /// All that could be parsed.
     files: ViewFiles,
+    store: StateStore,
     batch: SchemaRef,
     ailments: Ailments,
     planned: Option<Planned>,
+}
+
+/// Where rows of state tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateStore {
+    /// They are read, and nothing is written.
+    Database,
+    /// No rows at first, then what the views have computed.
+    Memory,
 }
 
 /// The sound part.
@@ -79,6 +91,10 @@ pub(super) struct Relation {
 }
 
 impl Relation {
+    pub fn without_rows(&self) -> Self {
+        Self { schema: Arc::clone(&self.schema), rows: Vec::new() }
+    }
+
     pub fn count(&self) -> usize {
         self.rows.iter().map(RecordBatch::num_rows).sum()
     }
@@ -182,12 +198,13 @@ impl Views {
         batch: SchemaRef,
         references: &ReferenceTables,
         tables_ailing: &Ailments,
+        store: StateStore,
     ) -> Self {
         let mut ailments = tables_ailing.clone();
         for error in unread {
             ailments.add(&culprit(error).unwrap_or_default(), Ailment::Fault(error.to_string()));
         }
-        let mut views = Self { files, batch, ailments, planned: None };
+        let mut views = Self { files, store, batch, ailments, planned: None };
         views.plan(config, references).await;
         views
     }
@@ -223,7 +240,7 @@ impl Views {
                 Pipeline::prepare(&files, Arc::clone(&self.batch), specs.clone(), Some(&outputs), memory);
             match prepared.await {
                 Ok(pipeline) => {
-                    match Planned::new(pipeline, &specs, references, &states, config).await {
+                    match Planned::new(pipeline, &specs, references, &states, config, self.store).await {
                         Ok(planned) => self.planned = Some(planned),
                         Err(text) => {
                             states.iter().for_each(|state| {
@@ -307,17 +324,52 @@ impl Views {
         specs
     }
 
-    /// Computes everything over a batch. What fails is left out, and its fault is kept.
+    /// Whether a state table is read or computed.
+    pub fn has_states(&self) -> bool {
+        self.planned.as_ref().is_some_and(|planned| !planned.states.is_empty())
+    }
+
+    /// Computes a batch on state in memory, which is then what the views have computed of it.
+    ///
+    /// # Errors
+    /// The first fault; the state is as it was.
+    pub async fn advance(
+        &mut self,
+        batch: &RecordBatch,
+        references: &mut ReferenceTables,
+    ) -> Result<(), String> {
+        let Some(planned) = &mut self.planned else { return Err("no view can be computed".into()) };
+        let results = planned.results(batch, references, &mut Moment::default()).await;
+        let results = results.map_err(|(_, fault)| fault)?;
+        let staged = planned.states.stage(&results.states, None);
+        staged.map_err(|error| error.to_string())?;
+        planned.states.committed();
+        Ok(())
+    }
+
+    /// All rows of state in memory, by the name of the table.
+    ///
+    /// # Errors
+    /// Rows that do not have the columns of their table.
+    pub fn state_rows(&self) -> Result<Vec<(String, RecordBatch)>, String> {
+        let Some(planned) = &self.planned else { return Ok(Vec::new()) };
+        let tables = planned.states.names().enumerate();
+        let rows = tables.map(|(index, name)| Ok((name.to_owned(), planned.states.all_rows(index)?)));
+        rows.collect::<Result<_, TableError>>().map_err(|error| error.to_string())
+    }
+
+    /// Computes everything over a batch, on the state of this moment. What fails is left out, and its fault is kept.
     pub async fn compute(
         &mut self,
         config: &Config,
         batch: &RecordBatch,
         references: &mut ReferenceTables,
+        moment: &mut Moment,
     ) -> Computed {
         // Each round leaves one more view or table out.
         loop {
             let Some(planned) = &mut self.planned else { return Computed::default() };
-            let (name, text) = match planned.run(batch, references).await {
+            let (name, text) = match planned.run(batch, references, moment).await {
                 Ok(computed) => return computed,
                 Err(failed) => failed,
             };
@@ -336,6 +388,7 @@ impl Planned {
         references: &ReferenceTables,
         configs: &[&StateTableConfig],
         config: &Config,
+        store: StateStore,
     ) -> Result<Self, String> {
         let mut state_specs = Vec::new();
         for planned in pipeline.states() {
@@ -352,7 +405,11 @@ impl Planned {
             });
         }
         let names: Vec<&str> = state_specs.iter().map(|spec| spec.name.as_str()).collect();
-        let existing = existing(&config.database, &names).await.map_err(|error| format!("error: {error}"))?;
+        let existing = match store {
+            StateStore::Database => existing(&config.database, &names).await,
+            StateStore::Memory => Ok(names.iter().map(|name| (*name).to_owned()).collect()),
+        };
+        let existing = existing.map_err(|error| format!("error: {error}"))?;
         let lookups = specs.iter().map(|spec| match names.iter().position(|name| *name == spec.name) {
             Some(state) => Lookup::State(state, existing.contains(&spec.name)),
             None => {
@@ -361,7 +418,11 @@ impl Planned {
             }
         });
         let lookups = lookups.collect();
-        let states = StateTables::new(state_specs, &config.database, config.memory_max / STATE_SHARES);
+        let memory_max = config.memory_max / STATE_SHARES;
+        let states = match store {
+            StateStore::Database => StateTables::new(state_specs, &config.database, memory_max),
+            StateStore::Memory => StateTables::in_memory(state_specs, memory_max),
+        };
         let states =
             states.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         Ok(Self { pipeline, states, lookups })
@@ -372,21 +433,9 @@ impl Planned {
         &mut self,
         batch: &RecordBatch,
         references: &mut ReferenceTables,
+        moment: &mut Moment,
     ) -> Result<Computed, (String, String)> {
-        self.states.begin_batch();
-        self.states.forget_held();
-        self.pipeline.start(batch.clone());
-        let results = loop {
-            let step = self.pipeline.next().await;
-            match step.map_err(|error| (culprit(&error).unwrap_or_default(), error.to_string()))? {
-                Step::Table { table, keys } => {
-                    let rows = self.rows_of(table, &keys, references).await;
-                    let rows = rows.map_err(|error| (error.table().to_owned(), error.to_string()))?;
-                    self.pipeline.provide(table, rows);
-                }
-                Step::Done(results) => break results,
-            }
-        };
+        let results = self.results(batch, references, moment).await?;
         let relations = self.pipeline.outputs().iter().zip(results.outputs).map(|((name, schema), rows)| {
             let name = name.strip_prefix(OF_TABLE).unwrap_or(name);
             (name.to_owned(), Relation { schema: Arc::clone(schema), rows })
@@ -396,23 +445,51 @@ impl Planned {
         Ok(Computed { relations, timings: timings.collect() })
     }
 
+    async fn results(
+        &mut self,
+        batch: &RecordBatch,
+        references: &mut ReferenceTables,
+        moment: &mut Moment,
+    ) -> Result<ViewResults, (String, String)> {
+        self.states.begin_batch();
+        self.states.forget();
+        self.pipeline.start(batch.clone());
+        loop {
+            let step = self.pipeline.next().await;
+            match step.map_err(|error| (culprit(&error).unwrap_or_default(), error.to_string()))? {
+                Step::Table { table, keys } => {
+                    let rows = self.rows_of(table, &keys, references, moment).await;
+                    let rows = rows.map_err(|error| (error.table().to_owned(), error.to_string()))?;
+                    self.pipeline.provide(table, rows);
+                }
+                Step::Done(results) => return Ok(results),
+            }
+        }
+    }
+
     async fn rows_of(
         &mut self,
         table: usize,
         keys: &[RecordBatch],
         references: &mut ReferenceTables,
-    ) -> Result<Vec<RecordBatch>, crate::tables::TableError> {
+        moment: &mut Moment,
+    ) -> Result<Vec<RecordBatch>, TableError> {
         let (state, exists) = match self.lookups[table] {
             Lookup::Reference(place) => return references.gather(place, keys).await,
             Lookup::State(state, exists) => (state, exists),
         };
         if let Some(missing) = self.states.missing(state, keys)? {
-            if exists {
-                let fetched = self.states.fetch(state, &missing).await?;
-                self.states.hold(state, &missing, &fetched)?;
-            } else {
-                self.states.hold_none(state, &missing)?;
+            let (columns, name) = (self.states.held_columns(state), self.states.name(state).to_owned());
+            let failed = |error: ArrowError| TableError::state(&name, error.to_string());
+            if let Some(unknown) = moment.unknown(&name, &missing).map_err(failed)? {
+                let rows = match exists {
+                    true => self.states.fetch(state, &unknown).await?,
+                    false => RecordBatch::new_empty(Arc::clone(&columns)),
+                };
+                moment.keep(&name, &unknown, rows);
             }
+            let rows = moment.rows(&name, &missing, &columns).map_err(failed)?;
+            self.states.hold(state, &missing, &rows)?;
         }
         Ok(vec![self.states.rows(state, keys)?])
     }

@@ -53,11 +53,6 @@ impl WholeTables {
         Ok(())
     }
 
-    /// Forgets the columns of tables: somebody may have changed them.
-    pub fn forget_columns(&self) {
-        self.lock().relations.clear();
-    }
-
     /// The columns of those tables that a query has named so far.
     pub fn columns(&self) -> Vec<(String, SchemaRef)> {
         let known = self.lock();
@@ -88,6 +83,10 @@ impl SchemaProvider for WholeTables {
             Some(relation) => relation,
             None => {
                 let Some(found) = Scan::relation(&self.address, name).await.map_err(failed)? else {
+                    // Why: a person who errs is told the nearest name.
+                    if self.lock().names.is_empty() {
+                        self.look().await.map_err(failed)?;
+                    }
                     return Ok(None);
                 };
                 self.lock().relations.insert(name.to_owned(), found.clone());

@@ -128,6 +128,10 @@ pub(super) async fn connect(
     let rights = Rights::of(create_tables, Missing::Create);
     let mut link = Link::new(address, Purpose::Write { create: create_tables != CreateTables::None });
     let (inspection, outputs) = through(&mut link, job, targets, rights).await?;
+    if !inspection.created.is_empty() {
+        let (names, database) = (inspection.created.join(", "), link.address().redacted());
+        tracing::info!("created in {database}, because they were not there: {names}");
+    }
     match inspection.faults.is_empty() {
         true => Ok((link, outputs)),
         false => Err(SinkError::Check(inspection.faults)),
@@ -185,7 +189,7 @@ async fn inspect(
     rights: Rights,
     inspection: &mut Inspection,
 ) -> Result<Vec<Output>, DatabaseError> {
-    let Inspection { dialect, faults, additions, misspelt, cycles, warnings, tables } = inspection;
+    let Inspection { dialect, faults, created, additions, misspelt, cycles, warnings, tables } = inspection;
     let dialect = *dialect;
     let page_bytes = page_bytes(connection).await?;
     if job.is_empty() || job.chars().count() > JOB_CHARACTERS_MAX {
@@ -194,7 +198,7 @@ async fn inspect(
     for own in &OWN_TABLES {
         let missing = rights.own;
         let statements = [(own.statement)(dialect)];
-        let Some(found) = existing(connection, own.name, &statements, missing, faults).await? else {
+        let Some(found) = existing(connection, own.name, &statements, missing, faults, created).await? else {
             continue;
         };
         let found = extended(connection, own, found, missing).await?;
@@ -225,7 +229,8 @@ async fn inspect(
             faults.push(fault);
             continue;
         }
-        let Some(found) = existing(connection, &target.table, &statements, missing, faults).await? else {
+        let Some(found) = existing(connection, &target.table, &statements, missing, faults, created).await?
+        else {
             if missing == Missing::Accept {
                 misspelt.extend(near_name(connection, target, targets).await?);
             }
@@ -289,6 +294,7 @@ async fn existing(
     statements: &[String],
     missing: Missing,
     faults: &mut Vec<TableFault>,
+    created: &mut Vec<String>,
 ) -> Result<Option<Table>, DatabaseError> {
     if let Some(found) = table(connection, name).await? {
         return Ok(Some(found));
@@ -325,7 +331,7 @@ async fn existing(
                     }
                 }
             }
-            tracing::info!(table = name, "created the table");
+            created.push(name.to_owned());
             table(connection, name).await
         }
     }

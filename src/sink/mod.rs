@@ -240,6 +240,8 @@ impl Sink {
 pub struct Inspection {
     pub dialect: Dialect,
     pub faults: Vec<TableFault>,
+    /// Names of tables that were created.
+    pub created: Vec<String>,
     /// Columns that a job would add.
     pub additions: Vec<TableFault>,
     /// Tables that a job would create, though one with nearly the same name is there.
@@ -258,6 +260,7 @@ impl Inspection {
         Self {
             dialect,
             faults: Vec::new(),
+            created: Vec::new(),
             additions: Vec::new(),
             misspelt: Vec::new(),
             cycles: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
-use super::offsets;
+use super::{offsets, versions};
 use crate::batch::{PARTITION_COLUMNS, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table, table};
 
@@ -109,6 +109,19 @@ impl StoredOffsets {
             format!("UPDATE {OFFSETS_TABLE} SET recent_messages = 0, recent_dead_letters = 0 WHERE job = ?");
         self.connection.execute(&sql, job()).await?;
         Ok(counted.iter().filter_map(|row| row.first()?.as_i64()).sum())
+    }
+
+    /// The views that computed what was written last, as a JSON object of their names and texts; `None` if no batch has
+    /// said which they were.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn views_in_use(&mut self) -> Result<Option<String>, SinkError> {
+        let newest = self.all().await?.into_iter().max_by(|a, b| a.updated_at.cmp(&b.updated_at));
+        match newest {
+            Some(row) => Ok(versions::in_use(&mut self.connection, &self.job, &row.partition).await?),
+            None => Ok(None),
+        }
     }
 
     /// How many rows of state there are; `None` where there is no such table.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
 use super::offsets::{WHERE_PARTITION, now, partition};
 use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
-use crate::database::{Connection, DatabaseError, Dialect, Value};
+use crate::database::{Connection, DatabaseError, Dialect, Value, table};
 
 /// The version in use, and where that is stored already.
 #[derive(Clone, Default)]
@@ -95,6 +95,25 @@ impl Versions {
 async fn store(connection: &mut Connection, sql: &SqlVersion) -> Result<(), DatabaseError> {
     let text = vec![Value::text(sql.id.clone()), Value::text(sql.files.clone())];
     connection.execute(&version_sql(connection.dialect()), text).await.map(drop)
+}
+
+/// The views that computed the last messages of a partition: a JSON object of their names and texts.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn in_use(
+    connection: &mut Connection,
+    job: &str,
+    of: &TopicPartition,
+) -> Result<Option<String>, DatabaseError> {
+    if table(connection, SQL_HISTORY_TABLE).await?.is_none() {
+        return Ok(None);
+    }
+    let Some((_, version)) = last(connection, job, of).await? else { return Ok(None) };
+    let sql = format!("SELECT files FROM {SQL_VERSIONS_TABLE} WHERE version = ?");
+    let rows = connection.query(&sql, vec![Value::text(version)]).await?;
+    let text = |row: &Vec<Value<'static>>| Some(row.first()?.as_text()?.to_owned());
+    Ok(rows.first().and_then(text))
 }
 
 /// The offset and the version of a partition's last row.

@@ -3,6 +3,7 @@
 //! partition before the engine has claimed it in the database and said where to start.
 
 mod browse;
+mod failure;
 mod gaps;
 mod lookup;
 mod poller;
@@ -30,6 +31,7 @@ use state::Shared;
 
 pub use browse::Range;
 pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
+pub(crate) use failure::{LastFailure, Logged, no_answer};
 pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
 
 /// How long a question to the broker may take, at the start and at each assignment.
@@ -140,6 +142,8 @@ fn poll(poller: Poller) {
 /// The properties of every client of this program, with the user's on top.
 pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
     let mut client = ClientConfig::new();
+    // How connections fail is said at this level (`failure`).
+    client.set_log_level(RDKafkaLogLevel::Info);
     client
         .set("bootstrap.servers", &config.server)
         .set("client.id", "realtime-processor")
@@ -160,6 +164,7 @@ pub(crate) fn consumer_config(config: &KafkaConfig, memory_max: usize) -> Client
     let queue_bytes = memory_max / QUEUE_SHARES;
     let fetch_bytes = (memory_max / FETCH_SHARES).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX).to_string();
     let mut client = ClientConfig::new();
+    client.set_log_level(RDKafkaLogLevel::Info);
     client
         .set("queued.min.messages", (queue_bytes / DEFAULT_MESSAGE_BYTES_MAX).max(1).to_string())
         .set("fetch.max.bytes", &fetch_bytes)

@@ -7,8 +7,8 @@ mod replay;
 
 pub use kafka::{BatchLimits, KafkaSource, Range};
 pub(crate) use kafka::{
-    Browser, TopicLookup, base_config, check_properties, consumer_config, first_ranges, last_ranges,
-    partition, partitions_of, push, refused, without_secrets,
+    Browser, LastFailure, Logged, TopicLookup, base_config, check_properties, consumer_config, first_ranges,
+    last_ranges, no_answer, partition, partitions_of, push, refused, without_secrets,
 };
 pub use replay::ReplaySource;
 

@@ -10,6 +10,7 @@ mod columns;
 mod dialect;
 mod error;
 mod forms;
+mod functions;
 mod graph;
 mod keys;
 mod lint;
@@ -30,6 +31,7 @@ mod spans;
 mod state;
 mod statement;
 mod survey;
+mod type_names;
 mod typed;
 mod view;
 mod view_files;
@@ -46,10 +48,12 @@ use crate::config::KeyPlace;
 use crate::diagnostic::Place;
 
 pub use error::{SqlError, SqlErrorKind, render};
+pub use functions::FunctionHelp;
 pub(crate) use names::hint as name_hint;
 pub use pipeline::{Pipeline, PlannedState, Step};
 pub use session::type_of;
 pub use survey::Survey;
+pub use type_names::type_name;
 pub use typed::{QuerySession, Rows, Typed, TypedPlan};
 pub use view_files::ViewFiles;
 

@@ -29,8 +29,8 @@ use super::error::{SqlError, SqlErrorKind};
 use super::slot::{Cancel, Slot};
 use super::view::{first_line, run_error_kind};
 use super::view_files::{ViewFile, is_plain_query};
-use super::{bounded, locate, names, session, statement};
-use crate::diagnostic::{Code, Place};
+use super::{FunctionHelp, bounded, functions, lint, locate, names, session, statement};
+use crate::diagnostic::{Code, Diagnostic, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
 const OPERATOR_ROWS: usize = 1024;
@@ -58,6 +58,7 @@ pub struct TypedPlan {
     context: Arc<TaskContext>,
     cancel: Arc<Cancel>,
     counted: BTreeSet<String>,
+    warnings: Vec<Diagnostic>,
     is_explanation: bool,
 }
 
@@ -191,6 +192,11 @@ impl QuerySession {
         scalar.chain(aggregate).chain(self.state.window_functions().keys()).cloned().collect()
     }
 
+    /// What the functions say of themselves, by name.
+    pub fn function_help(&self) -> BTreeMap<String, FunctionHelp> {
+        functions::help(&self.state)
+    }
+
     /// The names that a query reads and that stand alone, without a schema's name.
     pub fn reads(&self, typed: &Typed) -> Vec<String> {
         let references = self.state.resolve_table_references(&typed.file.ready).unwrap_or_default();
@@ -222,6 +228,7 @@ impl QuerySession {
             context: state.task_ctx(),
             cancel,
             counted: counted(&logical),
+            warnings: lint::of_query(&typed.file, &logical),
             is_explanation,
         })
     }
@@ -235,14 +242,12 @@ impl QuerySession {
             let name = reference.table().to_owned();
             match &reference {
                 TableReference::Bare { .. } if !self.relations.contains_key(&name) => {
-                    let known = self.names_near(&name);
                     let error = SqlError::wrong(
                         Code::UnknownRelation,
                         typed.place_of(&name),
                         format!("no view or table `{name}`"),
                     );
-                    errors
-                        .push(error.with_hint_if_some(names::hint(&name, known.iter().map(String::as_str))));
+                    errors.push(error.with_hint(self.hint_for(&name).await));
                 }
                 TableReference::Partial { schema, .. } => {
                     if let Some(tables) = self.schemas.get(&**schema)
@@ -259,15 +264,27 @@ impl QuerySession {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// What a bare name may have been meant to be: a table of a schema of this name, else any relation.
-    fn names_near(&self, name: &str) -> Vec<String> {
-        let elsewhere = |(schema, tables): (&String, &Arc<dyn SchemaProvider>)| {
-            tables.table_exist(name).then(|| format!("{schema}.{name}"))
-        };
-        let elsewhere: Vec<String> = self.schemas.iter().filter_map(elsewhere).collect();
-        if elsewhere.is_empty() { self.relations.keys().cloned().collect() } else { elsewhere }
+    /// What a bare name may have been meant to be: a table of a schema, or a relation; and how a table comes in.
+    async fn hint_for(&self, name: &str) -> String {
+        for (schema, tables) in &self.schemas {
+            // Why: if the schema cannot be asked, the other hints are still right.
+            if matches!(tables.table(name).await, Ok(Some(_))) {
+                return format!("the table of the database is `{schema}.{name}`; {WHERE_NAMED}");
+            }
+        }
+        let known: Vec<&str> = self.relations.keys().map(String::as_str).collect();
+        match names::near(name, &known) {
+            Some(near) => near,
+            None => format!("{}; {WHERE_NAMED}", names::hint(name, known).unwrap_or_default())
+                .trim_start_matches("; ")
+                .to_owned(),
+        }
     }
 }
+
+/// Where a name of SQL comes from.
+const WHERE_NAMED: &str = "a view is a file NAME.sql of the project, and tables are named in the configuration, under \
+                           `reference_tables` and `state_tables`";
 
 /// Asks a schema for a table; where it has none, what to say and what to do.
 async fn check_table(
@@ -279,8 +296,10 @@ async fn check_table(
         Ok(Some(_)) => Ok(()),
         Ok(None) => {
             let known = tables.table_names();
-            let hint = names::hint(name, known.iter().map(String::as_str));
-            Err((format!("no table `{schema}.{name}`"), hint))
+            let known: Vec<String> = known.iter().map(|known| format!("{schema}.{known}")).collect();
+            let wrong = format!("{schema}.{name}");
+            let hint = names::hint(&wrong, known.iter().map(String::as_str));
+            Err((format!("no table `{wrong}`"), hint))
         }
         Err(error) => {
             let text = error.find_root().message().into_owned();
@@ -332,6 +351,11 @@ impl TypedPlan {
     /// The relations that it counts, or sums, without joining them.
     pub fn counted(&self) -> &BTreeSet<String> {
         &self.counted
+    }
+
+    /// What runs and probably does not do what is meant.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// Whether its rows are a plan, in text of several lines.

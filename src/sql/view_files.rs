@@ -104,9 +104,17 @@ impl ViewFiles {
     /// # Errors
     /// As [`ViewFiles::read`].
     pub fn with(&self, name: &str, text: &str) -> Result<Self, Vec<SqlError>> {
+        self.with_file(name, &self.folder.join(format!("{name}.sql")), text)
+    }
+
+    /// As [`ViewFiles::with`], for a text that is in another file.
+    ///
+    /// # Errors
+    /// As [`ViewFiles::read`].
+    pub fn with_file(&self, name: &str, file: &Path, text: &str) -> Result<Self, Vec<SqlError>> {
         let (mut views, mut errors) = (self.clone(), Vec::new());
-        let file = shown(&self.folder.join(format!("{name}.sql")));
-        views.add(name.to_owned(), file, text.to_owned(), &mut errors);
+        views.broken.remove(name);
+        views.add(name.to_owned(), shown(file), text.to_owned(), &mut errors);
         if errors.is_empty() { Ok(views) } else { Err(errors) }
     }
 

@@ -64,7 +64,7 @@ impl TableError {
     }
 
     /// As [`TableError::other`], of a state table.
-    pub(super) fn state(table: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn state(table: &str, message: impl Into<String>) -> Self {
         Self { kind: TableKind::State, ..Self::other(table, message) }
     }
 

@@ -168,6 +168,16 @@ impl StateTables {
         self.tables.is_empty()
     }
 
+    /// The names of the tables, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(|table| table.spec.name.as_str())
+    }
+
+    /// The name of a table, by its place.
+    pub fn name(&self, table: usize) -> &str {
+        &self.tables[table].spec.name
+    }
+
     /// The `ttl` of each table.
     pub fn ttls(&self) -> Vec<Option<Duration>> {
         self.tables.iter().map(|table| table.spec.ttl).collect()
@@ -259,6 +269,11 @@ impl StateTables {
     pub fn hold_none(&mut self, table: usize, missing: &RecordBatch) -> Result<(), TableError> {
         let none = RecordBatch::new_empty(Arc::clone(&self.tables[table].held_schema));
         self.hold(table, missing, &none)
+    }
+
+    /// The columns of what [`StateTables::fetch`] returns and [`StateTables::hold`] takes.
+    pub fn held_columns(&self, table: usize) -> SchemaRef {
+        Arc::clone(&self.tables[table].held_schema)
     }
 
     /// The rows of these keys, each once, as the batch in hand sees them; all of them were fetched or are staged.

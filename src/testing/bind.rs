@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::fault::{Fault, diagnostics};
+use super::fault::Fault;
 use super::given;
 use super::messages::Recorder;
 use super::run::Case;
@@ -17,50 +17,68 @@ use super::{Bound, Tests, TestsError};
 use crate::avro::Encoder;
 use crate::config::{Config, TableOrigin};
 use crate::decode::Decoder;
+use crate::diagnostic::Diagnostic;
 use crate::engine::{PlanError, Rehearsal};
 use crate::sql::{ViewFiles, type_of};
 
-/// Plans the views of a project and binds its tests to them.
+/// Plans the views of a project and binds its tests to them. `unread` are the faults of files that could not be read.
 ///
 /// # Errors
-/// Everything that is wrong with the SQL, the reference tables, or what the tests name.
+/// Everything that is wrong with the test files, the SQL, the reference tables, or what the tests name.
 pub(super) async fn bind(
     config: &Config,
-    suites: Vec<Suite>,
+    mut suites: Vec<Suite>,
+    unread: Vec<Diagnostic>,
     encoder: &Encoder,
 ) -> Result<Tests, TestsError> {
-    let views = ViewFiles::read(&config.sql).map_err(PlanError::of_sql)?;
-    let also = named_views(config, &views, &suites)?;
+    let all_faults = |suites: &[Suite], others: Vec<Diagnostic>| {
+        let mut faults = unread.clone();
+        faults.extend(others);
+        faults.extend(suites.iter().flat_map(Suite::diagnostics));
+        TestsError::Faults(faults)
+    };
+    let of_plan = |PlanError(faults): PlanError| faults;
+    let views = match ViewFiles::read(&config.sql) {
+        Ok(views) => views,
+        Err(errors) => return Err(all_faults(&suites, of_plan(PlanError::of_sql(errors)))),
+    };
+    let also = named_views(config, &views, &mut suites);
     let decoder = Decoder::new(&config.avro)?;
-    let declared = declared_columns(config, &suites).await?;
+    let declared = match declared_columns(config, &mut suites).await {
+        Ok(declared) => declared,
+        // Views that read a table of unknown columns would be refused for it.
+        Err(UnknownColumns) => return Err(all_faults(&suites, Vec::new())),
+    };
     let columns = |table: &str| declared.get(table).cloned().or_else(|| seeming_columns(table, &suites));
-    let rehearsal = Rehearsal::prepare(config, decoder, &also, &columns).await?;
+    let rehearsal = match Rehearsal::prepare(config, decoder, &also, &columns).await {
+        Ok(rehearsal) => rehearsal,
+        Err(errors) => return Err(all_faults(&suites, of_plan(errors))),
+    };
     let topics: Vec<Arc<str>> = config.kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
     let mut binder = Binder { rehearsal, recorder: Recorder { encoder, topics: &topics } };
-    let (mut bound, mut faulty) = (Vec::new(), Vec::new());
-    for suite in suites {
-        let (mut cases, mut faults) = (Vec::new(), Vec::new());
+    let mut bound = Vec::new();
+    for suite in &mut suites {
+        let mut cases = Vec::new();
         for test in &suite.tests {
             match binder.case(test, &suite.text) {
                 Ok(case) => cases.push(case),
-                Err(found) => faults.extend(found),
+                Err(found) => suite.faults.extend(found),
             }
         }
-        faulty.extend(diagnostics(&suite.file, &suite.text, faults));
-        bound.push(Bound { suite, cases });
+        bound.push(cases);
     }
-    match faulty.is_empty() {
-        true => Ok(Tests { suites: bound, rehearsal: binder.rehearsal }),
-        false => Err(TestsError::Faults(faulty)),
+    if !unread.is_empty() || suites.iter().any(|suite| !suite.faults.is_empty()) {
+        return Err(all_faults(&suites, Vec::new()));
     }
+    let suites = suites.into_iter().zip(bound).map(|(suite, cases)| Bound { suite, cases }).collect();
+    Ok(Tests { suites, rehearsal: binder.rehearsal })
 }
 
-/// The views that tests expect rows of.
-fn named_views(config: &Config, views: &ViewFiles, suites: &[Suite]) -> Result<Vec<String>, TestsError> {
-    let (mut named, mut faulty) = (Vec::new(), Vec::new());
-    for suite in suites {
-        let mut faults = Vec::new();
-        let expectations = suite.tests.iter().flat_map(|test| &test.expectations);
+/// The views that tests expect rows of. One that is not there is a fault of its file.
+fn named_views(config: &Config, views: &ViewFiles, suites: &mut [Suite]) -> Vec<String> {
+    let mut named = Vec::new();
+    for Suite { tests, faults, .. } in suites {
+        let expectations = tests.iter().flat_map(|test| &test.expectations);
         for expectation in expectations.filter(|expectation| expectation.of == Of::View) {
             let name = &expectation.name;
             if views.names().any(|view| view == name) {
@@ -74,11 +92,10 @@ fn named_views(config: &Config, views: &ViewFiles, suites: &[Suite]) -> Result<V
                 false => fault.or_one_of(name, views.names().collect::<Vec<_>>().into_iter()),
             });
         }
-        faulty.extend(diagnostics(&suite.file, &suite.text, faults));
     }
     named.sort();
     named.dedup();
-    if faulty.is_empty() { Ok(named) } else { Err(TestsError::Faults(faulty)) }
+    named
 }
 
 /// What the rows that tests give of a table seem to have; `None` where they give none.
@@ -90,16 +107,17 @@ fn seeming_columns(table: &str, suites: &[Suite]) -> Option<SchemaRef> {
     Some(given::columns(rows))
 }
 
-/// The columns that tests declare for tables of the database, by the tables' names.
+/// The columns that tests declare for tables of the database, by the tables' names. What is wrong with them is a fault of
+/// their file.
 async fn declared_columns(
     config: &Config,
-    suites: &[Suite],
-) -> Result<BTreeMap<String, SchemaRef>, TestsError> {
+    suites: &mut [Suite],
+) -> Result<BTreeMap<String, SchemaRef>, UnknownColumns> {
     let mut declared: BTreeMap<String, SchemaRef> = BTreeMap::new();
-    let mut faulty = Vec::new();
-    for suite in suites {
-        let mut faults = Vec::new();
-        for given in suite.tests.iter().flat_map(|test| &test.tables) {
+    let mut is_wrong = false;
+    for Suite { tests, faults, .. } in suites {
+        let before = faults.len();
+        for given in tests.iter().flat_map(|test| &test.tables) {
             let Some(columns) = &given.columns else { continue };
             let name = &given.name;
             let table = config.reference_tables.iter().find(|table| table.name == *name);
@@ -119,10 +137,13 @@ async fn declared_columns(
                 Err(fault) => faults.push(fault),
             }
         }
-        faulty.extend(diagnostics(&suite.file, &suite.text, faults));
+        is_wrong |= faults.len() > before;
     }
-    if faulty.is_empty() { Ok(declared) } else { Err(TestsError::Faults(faulty)) }
+    if is_wrong { Err(UnknownColumns) } else { Ok(declared) }
 }
+
+/// Columns that a test declares are wrong, and so they are not known.
+struct UnknownColumns;
 
 async fn schema_of(columns: &[DeclaredColumn]) -> Result<SchemaRef, Fault> {
     let mut fields = Vec::new();
@@ -216,8 +237,11 @@ impl Binder<'_> {
         let name = &expectation.name;
         let columns: Vec<String> = match expectation.of {
             Of::View => {
-                let view = self.rehearsal.views().iter().find(|view| view.name == *name);
-                view.map_or_else(Vec::new, |view| names_of(&view.schema))
+                // A view that is not there was reported before.
+                let Some(view) = self.rehearsal.views().iter().find(|view| view.name == *name) else {
+                    return;
+                };
+                names_of(&view.schema)
             }
             Of::State => {
                 let states = self.rehearsal.states();

@@ -3,8 +3,9 @@
 
 use super::difference::{Cell, Difference, Line, Sign};
 use super::suite::{Expectation, Row};
-use super::table::Table;
+use super::table::{Kind, Table};
 use super::value;
+use crate::sql::type_name;
 
 /// Which rows belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,12 +156,35 @@ pub(super) fn difference(expectation: &Expectation, table: &Table, comparison: &
         });
         if let Some(pair) = pair {
             lines.push(actual(pair.row, Sign::Second, &is_other));
+            let kinds = places.iter().map(|place| place.map(|place| &table.columns[place].kind));
+            say_types(&mut lines, kinds);
         }
     }
     for row in &comparison.surplus {
         lines.push(actual(*row, Sign::Second, &|_| false));
     }
     Difference { columns: names.into_iter().map(str::to_owned).collect(), lines }
+}
+
+/// In the last two lines, values that differ by their type alone say so: the number 5.0 and the text '5'.
+fn say_types<'k>(lines: &mut [Line], kinds: impl Iterator<Item = Option<&'k Kind>>) {
+    let [.., expected, came] = lines else { return };
+    for ((expected, came), kind) in expected.cells.iter().zip(&mut came.cells).zip(kinds) {
+        if let Some(Kind::Arrow(kind)) = kind
+            && came.is_marked
+            && look_alike(&expected.text, &came.text)
+        {
+            came.text.push_str(&format!(" ({})", type_name(kind)));
+        }
+    }
+}
+
+/// Whether two values are the same but for quotes and the way in which a number is written.
+fn look_alike(one: &str, other: &str) -> bool {
+    let bare = |text: &str| text.trim_matches(['"', '\'']).to_owned();
+    let (one, other) = (bare(one), bare(other));
+    let number = |text: &str| text.parse::<f64>().ok();
+    one == other || number(&one).is_some_and(|one| number(&other) == Some(one))
 }
 
 fn expected_cell(row: &Row, column: &str, is_marked: bool) -> Cell {

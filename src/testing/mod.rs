@@ -77,11 +77,12 @@ impl Tests {
     /// chooses among the tests: files, or parts of the tests' names; none means all.
     ///
     /// # Errors
-    /// Everything that is wrong with test files, schema, SQL or reference tables.
+    /// Everything that is wrong with test files, schema, SQL or reference tables, in one go.
     pub async fn prepare(config: &Config, names: &[String]) -> Result<Self, TestsError> {
-        let suites = select::chosen(select::read(config)?, names)?;
+        let (suites, unread) = select::read(config, names)?;
+        let suites = select::chosen(suites, names, unread.is_empty())?;
         let encoder = Encoder::for_config(&config.avro)?;
-        bind::bind(config, suites, &encoder).await
+        bind::bind(config, suites, unread, &encoder).await
     }
 
     /// Runs all of them.

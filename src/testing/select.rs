@@ -12,24 +12,36 @@ pub fn tests_folder(config: &Config) -> PathBuf {
     config.sql.join("tests")
 }
 
-/// All test files of a project, in the order of their names.
+/// All test files of a project, in the order of their names, and those of `names` that are files elsewhere. Beside them the
+/// faults of files that cannot be read at all.
 ///
 /// # Errors
-/// The faults of all of them, or that there are none.
-pub(super) fn read(config: &Config) -> Result<Vec<Suite>, TestsError> {
+/// There is no test file.
+pub(super) fn read(config: &Config, names: &[String]) -> Result<(Vec<Suite>, Vec<Diagnostic>), TestsError> {
     let folder = tests_folder(config);
+    let elsewhere: Vec<PathBuf> = names.iter().map(PathBuf::from).filter(|path| path.is_file()).collect();
+    let mut paths = match files(&folder) {
+        Err(_) if !elsewhere.is_empty() => Vec::new(),
+        paths => paths?,
+    };
+    for path in elsewhere {
+        if !paths.iter().any(|known| is_same_file(known, &path)) {
+            paths.push(path);
+        }
+    }
     let (mut suites, mut faults) = (Vec::new(), Vec::new());
-    for path in files(&folder)? {
+    for path in paths {
         match Suite::read(&path) {
             Ok(suite) => suites.push(suite),
             Err(found) => faults.extend(found),
         }
     }
-    match (faults.is_empty(), suites.is_empty()) {
-        (false, _) => Err(TestsError::Faults(faults)),
-        (true, true) => Err(no_tests(&folder)),
-        (true, false) => Ok(suites),
-    }
+    if suites.is_empty() && faults.is_empty() { Err(no_tests(&folder)) } else { Ok((suites, faults)) }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, TestsError> {
@@ -62,14 +74,21 @@ fn no_tests(folder: &Path) -> TestsError {
 }
 
 /// The tests that the names choose: those of a file (its path or name), and those whose own name has it as a part.
+/// `is_all_read`: whether every file could be read.
 ///
 /// # Errors
 /// A name that chooses nothing.
-pub(super) fn chosen(suites: Vec<Suite>, names: &[String]) -> Result<Vec<Suite>, TestsError> {
+pub(super) fn chosen(
+    suites: Vec<Suite>,
+    names: &[String],
+    is_all_read: bool,
+) -> Result<Vec<Suite>, TestsError> {
     if names.is_empty() {
         return Ok(suites);
     }
-    for name in names {
+    // A test that could not be read may be the one that is meant: its fault says more.
+    let is_sound = is_all_read && suites.iter().all(|suite| suite.faults.is_empty());
+    for name in names.iter().filter(|_| is_sound) {
         let is_wanted = suites
             .iter()
             .any(|suite| is_file(suite, name) || suite.tests.iter().any(|test| is_named(&test.name, name)));
@@ -90,7 +109,7 @@ pub(super) fn chosen(suites: Vec<Suite>, names: &[String]) -> Result<Vec<Suite>,
         }
         suite
     });
-    Ok(wanted.filter(|suite| !suite.tests.is_empty()).collect())
+    Ok(wanted.filter(|suite| !suite.tests.is_empty() || !suite.faults.is_empty()).collect())
 }
 
 fn stem(suite: &Suite) -> &str {
@@ -98,7 +117,7 @@ fn stem(suite: &Suite) -> &str {
 }
 
 fn is_file(suite: &Suite, name: &str) -> bool {
-    stem(suite) == name || suite.path.ends_with(name)
+    stem(suite) == name || suite.path.ends_with(name) || is_same_file(&suite.path, Path::new(name))
 }
 
 fn is_named(test: &str, name: &str) -> bool {

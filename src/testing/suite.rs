@@ -21,7 +21,10 @@ pub(super) struct Suite {
     pub file: String,
     pub path: PathBuf,
     pub text: String,
+    /// Those that could be read.
     pub tests: Vec<Test>,
+    /// What is wrong with the file. More is found when its tests are bound to the SQL.
+    pub faults: Vec<Fault>,
 }
 
 /// One test.
@@ -128,10 +131,10 @@ pub(super) struct Written {
 }
 
 impl Suite {
-    /// Reads a file.
+    /// Reads a file, with its faults.
     ///
     /// # Errors
-    /// All its faults.
+    /// A file that cannot be read, or is no YAML.
     pub fn read(path: &Path) -> Result<Self, Vec<Diagnostic>> {
         let file = shown(path);
         let text = read_text(path).map_err(|fault| diagnostics(&file, "", vec![fault]))?;
@@ -156,10 +159,12 @@ impl Suite {
         if tests.is_empty() && faults.is_empty() {
             faults.push(Fault::new(0, "no tests: expected a list of tests").hint(EXAMPLE));
         }
-        match faults.is_empty() {
-            true => Ok(Self { file, path: path.to_owned(), text, tests }),
-            false => Err(diagnostics(&file, &text, faults)),
-        }
+        Ok(Self { file, path: path.to_owned(), text, tests, faults })
+    }
+
+    /// What is wrong with the file, as far as it was found.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        diagnostics(&self.file, &self.text, self.faults.clone())
     }
 }
 

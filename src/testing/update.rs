@@ -58,7 +58,7 @@ pub(super) fn update(
     }
     let text = applied(&suite.text, edits);
     // Invariant: what is written can be read again, or nothing is.
-    Suite::parse(&suite.path, text.clone()).ok()?;
+    Suite::parse(&suite.path, text.clone()).ok().filter(|suite| suite.faults.is_empty())?;
     Some(Update { file: suite.file.clone(), text, expectations })
 }
 

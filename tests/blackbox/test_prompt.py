@@ -1,9 +1,12 @@
 """The SQL prompt as people meet it: in a terminal, through a pipe, and beside a running job, which notices nothing."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -153,7 +156,8 @@ def test_a_batch_is_kept_as_a_file_and_looked_at_without_a_broker(with_messages,
     with_messages.write_config(kafka_server="127.0.0.1:1")
     after = sql(with_messages, f"\\load {name}", query, arguments=["--format", "json"]).stdout
     assert after == before and len(after.splitlines()) == 50
-    assert json.loads(after.splitlines()[0])["kafka_headers"] == {"trace": "/wA="}
+    first = json.loads(after.splitlines()[0])
+    assert first["kafka_key"] == "k" and first["kafka_headers"] == {"trace": {"base64": "/wA="}}
 
 
 def test_no_broker_is_said_by_the_query_that_needs_it(with_messages):
@@ -301,7 +305,80 @@ def test_an_edit_and_what_it_changes(terminal, with_messages):
     assert "operation_value" in prompt.ask("\\view counted")
     assert "changed: `counted`" in prompt.ask("\\edit counted")
     difference = prompt.ask("\\diff counted")
-    assert f"1 removed, 1 added, {MESSAGES - 1} as before" in difference, difference
+    assert f"1 changed, 0 removed, 0 added, {MESSAGES - 1} as before" in difference, difference
+    assert difference.index("1 changed") < difference.index("±") and "*" in difference, "the summary first, then the rows"
+    assert "1 of 1 views have other rows" in prompt.ask("\\diff")
+    # The file of the job is as it was until the draft is applied.
+    assert "CASE WHEN" not in (with_messages.folder / "sql/counted.sql").read_text()
+    assert "sql/counted.sql" in prompt.ask("\\apply")
+    assert "CASE WHEN" in (with_messages.folder / "sql/counted.sql").read_text()
+    assert "no view was edited" in prompt.ask("\\apply")
+
+
+def test_a_draft_that_is_not_applied_is_kept(terminal, with_messages):
+    with_messages.write("editor.sh", "sed -i 's/operation_value,/operation_value + 1 AS operation_value,/' \"$1\"\n")
+    prompt = terminal(VISUAL="sh editor.sh", columns=160)
+    prompt.wait_prompt()
+    prompt.ask("\\edit counted")
+    prompt.enter("quit")
+    assert prompt.exit_code() == 0
+    kept = re.search(r"not applied, and kept: `counted` \((\S+)\)", prompt.text())
+    assert kept and "+ 1" in Path(kept[1]).read_text(), prompt.text()
+
+
+def test_a_stray_sighup_ends_nothing(terminal):
+    """As `kill -HUP $(pidof realtime-processor)` sends it. Without its terminal the prompt ends."""
+    prompt = terminal()
+    prompt.wait_prompt()
+    os.kill(prompt.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    assert "42" in prompt.ask("SELECT 42 AS answer;")
+    os.close(prompt.file)
+    deadline = time.monotonic() + 10
+    while os.waitpid(prompt.pid, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline, "still running"
+        time.sleep(0.05)
+    prompt.pid, prompt.file = None, os.open(os.devnull, os.O_RDONLY)
+
+
+def test_a_narrow_terminal_and_words_of_other_prompts(terminal):
+    prompt = terminal(columns=80, PAGER="cat")
+    prompt.wait_prompt()
+    for command in ("help", "\\batch"):
+        assert all(len(line) <= 80 for line in prompt.ask(command).splitlines())
+    prompt.type("SELECT 1 AS one,\r")
+    prompt.wait(lambda text: text.endswith("\n  ->"), what="the prompt of a query that goes on")
+    prompt.enter("2 AS two \\g")
+    assert " 1 |   2" in prompt.wait_for("(1 row)")
+    prompt.wait_prompt()
+    assert "one | 1" in prompt.ask("\\gx")
+    prompt.enter("SELECT count(*) AS n FROM batch a, batch b, batch c;")
+    prompt.wait_for("s (Ctrl-C cancels)")
+    prompt.type(INTERRUPT)
+    prompt.wait_for("cancelled")
+    prompt.wait_prompt()
+    prompt.enter("exit")
+    assert prompt.exit_code() == 0
+
+
+def test_messages_that_are_processed_are_not_counted_twice(new_job, new_topic):
+    """A view over state gives before a job and beside it what the job has written."""
+    job = counting_job(new_job, new_topic(partitions=1))
+    job.write("sql/next_seen.sql", "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b"
+              " LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer")  # fmt: skip
+    job.write_config(
+        database="sqlite://out.db",
+        outputs={"counted": {"table": "counted"}},
+        state_tables={"seen": {"view": "next_seen", "key": "customer"}},
+    )
+    job.topic.send_all([movement(n % 10) for n in range(1000)])
+    job.catch_up()
+    query = "SELECT min(times) AS low, max(times) AS high FROM next_seen"
+    last = ("--from", "end", "--rows", "100", "--format", "csv")
+    done = sql(job, query, arguments=last)
+    assert done.stdout == "low,high\n100,100\n" and "computed from 900 messages" in done.stderr, done
+    twice = sql(job, query, arguments=(*last, "--state", "stored"))
+    assert twice.stdout == "low,high\n110,110\n" and "processed 100 of the 100 messages" in twice.stderr, twice
 
 
 def test_the_prompt_is_there_at_once(terminal, figure):
@@ -312,3 +389,14 @@ def test_the_prompt_is_there_at_once(terminal, figure):
     figure(f"the prompt after {elapsed * 1000:.0f} ms")
     # Half a second for the shipped program; a build that is not optimised, on a machine with other work, takes longer.
     assert elapsed < 5
+
+
+def test_the_views_of_the_job_are_a_base(with_messages):
+    """The database says which views computed what it has, whatever the files are now."""
+    with_messages.catch_up()
+    view = with_messages.folder / "sql/counted.sql"
+    changed = "operation_value + (CASE WHEN customer = 7 THEN 1 ELSE 0 END) AS operation_value,"
+    view.write_text(view.read_text().replace("operation_value,", changed, 1))
+    summary = f"`counted`: 1 changed, 0 removed, 0 added, {MESSAGES - 1} as before, against the job's version"
+    assert summary in sql(with_messages, "\\diff counted against deployed").stderr
+    assert "0 changed" in sql(with_messages, "\\diff counted").stderr

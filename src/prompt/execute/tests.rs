@@ -38,7 +38,12 @@ impl Project {
         write("sql/.keep", "");
         views.iter().for_each(|(name, text)| write(&format!("sql/{name}.sql"), text));
         let config = Config::load(&folder.path().join("config.yaml")).unwrap();
-        let options = SessionOptions { from: FirstBatch::Beginning, rows_max: None, dead_letters: false };
+        let options = SessionOptions {
+            from: FirstBatch::Beginning,
+            rows_max: None,
+            dead_letters: false,
+            state: crate::prompt::StateOf::Auto,
+        };
         let session = Session::open(config, options).await.unwrap();
         let mut shell = Shell::new(session, Format::Table, false, Screen::default());
         let batch = folder.path().join("batch.jsonl");
@@ -149,8 +154,9 @@ async fn syntax_errors_circles_and_missing_tables_keep_no_other_back() {
 #[tokio::test]
 async fn what_an_edit_changes_is_shown_as_rows() {
     let mut project = Project::new(&[NAMED, TOTALS]).await;
-    let said = project.asked("\\diff totals").await;
+    let said = project.asked("\\diff totals against last").await;
     assert!(said.starts_with("error: no view was edited since the start"), "{said}");
+    assert_eq!(project.asked("\\diff\n\\diff totals").await, "", "nothing has changed");
     // On disk, as another program may do it.
     std::fs::write(
         project.path("sql/named.sql"),
@@ -160,21 +166,29 @@ async fn what_an_edit_changes_is_shown_as_rows() {
     insta::assert_snapshot!(project.asked("\\diff named").await, @r"
      ± | customer | name | value
     ---+----------+------+-------
-     - |        1 | José |  10.0
-     + |        1 | José |  20.0
-     - |        2 | Ana  |  -4.5
-     + |        2 | Ana  |  -9.0
+     - |        1 | José | *10.0
+     + |        1 | José | *20.0
+     - |        2 | Ana  | *-4.5
+     + |        2 | Ana  | *-9.0
     (4 rows)
+    ");
+    insta::assert_snapshot!(project.asked("\\diff").await, @r"
+     view   | changed | removed | added | as before
+    --------+---------+---------+-------+-----------
+     named  |       2 |       0 |     0 |         1
+     totals |       2 |       0 |     0 |         0
+    (2 rows)
     ");
     // What reads it has changed with it.
     let totals = project.asked("\\diff totals").await;
-    assert!(totals.contains("+ | José |  20.0") && totals.contains("- | Ana  |  -4.5"), "{totals}");
+    assert!(totals.contains("+ | José | *20.0") && totals.contains("- | Ana  | *-4.5"), "{totals}");
     // A version with a fault is nothing to compare with.
     std::fs::write(project.path("sql/named.sql"), "SELECT nothing FROM batch").unwrap();
     assert!(project.asked("\\diff named").await.contains("no column `nothing`"));
     std::fs::write(project.path("sql/named.sql"), NAMED.1).unwrap();
-    let again = project.asked("\\diff named").await;
-    assert!(again.contains("- |        1 | José |  20.0"), "{again}");
+    let again = project.asked("\\diff named against last").await;
+    assert!(again.contains("- |        1 | José | *20.0"), "{again}");
+    assert_eq!(project.asked("\\diff named").await, "", "as at the start");
 }
 
 #[tokio::test]
@@ -184,9 +198,24 @@ async fn the_editor_is_started_and_the_view_read_again() {
     std::fs::write(&script, "#!/bin/sh\nsed -i 's/sum(value)/max(value)/' \"$1\"\n").unwrap();
     let view = project.path("sql/totals.sql");
     project.shell.edit_with(&format!("sh {}", script.display()), "totals").await.unwrap();
-    assert!(std::fs::read_to_string(view).unwrap().contains("max(value)"));
-    let difference = project.asked("\\diff totals").await;
-    assert!(difference.contains("(0 rows)") || difference.is_empty(), "{difference}");
+    assert!(std::fs::read_to_string(&view).unwrap().contains("sum(value)"), "the job's file is as it was");
+    assert!(project.asked("\\view totals").await.contains("max(value)"));
+    // José has two rows of 10 and 0.
+    assert!(project.asked("\\diff totals").await.is_empty());
+    project.asked("\\apply").await;
+    assert!(std::fs::read_to_string(&view).unwrap().contains("max(value)"));
+    assert!(project.asked("\\apply").await.contains("no view was edited"));
+    // An editor that changes nothing leaves no draft, and one that is reverted is forgotten.
+    project.shell.edit_with("true", "totals").await.unwrap();
+    assert!(project.asked("\\revert").await.contains("no view was edited"));
+    std::fs::write(&script, "sed -i 's/max(value)/min(value)/' \"$1\"\n").unwrap();
+    project.shell.edit_with(&format!("sh {}", script.display()), "totals").await.unwrap();
+    assert!(project.asked("SELECT * FROM totals").await.contains("José |   0.0"));
+    // Somebody else has changed the file meanwhile: nothing of theirs is lost.
+    std::fs::write(&view, "SELECT name, 1.5 AS total FROM named").unwrap();
+    assert!(project.asked("\\apply totals").await.contains("was changed since"));
+    project.asked("\\revert totals").await;
+    assert!(project.asked("SELECT * FROM totals").await.contains("1.5"));
     assert!(project.shell.edit_with("false", "totals").await.is_err());
     assert!(project.asked("\\edit ../x").await.contains("is no name of a view"));
 }
@@ -263,5 +292,196 @@ async fn files_formats_and_plans() {
     assert!(project.asked("\\next").await.contains("this batch does not come from the topic"));
     assert!(project.asked("\\d nmaed").await.contains("did you mean `named`?"));
     let batch = project.asked("\\batch").await;
-    assert!(batch.contains("file") && batch.contains("(1 row)"), "{batch}");
+    assert!(batch.contains("0 |    0 |  3 |    3") && batch.contains("(1 row)"), "{batch}");
+    assert!(project.asked("\\format csv\n\\batch").await.starts_with("topic,partition,from,to,rows"));
+}
+
+#[tokio::test]
+async fn the_last_query_is_asked_again() {
+    let mut project = Project::new(&[NAMED]).await;
+    assert!(project.asked("\\g").await.contains("no query was run yet"));
+    assert!(project.asked("SELECT count(*) AS n FROM named \\g").await.contains(" 3\n(1 row)"));
+    assert!(project.asked("\\g").await.contains(" 3\n(1 row)"));
+    assert!(project.asked("\\gx").await.starts_with("-[ row 1 ]"));
+    assert!(project.asked("\\g").await.starts_with(" n\n"), "only once as records");
+    let out = project.path("n.csv");
+    project.asked(&format!("SELECT count(*) AS n FROM batch\n\\g {}", out.display())).await;
+    assert_eq!(std::fs::read_to_string(out).unwrap(), "n\n3\n");
+}
+
+#[tokio::test]
+async fn a_query_that_is_watched_runs_until_it_is_cancelled() {
+    let mut project = Project::new(&[NAMED]).await;
+    project.shell.output.redirect(Some(&project.path("answer"))).unwrap();
+    let watched = project.shell.execute("query", "SELECT count(*) AS n FROM named \\watch 0.1");
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(2), watched).await.is_err());
+    let answers = std::fs::read_to_string(project.path("answer")).unwrap();
+    assert!(answers.matches("(1 row)").count() >= 2, "{answers}");
+    assert!(project.asked("SELECT 42 AS n").await.contains("42"), "the session can be asked again");
+}
+
+#[tokio::test]
+async fn files_of_queries_are_included() {
+    let mut project = Project::new(&[NAMED]).await;
+    let (outer, inner) = (project.path("outer.sql"), project.path("inner.sql"));
+    std::fs::write(&inner, "SELECT 2 AS two;").unwrap();
+    std::fs::write(&outer, format!("SELECT 1 AS one;\n\\i {}\n", inner.display())).unwrap();
+    let answer = project.asked(&format!("\\i {}", outer.display())).await;
+    assert!(answer.contains("one") && answer.contains("two"), "{answer}");
+    std::fs::write(&inner, "SELECT custmer FROM batch").unwrap();
+    assert!(
+        project.asked(&format!("\\i {}", inner.display())).await.starts_with("DIR/inner.sql:1:8: error:")
+    );
+    std::fs::write(&inner, format!("\\i {}", inner.display())).unwrap();
+    let answer = project.asked(&format!("\\i {}", inner.display())).await;
+    assert!(answer.contains("more than 8 deep"), "{answer}");
+    assert!(project.asked("\\i nowhere.sql").await.contains("nowhere.sql cannot be read"));
+}
+
+#[tokio::test]
+async fn rows_are_copied_into_files() {
+    let mut project = Project::new(&[NAMED]).await;
+    let path = |name: &str| project.path(name);
+    let (csv, lines, rows, other) = (path("out.csv"), path("out.jsonl"), path("out.arrow"), path("out.xlsx"));
+    project.asked(&format!("\\copy (SELECT customer, name FROM named) TO '{}'", csv.display())).await;
+    assert_eq!(std::fs::read_to_string(csv).unwrap(), "customer,name\n1,José\n2,Ana\n1,José\n");
+    project.asked(&format!("\\copy SELECT customer FROM named LIMIT 1 to {}", lines.display())).await;
+    assert_eq!(std::fs::read_to_string(lines).unwrap(), "{\"customer\":1}\n");
+    project.asked(&format!("\\copy named TO {}", rows.display())).await;
+    let file = std::fs::File::open(rows).unwrap();
+    let read: Vec<RecordBatch> =
+        arrow::ipc::reader::FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+    assert!(project.asked(&format!("\\copy named TO {}", other.display())).await.contains("NAME.arrow"));
+    // A query that fails half-way leaves no file.
+    let answer = project
+        .asked(&format!("\\copy SELECT 1 / (customer - 1) AS half FROM batch TO {}", path_of(&project)))
+        .await;
+    assert!(answer.contains("divide by zero"), "{answer}");
+    let left: Vec<_> =
+        std::fs::read_dir(project.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("half")), "{left:?}");
+    // A batch is kept as CSV too, for other programs.
+    let kept = project.path("batch.csv");
+    project.asked(&format!("\\save {}", kept.display())).await;
+    assert!(std::fs::read_to_string(&kept).unwrap().starts_with("customer,value,kafka_topic,"));
+    assert!(project.asked(&format!("\\load {}", kept.display())).await.contains("NAME.arrow or NAME.jsonl"));
+}
+
+fn path_of(project: &Project) -> String {
+    project.path("half.csv").display().to_string()
+}
+
+#[tokio::test]
+async fn functions_are_described() {
+    let mut project = Project::new(&[NAMED]).await;
+    let all = project.asked("\\df").await;
+    assert!(all.contains("concat") && all.contains("row_number") && all.contains("json_get"), "{all}");
+    let some = project.asked("\\df to_timestamp_").await;
+    assert!(some.contains("to_timestamp_millis") && !some.contains("concat"), "{some}");
+    let one = project.asked("\\df concat").await;
+    assert!(
+        one.starts_with("concat(str[, ..., str_n])   (scalar function)") && one.contains("> select"),
+        "{one}"
+    );
+    assert!(project.asked("\\df conact").await.contains("did you mean `concat`?"));
+}
+
+#[tokio::test]
+async fn what_is_typed_is_checked() {
+    let mut project = Project::new(&[NAMED]).await;
+    let warnings = |project: &mut Project, query: &str| {
+        let typed = Typed::parse("query", query, query).unwrap();
+        let planned = futures::executor::block_on(project.shell.session.plan(&typed));
+        planned.map(|(_, notes)| notes.join("\n")).unwrap()
+    };
+    let said = warnings(&mut project, "SELECT customer / 2 AS half FROM batch");
+    assert!(said.starts_with("query:1:8: warning: a division of integers"), "{said}");
+    assert_eq!(warnings(&mut project, "SELECT customer FROM batch LIMIT 1"), "");
+    assert_eq!(warnings(&mut project, "EXPLAIN SELECT customer / 2 AS half FROM batch"), "");
+    let plan = project.asked("\\explain analyze SELECT count(*) AS n FROM named").await;
+    assert!(plan.contains("output_rows=1"), "{plan}");
+}
+
+#[tokio::test]
+async fn names_that_are_wrong_are_told_where_names_come_from() {
+    let mut project = Project::new(&[NAMED]).await;
+    let address = project.shell.session.config.database.clone();
+    let write = crate::database::Purpose::Write { create: true };
+    let mut database = crate::database::Connection::open(&address, write).await.unwrap();
+    database.run("CREATE TABLE reactions (n INTEGER)").await.unwrap();
+    let answer = project.asked("SELECT * FROM db.reaction").await;
+    assert!(answer.contains("hint: did you mean `db.reactions`?"), "{answer}");
+    let answer = project.asked("SELECT * FROM reactions").await;
+    assert!(answer.contains("the table of the database is `db.reactions`"), "{answer}");
+    let answer = project.asked("SELECT * FROM merchants").await;
+    assert!(answer.contains("under `reference_tables`"), "{answer}");
+    assert!(project.asked("SELECT * FROM nmaed").await.contains("did you mean `named`?"));
+}
+
+#[tokio::test]
+async fn the_batch_fits_a_narrow_terminal() {
+    let mut project = Project::new(&[NAMED]).await;
+    let lines: String = (0..2000)
+        .map(|n| {
+            format!(
+                "{{\"customer\":1,\"value\":1.0,\"kafka_topic\":\"customer_movements\",\"kafka_partition\":{},\
+                 \"kafka_offset\":{},\"kafka_timestamp\":\"2026-03-0{}T12:00:01.123Z\"}}\n",
+                n / 500, 123_000_000 + n, 1 + n % 2
+            )
+        })
+        .collect();
+    std::fs::write(project.path("long.jsonl"), lines).unwrap();
+    let load = format!("\\load {}\n\\batch", project.path("long.jsonl").display());
+    let batch = project.asked(&load).await;
+    assert!(batch.lines().all(|line| line.chars().count() <= 80), "{batch}");
+    assert!(batch.contains("2026-03-01 12:00") && batch.contains("2026-03-02 12:00"), "{batch}");
+}
+
+/// Two totals of `seen` by customer, written by a job as the messages come.
+const SEEN: (&str, &str) = (
+    "next_seen",
+    "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b LEFT JOIN seen s \
+     ON s.customer = b.customer GROUP BY b.customer",
+);
+
+#[tokio::test]
+async fn both_sides_of_a_difference_see_one_moment_of_state() {
+    let more = "state_tables: { seen: { view: next_seen, key: customer } }\noutputs: {}\n";
+    let mut project = Project::with(&[SEEN], more).await;
+    let address = project.shell.session.config.database.clone();
+    let write = crate::database::Purpose::Write { create: true };
+    let mut database = crate::database::Connection::open(&address, write).await.unwrap();
+    for statement in [
+        "CREATE TABLE seen (customer INTEGER PRIMARY KEY, times INTEGER, _version INTEGER, _message_time TEXT)",
+        "INSERT INTO seen VALUES (1, 40, 7, NULL)",
+    ] {
+        database.run(statement).await.unwrap();
+    }
+    project.asked("\\reload").await;
+    assert!(project.asked("SELECT * FROM next_seen ORDER BY customer").await.contains("1 |    42"));
+    // The job goes on, and the views are edited: only the edit shows.
+    database.run("UPDATE seen SET times = 1000").await.unwrap();
+    std::fs::write(project.path("sql/next_seen.sql"), format!("{} HAVING count(*) > 1", SEEN.1)).unwrap();
+    let difference = project.asked("\\diff next_seen").await;
+    assert!(difference.contains("- |        2 |     1") && difference.contains("(1 row)"), "{difference}");
+    assert!(project.asked("SELECT * FROM next_seen").await.contains("1 |  1002"), "as of the difference");
+}
+
+#[tokio::test]
+async fn the_configuration_is_read_again() {
+    let mut project = Project::new(&[NAMED]).await;
+    let config = std::fs::read_to_string(project.path("config.yaml")).unwrap();
+    std::fs::write(project.path("other.csv"), "id,name\n1,Other\n").unwrap();
+    std::fs::write(project.path("config.yaml"), config.replace("names.csv", "other.csv")).unwrap();
+    let answer = project.asked("\\reload\nSELECT DISTINCT name FROM named WHERE customer = 1").await;
+    assert!(answer.contains("Other"), "{answer}");
+    std::fs::write(project.path("config.yaml"), "kafka_topik: t\n").unwrap();
+    assert!(project.asked("\\reload").await.contains("did you mean `kafka_topic`?"));
+    assert!(project.asked("SELECT count(*) AS n FROM named").await.contains(" 3\n"), "all is as before");
+    std::fs::write(project.path("config.yaml"), config.replace("schema.avsc", "other.avsc")).unwrap();
+    let other = SCHEMA.replace("customer", "client");
+    std::fs::write(project.path("other.avsc"), other).unwrap();
+    project.asked("\\reload").await;
+    assert!(project.asked("\\d batch").await.contains("client"));
 }

@@ -112,7 +112,13 @@ fn what_is_wrong_with_a_file_is_said() {
     };
     assert_eq!(
         said("x.csv", ""),
-        "error: DIR/x.csv: a batch is kept as Arrow or JSON lines\nhint: call the file NAME.arrow or NAME.jsonl"
+        "error: DIR/x.csv: CSV has no types, keys and headers, so it is no batch\n\
+         hint: keep the batch as NAME.arrow or NAME.jsonl"
+    );
+    assert_eq!(
+        said("x.xlsx", ""),
+        "error: DIR/x.xlsx: the ending of the name says what the file holds\n\
+         hint: call it NAME.arrow, NAME.jsonl or NAME.csv"
     );
     assert!(said("x.arrow", "nonsense").starts_with("error: DIR/x.arrow: is no Arrow file"));
     assert!(

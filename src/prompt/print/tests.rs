@@ -24,9 +24,9 @@ fn sample() -> RecordBatch {
 
 fn printed(batches: &[RecordBatch], format: Format, look: Look) -> String {
     let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, batches[0].schema(), format, look);
-    batches.iter().for_each(|batch| printer.write(batch).unwrap());
-    printer.finish().unwrap();
+    let mut printer = Printer::new(batches[0].schema(), format, look);
+    batches.iter().for_each(|batch| printer.write(&mut out, batch).unwrap());
+    printer.finish(&mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn a_table_aligns_numbers_and_shows_nulls() {
     insta::assert_snapshot!(printed(&[sample()], Format::Table, plain(None)), @r#"
      customer | name                                      | value | kafka_key
     ----------+-------------------------------------------+-------+-----------
-            1 | José                                      |   1.5 | b"1"
+            1 | José                                      |   1.5 | 1
         20000 | NULL                                      |  -2.0 | b"\xff"
          NULL | 日本 a name that takes its room, "really" |   NaN | NULL
     (3 rows)
@@ -53,7 +53,7 @@ fn a_wide_table_is_made_to_fit() {
     insta::assert_snapshot!(table, @r#"
      customer | name              | value | kafka_key
     ----------+-------------------+-------+-----------
-            1 | José              |   1.5 | b"1"
+            1 | José              |   1.5 | 1
         20000 | NULL              |  -2.0 | b"\xff"
          NULL | 日本 a name that… |   NaN | NULL
     (3 rows)
@@ -67,7 +67,7 @@ fn where_nothing_fits_each_row_is_a_record() {
     customer  | 1
     name      | José
     value     | 1.5
-    kafka_key | b"1"
+    kafka_key | 1
     -[ row 2 ]--------------------
     customer  | 20000
     name      | NULL
@@ -85,14 +85,14 @@ fn where_nothing_fits_each_row_is_a_record() {
 #[test]
 fn json_lines_and_csv() {
     insta::assert_snapshot!(printed(&[sample()], Format::Json, plain(None)), @r#"
-    {"customer":1,"name":"José","value":1.5,"kafka_key":"MQ=="}
-    {"customer":20000,"name":null,"value":-2.0,"kafka_key":"/w=="}
+    {"customer":1,"name":"José","value":1.5,"kafka_key":"1"}
+    {"customer":20000,"name":null,"value":-2.0,"kafka_key":{"base64":"/w=="}}
     {"customer":null,"name":"日本 a name that takes its room, \"really\"","value":"NaN","kafka_key":null}
     "#);
     insta::assert_snapshot!(printed(&[sample()], Format::Csv, plain(None)), @r#"
     customer,name,value,kafka_key
-    1,José,1.5,MQ==
-    20000,,-2.0,/w==
+    1,José,1.5,1
+    20000,,-2.0,base64:/w==
     ,"日本 a name that takes its room, ""really""",NaN,
     "#);
 }
@@ -117,8 +117,8 @@ fn rows_are_printed_before_the_last_has_come() {
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..MEASURED_ROWS_MAX as i64));
     let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
     let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, batch.schema(), Format::Table, plain(None));
-    printer.write(&batch).unwrap();
+    let mut printer = Printer::new(batch.schema(), Format::Table, plain(None));
+    printer.write(&mut out, &batch).unwrap();
     assert!(printer.pending.is_empty());
     drop(printer);
     assert_eq!(out.split(|byte| *byte == b'\n').count(), MEASURED_ROWS_MAX + 3);
@@ -129,8 +129,27 @@ fn colours_for_heads_nulls_and_marks() {
     let marks: ArrayRef = Arc::new(StringArray::from(vec!["-", "+"]));
     let values: ArrayRef = Arc::new(Int64Array::from(vec![None, Some(2)]));
     let batch = RecordBatch::try_from_iter([(" ", marks), ("n", values)]).unwrap();
-    let look = Look { width: None, colours: true, marks: true };
-    let table = printed(&[batch], Format::Table, look);
+    let look = Look { colours: true, ..Look::default() };
+    let mut out = Vec::new();
+    let changes = Changes { marks: true, cells: vec![vec![], vec![1]] };
+    let mut printer = Printer::new(batch.schema(), Format::Table, look).marking(changes.clone());
+    printer.write(&mut out, &batch).unwrap();
+    printer.finish(&mut out).unwrap();
+    let table = String::from_utf8(out).unwrap();
+    assert!(table.contains("\u{1b}[1m*2\u{1b}[0;32m"), "{table:?}");
+    let mut records = Vec::new();
+    let look = Look { records: Records::Always, ..Look::default() };
+    let mut printer = Printer::new(batch.schema(), Format::Table, look).marking(changes);
+    printer.write(&mut records, &batch).unwrap();
+    printer.finish(&mut records).unwrap();
+    assert!(String::from_utf8(records).unwrap().ends_with("n | *2\n(2 rows)\n"));
     assert!(table.contains("\u{1b}[1mn\u{1b}[0m"), "{table:?}");
     assert!(table.contains("\u{1b}[2mNULL\u{1b}[0m") && table.contains("\u{1b}[32m +"), "{table:?}");
+}
+
+#[test]
+fn records_are_asked_for_or_refused() {
+    let of = |records, width| printed(&[sample()], Format::Table, Look { width, records, ..Look::default() });
+    assert!(of(Records::Always, None).starts_with("-[ row 1 ]\ncustomer  | 1\n"));
+    assert!(of(Records::Never, Some(30)).starts_with(" customer | name"));
 }

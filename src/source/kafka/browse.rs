@@ -10,7 +10,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::lookup::{TopicLookup, no_answer};
+use super::failure::Logged;
+use super::lookup::TopicLookup;
 use super::poller::push;
 use super::{ANSWER_WAIT_MAX, consumer_config};
 use crate::batch::{Messages, MessagesBuilder, TopicPartition};
@@ -86,21 +87,21 @@ impl Browser {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 SourceError::Broken(format!("Kafka has no messages at these offsets any more: {error}"))
             }
-            _ => no_answer(self.lookup.server(), &error),
+            _ => self.lookup.no_answer(&error),
         }
     }
 }
 
 /// The ranges of one topic being read.
 struct Reading<'a> {
-    consumer: &'a BaseConsumer,
+    consumer: &'a BaseConsumer<Logged>,
     ranges: &'a mut [Range],
     /// By partition: its place among the ranges, and the offset behind its last message; only those not done.
     open: HashMap<i32, (usize, i64)>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(consumer: &'a BaseConsumer, ranges: &'a mut [Range]) -> Self {
+    fn new(consumer: &'a BaseConsumer<Logged>, ranges: &'a mut [Range]) -> Self {
         let open = ranges.iter().enumerate().filter(|(_, range)| !range.is_empty());
         let open = open.map(|(index, range)| (range.partition.partition, (index, range.from))).collect();
         Self { consumer, ranges, open }

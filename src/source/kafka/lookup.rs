@@ -6,6 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::failure::{KeepsFailure, Logged, not_answered};
 use super::{ANSWER_WAIT_MAX, base_config, refused};
 use crate::batch::TopicPartition;
 use crate::config::KafkaConfig;
@@ -16,13 +17,13 @@ use crate::source::{Bounds, SourceError};
 /// # Errors
 /// [`SourceError::Unavailable`] where no broker answers, [`SourceError::Broken`] where there is no such topic, or it
 /// may not be read.
-pub(crate) fn partitions_of<C: ConsumerContext>(
+pub(crate) fn partitions_of<C: ConsumerContext + KeepsFailure>(
     consumer: &BaseConsumer<C>,
     server: &str,
     topic: &str,
 ) -> Result<Vec<i32>, SourceError> {
-    let metadata =
-        consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX).map_err(|error| no_answer(server, &error))?;
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX);
+    let metadata = metadata.map_err(|error| not_answered(consumer, server, &error))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let problem = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
     let mut partitions: Vec<i32> =
@@ -69,7 +70,7 @@ pub(crate) fn check_properties(config: &KafkaConfig) -> Result<(), SourceError> 
 
 /// A client that reads nothing and belongs to no group.
 pub(crate) struct TopicLookup {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Logged>,
     server: String,
 }
 
@@ -83,16 +84,17 @@ impl TopicLookup {
     }
 
     pub(super) fn with_client(client: &ClientConfig, server: &str) -> Result<Self, SourceError> {
-        let consumer = client.create().map_err(refused)?;
+        let consumer = client.create_with_context(Logged::default()).map_err(refused)?;
         Ok(Self { consumer, server: server.to_owned() })
     }
 
-    pub(super) fn consumer(&self) -> &BaseConsumer {
+    pub(super) fn consumer(&self) -> &BaseConsumer<Logged> {
         &self.consumer
     }
 
-    pub(super) fn server(&self) -> &str {
-        &self.server
+    /// Nobody has answered a question.
+    pub(super) fn no_answer(&self, error: &KafkaError) -> SourceError {
+        not_answered(&self.consumer, &self.server, error)
     }
 
     /// Whether the topic is there and may be read.
@@ -129,7 +131,7 @@ impl TopicLookup {
                 .map_err(|error| SourceError::Broken(format!("{partition}: {error}")))?;
         }
         let found = self.consumer.offsets_for_times(asked, ANSWER_WAIT_MAX);
-        let found = found.map_err(|error| no_answer(&self.server, &error))?;
+        let found = found.map_err(|error| self.no_answer(&error))?;
         let offset = |Bounds { partition, high, .. }: &Bounds| match found
             .find_partition(&partition.topic, partition.partition)
             .map(|found| found.offset())
@@ -139,10 +141,4 @@ impl TopicLookup {
         };
         Ok(bounds.iter().map(offset).collect())
     }
-}
-
-pub(super) fn no_answer(server: &str, error: &KafkaError) -> SourceError {
-    SourceError::Unavailable(format!(
-        "no Kafka broker answers at {server}: {error}\nhint: is it running, and is `kafka_server` right?"
-    ))
 }

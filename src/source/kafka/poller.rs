@@ -15,6 +15,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
+use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
 use super::state::{Place, Shared, State};
 use super::{BatchLimits, Command, without_secrets};
@@ -40,16 +41,24 @@ const KAFKA_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Context {
     shared: Arc<Shared>,
+    failure: LastFailure,
+}
+
+impl KeepsFailure for Context {
+    fn last_failure(&self) -> &LastFailure {
+        &self.failure
+    }
 }
 
 impl Context {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, failure: LastFailure::default() }
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.failure.note_log(facility, message);
         tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
         if let Some((topic, ids)) = changed_id(message) {
             self.shared.lock().made_anew(topic, &ids);
@@ -81,6 +90,7 @@ impl ClientContext for Context {
 
     /// The same error comes out of the poll, without its reason.
     fn error(&self, _: KafkaError, reason: &str) {
+        self.failure.note(reason);
         self.shared.lock().reason = without_secrets(reason).into_owned();
     }
 }
@@ -93,8 +103,8 @@ impl ConsumerContext for Context {
         let is_lost = consumer.assignment_lost();
         let mut state = self.shared.lock();
         let answered = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            tracing::info!("assigned: {}", names(&partitions));
             state.give(&partitions);
+            tracing::info!("{}", assigned(&partitions, &state.partitions()));
             consumer.incremental_assign(&TopicPartitionList::new())
         } else {
             tracing::info!("revoked: {}", names(&partitions));
@@ -140,6 +150,16 @@ fn list_of<'p>(partitions: impl Iterator<Item = &'p TopicPartition>) -> TopicPar
 fn names(partitions: &[TopicPartition]) -> String {
     let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
     if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+/// What the group has given, and what this instance has with it.
+fn assigned(new: &[TopicPartition], all: &[TopicPartition]) -> String {
+    match (new.is_empty(), all.len() == new.len()) {
+        (true, true) => "assigned: nothing; the other instances have all partitions".into(),
+        (true, false) => format!("assigned: nothing more; this instance has {}", names(all)),
+        (false, true) => format!("assigned: {}", names(new)),
+        (false, false) => format!("assigned: {}; this instance has {}", names(new), names(all)),
+    }
 }
 
 pub(super) struct Poller {
@@ -426,6 +446,10 @@ impl Poller {
             (None, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)) => {
                 if !self.is_broker_away {
                     self.is_broker_away = true;
+                    let error = match self.consumer.context().last_failure().misunderstanding() {
+                        Some(misunderstanding) => misunderstanding.text("the configured address"),
+                        None => error.clone(),
+                    };
                     tracing::warn!("Kafka does not answer; waiting for it ({error})");
                 }
             }

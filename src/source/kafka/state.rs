@@ -213,6 +213,13 @@ impl State {
         }
     }
 
+    /// All partitions of this instance, in topic, partition order.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        let mut partitions: Vec<TopicPartition> = self.places.keys().cloned().collect();
+        partitions.sort();
+        partitions
+    }
+
     /// Whether the partition is this instance's by the assignment with this number.
     pub fn is_assigned(&self, partition: &TopicPartition, assignment: u64) -> bool {
         self.places.get(partition).is_some_and(|place| place.assignment == assignment)

@@ -17,7 +17,11 @@ const ROUNDING: &[&str] = &["round", "trunc", "floor", "ceil"];
 const FORMATTING: &[&str] = &["to_char", "date_format", "to_date", "to_timestamp", "to_unixtime"];
 
 pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnostic> {
-    let is_written = project.written.iter().any(|(name, _)| *name == view.name);
+    of_rows(view, project.written.iter().any(|(name, _)| *name == view.name))
+}
+
+/// The same, knowing of the view only whether somebody looks at its columns.
+pub(super) fn of_rows(view: &Planned<'_>, is_written: bool) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     each_node(view.plan, &mut |node| {
         let schema = merge_schema(&node.inputs());

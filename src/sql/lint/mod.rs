@@ -99,6 +99,14 @@ impl Survey<'_> {
     }
 }
 
+/// What probably is wrong with a query that somebody types; of these rules, those that need no project.
+pub(super) fn of_query(file: &ViewFile, plan: &LogicalPlan) -> Vec<Diagnostic> {
+    let query = Planned { name: &file.name, file, plan };
+    let mut warnings = conversions::warnings(&query);
+    warnings.extend(elsewhere::of_rows(&query, true));
+    warnings
+}
+
 impl<'a> Project<'a> {
     fn new(survey: &'a Survey<'a>, is_append: &dyn Fn(&str) -> bool) -> Self {
         let planned = survey.views().filter_map(|view| {

@@ -1,0 +1,194 @@
+//! State as of before the batch. The database has state as of now: a job that has processed the messages of the batch has
+//! counted them in it, and views that read it here would count them twice. Where the topic still has every message before
+//! the batch, state is computed from those, as the job has computed it; otherwise a person is told what is counted twice.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+
+use super::batch::{Batch, Origin};
+use super::load::{Limits, Loaded, Loading, Start, history};
+use super::moment::{Moment, StateOf};
+use super::session::{Refusal, Session};
+use super::views::{StateStore, Views};
+use crate::batch::TopicPartition;
+use crate::config::StartingOffsets;
+use crate::sink::StoredOffsets;
+use crate::source::Range;
+use crate::tables::ReferenceTables;
+
+/// Messages before the batch that are computed without being asked to: a second or two.
+const AUTO_MESSAGES_MAX: i64 = 200_000;
+/// Messages before the batch that `--state before` computes.
+const MESSAGES_MAX: i64 = 5_000_000;
+/// Messages that are computed at once.
+const CHUNK_ROWS: usize = 50_000;
+/// Messages that views may fail on. A job makes dead letters of them, and so they change no state.
+const FAILED_MAX: usize = 1000;
+
+/// How the messages of a batch stand to what the job has processed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Overlap {
+    /// Messages of the batch that the job has processed.
+    processed: i64,
+    /// Messages before the batch that it has not processed.
+    ahead: i64,
+}
+
+impl Overlap {
+    fn of(ranges: &[Range], stored: &BTreeMap<TopicPartition, i64>) -> Self {
+        let mut overlap = Self::default();
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            let Some(next) = stored.get(&range.partition) else { continue };
+            overlap.processed += (range.to.min(*next) - range.from).max(0);
+            overlap.ahead += (range.from - *next).max(0);
+        }
+        overlap
+    }
+
+    fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    fn note(self, messages: i64) -> String {
+        let Self { processed, ahead } = self;
+        if processed > 0 {
+            return format!(
+                "state is as stored now, and the job has processed {processed} of the {messages} messages of this \
+                 batch: views that read state count them twice"
+            );
+        }
+        format!("state is as stored now, and lacks {ahead} messages that come before this batch")
+    }
+}
+
+impl Session {
+    /// The state that the views over a batch start from.
+    ///
+    /// # Errors
+    /// State before the batch was asked for and cannot be computed; the broker's.
+    pub(super) async fn moment_of(&mut self, batch: &Batch) -> Result<Moment, Refusal> {
+        if !self.views.has_states() {
+            return Ok(Moment::default());
+        }
+        // Why: where the database is away, the views that read state say so.
+        let stored = stored_offsets(self).await.unwrap_or_default();
+        let overlap = Overlap::of(&batch.ranges, &stored);
+        let of = self.options.state;
+        let is_computed = match of {
+            StateOf::Before => true,
+            StateOf::Auto => batch.origin == Origin::Topic && !overlap.is_none(),
+            StateOf::Stored => false,
+        };
+        let messages = batch.ranges.iter().map(|range| range.to - range.from).sum();
+        let note = (!overlap.is_none()).then(|| overlap.note(messages));
+        if !is_computed {
+            let asked = (of == StateOf::Auto).then_some("; `--state before` computes it from the topic");
+            let note = note.map(|note| format!("{note}{}", asked.unwrap_or_default()));
+            return Ok(Moment::default().with_note(note));
+        }
+        let messages_max = if of == StateOf::Before { MESSAGES_MAX } else { AUTO_MESSAGES_MAX };
+        match Box::pin(self.state_before(&batch.ranges, messages_max)).await {
+            Ok(moment) => Ok(moment),
+            Err(reason) if of == StateOf::Before => {
+                Err(Refusal::error(format!("the state before this batch cannot be computed: {reason}")))
+            }
+            Err(reason) => {
+                let note = note.map(|note| format!("{note}; the state before it cannot be had: {reason}"));
+                Ok(Moment::default().with_note(note))
+            }
+        }
+    }
+
+    /// Computes state from all messages before these ranges, by the views as they were at the start; why not, where
+    /// that is not possible.
+    async fn state_before(&mut self, batch: &[Range], messages_max: i64) -> Result<Moment, String> {
+        if self.config.kafka.starting_offsets == StartingOffsets::Latest {
+            return Err("the job began at the latest offsets, and where those were is not known".into());
+        }
+        self.progress.step("reading the messages before the batch");
+        let mut left = history(&self.config, batch, messages_max).await?;
+        let messages: i64 = left.iter().map(|range| range.to - range.from).sum();
+        let files = self.started.clone();
+        let (batch, store) = (self.decoder.schema(), StateStore::Memory);
+        let prepared =
+            Views::prepare(&self.config, files, &[], batch, &self.references, &self.tables_ailing, store);
+        let mut views = prepared.await;
+        let limits = Limits { rows_max: CHUNK_ROWS.min(self.decoder.rows_max()), ..self.limits };
+        let mut failed = 0;
+        while left.iter().any(|range| !range.is_empty()) {
+            let mut loading = Loading::start(&self.config, Start::Between(left.clone()), limits);
+            let Loaded { messages, ranges, .. } =
+                loading.messages().await.map_err(|error| error.to_string())?;
+            if ranges.iter().all(Range::is_empty) {
+                return Err("the broker gives no more messages".into());
+            }
+            for (left, read) in left.iter_mut().zip(&ranges) {
+                left.from = read.to;
+            }
+            let decoded = self.decoder.decode(&messages).map_err(|error| error.to_string())?;
+            failed += advance(&mut views, decoded.batch, &mut self.references, FAILED_MAX - failed).await?;
+            self.progress.add_rows(messages.len());
+        }
+        let rows = views.state_rows()?;
+        let note = format!("state is as of before this batch, computed from {messages} messages");
+        Ok(Moment::of_rows(rows).with_note(Some(note)))
+    }
+}
+
+/// Computes a batch on the state that is there and keeps what comes of it. Messages that views fail on are left out, as
+/// the job does; returns how many those are.
+async fn advance(
+    views: &mut Views,
+    batch: RecordBatch,
+    references: &mut ReferenceTables,
+    failed_max: usize,
+) -> Result<usize, String> {
+    let (mut open, mut failed) = (vec![batch], 0);
+    while let Some(batch) = open.pop() {
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let Err(fault) = views.advance(&batch, references).await else { continue };
+        if batch.num_rows() > 1 {
+            let half = batch.num_rows() / 2;
+            open.push(batch.slice(half, batch.num_rows() - half));
+            open.push(batch.slice(0, half));
+            continue;
+        }
+        failed += 1;
+        if failed > failed_max {
+            return Err(format!("the views fail on more than {FAILED_MAX} messages: {fault}"));
+        }
+    }
+    Ok(failed)
+}
+
+async fn stored_offsets(session: &Session) -> Option<BTreeMap<TopicPartition, i64>> {
+    let stored = StoredOffsets::look(&session.config.database, &session.config.job).await.ok()?;
+    let rows = stored?.all().await.ok()?;
+    Some(rows.into_iter().map(|row| (row.partition, row.next_offset)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_twice_and_what_is_missing() {
+        let range =
+            |partition, from, to| Range { partition: crate::source::partition("t", partition), from, to };
+        let stored = |offsets: &[(i32, i64)]| {
+            offsets.iter().map(|(number, next)| (crate::source::partition("t", *number), *next)).collect()
+        };
+        let ranges = [range(0, 10, 20), range(1, 5, 5), range(2, 0, 4)];
+        let of = |offsets: &[(i32, i64)]| {
+            let Overlap { processed, ahead } = Overlap::of(&ranges, &stored(offsets));
+            (processed, ahead)
+        };
+        assert_eq!(of(&[(0, 10), (1, 9), (2, 0)]), (0, 0), "the job goes on just here");
+        assert_eq!(of(&[(0, 15), (1, 9), (2, 100)]), (9, 0));
+        assert_eq!(of(&[(0, 7), (2, 0)]), (0, 3));
+        assert_eq!(of(&[]), (0, 0), "the job never ran");
+    }
+}
