@@ -208,6 +208,8 @@ pub struct StateTableConfig {
     pub follows_partition: bool,
     /// A row that was not written for so long, in message time, may be deleted.
     pub ttl: Option<Duration>,
+    /// The job does not write it before it is filled from the messages that came earlier.
+    pub fill: bool,
 }
 
 /// A column that a table's key is compared with.
@@ -227,6 +229,8 @@ pub struct OutputConfig {
     pub line: usize,
     pub table: String,
     pub mode: Mode,
+    /// As [`StateTableConfig::fill`].
+    pub fill: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::database::{
 /// How the rows of one view are written.
 #[derive(Clone)]
 pub(super) struct Output {
-    view: String,
+    pub view: String,
     pub table: String,
     pub kind: TargetKind,
     schema: SchemaRef,

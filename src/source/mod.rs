@@ -5,10 +5,10 @@
 mod kafka;
 mod replay;
 
-pub use kafka::{BatchLimits, KafkaSource, Range};
+pub use kafka::{BatchLimits, Browser, KafkaSource, Range};
 pub(crate) use kafka::{
-    Browser, TopicLookup, base_config, check_properties, consumer_config, first_ranges, last_ranges,
-    partition, partitions_of, push, refused, without_secrets,
+    TopicLookup, base_config, check_properties, consumer_config, first_ranges, last_ranges, partition,
+    partitions_of, push, refused, without_secrets,
 };
 pub use replay::ReplaySource;
 
