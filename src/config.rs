@@ -224,6 +224,8 @@ pub struct StateTableConfig {
     pub follows_partition: bool,
     /// A row that was not written for so long, in message time, may be deleted.
     pub ttl: Option<Duration>,
+    /// The job does not write it before it is filled from the messages that came earlier.
+    pub fill: bool,
 }
 
 /// A column that a table's key is compared with.

@@ -101,10 +101,11 @@ fn json_has_one_object_a_line() {
     {"type":"diagnostic","severity":"error","code":"unknown-column","file":"sql/v.sql","line":1,"column":8,"endColumn":15,"source":"SELECT custmer FROM batch","message":"no column `custmer`","hint":"did you mean `customer`?"}
     {"type":"view","name":"v","reads":["batch"],"isUsed":true}
     {"type":"view","name":"w","reads":["batch"],"isUsed":true}
-    {"type":"table","name":"realtime_offsets","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_offsets\" (\n  job VARCHAR(255) NOT NULL,\n  kafka_topic VARCHAR(249) NOT NULL,\n  kafka_partition INT NOT NULL,\n  next_offset BIGINT NOT NULL,\n  epoch BIGINT NOT NULL,\n  message_time DATETIME(3) NULL,\n  recent_messages BIGINT NOT NULL DEFAULT 0,\n  recent_dead_letters BIGINT NOT NULL DEFAULT 0,\n  updated_at DATETIME(6) NOT NULL,\n  PRIMARY KEY (job, kafka_topic, kafka_partition)\n)"}
+    {"type":"table","name":"realtime_offsets","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_offsets\" (\n  job VARCHAR(255) NOT NULL,\n  kafka_topic VARCHAR(249) NOT NULL,\n  kafka_partition INT NOT NULL,\n  next_offset BIGINT NOT NULL,\n  epoch BIGINT NOT NULL,\n  message_time DATETIME(3) NULL,\n  recent_messages BIGINT NOT NULL DEFAULT 0,\n  recent_dead_letters BIGINT NOT NULL DEFAULT 0,\n  waiting TEXT NULL,\n  updated_at DATETIME(6) NOT NULL,\n  PRIMARY KEY (job, kafka_topic, kafka_partition)\n)"}
     {"type":"table","name":"dead_letters","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"dead_letters\" (\n  id INTEGER PRIMARY KEY AUTOINCREMENT,\n  job VARCHAR(255) NOT NULL,\n  kafka_topic VARCHAR(249) NOT NULL,\n  kafka_partition INT NOT NULL,\n  kafka_offset BIGINT NOT NULL,\n  kafka_timestamp DATETIME(3) NULL,\n  kafka_key BLOB NULL,\n  kafka_headers TEXT NOT NULL,\n  payload BLOB NULL,\n  stage VARCHAR(16) NOT NULL,\n  place TEXT NOT NULL,\n  reason TEXT NOT NULL,\n  created_at DATETIME(6) NOT NULL,\n  replayed_at DATETIME(6) NULL\n)"}
     {"type":"table","name":"realtime_sql_versions","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_sql_versions\" (\n  version VARCHAR(64) NOT NULL PRIMARY KEY,\n  files TEXT NOT NULL,\n  first_used_at DATETIME(6) NOT NULL\n)"}
     {"type":"table","name":"realtime_sql_history","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_sql_history\" (\n  job VARCHAR(255) NOT NULL,\n  kafka_topic VARCHAR(249) NOT NULL,\n  kafka_partition INT NOT NULL,\n  from_offset BIGINT NOT NULL,\n  version VARCHAR(64) NOT NULL,\n  PRIMARY KEY (job, kafka_topic, kafka_partition, from_offset)\n)"}
+    {"type":"table","name":"realtime_fills","role":"program","view":null,"key":null,"exists":false,"columns":[],"ddl":"CREATE TABLE IF NOT EXISTS \"realtime_fills\" (\n  job VARCHAR(255) NOT NULL,\n  name VARCHAR(255) NOT NULL,\n  fill VARCHAR(255) NOT NULL,\n  started_at DATETIME(6) NOT NULL,\n  finished_at DATETIME(6) NULL,\n  PRIMARY KEY (job, name)\n)"}
     {"type":"table","name":"w","role":"append","view":"w","key":null,"exists":false,"columns":[{"name":"kafka_topic","arrow":"Utf8","mysql":"LONGTEXT","column":"TEXT","declared":null},{"name":"kafka_partition","arrow":"Int32","mysql":"INT","column":"INTEGER","declared":null},{"name":"kafka_offset","arrow":"Int64","mysql":"BIGINT","column":"INTEGER","declared":null},{"name":"customer","arrow":"Int32","mysql":"INT","column":"INTEGER","declared":null},{"name":"agency","arrow":"Utf8","mysql":"LONGTEXT","column":"TEXT","declared":null}],"ddl":"CREATE TABLE IF NOT EXISTS \"w\" (\n  \"kafka_topic\" TEXT NOT NULL,\n  \"kafka_partition\" INTEGER NOT NULL,\n  \"kafka_offset\" INTEGER NOT NULL,\n  \"customer\" INTEGER NOT NULL,\n  \"agency\" TEXT NOT NULL\n)"}
     {"type":"summary","errors":1,"warnings":0}
     "#);
@@ -124,6 +125,7 @@ fn ddl_prints_statements_alone() {
       message_time DATETIME(3) NULL,
       recent_messages BIGINT NOT NULL DEFAULT 0,
       recent_dead_letters BIGINT NOT NULL DEFAULT 0,
+      waiting TEXT NULL,
       updated_at DATETIME(6) NOT NULL,
       PRIMARY KEY (job, kafka_topic, kafka_partition)
     );
@@ -158,6 +160,15 @@ fn ddl_prints_statements_alone() {
       from_offset BIGINT NOT NULL,
       version VARCHAR(64) NOT NULL,
       PRIMARY KEY (job, kafka_topic, kafka_partition, from_offset)
+    );
+
+    CREATE TABLE IF NOT EXISTS "realtime_fills" (
+      job VARCHAR(255) NOT NULL,
+      name VARCHAR(255) NOT NULL,
+      fill VARCHAR(255) NOT NULL,
+      started_at DATETIME(6) NOT NULL,
+      finished_at DATETIME(6) NULL,
+      PRIMARY KEY (job, name)
     );
 
     CREATE TABLE IF NOT EXISTS "movements" (

@@ -15,7 +15,7 @@ use crate::config::{Config, KafkaConfig};
 use crate::database::{Address, Dialect};
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Severity, split_hint};
-use crate::engine::{Draft, Reach};
+use crate::engine::{Draft, Reach, split_fills};
 use crate::sink::{Inspection, Sink};
 use crate::source::{SourceError, TopicLookup, check_properties};
 
@@ -88,6 +88,12 @@ impl Findings {
         let draft = self.draft(config, Reach { servers: !offline, warns: true }).await;
         let inspection = self.inspect(config, &draft, offline).await;
         self.tables = TableFinding::all(&draft.targets, &inspection);
+        // Where the database does not answer, that was said.
+        if let Some(plan) = draft.plan.as_ref().filter(|_| !offline)
+            && let Ok(split) = split_fills(plan, config).await
+        {
+            self.diagnostics.extend(split);
+        }
         self.diagnostics.extend(draft.places.diagnostics(&inspection.faults));
         let added = inspection.additions.iter();
         let added = added.map(|column| draft.places.diagnostic(Severity::Warning, Code::NewColumn, column));

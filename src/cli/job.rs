@@ -1,16 +1,19 @@
 //! A configuration becomes the parts of a job. What does not depend on each other happens at once: Kafka is
 //! asked for its topics while the views are planned and the tables checked.
 
-use crate::batch::Fault;
+use std::collections::BTreeSet;
+
+use crate::batch::{Fault, TopicPartition};
 use crate::config::Config;
 use crate::decode::{DecodeError, Decoder};
 use crate::diagnostic::render;
 use crate::engine::{
-    Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts, Running, Stop,
-    TargetPlaces,
+    self, FillFrom, FillOptions, FillParts, Filler, Lanes, Options, Parts, Plan, PlanError, Preview,
+    ReloadSender, Reloads, Replay, ReplayParts, Running, Stop, TargetPlaces, fill_together, split_fills,
 };
-use crate::sink::{PageLimits, Sink, SinkError, StoredLetters, Target};
-use crate::source::{BatchLimits, KafkaSource};
+use crate::sink::{FillId, PageLimits, Sink, SinkError, StoredLetters, Target};
+use crate::source::{BatchLimits, Browser, KafkaSource};
+use crate::sql::name_hint;
 
 use super::failure::Failure;
 
@@ -19,6 +22,11 @@ use super::failure::Failure;
 const BATCH_SHARES: usize = 16;
 /// The part of the memory that one batch may take as Arrow.
 const COLUMNS_SHARES: usize = 8;
+
+/// Messages of one batch of a fill, at most.
+const FILL_ROWS_MAX: usize = 20_000;
+/// Messages of its last one, at most: the job waits while it is computed.
+const HAND_OVER_MESSAGES_MAX: i64 = 10_000;
 
 /// A job, and what gives it new SQL.
 pub(super) struct Job {
@@ -52,6 +60,13 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     });
     let (sink, sources) = tokio::join!(connect(config, targets, &places), kafka);
     let sink = sink?.with_sql(sql);
+    let sink = match plans.first() {
+        Some(plan) => {
+            refuse_split_fills(config, plan).await?;
+            sink.with_fills(plan.to_fill.clone())
+        }
+        None => sink,
+    };
     let sources = sources
         .map_err(|error| Failure::failed(error.to_string()))?
         .map_err(|error| Failure::failed(error.to_string()))?;
@@ -80,10 +95,101 @@ pub(super) async fn open_replay(
 ) -> Result<Replay, Failure> {
     let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
     let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
-    let Plan { tables, states, pipeline, targets, places, sql } = plan;
-    let sink = connect(config, targets, &places).await?.with_sql(sql);
+    let Plan { tables, states, pipeline, targets, places, sql, to_fill } = plan;
+    let sink = connect(config, targets, &places).await?.with_sql(sql).with_fills(to_fill);
     let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config, 1) };
     Ok(Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop))
+}
+
+/// A fill that is planned and has not begun.
+pub(super) struct PlannedFill {
+    pub id: FillId,
+    pub plan: Plan,
+    decoder: Decoder,
+}
+
+/// Plans a fill of these names.
+///
+/// # Errors
+/// Names of nothing, names that cannot be filled without others, and everything else that is wrong.
+pub(super) async fn plan_fill(config: &Config, names: &[String]) -> Result<PlannedFill, Failure> {
+    let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
+    let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
+    let written = plan.pipeline.written();
+    let names: BTreeSet<String> = names.iter().cloned().collect();
+    if let Some(name) = names.iter().find(|name| !written.contains(*name)) {
+        let hint = name_hint(name, written.iter().map(String::as_str));
+        let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        return Err(Failure::bad_command_line(format!("no output and no state table `{name}`{hint}")));
+    }
+    if let Some(message) = fill_together(&plan.pipeline, &names) {
+        return Err(Failure::bad_command_line(message));
+    }
+    Ok(PlannedFill { id: FillId { job: config.job.clone(), names }, plan, decoder })
+}
+
+impl PlannedFill {
+    /// The tables that it writes.
+    pub fn tables(&self) -> Vec<String> {
+        let name = |target: &Target| if target.is_state() { &target.table } else { &target.name }.clone();
+        let targets = self.plan.targets.iter().filter(|target| self.id.names.contains(&name(target)));
+        targets.map(|target| target.table.clone()).collect()
+    }
+
+    /// What it will be, by its first messages, where the job has stored the offsets `ends`.
+    ///
+    /// # Errors
+    /// Kafka does not answer, or the first messages stop it.
+    pub async fn preview(
+        self,
+        config: &Config,
+        from: FillFrom,
+        ends: &[(TopicPartition, i64)],
+    ) -> Result<Preview, Failure> {
+        let browser = browser(config)?;
+        Ok(engine::preview(self.plan, self.decoder, browser, &self.id.names, from, ends).await?)
+    }
+
+    /// Builds the fill.
+    ///
+    /// # Errors
+    /// Tables that are not as they must be; or the database cannot be reached.
+    pub async fn open(
+        self,
+        config: &Config,
+        from: FillFrom,
+        clears: bool,
+        stop: Stop,
+    ) -> Result<Filler, Failure> {
+        let table_names = self.tables();
+        let Self { id, plan, decoder } = self;
+        let Plan { tables, states, pipeline, targets, places, sql, .. } = plan;
+        let sink = connect(config, targets, &places).await?.with_sql(sql);
+        let options = FillOptions {
+            topics: config.kafka.topics.clone(),
+            from,
+            tables: table_names,
+            clears,
+            rows_max: config.trigger.rows_max.min(decoder.rows_max()).min(FILL_ROWS_MAX),
+            bytes_max: batch_bytes_max(config, 1),
+            hand_over_max: HAND_OVER_MESSAGES_MAX,
+            dead_letters: config.dead_letters,
+        };
+        let parts = FillParts { decoder, tables, states, pipeline, sink, browser: browser(config)? };
+        Ok(Filler::new(id, parts, options, stop))
+    }
+}
+
+fn browser(config: &Config) -> Result<Browser, Failure> {
+    let browser = Browser::new(&config.kafka, &config.job, config.memory_max);
+    browser.map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// A job must not compute what it writes from state that is not filled.
+async fn refuse_split_fills(config: &Config, plan: &Plan) -> Result<(), Failure> {
+    let split = split_fills(plan, config).await;
+    let split = split.map_err(|error| refused(config, &plan.places, &error))?;
+    if split.is_empty() { Ok(()) } else { Err(Failure::bad_config(render(&split))) }
 }
 
 fn not_planned(error: PlanError) -> Failure {

@@ -7,8 +7,10 @@ mod consume;
 mod dead_letters;
 mod demo;
 mod failure;
+mod fill;
 mod generate;
 mod job;
+mod moment;
 mod offsets;
 mod produce;
 mod progress;
@@ -88,6 +90,7 @@ enum Command {
     Generate(generate::Arguments),
     Test(test::Arguments),
     Offsets(offsets::Arguments),
+    Fill(fill::Arguments),
     DeadLetters(dead_letters::Arguments),
     Sql(sql::Arguments),
 }
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Consume(arguments) => consume::run(config, &arguments),
         Command::Test(arguments) => block_on(WORKER_THREADS, test::run(config, &arguments)),
         Command::Offsets(arguments) => block_on(WORKER_THREADS, offsets::run(config, &arguments)),
+        Command::Fill(arguments) => block_on(WORKER_THREADS, fill::run(config, &arguments)),
         Command::DeadLetters(arguments) => block_on(WORKER_THREADS, dead_letters::run(config, &arguments)),
         Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
     };

@@ -3,8 +3,8 @@
 use super::{Config, OutputConfig, StateTableConfig};
 
 impl Config {
-    /// The keys that differ and that a running job cannot take over: all but `reference_tables`, `dead_letters_max_ratio`
-    /// and `dead_letters_window`.
+    /// The keys that differ and that a running job cannot take over: all but `reference_tables`, `dead_letters_max_ratio`,
+    /// `dead_letters_window`, and outputs and state tables that are new.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let (kafka, new_kafka) = (&self.kafka, &new.kafka);
         let (trigger, new_trigger) = (&self.trigger, &new.trigger);
@@ -29,11 +29,11 @@ impl Config {
             ("lost_data", kafka.lost_data != new_kafka.lost_data),
             ("reload", self.reload != new.reload),
             ("kafka_properties", kafka.properties != new_kafka.properties),
-            ("state_tables", !is_same(&self.state_tables, &new.state_tables, StateTableConfig::without_line)),
+            ("state_tables", !keeps(&self.state_tables, &new.state_tables, StateTableConfig::as_written)),
             ("outputs", {
                 let (old, new) = (self.outputs.as_deref(), new.outputs.as_deref());
                 old.is_some() != new.is_some()
-                    || !is_same(old.unwrap_or_default(), new.unwrap_or_default(), OutputConfig::without_line)
+                    || !keeps(old.unwrap_or_default(), new.unwrap_or_default(), OutputConfig::as_written)
             }),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
@@ -41,18 +41,21 @@ impl Config {
 }
 
 impl StateTableConfig {
-    fn without_line(&self) -> Self {
-        Self { line: 0, ..self.clone() }
+    /// What decides how its rows are computed and written.
+    fn as_written(&self) -> Self {
+        Self { line: 0, fill: false, ..self.clone() }
     }
 }
 
 impl OutputConfig {
-    fn without_line(&self) -> Self {
-        Self { line: 0, ..self.clone() }
+    /// What decides how its rows are written.
+    fn as_written(&self) -> Self {
+        Self { line: 0, fill: false, ..self.clone() }
     }
 }
 
-/// Whether two lists say the same, wherever in the file.
-fn is_same<T: PartialEq>(old: &[T], new: &[T], normal: impl Fn(&T) -> T) -> bool {
-    old.iter().map(&normal).eq(new.iter().map(&normal))
+/// Whether everything old is in the new list, wherever in the file.
+fn keeps<T: PartialEq>(old: &[T], new: &[T], normal: impl Fn(&T) -> T) -> bool {
+    let new: Vec<T> = new.iter().map(&normal).collect();
+    old.iter().all(|old| new.contains(&normal(old)))
 }

@@ -19,6 +19,8 @@ pub struct OutputConfig {
     pub table: String,
     pub mode: Mode,
     pub created: Created,
+    /// As [`super::StateTableConfig::fill`].
+    pub fill: bool,
 }
 
 /// What is said of the table of an output, for when it is created.
@@ -130,7 +132,8 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
             section.fault(Fault::new(line, message));
         }
         let created = read_created(&mut section);
-        outputs.push(OutputConfig { view: view.to_owned(), line, table, mode, created });
+        let fill = section.boolean("fill", false);
+        outputs.push(OutputConfig { view: view.to_owned(), line, table, mode, created, fill });
         section.finish(faults);
     }
     outputs

@@ -30,6 +30,7 @@ pub(super) fn account_state_by_default() -> StateTableConfig {
         matches: vec![vec![KeyPlace { relation: "batch".into(), column: "customer".into() }]],
         follows_partition: false,
         ttl: None,
+        fill: false,
     }
 }
 
@@ -138,13 +139,14 @@ pub(super) fn read_state_tables(
             section
                 .fault(Fault::new(line, format!("{path}.ttl: found 0, expected a time, or null for no end")));
         }
+        let fill = section.boolean("fill", false);
         if let Some(view) = view {
             let name = name.to_owned();
             if let Some(other) = tables.iter().find(|table| table.view == view) {
                 let message = format!("{path}.view: `{view}` computes state_tables.{} already", other.name);
                 section.fault(Fault::new(line, message));
             }
-            tables.push(StateTableConfig { name, line, view, key, matches, follows_partition, ttl });
+            tables.push(StateTableConfig { name, line, view, key, matches, follows_partition, ttl, fill });
         }
         section.finish(faults);
     }

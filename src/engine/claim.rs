@@ -1,8 +1,11 @@
 //! Taking partitions over: claimed in the database, compared with what Kafka has of them, then read from where they were
 //! left. What Kafka no longer has stops the job, unless it may go on without.
 
+use std::collections::BTreeSet;
+
 use super::Engine;
 use super::error::EngineError;
+use super::expiry::Expiry;
 use super::lost::{LostKind, LostMessages, lost_messages};
 use super::retry::persist;
 use super::turn::Baton;
@@ -42,6 +45,8 @@ impl<S: Source> Engine<S> {
         }
         refuse(self.options.lost_data, &lost)?;
         let mut claims = writer.claim(&starts).await?;
+        let waiting = writer.waiting().clone();
+        self.leave_out(waiting);
         self.breaker.claimed(&claims);
         for lost in &lost {
             tracing::warn!("{lost}; going on with offset {}", lost.first_kept);
@@ -52,6 +57,20 @@ impl<S: Source> Engine<S> {
         }
         self.source.assign(assignment.number, &claims, &bounds);
         Ok(())
+    }
+
+    /// Does not write what waits for its fill, as the claims say; the other names are written from here on.
+    fn leave_out(&mut self, waiting: BTreeSet<String>) {
+        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        if self.waiting.is_subset(&waiting) && self.waiting != waiting {
+            let names = list(&waiting);
+            tracing::info!("not written before it is filled: {names}; `realtime-processor fill` does it");
+        } else if self.waiting != waiting {
+            tracing::info!("filled, and written from here on: {}", list(&(&self.waiting - &waiting)));
+        }
+        self.stages.pipeline.leave_out(&waiting);
+        self.expiry = Expiry::new(self.stages.ttls());
+        self.waiting = waiting;
     }
 
     /// A partition whose topic was made anew is read from its first message, where that is wanted.

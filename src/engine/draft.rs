@@ -117,7 +117,8 @@ impl Draft {
         };
         let (targets, places) = (draft.targets.clone(), draft.places.clone());
         if let Ok(pipeline) = survey.into_pipeline() {
-            draft.plan = Some(Plan { tables, states, pipeline, targets, places, sql: views.version() });
+            let (sql, to_fill) = (views.version(), plan::to_fill(config));
+            draft.plan = Some(Plan { tables, states, pipeline, targets, places, sql, to_fill });
         }
         draft
     }

@@ -39,6 +39,9 @@ pub enum EngineError {
     /// Most of the last messages became dead letters.
     #[error("{0}")]
     TooManyDeadLetters(String),
+    /// A fill cannot go on.
+    #[error("{0}")]
+    Fill(String),
     /// The job was asked to stop while a server was away, and waited long enough.
     #[error(
         "{0}\nhint: the job was told to stop and the server did not come back; nothing is lost, it goes on there"

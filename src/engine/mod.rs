@@ -12,6 +12,8 @@ mod claim;
 mod compare;
 mod error;
 mod expiry;
+mod filler;
+mod fill_preview;
 mod lanes;
 mod lost;
 mod batch_size;
@@ -32,7 +34,7 @@ mod turn;
 mod work;
 mod writer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -61,6 +63,8 @@ use writer::Writer;
 
 pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
+pub use fill_preview::{Preview, preview};
+pub use filler::{FillFrom, FillOptions, FillParts, FillReport, Filler, fill_together, split_fills};
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
 pub(crate) use plan::{outputs, state_tables, table_specs};
@@ -147,6 +151,10 @@ pub struct Engine<S> {
     /// The server that the partitions are claimed on, as every connection of this lane must lead to it.
     home: Home,
     triggered_at: Option<Instant>,
+    /// The outputs and state tables that are not written before they are filled.
+    to_fill: BTreeSet<String>,
+    /// Those that wait for their fill, as of the last claim.
+    waiting: BTreeSet<String>,
     /// When what is stored was known to be where this instance is: at the last commit, or look.
     compared_at: Instant,
 }
@@ -172,6 +180,7 @@ impl<S: Source> Engine<S> {
         tables.share(&home);
         states.share(&home);
         sink.share(&home);
+        let to_fill = sink.to_fill().clone();
         Self {
             source,
             expiry: Expiry::new(states.ttls()),
@@ -194,6 +203,8 @@ impl<S: Source> Engine<S> {
             conflicts: 0,
             contention: Retry::default(),
             home,
+            to_fill,
+            waiting: BTreeSet::new(),
             triggered_at: None,
             compared_at: Instant::now(),
         }
@@ -476,10 +487,11 @@ impl<S: Source> Engine<S> {
 
     /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
     fn change_over(&mut self, reload: Reload) {
-        let Reload { plan: Plan { tables, states, pipeline, sql, .. }, written, dead_letters } = reload;
+        let Reload { plan: Plan { tables, states, pipeline, sql, to_fill, .. }, written, dead_letters } =
+            reload;
+        let has_other_names = pipeline.written() != self.stages.pipeline.written();
         tracing::info!(version = sql.id, "the SQL in use has changed");
         self.outputs = names_of_outputs(&pipeline);
-        self.expiry = Expiry::new(states.ttls());
         self.breaker.change(dead_letters);
         self.pace = Pace::new(!pipeline.states().is_empty());
         self.stages.tables = tables;
@@ -487,10 +499,17 @@ impl<S: Source> Engine<S> {
         self.stages.tables.share(&self.home);
         self.stages.states.share(&self.home);
         self.stages.pipeline = pipeline;
+        self.stages.pipeline.leave_out(&self.waiting);
+        self.expiry = Expiry::new(self.stages.ttls());
         for writer in self.commits.all_idle() {
-            self.written = writer.change(written.clone(), sql.clone());
+            self.written = writer.change(written.clone(), sql.clone(), to_fill.clone());
         }
         self.source.limit(self.rows_max());
+        // Invariant: what waits for its fill is known from a claim, which tells the fill what this instance leaves out.
+        if has_other_names || to_fill != self.to_fill {
+            self.source.rejoin();
+        }
+        self.to_fill = to_fill;
     }
 
     /// Starts the commit of a batch.

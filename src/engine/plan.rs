@@ -35,6 +35,8 @@ pub struct Plan {
     /// Where the targets are written, for what is wrong with their tables.
     pub places: TargetPlaces,
     pub sql: SqlVersion,
+    /// The outputs, by their views, and the state tables that are not written before they are filled.
+    pub to_fill: BTreeSet<String>,
 }
 
 /// What is wrong with a configuration's SQL or tables: all that was found.
@@ -113,6 +115,13 @@ pub(crate) fn outputs(config: &Config, views: &ViewFiles) -> Vec<OutputConfig> {
     views.leaves().iter().filter(|view| is_output(view)).map(|view| output_of(config, view)).collect()
 }
 
+/// The outputs, by their views, and the state tables that are not written before they are filled.
+pub(super) fn to_fill(config: &Config) -> BTreeSet<String> {
+    let outputs = config.outputs.iter().flatten().filter(|output| output.fill).map(|output| &output.view);
+    let states = config.state_tables.iter().filter(|table| table.fill).map(|table| &table.name);
+    outputs.chain(states).cloned().collect()
+}
+
 /// What is configured of an output; where nothing is, it is appended to the table of its name.
 fn output_of(config: &Config, view: &str) -> OutputConfig {
     let written = config.outputs.iter().flatten().find(|output| output.view == view);
@@ -122,6 +131,7 @@ fn output_of(config: &Config, view: &str) -> OutputConfig {
         table: view.to_owned(),
         mode: Mode::Append,
         created: Created::default(),
+        fill: false,
     })
 }
 

@@ -4,6 +4,7 @@ use arrow::datatypes::SchemaRef;
 use tokio::sync::mpsc;
 
 use super::draft::TargetPlaces;
+use super::filler::split_fills;
 use super::plan::{Plan, PlanError};
 use crate::batch::{DELETE_COLUMN, SqlVersion};
 use crate::config::{Config, ConfigError, DeadLettersConfig};
@@ -110,6 +111,10 @@ impl Running {
         let plans = Plan::of_lanes(&config, &decoder, sender.0.len()).await?;
         let Some(plan) = plans.first() else { return Err(ReloadError::Ended) };
         self.check_state(plan)?;
+        let split = split_fills(plan, &config).await?;
+        if !split.is_empty() {
+            return Err(PlanError(split).into());
+        }
         let written =
             Tables::open(config.database.clone(), &config.job, &plan.targets, config.create_tables).await;
         let written = written.map_err(|error| match error {

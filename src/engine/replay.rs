@@ -206,6 +206,7 @@ impl Replay {
         let fenced = if writes_state { page.partition() } else { None };
         let ids = page.ids(&work.polled.messages);
         let waiting = self.sink.open_replay(&ids, fenced.as_slice()).await?;
+        self.stages.pipeline.leave_out(self.sink.waiting());
         let gone = ids.len() - waiting.len();
         if waiting.is_empty() {
             self.sink.abandon().await;

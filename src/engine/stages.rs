@@ -1,6 +1,6 @@
 //! The stages between polling and writing: decode, look up, run the views, stage the new state.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
@@ -35,6 +35,12 @@ impl Stages {
         stop: Stop,
     ) -> Self {
         Self { decoder, tables, states, pipeline, stop, message_time_max_ms: None }
+    }
+
+    /// The `ttl` of each state table that is written.
+    pub fn ttls(&self) -> Vec<Option<Duration>> {
+        let states = self.states.ttls().into_iter().zip(self.pipeline.states());
+        states.map(|(ttl, state)| ttl.filter(|_| !self.pipeline.is_left_out(&state.name))).collect()
     }
 
     /// Decodes the messages, runs the views over them, and stages their new state above what is staged.

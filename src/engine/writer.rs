@@ -1,6 +1,7 @@
 //! Bringing one commit to an end: committed, refused for good, or lost to another instance. Faults of the
 //! server are waited out here, without forgetting that a COMMIT whose answer was lost may have happened.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::error::EngineError;
@@ -55,9 +56,15 @@ impl Writer {
     }
 
     /// Writes the rows of another SQL from now on; no commit is on its way. Gives what prepares them.
-    pub fn change(&mut self, tables: Tables, sql: SqlVersion) -> Tables {
-        self.sink.change(tables, sql);
+    /// `to_fill`: what is not written before it is filled.
+    pub fn change(&mut self, tables: Tables, sql: SqlVersion, to_fill: BTreeSet<String>) -> Tables {
+        self.sink.change(tables, sql, to_fill);
         self.sink.tables().clone()
+    }
+
+    /// What is not written now, as of the last claim.
+    pub fn waiting(&self) -> &BTreeSet<String> {
+        self.sink.waiting()
     }
 
     /// Another instance may have written, with the partitions that this one claims, what is known to be stored.

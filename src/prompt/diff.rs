@@ -218,7 +218,7 @@ impl Session {
         let outputs = crate::engine::outputs(&self.config, self.views.files());
         let upserted =
             outputs.into_iter().find(|output| output.view == view).and_then(|output| match output.mode {
-                Mode::Upsert { key, .. } => Some(key),
+                Mode::Upsert(upsert) => Some(upsert.key),
                 Mode::Append => None,
             });
         let state = self.config.state_tables.iter().find(|table| table.view == view);

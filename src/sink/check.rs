@@ -7,15 +7,16 @@ use arrow::datatypes::Field;
 
 use super::ddl::is_delete;
 use super::ddl::{
-    DEAD_LETTERS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE, TALLY,
-    create_statements, dead_letters_table, offsets_table, sql_history_table, sql_versions_table,
+    DEAD_LETTERS_TABLE, FILLS_TABLE, JOB_CHARACTERS_MAX, OFFSETS_TABLE, SQL_HISTORY_TABLE,
+    SQL_VERSIONS_TABLE, TALLY, WAITING, create_statements, dead_letters_table, fills_table, offsets_table,
+    sql_history_table, sql_versions_table,
 };
 use super::order::parents_first;
 use super::output::{self, Output, is_own};
 use super::requirements::{
     is_same_table, kind_fault, own_key_faults, same_table_fault, table_faults, table_warnings, target_faults,
 };
-use super::{Inspection, SinkError, TableFault, Target, dead_letters, offsets, versions, width};
+use super::{Inspection, SinkError, TableFault, Target, dead_letters, fills, offsets, versions, width};
 use crate::batch::Fault;
 use crate::config::CreateTables;
 use crate::database::{
@@ -62,7 +63,7 @@ struct OwnTable {
     probes: fn(Dialect) -> Vec<String>,
 }
 
-const OWN_TABLES: [OwnTable; 4] = [
+const OWN_TABLES: [OwnTable; 5] = [
     OwnTable {
         name: OFFSETS_TABLE,
         columns: &[
@@ -74,9 +75,10 @@ const OWN_TABLES: [OwnTable; 4] = [
             "message_time",
             "recent_messages",
             "recent_dead_letters",
+            "waiting",
             "updated_at",
         ],
-        added: &[("recent_messages", TALLY), ("recent_dead_letters", TALLY)],
+        added: &[("recent_messages", TALLY), ("recent_dead_letters", TALLY), ("waiting", WAITING)],
         statement: offsets_table,
         probes: offsets::probes,
     },
@@ -115,6 +117,13 @@ const OWN_TABLES: [OwnTable; 4] = [
         added: &[],
         statement: sql_history_table,
         probes: versions::history_probes,
+    },
+    OwnTable {
+        name: FILLS_TABLE,
+        columns: &["job", "name", "fill", "started_at", "finished_at"],
+        added: &[],
+        statement: fills_table,
+        probes: fills::probes,
     },
 ];
 

@@ -13,19 +13,21 @@ pub(super) const OFFSETS_TABLE: &str = "realtime_offsets";
 pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
 pub(super) const SQL_VERSIONS_TABLE: &str = "realtime_sql_versions";
 pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
+pub(super) const FILLS_TABLE: &str = "realtime_fills";
 /// The tables of the program.
-pub(super) const OWN_NAMES: [&str; 4] =
-    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE];
+pub(super) const OWN_NAMES: [&str; 5] =
+    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE, FILLS_TABLE];
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// The program's own tables, and the statements that create them.
-pub fn own_tables(dialect: Dialect) -> [(&'static str, String); 4] {
+pub fn own_tables(dialect: Dialect) -> [(&'static str, String); 5] {
     [
         (OFFSETS_TABLE, offsets_table(dialect)),
         (DEAD_LETTERS_TABLE, dead_letters_table(dialect)),
         (SQL_VERSIONS_TABLE, sql_versions_table(dialect)),
         (SQL_HISTORY_TABLE, sql_history_table(dialect)),
+        (FILLS_TABLE, fills_table(dialect)),
     ]
 }
 
@@ -151,6 +153,7 @@ pub(super) fn offsets_table(dialect: Dialect) -> String {
         "message_time DATETIME(3) NULL".into(),
         format!("recent_messages {TALLY}"),
         format!("recent_dead_letters {TALLY}"),
+        format!("waiting {WAITING}"),
         "updated_at DATETIME(6) NOT NULL".into(),
         "PRIMARY KEY (job, kafka_topic, kafka_partition)".into(),
     ];
@@ -209,11 +212,26 @@ pub(super) fn sql_history_table(dialect: Dialect) -> String {
     statement(SQL_HISTORY_TABLE, &lines, dialect)
 }
 
+pub(super) fn fills_table(dialect: Dialect) -> String {
+    let lines = [
+        format!("job {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("name {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("fill {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        "started_at DATETIME(6) NOT NULL".into(),
+        "finished_at DATETIME(6) NULL".into(),
+        "PRIMARY KEY (job, name)".into(),
+    ];
+    statement(FILLS_TABLE, &lines, dialect)
+}
+
 /// Room for the name of a version.
 const VERSION_CHARACTERS_MAX: usize = 64;
 
 /// The type of a column that counts messages.
 pub(super) const TALLY: &str = "BIGINT NOT NULL DEFAULT 0";
+
+/// The type of a column that names what a job leaves out.
+pub(super) const WAITING: &str = "TEXT NULL";
 
 /// What the name of a job may take, so that the offsets' key fits an index.
 pub(super) const JOB_CHARACTERS_MAX: usize = 255;

@@ -25,12 +25,14 @@ mod offsets;
 mod dead_letters;
 mod state;
 mod versions;
+mod fills;
 mod stored;
 mod letters;
 mod replay;
 mod refused;
 mod transaction;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -42,6 +44,7 @@ use crate::database::{Address, DatabaseError, Dialect, Home, Link, Table};
 
 pub use ddl::{column_type, create_statements, own_tables};
 pub use error::{SinkError, TableFault};
+pub use fills::{Begun, FillId, Standing};
 pub use letters::{Cause, LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
 pub use prepared::Prepared;
 pub use refused::RefusedRow;
@@ -91,6 +94,7 @@ pub struct Sink {
     tables: Tables,
     load: load::Load,
     versions: versions::Versions,
+    fills: fills::Fills,
 }
 
 /// The tables of a job, checked, and how they are written.
@@ -124,6 +128,12 @@ impl Tables {
         }
         let (_, written) = check::connect(address, job, targets, create_tables).await?;
         Ok(Self::new(targets, written))
+    }
+
+    /// What is written: outputs by the names of their views, state tables by their own.
+    fn names(&self) -> BTreeSet<String> {
+        let outputs = self.outputs.iter().map(|output| output.view.clone());
+        outputs.chain(self.states.iter().map(|state| state.table.clone())).collect()
     }
 
     fn new(targets: &[Target], written: Vec<output::Output>) -> Self {
@@ -177,7 +187,8 @@ impl Sink {
         let (link, written) = check::connect(address, job, &targets, create_tables).await?;
         let tables = Tables::new(&targets, written);
         let load = load::Load::new(BulkLoad::Auto);
-        Ok(Self { link, job: job.to_string(), tables, load, versions: Versions::default() })
+        let (versions, fills) = (Versions::default(), fills::Fills::default());
+        Ok(Self { link, job: job.to_string(), tables, load, versions, fills })
     }
 
     /// The SQL that computes the rows, which is recorded with them; nothing is where this was never said.
@@ -186,10 +197,28 @@ impl Sink {
         Self { versions: Versions::of(sql), ..self }
     }
 
-    /// Writes to other tables from the next transaction on, whose rows another SQL computes.
-    pub fn change(&mut self, tables: Tables, sql: SqlVersion) {
+    /// The outputs and state tables that are not written before they are filled.
+    #[must_use]
+    pub fn with_fills(self, to_fill: BTreeSet<String>) -> Self {
+        Self { fills: fills::Fills::of(to_fill), ..self }
+    }
+
+    /// The outputs and state tables that are not written before they are filled.
+    pub fn to_fill(&self) -> &BTreeSet<String> {
+        self.fills.configured()
+    }
+
+    /// What is not written now, as of the last claim.
+    pub fn waiting(&self) -> &BTreeSet<String> {
+        self.fills.waiting()
+    }
+
+    /// Writes to other tables from the next transaction on, whose rows another SQL computes. `to_fill`: those of them that
+    /// are not written before they are filled.
+    pub fn change(&mut self, tables: Tables, sql: SqlVersion, to_fill: BTreeSet<String>) {
         self.tables = Tables { loads: Arc::clone(&self.tables.loads), ..tables };
         self.versions = Versions::of(sql);
+        self.fills.change(to_fill);
     }
 
     /// The tables that it writes to, for [`Tables::prepare`].
@@ -217,6 +246,7 @@ impl Sink {
             tables: self.tables.clone(),
             load: self.load.clone(),
             versions: self.versions.clone(),
+            fills: self.fills.clone(),
         }
     }
 

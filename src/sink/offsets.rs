@@ -62,8 +62,14 @@ impl Sink {
         let mut starts = starts.to_vec();
         starts.sort();
         starts.dedup_by(|a, b| a.0 == b.0);
-        let connection = self.link.ready().await?;
-        let claimed = match claim(connection, &self.job, &starts).await {
+        let Self { link, job, tables, fills, .. } = self;
+        let connection = link.ready().await?;
+        let claimed = match claim(connection, job, &starts).await {
+            // Why after the rows are made: see `begin_fill`.
+            Ok(claims) => fills.read(connection, job, &tables.names(), &claims).await.map(|()| claims),
+            Err(error) => Err(error),
+        };
+        let claimed = match claimed {
             Ok(claims) => connection.commit().await.map(|()| claims),
             Err(error) => Err(error),
         };
@@ -177,7 +183,7 @@ fn claim_sql(rows: usize, dialect: Dialect) -> String {
     let rows = vec![format!("(?, ?, ?, ?, 1, {now})"); rows].join(", ");
     format!(
         "INSERT INTO {OFFSETS_TABLE} (job, kafka_topic, kafka_partition, next_offset, epoch, updated_at) \
-         VALUES {rows} {on_present} epoch = {OFFSETS_TABLE}.epoch + 1, updated_at = {now}"
+         VALUES {rows} {on_present} epoch = {OFFSETS_TABLE}.epoch + 1, waiting = NULL, updated_at = {now}"
     )
 }
 
@@ -216,7 +222,7 @@ async fn stored(
     Ok(offsets)
 }
 
-async fn claim(
+pub(super) async fn claim(
     connection: &mut Connection,
     job: &str,
     starts: &[(TopicPartition, i64)],

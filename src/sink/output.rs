@@ -23,7 +23,7 @@ use crate::database::{DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Ta
 /// How the rows of one view are written.
 #[derive(Clone)]
 pub(super) struct Output {
-    pub(super) view: String,
+    pub view: String,
     pub table: String,
     pub kind: TargetKind,
     pub(super) schema: SchemaRef,

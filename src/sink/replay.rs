@@ -35,8 +35,15 @@ impl Sink {
         ids: &[i64],
         fenced: &[TopicPartition],
     ) -> Result<Waiting, SinkError> {
-        let connection = self.link.ready().await?;
-        let opened = open(connection, &self.job, ids, fenced).await;
+        let Self { link, job, fills, .. } = self;
+        let connection = link.ready().await?;
+        let mut opened = open(connection, job, ids, fenced).await;
+        // Why when they are locked: a fill locks them too, so one that begins now leaves them to this replay or refuses it.
+        if opened.is_ok()
+            && let Err(error) = fills.read_for_replay(connection, job).await
+        {
+            opened = Err(error);
+        }
         if opened.is_err() {
             self.abandon().await;
         }

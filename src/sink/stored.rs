@@ -182,7 +182,7 @@ impl StateRows {
     }
 }
 
-async fn clear(connection: &mut Connection, cleared: &[StateRows]) -> Result<(), DatabaseError> {
+pub(super) async fn clear(connection: &mut Connection, cleared: &[StateRows]) -> Result<(), DatabaseError> {
     let dialect = connection.dialect();
     for rows in cleared {
         let (from, parameters) = rows.from(dialect);

@@ -82,7 +82,7 @@ impl Sink {
     }
 
     /// Leaves the transaction open, unless a statement of it failed.
-    async fn kept<T>(&mut self, result: Result<T, SinkError>) -> Result<T, SinkError> {
+    pub(super) async fn kept<T>(&mut self, result: Result<T, SinkError>) -> Result<T, SinkError> {
         match &result {
             Ok(_) => {}
             Err(error) if error.ends_connection() => self.link.close(),
@@ -110,7 +110,7 @@ impl Sink {
     }
 
     async fn write(&mut self, prepared: &Prepared, opening: Opening<'_>) -> Result<Committed, SinkError> {
-        let Self { link, job, tables, load, versions } = self;
+        let Self { link, job, tables, load, versions, .. } = self;
         let (connection, can_load) = match opening {
             // Why: it cannot be tried again by INSERT.
             Opening::Open => (link.in_use()?, false),

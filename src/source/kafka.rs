@@ -29,8 +29,8 @@ pub(crate) use poller::push;
 use poller::{Context, Poller, TOPIC_IDS_LOGGED};
 use state::Shared;
 
-pub use browse::Range;
-pub(crate) use browse::{Browser, first_ranges, last_ranges, partition};
+pub use browse::{Browser, Range};
+pub(crate) use browse::{first_ranges, last_ranges, partition};
 pub(crate) use failure::{LastFailure, Logged, no_answer};
 pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
 

@@ -5,9 +5,9 @@
 mod kafka;
 mod replay;
 
-pub use kafka::{BatchLimits, KafkaSource, Range};
+pub use kafka::{BatchLimits, Browser, KafkaSource, Range};
 pub(crate) use kafka::{
-    Browser, LastFailure, Logged, TopicLookup, base_config, check_properties, consumer_config, first_ranges,
+    LastFailure, Logged, TopicLookup, base_config, check_properties, consumer_config, first_ranges,
     last_ranges, no_answer, partition, partitions_of, push, refused, without_secrets,
 };
 pub use replay::ReplaySource;

@@ -16,6 +16,8 @@ const VIEWS_MAX: usize = 1000;
 pub(super) struct Graph {
     /// All there is, each after what it reads; what outputs and state need stands first.
     pub(super) order: Vec<Node>,
+    /// For each of `order`, the places of what it reads.
+    pub(super) reads: Vec<Vec<usize>>,
     /// How many of `order` they need.
     pub(super) needed: usize,
     /// The outputs, in the order they were asked for.
@@ -84,7 +86,11 @@ pub(super) fn resolve(
     let computed: BTreeSet<&Node> = order[..needed].iter().collect();
     let is_unused = |name: &&str| !computed.contains(&Node::View((*name).to_owned()));
     let unused = files.names().filter(is_unused).map(str::to_owned).collect();
-    (Graph { order, needed, outputs, unused }, errors)
+    let places: BTreeMap<&Node, usize> =
+        order.iter().enumerate().map(|(place, node)| (node, place)).collect();
+    let reads_of = |node| relations.reads(node).iter().filter_map(|read| places.get(read).copied()).collect();
+    let reads = order.iter().map(reads_of).collect();
+    (Graph { order, reads, needed, outputs, unused }, errors)
 }
 
 /// The names that SQL may use.

@@ -38,6 +38,12 @@ pub struct Pipeline {
     /// For each output, its place in `steps`.
     output_steps: Vec<usize>,
     states: Vec<PlannedState>,
+    /// For each of `steps`, the places of those that it reads.
+    reads: Vec<Vec<usize>>,
+    /// The outputs and state tables that give no rows for now.
+    left_out: BTreeSet<String>,
+    /// For each of `steps`, whether the others need it.
+    is_needed: Vec<bool>,
     unused: Vec<String>,
     tables_read: Vec<usize>,
     held: HeldRows,
@@ -49,6 +55,7 @@ pub struct Pipeline {
 /// A state table, as its view has made it.
 #[derive(Debug)]
 pub struct PlannedState {
+    pub name: String,
     /// Its place among the tables.
     pub table: usize,
     /// Its columns as SQL reads them: those of its view, without `_delete`, with the types that the database gives back.
@@ -57,6 +64,8 @@ pub struct PlannedState {
     pub deletes: bool,
     /// The place of its view in the steps.
     step: usize,
+    /// The place of its old rows in the steps.
+    table_step: usize,
 }
 
 /// What [`Pipeline::next`] has come to.
@@ -130,7 +139,9 @@ impl Pipeline {
         let states = states.into_iter().filter_map(|columns| {
             let StateColumns { table, schema, deletes, .. } = columns;
             let step = step_of(tables[table].state_view()?)?;
-            Some(PlannedState { table, schema, deletes, step })
+            let table_step = steps.iter().position(|step| step.table() == Some(table))?;
+            let name = tables[table].name.clone();
+            Some(PlannedState { name, table, schema, deletes, step, table_step })
         });
         let states = states.collect();
         let tables_read = steps.iter().filter_map(PreparedStep::table).collect();
@@ -139,10 +150,13 @@ impl Pipeline {
             context: state.task_ctx(),
             state,
             batch,
+            is_needed: vec![true; steps.len()],
             steps,
             outputs,
             output_steps,
             states,
+            reads: graph.reads,
+            left_out: BTreeSet::new(),
             unused: graph.unused,
             tables_read,
             held: HeldRows { reservation, counter: RecordBatchMemoryCounter::new() },
@@ -159,6 +173,59 @@ impl Pipeline {
     /// The state tables, in the order of the tables.
     pub fn states(&self) -> &[PlannedState] {
         &self.states
+    }
+
+    /// What is written: outputs by the names of their views, state tables by their own.
+    pub fn written(&self) -> BTreeSet<String> {
+        let outputs = self.outputs.iter().map(|(view, _)| view.clone());
+        outputs.chain(self.states.iter().map(|state| state.name.clone())).collect()
+    }
+
+    /// From the next batch on these outputs and state tables give no rows, and what only they need is not computed.
+    pub fn leave_out(&mut self, names: &BTreeSet<String>) {
+        let roots = self.written();
+        let roots = roots.difference(names).flat_map(|name| self.roots(name));
+        self.is_needed = self.needed_by(roots.collect());
+        self.left_out.clone_from(names);
+    }
+
+    /// Whether an output or a state table gives no rows for now.
+    pub fn is_left_out(&self, name: &str) -> bool {
+        self.left_out.contains(name)
+    }
+
+    /// What is written, beside a state table that it is computed from, where one of the two is among `names` and the
+    /// other is not.
+    pub fn split_by(&self, names: &BTreeSet<String>) -> Vec<(String, String)> {
+        let mut split = Vec::new();
+        for written in self.written() {
+            let needed = self.needed_by(self.roots(&written));
+            let read = self.states.iter().filter(|state| needed[state.table_step]);
+            let split_off = read.filter(|state| names.contains(&state.name) != names.contains(&written));
+            split.extend(split_off.map(|state| (written.clone(), state.name.clone())));
+        }
+        split
+    }
+
+    /// The steps whose rows are those of an output or of a state table.
+    fn roots(&self, name: &str) -> Vec<usize> {
+        let outputs = self.outputs.iter().zip(&self.output_steps).filter(|((view, _), _)| view == name);
+        let states = self.states.iter().filter(|state| state.name == name);
+        let states = states.flat_map(|state| [state.step, state.table_step]);
+        outputs.map(|(_, step)| *step).chain(states).collect()
+    }
+
+    /// For each step, whether it is one of `roots` or is read for one.
+    fn needed_by(&self, roots: Vec<usize>) -> Vec<bool> {
+        let mut is_needed = vec![false; self.steps.len()];
+        roots.into_iter().for_each(|root| is_needed[root] = true);
+        // Invariant: what a step reads stands before it.
+        for step in (0..self.steps.len()).rev() {
+            if is_needed[step] {
+                self.reads[step].iter().for_each(|read| is_needed[*read] = true);
+            }
+        }
+        is_needed
     }
 
     /// The tables that are read, by their place, in the order they are asked for.
@@ -252,6 +319,10 @@ impl Pipeline {
             return Ok(Step::Done(self.results()));
         }
         while let Some(step) = self.steps.get(self.run.next) {
+            if !self.is_needed[self.run.next] {
+                self.run.next += 1;
+                continue;
+            }
             match step {
                 PreparedStep::Table { table, keys, .. } => {
                     let keys = keys::collect(keys)?;
@@ -274,8 +345,14 @@ impl Pipeline {
     }
 
     fn results(&mut self) -> ViewResults {
-        let outputs = self.output_steps.iter().map(|step| self.steps[*step].slot().rows()).collect();
-        let states = self.states.iter().map(|state| self.steps[state.step].slot().rows()).collect();
+        // Why asked by name: the view of one that is left out may be computed for another.
+        let rows = |name: &str, step: usize| match self.left_out.contains(name) {
+            true => Vec::new(),
+            false => self.steps[step].slot().rows(),
+        };
+        let outputs = self.outputs.iter().zip(&self.output_steps);
+        let outputs = outputs.map(|((name, _), step)| rows(name, *step)).collect();
+        let states = self.states.iter().map(|state| rows(&state.name, state.step)).collect();
         ViewResults { outputs, states, views: std::mem::take(&mut self.run.timings) }
     }
 

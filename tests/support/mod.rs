@@ -177,11 +177,12 @@ async fn parts<S: Source>(config: &Config, source: S) -> (Parts<S>, Running) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
     let running = Running::new(config, &decoder, &plan);
-    let Plan { tables, states, pipeline, targets, sql, .. } = plan;
+    let Plan { tables, states, pipeline, targets, sql, to_fill, .. } = plan;
     let sink = Sink::connect(config.database.clone(), &config.job, targets, true)
         .await
         .expect("a database")
-        .with_sql(sql);
+        .with_sql(sql)
+        .with_fills(to_fill);
     (Parts { source, decoder, tables, states, pipeline, sink }, running)
 }
 
@@ -195,7 +196,7 @@ pub async fn lanes<S: Source + Send + 'static>(
     let running = Running::new(config, &decoder, &plans[0]);
     let targets = plans[0].targets.clone();
     let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let sink = sink.with_sql(plans[0].sql.clone());
+    let sink = sink.with_sql(plans[0].sql.clone()).with_fills(plans[0].to_fill.clone());
     let (sender, reloads) = Reloads::of_lanes(sources.len());
     let parts = plans.into_iter().zip(sources).map(|(Plan { tables, states, pipeline, .. }, source)| {
         let decoder = decoder.another().expect("a decoder");
@@ -226,10 +227,10 @@ pub async fn run<S: Source>(config: &Config, source: S) -> Result<Vec<Report>, E
 /// A replay of dead letters, in batches of `rows_max`, ready to run.
 pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
     let decoder = Decoder::new(&config.avro).expect("a schema");
-    let Plan { tables, states, pipeline, targets, sql, .. } =
+    let Plan { tables, states, pipeline, targets, sql, to_fill, .. } =
         Plan::prepare(config, &decoder).await.expect("plans");
     let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let sink = sink.with_sql(sql);
+    let sink = sink.with_sql(sql).with_fills(to_fill);
     let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
     let letters = letters.expect("a job has run");
     let (_, stop) = Stop::new();

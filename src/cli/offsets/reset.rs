@@ -1,15 +1,16 @@
 //! `offsets reset`: another place to go on from, and what becomes of rows and of state then.
 
-use chrono::{DateTime, NaiveDate};
+use std::collections::BTreeSet;
 
 use super::{database_failed, stored};
 use crate::batch::TopicPartition;
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
+use crate::cli::moment::moment_ms;
 use crate::cli::terminal;
 use crate::config::{Config, Mode, OutputConfig, StateTableConfig, Upsert};
 use crate::engine;
-use crate::sink::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
+use crate::sink::{CLEARED_ROWS_MAX, Sink, StateRows, StoredOffset, StoredOffsets};
 use crate::source::{Bounds, TopicLookup};
 use crate::sql::ViewFiles;
 
@@ -65,18 +66,13 @@ struct Move {
 }
 
 fn parse_target(text: &str) -> Result<Target, String> {
-    let moment = |text: &str| {
-        let exact = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.timestamp_millis());
-        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-        exact.or_else(|| day().map(|midnight| midnight.and_utc().timestamp_millis()))
-    };
     match text {
         "earliest" => Ok(Target::Earliest),
         "latest" => Ok(Target::Latest),
         text => match text.parse::<i64>() {
             Ok(offset) if offset >= 0 => Ok(Target::Offset(offset)),
             Ok(_) => Err("expected an offset of 0 or more".into()),
-            Err(_) => moment(text).map(Target::Moment).ok_or_else(|| {
+            Err(_) => moment_ms(text).map(Target::Moment).ok_or_else(|| {
                 "expected `earliest`, `latest`, an offset, a date (2026-03-01) or a moment (2026-03-01T06:00:00Z)"
                     .to_owned()
             }),
@@ -86,6 +82,7 @@ fn parse_target(text: &str) -> Result<Target, String> {
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let views = read_views(config)?;
+    refuse_while_filling(config).await?;
     let tables = engine::state_tables(config, &views);
     let fate = fate(&tables, arguments.state)?;
     let stored = stored(config).await?;
@@ -117,6 +114,17 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     offsets.reset(&targets, &cleared).await.map_err(database_failed)?;
     tracing::info!("{} partitions reset", targets.len());
     Ok(())
+}
+
+/// A fill counts on it that the job moves on from where it was, and that nobody else deletes its rows.
+async fn refuse_while_filling(config: &Config) -> Result<(), Failure> {
+    let filling = Sink::look_waiting(&config.database, &config.job, &BTreeSet::new()).await;
+    match filling.map_err(database_failed)?.first() {
+        Some(name) => Err(Failure::failed(format!(
+            "the fill of `{name}` has begun and is not finished\nhint: let `fill {name}` end first"
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn open(config: &Config) -> Result<StoredOffsets, Failure> {
@@ -324,6 +332,7 @@ mod tests {
             matches: Vec::new(),
             follows_partition,
             ttl: None,
+            fill: false,
         }
     }
 

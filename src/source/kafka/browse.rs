@@ -21,6 +21,9 @@ use crate::source::{Bounds, SourceError};
 /// How long one poll waits: the longest a wish to stop waits to be seen.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(50);
 
+/// How long a broker may wait for messages before it answers, in milliseconds.
+const FETCH_WAIT: &str = "fetch.wait.max.ms";
+
 /// Offsets of one partition, `from..to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -36,20 +39,24 @@ impl Range {
 }
 
 /// A consumer that is told which offsets to read.
-pub(crate) struct Browser {
+pub struct Browser {
     lookup: TopicLookup,
 }
 
 impl Browser {
     /// # Errors
     /// A property that librdkafka refuses; the broker is not asked yet.
-    pub(crate) fn new(config: &KafkaConfig, job: &str, memory_max: usize) -> Result<Self, SourceError> {
+    pub fn new(config: &KafkaConfig, job: &str, memory_max: usize) -> Result<Self, SourceError> {
         let mut client = consumer_config(config, memory_max);
         client
             // Why: librdkafka assigns nothing to a client without a group's name. It never joins it.
             .set("group.id", format!("{job}-sql"))
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true");
+        if !config.properties.contains_key(FETCH_WAIT) {
+            // Why: a fetch that waits at the end of one range keeps the first one of the next range waiting.
+            client.set(FETCH_WAIT, "10");
+        }
         Ok(Self { lookup: TopicLookup::with_client(&client, &config.server)? })
     }
 

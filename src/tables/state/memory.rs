@@ -47,6 +47,15 @@ impl StateTables {
         Self::with_store(specs, Store::Memory(memory), memory_max)
     }
 
+    /// The same tables, empty and in memory.
+    #[must_use]
+    pub fn emptied(self) -> Self {
+        let memory = Memory(self.tables.iter().map(|_| BTreeMap::new()).collect());
+        let mut emptied = Self { store: Store::Memory(memory), ..self };
+        emptied.forget();
+        emptied
+    }
+
     /// Replaces all rows of a table that stands in memory, and forgets what came of the rows before. `rows` have the
     /// columns of SQL.
     ///

@@ -1,0 +1,137 @@
+//! `fill`: outputs and state tables from the messages of the past, beside the job.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::confirm::confirm;
+use super::failure::Failure;
+use super::job::PlannedFill;
+use super::moment::moment_ms;
+use super::results::Results;
+use super::{job, signals, terminal};
+use crate::batch::TopicPartition;
+use crate::config::Config;
+use crate::engine::{FillFrom, FillReport, Preview};
+use crate::sink::StoredOffsets;
+
+/// Fill outputs and state tables from the messages that came before.
+///
+/// A new output or state table has rows of new messages only. This computes it, and nothing else, from the messages of the
+/// topic up to where the job stands. The job may run meanwhile: it leaves the named tables out and writes everything else.
+/// At the end it goes on with them at exactly the offset where the fill has ended. A fill that is interrupted goes on where
+/// it was when it is started again.
+///
+/// What is computed from a state table is filled together with it: name both. Reference tables have the rows of now.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor fill account_state --preview",
+    "realtime-processor fill account_state classified_movements reactions",
+    "realtime-processor fill reactions --from 2026-03-01",
+    "realtime-processor fill reactions --clear --yes",
+]))]
+pub(super) struct Arguments {
+    /// Outputs, by their views, and state tables.
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    /// Where it begins: `beginning`, or a moment: the first message at or after it (a date, or RFC 3339).
+    #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_from)]
+    from: FillFrom,
+    /// Say how many messages and rows it will be, and write nothing.
+    #[arg(long)]
+    preview: bool,
+    /// Delete all rows of the tables first: fill them again, for example after a change of the SQL.
+    #[arg(long, conflicts_with = "preview")]
+    clear: bool,
+    /// Do not ask before rows are deleted.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The least time between two lines that say how far it is.
+const SAY_INTERVAL: Duration = Duration::from_secs(5);
+
+fn parse_from(text: &str) -> Result<FillFrom, String> {
+    match text {
+        "beginning" => Ok(FillFrom::Beginning),
+        text => moment_ms(text).map(FillFrom::Moment).ok_or_else(|| {
+            "expected `beginning`, a date (2026-03-01) or a moment (2026-03-01T06:00:00Z)".to_owned()
+        }),
+    }
+}
+
+pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let (_asked, stop) = signals::stop_on_signals()?;
+    let fill = job::plan_fill(&config, &arguments.names).await?;
+    if arguments.preview {
+        return preview(&config, fill, arguments.from).await;
+    }
+    if arguments.clear && !arguments.yes {
+        terminal::say(&format!("all rows of {} would be deleted", fill.tables().join(", ")));
+        confirm()?;
+    }
+    let filler = fill.open(&config, arguments.from, arguments.clear, stop).await?;
+    let mut said_at = Instant::now();
+    let mut progress = |report: &FillReport| {
+        if said_at.elapsed() >= SAY_INTERVAL {
+            said_at = Instant::now();
+            tracing::info!("filled {} offsets, {} behind the job", report.filled, report.behind);
+        }
+    };
+    conclude(&arguments.names, &filler.run(&mut progress).await?)
+}
+
+fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
+    let FillReport { filled, dead_letters, left_to_replay, is_stopped, .. } = report;
+    if *left_to_replay > 0 {
+        tracing::info!(
+            "{left_to_replay} messages wait among the dead letters of the job: a replay brings them in"
+        );
+    }
+    if *dead_letters > 0 {
+        tracing::warn!("{dead_letters} messages are in dead_letters under the name of the fill");
+    }
+    if *is_stopped {
+        let message = "stopped before it was done\nhint: the same command goes on where it was";
+        return Err(Failure::failed(message));
+    }
+    let names = names.join(", ");
+    let line = format!("{names}: filled by {filled} offsets, {dead_letters} dead letters; the job goes on\n");
+    Results::to_stdout().write(&line).map(drop)
+}
+
+async fn preview(config: &Config, fill: PlannedFill, from: FillFrom) -> Result<(), Failure> {
+    let failed = |error| Failure::failed(format!("the database: {error}"));
+    let mut ends: Vec<(TopicPartition, i64)> = Vec::new();
+    if let Some(mut offsets) = StoredOffsets::look(&config.database, &config.job).await.map_err(failed)? {
+        let stored = offsets.all().await.map_err(failed)?;
+        ends.extend(stored.into_iter().map(|row| (row.partition, row.next_offset)));
+    }
+    ends.retain(|(partition, _)| config.kafka.topics.iter().any(|topic| **topic == *partition.topic));
+    if ends.is_empty() {
+        let job = &config.job;
+        return Err(Failure::failed(format!(
+            "the job `{job}` has stored no offset, so there is nothing to fill\nhint: start the job first"
+        )));
+    }
+    let preview = fill.preview(config, from, &ends).await?;
+    Results::to_stdout().write(&lines_of(&preview)).map(drop)
+}
+
+fn lines_of(preview: &Preview) -> String {
+    let Preview { ranges, sampled, dead_letters, rows } = preview;
+    let mut lines = String::new();
+    let all: i64 = ranges.iter().map(|range| range.to - range.from).sum();
+    for range in ranges {
+        let (partition, from, to) = (&range.partition, range.from, range.to);
+        lines += &format!("{partition}: {from} to {to}: up to {} messages\n", to - from);
+    }
+    lines += &format!("up to {all} messages in all; of the first {sampled}:\n");
+    for (name, count) in rows {
+        lines += &format!("  {name}: {count} rows\n");
+    }
+    if *dead_letters > 0 {
+        lines += &format!("  {dead_letters} cannot be processed\n");
+    }
+    lines
+}
