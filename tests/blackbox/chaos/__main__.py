@@ -60,7 +60,7 @@ def main():
     )
     arguments = parser.parse_args()
     # Why here: these import what has to be installed, and `--help` needs nothing.
-    from chaos.run import Options, Run, Servers
+    from chaos.run import Options, Run, Servers  # noqa: PLC0415
 
     missing = [name for name in Servers.REQUIRED if not os.environ.get(name)]
     if missing:
