@@ -307,7 +307,9 @@ async fn no_dead_letter_is_replayed_while_a_fill_is_not_finished() {
 #[tokio::test]
 async fn what_is_filled_already_is_filled_again_only_when_that_is_said() {
     let mut topic = Topic::new();
-    let project = project(Server::Sqlite, &mut topic, &GOOD).await;
+    let mut kinds = GOOD;
+    kinds[20] = Kind::Zero;
+    let project = project(Server::Sqlite, &mut topic, &kinds).await;
     let config = &project.config;
     let messages = topic.send(&project, [Kind::Good; 2]);
     project.run(ReplaySource::new(messages, 7)).await.expect("done");
@@ -334,7 +336,9 @@ async fn what_is_filled_already_is_filled_again_only_when_that_is_said() {
     let (again, ()) = tokio::join!(again, claimed);
     again.expect("filled again");
     assert_eq!(found(config).await, topic.expected());
-    assert_eq!(project.rows("SELECT fill FROM realtime_fills").await, ["realtime-processor/fill/seen/2"; 2]);
+    let second = "realtime-processor/fill/seen/2";
+    assert_eq!(project.rows("SELECT fill FROM realtime_fills").await, [second; 2]);
+    assert_eq!(project.rows("SELECT job FROM dead_letters").await, [second], "those of the first are gone");
 }
 
 /// All that was sent.

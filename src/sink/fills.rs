@@ -321,6 +321,8 @@ async fn begin(
     }
     for row in &of_names {
         connection.execute(DELETE_POSITIONS_SQL, vec![Value::text(row.fill.clone())]).await?;
+        // Why: the messages that the fill before could not process are processed again.
+        connection.execute(DELETE_LETTERS_SQL, vec![Value::text(row.fill.clone())]).await?;
     }
     let numbers = of_names.iter().filter_map(|row| row.fill.rsplit_once('/')?.1.parse::<u64>().ok());
     let number = numbers.max().map_or(1, |last| last + 1);
@@ -474,6 +476,7 @@ const ROWS_SQL: &str =
 const STANDINGS_SQL: &str = "SELECT kafka_topic, kafka_partition, next_offset, waiting FROM realtime_offsets \
     WHERE job = ? ORDER BY kafka_topic, kafka_partition";
 const DELETE_POSITIONS_SQL: &str = "DELETE FROM realtime_offsets WHERE job = ?";
+const DELETE_LETTERS_SQL: &str = "DELETE FROM dead_letters WHERE job = ?";
 const RAISE_SQL: &str = "UPDATE realtime_offsets SET epoch = epoch + 1 WHERE job = ?";
 const DELETE_SQL: &str = "DELETE FROM realtime_fills WHERE job = ? AND name = ?";
 

@@ -103,14 +103,17 @@ def test_a_fill_beside_a_job_under_load_is_killed_again_and_again(new_job, new_t
     sender = threading.Thread(target=send_more)
     sender.start()
     begun = time.monotonic()
+    positions = f"SELECT COALESCE(SUM(next_offset), 0) FROM realtime_offsets WHERE job LIKE '{job.name}/fill/%%'"
     try:
         rng = random.Random(7)
         for kill in range(kills):
             fill = start_fill(job, kill)
-            fills = f"SELECT COALESCE(SUM(next_offset), 0) FROM realtime_offsets WHERE job LIKE '{job.name}/fill/%%'"
-            before = database.value(fills)
-            moved = lambda fill=fill, before=before: fill.poll() is not None or database.value(fills) > before
-            wait_until(moved, 60, fill.text)
+            before = database.value(positions)
+
+            def has_moved(fill=fill, before=before):
+                return fill.poll() is not None or database.value(positions) > before
+
+            wait_until(has_moved, 60, fill.text)
             time.sleep(rng.uniform(0, 0.5))
             assert fill.poll() is None, f"it ended before kill {kill + 1} of {kills}: {fill.text()}"
             fill.send_signal(signal.SIGKILL)
