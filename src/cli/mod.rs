@@ -12,6 +12,7 @@ mod job;
 mod offsets;
 mod produce;
 mod progress;
+mod proposals;
 mod reload;
 mod results;
 mod run;

@@ -15,6 +15,7 @@ mod file;
 mod load;
 mod output;
 mod print;
+mod rows;
 mod script;
 mod session;
 mod terminal;
