@@ -28,7 +28,7 @@ const ENTRIES: &str = "SELECT kafka_partition, kafka_offset, id, customer, branc
     100 / divisor AS share, CAST(code AS INT) AS code FROM batch";
 /// Without the faults of [`ENTRIES`].
 const ENTRIES_MENDED: &str = "SELECT kafka_partition, kafka_offset, id, customer, branch, amount, \
-    100 / nullif(divisor, 0) AS share, TRY_CAST(code AS INT) AS code FROM batch";
+    coalesce(100 / nullif(divisor, 0), 0) AS share, TRY_CAST(code AS INT) AS code FROM batch";
 /// Per customer: how many messages, and the sum of the amounts.
 const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coalesce(t.total, 0) + sum(b.amount) AS total \
     FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n, t.total";

@@ -14,6 +14,7 @@ mod moment;
 mod offsets;
 mod produce;
 mod progress;
+mod proposals;
 mod reload;
 mod results;
 mod run;

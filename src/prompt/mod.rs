@@ -21,6 +21,7 @@ mod output;
 mod print;
 mod progress;
 mod rows_file;
+mod rows;
 mod script;
 mod session;
 mod terminal;

@@ -112,3 +112,25 @@ def test_children_of_a_parent(new_job, new_topic, database):
     reasons = database.rows("SELECT place, reason FROM dead_letters ORDER BY kafka_offset")
     assert len(reasons) == 2 and "two rows of one message have the key" in reasons[0][1], reasons
     assert reasons[1][0] == "tags.tag", reasons
+
+
+def test_lengths_and_indexes_are_proposed_from_messages(new_job, new_topic, database):
+    topic = new_topic(partitions=1)
+    job = new_job(
+        topic,
+        reference_tables={"names": {"file": "names.csv", "key": "no", "matches": "customer_no"}},
+        state_tables={},
+        outputs={"seen": {"table": "seen", "mode": "append"}},
+    )
+    job.write("schema.avsc", CUSTOMER)
+    job.write("names.csv", "no,title\nC-1,Dr\n")
+    job.view(
+        "seen",
+        "SELECT b.kafka_partition, b.kafka_offset, b.customer_no, b.name, n.title"
+        " FROM batch b LEFT JOIN names n ON n.no = b.customer_no",
+    )
+    topic.send_all([customer("C-1", "x" * 30), customer("C-2", "y")])
+    done = job.run("check", "--sample", expect=0)
+    proposed = "columns: { customer_no: VARCHAR(10), name: VARCHAR(80), title: VARCHAR(10) }, indexes: [[customer_no]]"
+    assert f"  seen: {{ {proposed} }}" in done.stdout, done.stdout
+    assert database.rows("SHOW TABLES") == []

@@ -63,14 +63,14 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
 
 /// What a purge will do, in words.
 fn plan((replayed, waiting): (i64, i64), unreplayed: bool) -> String {
-    let mut lines = vec![format!("{replayed} dead letters that were replayed are deleted")];
+    let mut lines = vec![format!("{replayed} dead letters that were replayed would be deleted")];
     match (waiting, unreplayed) {
         (0, _) => {}
         (waiting, true) => lines.push(format!(
-            "{waiting} dead letters that were NOT replayed are deleted: their messages are lost for good"
+            "{waiting} dead letters that were NOT replayed would be deleted: their messages would be lost for good"
         )),
         (waiting, false) => lines.push(format!(
-            "{waiting} that were not replayed, and are as old, stay (--unreplayed deletes them)"
+            "{waiting} that were not replayed, and are as old, would stay (--unreplayed deletes them)"
         )),
     }
     lines.join("\n")
@@ -95,13 +95,14 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_said() {
-        assert_eq!(plan((5, 0), false), "5 dead letters that were replayed are deleted");
+        assert_eq!(plan((5, 0), false), "5 dead letters that were replayed would be deleted");
         assert!(
-            plan((5, 2), false)
-                .ends_with("2 that were not replayed, and are as old, stay (--unreplayed deletes them)")
+            plan((5, 2), false).ends_with(
+                "2 that were not replayed, and are as old, would stay (--unreplayed deletes them)"
+            )
         );
         assert!(plan((0, 2), true).ends_with(
-            "2 dead letters that were NOT replayed are deleted: their messages are lost for good"
+            "2 dead letters that were NOT replayed would be deleted: their messages would be lost for good"
         ));
         assert!(parse_duration("30").is_err());
     }
