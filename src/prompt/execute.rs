@@ -15,7 +15,7 @@ use super::output::{Output, Page, Screen};
 use super::print::{Format, Look, Printer, write_plans};
 use super::script::{Part, PartKind, parts};
 use super::session::{Refusal, Session, time};
-use crate::sql::Typed;
+use crate::sql::{Rows, Typed};
 
 /// A session and how its answers are shown.
 pub struct Shell {
@@ -79,12 +79,12 @@ impl Shell {
         let mut page = self.output.open().map_err(Refusal::error)?;
         let mut shown = Ok(());
         if is_explanation && self.format == Format::Table {
-            while let Some(batch) = rows.next().await? {
+            while let Some(batch) = self.next_of(&mut rows, typed).await? {
                 shown = shown.and_then(|()| write_plans(&mut page, &batch));
             }
         } else {
             let mut printer = Printer::new(&mut page, schema, self.format, self.output.look());
-            while let Some(batch) = rows.next().await? {
+            while let Some(batch) = self.next_of(&mut rows, typed).await? {
                 shown = printer.write(&batch);
                 if shown.is_err() {
                     break;
@@ -101,6 +101,14 @@ impl Shell {
             say(&format!("Time: {}", time(elapsed)));
         }
         Ok(flow)
+    }
+
+    /// The next rows of an answer; an error with the message that it is of, where that is known.
+    async fn next_of(&self, rows: &mut Rows, typed: &Typed) -> Result<Option<RecordBatch>, Refusal> {
+        match rows.next().await {
+            Ok(next) => Ok(next),
+            Err(error) => Err(self.session.refused(typed, error).await),
+        }
     }
 
     async fn command(&mut self, text: &str) -> Result<Flow, Refusal> {

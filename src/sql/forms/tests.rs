@@ -369,6 +369,11 @@ const RIGHT: &[(&str, &str)] = &[
         "2024-02-29T03:00:00 -2 mons -4 days 2024-02-28T12:00:00",
     ),
     (
+        "SELECT year(ts) AS y, month(dt) AS m, len(s) AS l, isnull(s) AS i, isnull(k, 7) AS n, if(b, 'y', 'n') AS o \
+         FROM t WHERE id IN (1, 10)",
+        "2024 2 1 false 1 y; NULL NULL NULL true 7 n",
+    ),
+    (
         "SELECT ntile(2) OVER (ORDER BY id) - 2 AS x, dense_rank() OVER (ORDER BY id) / 2 AS y FROM v",
         "-1 0; -1 1; 0 1",
     ),
