@@ -265,7 +265,7 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) if !OF_MANY_TYPES.contains(&func.name()) => {
             let types = args.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
-            let is_of_numbers = !types.iter().any(is_text_or_day);
+            let is_of_numbers = !types.iter().any(|of| is_text_or_day(of) || moments::is_moment(of));
             (is_of_numbers || OF_ONE_TYPE.contains(&func.name())) && bring(args.iter_mut(), schema)?
         }
         Expr::Cast(_) | Expr::TryCast(_) => return moments::of_number(expression, schema),

@@ -340,6 +340,10 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT CASE WHEN n <> 0 THEN 6 / n ELSE 0 END AS x, CASE WHEN n <> 0 THEN 6 / n END AS y FROM u WHERE id > 6",
         "-3 -3; 0 NULL",
     ),
+    (
+        "SELECT id, (SELECT u.ts FROM u WHERE u.id = v.id AND u.id = 1) AS x FROM v",
+        "1 2024-02-29T23:59:59.999999; 2 NULL; 3 NULL",
+    ),
     ("SELECT id FROM t ORDER BY id DESC FETCH FIRST 2 ROWS ONLY", "15; 16"),
     ("SELECT id FROM t ORDER BY id OFFSET 14 ROWS FETCH NEXT ROW ONLY", "15"),
     ("SELECT id FROM v WHERE 'a%b' LIKE 'a!%_' ESCAPE '!' AND 'a\\b' LIKE 'a\\b' ESCAPE '' AND id = 1", "1"),
