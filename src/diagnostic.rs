@@ -73,6 +73,8 @@ pub enum Code {
     Kafka,
     /// A server that does not answer.
     Unreachable,
+    /// A format of dates in another database's letters.
+    DateFormat,
     // Warnings.
     /// Rows depend on how the messages are cut into batches.
     CutDependent,
@@ -96,8 +98,6 @@ pub enum Code {
     FractionCutOff,
     /// A window whose order puts NULLs first without saying so.
     NullsFirst,
-    /// A format of dates in another database's letters.
-    DateFormat,
     /// A comparison with NULL, which is never true.
     NullComparison,
     /// A name that looks as if a comma were missing before it.

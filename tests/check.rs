@@ -689,7 +689,7 @@ fn what_other_databases_do_otherwise_is_warned_of_unless_the_sql_says_it() {
         ("rank() OVER (ORDER BY nullif(agency, '') DESC)", "39:cut-dependent 68:nulls-first"),
         ("rank() OVER (ORDER BY nullif(agency, '') DESC NULLS LAST)", "39:cut-dependent"),
         ("rank() OVER (ORDER BY kafka_offset DESC)", "39:cut-dependent"),
-        ("to_char(kafka_timestamp, 'YYYY-MM-DD')", "39:date-format"),
+        ("to_char(kafka_timestamp, 'YYYY-MM-DD')", "64:date-format"),
         ("to_char(kafka_timestamp, '%Y-%m-%d')", ""),
     ] {
         assert_eq!(found(&view(column)), warning, "{column}");
@@ -697,6 +697,16 @@ fn what_other_databases_do_otherwise_is_warned_of_unless_the_sql_says_it() {
     // A number for grouping is not written.
     let grouped = "SELECT kafka_partition, kafka_offset FROM batch WHERE customer / 100 = 7";
     assert_eq!(found(grouped), "");
+}
+
+#[test]
+fn rows_made_of_an_array_say_which_message_they_come_from() {
+    let unnested = "SELECT kafka_partition, kafka_offset, unnest(make_array(customer, 7)) AS x FROM batch";
+    let checked = check_with(&[("sql/v.sql", unnested)], &["--offline", "--format", "json"]);
+    assert!(!checked.out.contains("no-message-identity"), "{}", checked.out);
+    let without = "SELECT kafka_offset, unnest(make_array(customer, 7)) AS x FROM batch";
+    let checked = check_with(&[("sql/v.sql", without)], &["--offline", "--format", "json"]);
+    assert!(checked.out.contains("no-message-identity"), "{}", checked.out);
 }
 
 #[test]

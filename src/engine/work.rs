@@ -109,7 +109,7 @@ impl Reason {
     pub fn of(error: &EngineError) -> Option<Self> {
         match error {
             EngineError::Sql(error) if error.fault() == Fault::Data => {
-                let (place, text) = (error.place_of_row(), error.message().to_owned());
+                let (place, text) = (error.place_of_row(), error.reason());
                 let is_of_size = error.kind() == SqlErrorKind::MemoryExhausted;
                 Some(Self { stage: Stage::Sql, place, text, code: None, is_of_size })
             }

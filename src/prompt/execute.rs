@@ -19,7 +19,7 @@ use super::rows_file::RowsFile;
 use super::script::{Part, PartKind, parts};
 use super::session::{Refusal, Session, time};
 use crate::config::ReloadOn;
-use crate::sql::Typed;
+use crate::sql::{Rows, Typed};
 
 /// A session and how its answers are shown.
 pub struct Shell {
@@ -151,7 +151,7 @@ impl Shell {
         let mut printer = None;
         loop {
             let asked = Instant::now();
-            let next = rows.next().await;
+            let next = self.next_of(&mut rows, typed).await;
             elapsed += asked.elapsed();
             let Some(batch) = next? else { break };
             self.session.progress.add_rows(batch.num_rows());
@@ -172,6 +172,14 @@ impl Shell {
             self.say(&format!("Time: {}", time(elapsed)));
         }
         Ok(flow)
+    }
+
+    /// The next rows of an answer; an error with the message that it is of, where that is known.
+    async fn next_of(&self, rows: &mut Rows, typed: &Typed) -> Result<Option<RecordBatch>, Refusal> {
+        match rows.next().await {
+            Ok(next) => Ok(next),
+            Err(error) => Err(self.session.refused(typed, error).await),
+        }
     }
 
     async fn command(&mut self, command: Command) -> Result<Flow, Refusal> {

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::util::display::array_value_to_string;
 use datafusion::catalog::SchemaProvider as _;
 
 use super::batch::{Batch, Origin, dead_letters_schema, dead_letters_table, messages_of, ranges_of};
@@ -25,7 +27,7 @@ use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
 use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
-use crate::sql::{BATCH, QuerySession, SqlError, Typed, TypedPlan, ViewFiles, render};
+use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
 use crate::tables::ReferenceTables;
 
 /// Keys of the configuration that decide which messages a batch of the topic has.
@@ -495,6 +497,17 @@ impl Session {
         Some(format!("`{name}` shows the rows whose key occurs in this batch{whole}"))
     }
 
+    /// The error of a query that ran, with the message of the batch that it fails on, where it is one.
+    pub(super) async fn refused(&self, typed: &Typed, error: SqlError) -> Refusal {
+        let is_of_batch = error.kind() == SqlErrorKind::Row
+            && self.queries.reads(typed).iter().any(|relation| relation == BATCH);
+        let row = if is_of_batch { self.queries.failing_row(typed, BATCH).await } else { None };
+        match row.as_ref().and_then(message_of) {
+            Some(message) => Refusal(format!("{error}\nmessage: {message}")),
+            None => error.into(),
+        }
+    }
+
     /// The views in the order of computing, with rows and time.
     ///
     /// # Errors
@@ -539,6 +552,14 @@ impl Session {
             || self.config.reference_tables.iter().any(|table| table.name == name)
             || self.config.state_tables.iter().any(|table| table.name == name)
     }
+}
+
+/// Which message a row of the batch is.
+fn message_of(row: &RecordBatch) -> Option<String> {
+    let value = |column: &str| array_value_to_string(row.column_by_name(column)?, 0).ok();
+    let (topic, partition, offset) =
+        (value("kafka_topic")?, value("kafka_partition")?, value("kafka_offset")?);
+    Some(format!("{topic}, partition {partition}, offset {offset}"))
 }
 
 /// A time as people say it.

@@ -63,6 +63,14 @@ impl SqlError {
         &self.0.diagnostic.message
     }
 
+    /// For a dead letter: what was found, and what to do about it.
+    pub fn reason(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{}\nhint: {hint}", self.message()),
+            None => self.message().to_owned(),
+        }
+    }
+
     pub fn hint(&self) -> Option<&str> {
         self.0.diagnostic.hint.as_deref()
     }

@@ -3,10 +3,12 @@
 
 use datafusion::common::{Column, SchemaError, Span as PlannerSpan};
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithSpan, Word};
 
 use super::error::SqlError;
 use super::names;
+use super::run_errors;
+use super::sql_types::in_sql;
 use super::view_files::ViewFile;
 use crate::diagnostic::{Code, Place};
 
@@ -46,6 +48,12 @@ pub(super) fn syntax_error(
             end.map_or_else(|| place(file, text, 1, 1, 1), |end| place(file, text, end.line, end.column, 1))
         }
     };
+    if let Some((token, keyword)) = misspelt(tokens, position) {
+        let start = token.span.start;
+        let place = self::place(file, text, start.line, start.column, width(token.span));
+        let message = format!("`{}` is no keyword", token.token);
+        return SqlError::wrong(Code::Syntax, place, message).with_hint(format!("did you mean `{keyword}`?"));
+    }
     let message = lower_first(message);
     let is_word = position.is_some_and(|position| is_word_at(tokens, position));
     let hint = match message.split_once("expected: end of statement, found: ") {
@@ -55,6 +63,49 @@ pub(super) fn syntax_error(
     // Why: the parser's "found: EOF" says little to a person whose last line ends with a comma.
     let message = message.replace("found: EOF", "found the end of the file");
     SqlError::wrong(Code::Syntax, place, message).with_hint_if_some(hint)
+}
+
+/// Keywords that a query is misread without.
+const KEYWORDS: [&str; 15] = [
+    "BETWEEN",
+    "DISTINCT",
+    "EXCEPT",
+    "FROM",
+    "GROUP",
+    "HAVING",
+    "INNER",
+    "JOIN",
+    "LIMIT",
+    "ORDER",
+    "OUTER",
+    "PARTITION",
+    "SELECT",
+    "UNION",
+    "WHERE",
+];
+
+/// The word at a syntax error, or before it, that is nearly a keyword: a misspelt one is taken for another name of what stands
+/// before it.
+fn misspelt(
+    tokens: &[TokenWithSpan],
+    position: Option<(u64, u64)>,
+) -> Option<(&TokenWithSpan, &'static str)> {
+    let is_there = |token: &TokenWithSpan| position == Some((token.span.start.line, token.span.start.column));
+    let near = |token: &TokenWithSpan| {
+        let Token::Word(Word { value, quote_style: None, .. }) = &token.token else { return None };
+        let word = value.to_uppercase();
+        // A plural is a name.
+        let is_near = |keyword: &&&str| {
+            strsim::damerau_levenshtein(&word, keyword) == 1 && word.strip_suffix('S') != Some(**keyword)
+        };
+        if KEYWORDS.contains(&word.as_str()) { None } else { KEYWORDS.iter().find(is_near).copied() }
+    };
+    // Without a place, the words before it were read as something.
+    let searched = match tokens.iter().position(is_there) {
+        Some(at) => &tokens[at.saturating_sub(1)..=at],
+        None => tokens,
+    };
+    searched.iter().find_map(|token| Some((token, near(token)?)))
 }
 
 /// Whether a name stands here, rather than a sign.
@@ -87,12 +138,14 @@ fn plan_error(view: &ViewFile, error: &DataFusionError) -> SqlError {
         // Where the planner gives advice, its diagnostic is the better text.
         Some(diagnostic) if !diagnostic.helps.is_empty() => {
             let advice: Vec<&str> = diagnostic.helps.iter().map(|help| help.message.as_str()).collect();
-            Told::new(Code::Sql, lower_first(&diagnostic.message)).hint(lower_first(&advice.join("; ")))
+            let code = code_of(&diagnostic.message);
+            Told::new(code, lower_first(&diagnostic.message)).hint(lower_first(&advice.join("; ")))
         }
-        _ => readable(&root.message()),
+        _ => readable(&run_errors::said(root)),
     };
     let place = span.or_else(|| place_of_named(view, &told.message)).unwrap_or_else(|| view.start());
-    SqlError::wrong(told.code, place, told.message).with_hint_if_some(told.hint)
+    SqlError::wrong(told.code, place, in_sql(&told.message))
+        .with_hint_if_some(told.hint.map(|hint| in_sql(&hint)))
 }
 
 fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
@@ -232,9 +285,12 @@ fn readable(message: &str) -> Told {
         return Told { hint, ..told };
     }
     let message = message.split("\nThis issue was likely caused by a bug").next().unwrap_or(message);
-    let is_of_types = message.contains("coerce") || message.contains("boolean type");
-    let code = if is_of_types { Code::Type } else { Code::Sql };
-    Told::new(code, lower_first(message.trim().trim_end_matches('.')))
+    Told::new(code_of(message), lower_first(message.trim().trim_end_matches('.')))
+}
+
+fn code_of(message: &str) -> Code {
+    let is_of_types = ["coerce", "boolean type", "no operator"].iter().any(|words| message.contains(words));
+    if is_of_types { Code::Type } else { Code::Sql }
 }
 
 /// The place of the first name in quotes that the view's text has too: a function or a column.
@@ -245,7 +301,7 @@ fn place_of_named(view: &ViewFile, message: &str) -> Option<Place> {
         if is_duplicate {
             return last_word(view, name);
         }
-        find_function(view, name).or_else(|| find_word(view, name))
+        find_function(view, name).or_else(|| find_word(view, name)).or_else(|| find_text(view, name))
     });
     // Many messages name the function without quotes, so any word of theirs that is called in the view will do.
     let words = || message.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -262,6 +318,10 @@ fn find_function<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan
 
 pub(super) fn find_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
     view.tokens.iter().find(|token| is_word(token, name))
+}
+
+fn find_text<'a>(view: &'a ViewFile, text: &str) -> Option<&'a TokenWithSpan> {
+    view.tokens.iter().find(|token| matches!(&token.token, Token::SingleQuotedString(found) if found == text))
 }
 
 fn last_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {

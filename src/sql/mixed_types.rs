@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use super::moments::is_text_or_day;
 use super::wrapped::{Around, wrap};
-use super::{moments, rewrite, rounding};
+use super::{forms, moments, rewrite, rounding};
 
 /// Gives operands of two kinds one type. It runs before DataFusion's own rule, which then finds nothing to choose.
 #[derive(Debug)]
@@ -163,6 +163,14 @@ fn item(of: &DataType) -> &DataType {
 fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> Result<bool> {
     let mut expressions: Vec<_> = expressions.into_iter().collect();
     let types = expressions.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    if types.iter().any(moments::is_moment) && types.iter().any(DataType::is_numeric) {
+        let place = expressions.iter().find_map(|part| rewrite::place(part).ok()?.first());
+        return Err(forms::refused(
+            "a date or timestamp beside a number".to_owned(),
+            moments::BESIDE_NUMBER_HINT,
+            place,
+        ));
+    }
     let Some(way) = way(&types) else { return Ok(false) };
     for (expression, of) in expressions.iter_mut().zip(&types) {
         let to = brought(of, &way);
@@ -220,14 +228,11 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
             if moments::of_day(left, *op, right, schema)? || of_signs(left, *op, right, schema)? {
                 return Ok(Transformed::yes(expression));
             }
-            let is_of_text =
-                |part: &Expr| Ok::<_, datafusion::error::DataFusionError>(part.get_type(schema)?.is_string());
-            // Why: `ts - '1 day'` is not a comparison, and its text no timestamp.
-            if !is_compared && (is_of_text(left)? || is_of_text(right)?) {
-                false
-            } else {
-                bring([left.as_mut(), right.as_mut()], schema)?
-            }
+            let types = [left.get_type(schema)?, right.get_type(schema)?];
+            // Why: `ts - '1 day'` is not a comparison, and its text no timestamp; `day + 1` is a day.
+            let stays = types.iter().any(DataType::is_string)
+                || types.iter().any(moments::is_moment) && types.iter().any(DataType::is_numeric);
+            (is_compared || !stays) && bring([left.as_mut(), right.as_mut()], schema)?
         }
         Expr::Between(Between { expr, low, high, .. }) => {
             bring([expr.as_mut(), low.as_mut(), high.as_mut()], schema)?
@@ -260,7 +265,7 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) if !OF_MANY_TYPES.contains(&func.name()) => {
             let types = args.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
-            let is_of_numbers = !types.iter().any(is_text_or_day);
+            let is_of_numbers = !types.iter().any(|of| is_text_or_day(of) || moments::is_moment(of));
             (is_of_numbers || OF_ONE_TYPE.contains(&func.name())) && bring(args.iter_mut(), schema)?
         }
         Expr::Cast(_) | Expr::TryCast(_) => return moments::of_number(expression, schema),

@@ -6,6 +6,7 @@
 
 mod bins;
 mod bounded;
+mod coercion;
 mod columns;
 mod dialect;
 mod error;
@@ -20,14 +21,17 @@ mod mixed_types;
 mod moments;
 mod names;
 mod numbers;
+mod operators;
 mod optimizer;
 mod pipeline;
+mod placed;
 mod rewrite;
 mod rounding;
+mod run_errors;
 mod session;
 mod signed;
 mod slot;
-mod spans;
+mod sql_types;
 mod state;
 mod statement;
 mod survey;

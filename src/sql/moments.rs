@@ -26,7 +26,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
-use super::spans;
+use super::operators;
 use super::wrapped::{Around, wrap};
 
 /// What [`super::literals`] calls the type of `x AT TIME ZONE 'zone'`: a timestamp of that zone.
@@ -124,7 +124,7 @@ fn is_of_whole_days(interval: &Expr) -> bool {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
             is_of_whole_days(left) && is_of_whole_days(right)
         }
-        Expr::ScalarFunction(call) if call.name() == spans::TIMES => match call.args.first() {
+        Expr::ScalarFunction(call) if call.name() == operators::TIMES => match call.args.first() {
             Some(interval) => is_of_whole_days(interval),
             None => false,
         },
@@ -135,6 +135,14 @@ fn is_of_whole_days(interval: &Expr) -> bool {
 /// A value as a moment: a day as its first one.
 pub(super) fn of_any(value: Expr) -> Expr {
     Expr::Cast(Cast::new(Box::new(value), MICROSECONDS))
+}
+
+/// What to write in the place of a number beside a moment.
+pub(super) const BESIDE_NUMBER_HINT: &str =
+    "write a day as `DATE '2024-03-01'`, a moment as `TIMESTAMP '2024-03-01 08:30:00'`";
+
+pub(super) fn is_moment(of: &DataType) -> bool {
+    is_day(of) || matches!(of, DataType::Timestamp(..))
 }
 
 pub(super) fn is_day(of: &DataType) -> bool {

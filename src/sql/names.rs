@@ -1,6 +1,12 @@
 //! The right name for a wrong one, as a sentence for a hint: the nearest, or what a function of another dialect is
 //! called here.
 
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::session_state::SessionState;
+
 /// How far a name may be from the one that was written, as a part of its length: one letter in three.
 const DISTANCE_DIVISOR: usize = 3;
 /// How many names are listed where none is near.
@@ -39,25 +45,44 @@ fn list(right: &[&str]) -> Option<String> {
     Some(format!("there is {}{tail}", listed.join(", ")))
 }
 
-/// Functions of MySQL and Spark that are written otherwise here.
+/// Functions by the names that they have elsewhere, too.
+const ALIASES: [(&str, &str); 4] =
+    [("character_length", "len"), ("lower", "lcase"), ("now", "getdate"), ("upper", "ucase")];
+
+pub(super) fn install(state: &mut SessionState) -> Result<()> {
+    for (name, alias) in ALIASES {
+        let function = state.udf(name)?.as_ref().clone().with_aliases([alias]);
+        state.register_udf(Arc::new(function))?;
+    }
+    Ok(())
+}
+
+/// Functions of MySQL, Spark and T-SQL that are written otherwise here; `forms` knows those that it can write itself.
 pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
+    ("add_months", "`x + INTERVAL '1 month'`"),
+    ("adddate", "`x + INTERVAL '1 day'`"),
+    ("charindex", "`strpos(x, 'part')`"),
     ("collect_list", "`array_agg(x)`"),
     ("collect_set", "`array_agg(DISTINCT x)`"),
     ("date_add", "`x + INTERVAL '1 day'`"),
+    ("curdate", "`current_date()`"),
     ("date_sub", "`x - INTERVAL '1 day'`"),
-    ("day", "`date_part('day', x)`"),
+    ("dateadd", "`x + INTERVAL '1 day'`"),
+    ("datediff", "`CAST(x AS DATE) - DATE '2024-01-01'`"),
     ("explode", "`unnest(x)`"),
     ("get_json_object", "`json_get_str(x, 'key', 'inner key')`"),
     ("group_concat", "`string_agg(x, ',')`"),
-    ("hour", "`date_part('hour', x)`"),
-    ("if", "`CASE WHEN condition THEN a ELSE b END`"),
-    ("isnull", "`x IS NULL`"),
     ("json_extract", "`json_get_str(x, 'key', 'inner key')`"),
-    ("month", "`date_part('month', x)`"),
+    ("last_day", "`date_trunc('month', x) + INTERVAL '1 month' - INTERVAL '1 day'`"),
+    ("listagg", "`string_agg(x, ',')`"),
+    ("locate", "`strpos(x, 'part')`"),
+    ("newid", "`uuid()`"),
     ("size", "`cardinality(x)`"),
     ("str_to_date", "`to_timestamp(x, '%Y-%m-%d %H:%M:%S')`"),
+    ("subdate", "`x - INTERVAL '1 day'`"),
+    ("sysdate", "`now()`"),
+    ("timestampdiff", "`extract(epoch FROM x - TIMESTAMP '2024-01-01 00:00:00')`"),
     ("unix_timestamp", "`to_unixtime(x)`"),
-    ("year", "`date_part('year', x)`"),
 ];
 
 /// What stands here in place of a function that other dialects have.

@@ -27,7 +27,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::{rewrite, rounding};
+use super::sql_types::in_sql;
+use super::{placed, rewrite, rounding};
 pub(super) use exact::{Exact, Total, refused, with_exact};
 
 /// Makes the numbers of a session right, or refused.
@@ -56,7 +57,9 @@ fn in_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr
     if let Some(checked) = arithmetic::checked(&expression, schema)? {
         return Ok(Transformed::yes(checked));
     }
-    rounding::settled(expression, schema)?.transform_data(|expression| zero::cleared(expression, schema))
+    let settled = rounding::settled(expression, schema)?;
+    let placed = settled.transform_data(|expression| placed::placed(expression, schema))?;
+    placed.transform_data(|expression| zero::cleared(expression, schema))
 }
 
 /// The digits of a decimal, and how many of them are after the point.
@@ -77,20 +80,7 @@ fn scale(of: &DataType) -> i8 {
 
 /// A type as SQL has it.
 fn sql_name(of: &DataType) -> String {
-    match of {
-        DataType::Int8 => "TINYINT".into(),
-        DataType::Int16 => "SMALLINT".into(),
-        DataType::Int32 => "INT".into(),
-        DataType::Int64 => "BIGINT".into(),
-        DataType::UInt8 => "TINYINT UNSIGNED".into(),
-        DataType::UInt16 => "SMALLINT UNSIGNED".into(),
-        DataType::UInt32 => "INT UNSIGNED".into(),
-        DataType::UInt64 => "BIGINT UNSIGNED".into(),
-        other => match decimal(other) {
-            Some((digits, scale)) => format!("DECIMAL({digits}, {scale})"),
-            None => other.to_string(),
-        },
-    }
+    in_sql(&of.to_string())
 }
 
 /// Whether a type is of doubles or holds some.

@@ -10,7 +10,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{NullEquality, Result};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
-use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion::optimizer::eliminate_limit::EliminateLimit;
@@ -33,6 +32,7 @@ use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_optimizer::update_aggr_exprs::OptimizeAggregateOrder;
 
 use super::bounded::{BoundedUnnest, Budget, Concatenations};
+use super::coercion::Coercion;
 use super::forms;
 use super::mixed_types::MixedTypes;
 use super::numbers::RightNumbers;
@@ -48,7 +48,7 @@ pub(super) fn analyzer_rules(budget: &Arc<Budget>) -> Vec<Arc<dyn AnalyzerRule +
         // A DOUBLE beside a DECIMAL, and a text beside a timestamp, get the type that is meant.
         Arc::new(MixedTypes),
         // Operands get one type.
-        Arc::new(TypeCoercion::new()),
+        Arc::new(Coercion),
         // Arithmetic that could wrap or lose digits is checked. The types of all operands are settled by now.
         Arc::new(RightNumbers),
         // Texts that are put together count against the budget of a run.

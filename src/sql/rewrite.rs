@@ -1,10 +1,13 @@
 //! How an analyzer rule rewrites the expressions of a plan, each with what it reads in scope.
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, Result, Span, Spans};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
+
+use super::placed;
+use super::sql_types::in_sql;
 
 /// Rewrites every part of the expressions of one node, inner parts first; the node's columns keep their names. The node's
 /// schema is left as it is.
@@ -12,10 +15,7 @@ pub(super) fn expressions(
     node: LogicalPlan,
     rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
-    let schema = match &node {
-        LogicalPlan::TableScan(scan) => (*scan.projected_schema).clone(),
-        _ => merge_schema(&node.inputs()),
-    };
+    let schema = scope(&node);
     let names = NamePreserver::new(&node);
     node.map_expressions(|expression| {
         let name = names.save(&expression);
@@ -25,4 +25,61 @@ pub(super) fn expressions(
             false => rewritten,
         })
     })
+}
+
+/// The columns that the expressions of a node can read.
+pub(super) fn scope(node: &LogicalPlan) -> DFSchema {
+    match node {
+        LogicalPlan::TableScan(scan) => (*scan.projected_schema).clone(),
+        _ => merge_schema(&node.inputs()),
+    }
+}
+
+/// From the first to the last name of a column in an expression: what the parser knows of places.
+pub(super) fn place(expression: &Expr) -> Result<Spans> {
+    let mut found: Option<Span> = None;
+    expression.apply(|part| {
+        if let Expr::Column(column) = part {
+            found = Span::union_iter(found.into_iter().chain(column.spans.first()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut spans = Spans::new();
+    found.into_iter().for_each(|span| spans.add_span(span));
+    Ok(spans)
+}
+
+/// An expression as a person would write it; operators of ours in it are written as what they stand for.
+pub(super) fn text(expression: &Expr) -> Result<String> {
+    if let Expr::ScalarFunction(call) = expression
+        && (call.name() == placed::CAST || is_operator(expression))
+    {
+        return call.func.schema_name(&call.args);
+    }
+    let inner = |child: Expr| {
+        // The planner's own casts look the same as those that are written.
+        let told = match &child {
+            Expr::Column(_) | Expr::Literal(..) => return Ok(Transformed::no(child)),
+            Expr::Cast(Cast { expr, .. }) => expr.as_ref(),
+            other => other,
+        };
+        let written = text(told)?;
+        let written = if is_operator(told) { format!("({written})") } else { written };
+        Ok(Transformed::yes(Expr::Column(Column::new_unqualified(written))))
+    };
+    Ok(in_sql(&match expression.clone().map_children(inner)?.data {
+        Expr::Cast(Cast { expr, field }) => {
+            format!("CAST({} AS {})", expr.human_display(), field.data_type())
+        }
+        other => other.human_display().to_string(),
+    }))
+}
+
+/// Whether it is an operator with two sides, or one of ours in its place.
+fn is_operator(expression: &Expr) -> bool {
+    match expression {
+        Expr::BinaryExpr(_) => true,
+        Expr::ScalarFunction(call) => call.name().starts_with("checked_"),
+        _ => false,
+    }
 }

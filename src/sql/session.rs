@@ -19,7 +19,7 @@ use datafusion::prelude::SessionConfig;
 use super::bounded::{Budget, bound_functions};
 use super::moments::{self, SqlTypes};
 use super::statement::NESTING_MAX;
-use super::{bins, mixed_types, numbers, optimizer, rounding, signed, spans};
+use super::{bins, mixed_types, names, numbers, operators, optimizer, rounding, signed};
 
 /// Rows that operators pass on at once.
 const OPERATOR_ROWS: usize = 8192;
@@ -50,7 +50,8 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
     signed::install(&mut state)?;
     moments::install(&mut state)?;
     bins::install(&mut state)?;
-    spans::install(&mut state)?;
+    operators::install(&mut state)?;
+    names::install(&mut state)?;
     mixed_types::install(&mut state)?;
     bound_functions(&mut state, &budget)?;
     Ok(state)

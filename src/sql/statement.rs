@@ -59,7 +59,7 @@ pub(super) fn ready(file: &str, text: &str, parsed: ParsedStatement) -> Result<P
         forms::rewrite_statement(statement).map_err(|refusal| {
             let start = refusal.span.start;
             let place = locate::place(file, text, start.line, start.column, locate::width(refusal.span));
-            SqlError::wrong(Code::Sql, place, refusal.message).with_hint(refusal.hint)
+            SqlError::wrong(refusal.code, place, refusal.message).with_hint(refusal.hint)
         })?;
         literals::rewrite(statement);
     }

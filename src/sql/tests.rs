@@ -235,7 +235,13 @@ async fn a_failing_row_is_a_fault_of_the_data_and_the_next_batch_is_not_touched(
     let none = accounts(&[]);
     let error = run(&mut pipeline, movements(&[(1, "n", 2.0), (1, "n", 0.0)]), &none).await.unwrap_err();
     assert_eq!((error.kind(), error.fault(), error.file()), (SqlErrorKind::Row, Fault::Data, "sql/v.sql"));
-    insta::assert_snapshot!(error, @"sql/v.sql: error: divide by zero error");
+    insta::assert_snapshot!(error, @r"
+    sql/v.sql:1:18: error: `10 / CAST(batch.value AS INT)`: divide by zero
+      |
+    1 | SELECT 10 / CAST(value AS INT) AS x FROM batch
+      |                  ^^^^^
+    hint: `x / nullif(y, 0)` is NULL where y is 0
+    ");
     let results = run(&mut pipeline, movements(&[(1, "n", 2.0)]), &none).await.unwrap();
     insta::assert_snapshot!(table_of(&results.outputs[0]), @r#"
     +---+
@@ -247,7 +253,19 @@ async fn a_failing_row_is_a_fault_of_the_data_and_the_next_batch_is_not_touched(
     let mut pipeline = prepare(&[("v", "SELECT CAST(agency AS INT) AS x FROM batch")], vec![]).await.unwrap();
     let error = run(&mut pipeline, movements(&[(1, "n", 2.0)]), &none).await.unwrap_err();
     assert_eq!(error.fault(), Fault::Data);
-    insta::assert_snapshot!(error, @"sql/v.sql: error: cast error: Cannot cast string 'n' to value of Int32 type");
+    insta::assert_snapshot!(error, @r"
+    sql/v.sql:1:13: error: `CAST(batch.agency AS INT)`: cannot cast string 'n' to value of INT type
+      |
+    1 | SELECT CAST(agency AS INT) AS x FROM batch
+      |             ^^^^^^
+    hint: `TRY_CAST(x AS type)` is NULL where x is no such value
+    ");
+    let text = "SELECT to_timestamp(agency, '%Y-%m-%d') AS x FROM batch";
+    let mut pipeline = prepare(&[("v", text)], vec![]).await.unwrap();
+    let error = run(&mut pipeline, movements(&[(1, "n", 2.0)]), &none).await.unwrap_err();
+    assert_eq!(error.place_of_row(), "sql/v.sql:1:21");
+    assert!(error.message().starts_with("`to_timestamp(batch.agency, '%Y-%m-%d')`: "), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("several formats")), "{error}");
 }
 
 #[tokio::test]

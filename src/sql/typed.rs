@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::TableReference;
@@ -26,21 +28,26 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::{SqlError, SqlErrorKind};
+use super::run_errors::Failed;
 use super::slot::{Cancel, Slot};
-use super::view::{first_line, run_error_kind};
 use super::view_files::{ViewFile, is_plain_query};
 use super::{FunctionHelp, bounded, functions, lint, locate, names, session, statement};
 use crate::diagnostic::{Code, Diagnostic, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
 const OPERATOR_ROWS: usize = 1024;
+/// How long the message that a query fails on is searched for.
+const SEARCH_MAX: Duration = Duration::from_secs(2);
 /// Record batches of an answer that wait to be taken.
 const WAITING_MAX: usize = 2;
 
 /// Relations with their rows, and the session that queries over them run in.
 pub struct QuerySession {
     state: SessionState,
+    memory_max: usize,
     relations: BTreeMap<String, SchemaRef>,
+    /// Those of the relations; the buffers are shared with what queries read.
+    rows: BTreeMap<String, Vec<RecordBatch>>,
     schemas: BTreeMap<String, Arc<dyn SchemaProvider>>,
 }
 
@@ -138,7 +145,8 @@ impl QuerySession {
         let options = state.config_mut().options_mut();
         options.catalog.information_schema = true;
         options.set("datafusion.execution.batch_size", &OPERATOR_ROWS.to_string()).map_err(internal)?;
-        Ok(Self { state, relations: BTreeMap::new(), schemas: BTreeMap::new() })
+        let (relations, rows, schemas) = Default::default();
+        Ok(Self { state, memory_max, relations, rows, schemas })
     }
 
     /// Makes rows readable under a name, in place of what had the name before.
@@ -149,16 +157,18 @@ impl QuerySession {
         let count = rows.iter().map(RecordBatch::num_rows).sum::<usize>();
         let slot = Slot::new(name, Arc::clone(&schema), count);
         let failed = |message: String| SqlError::internal(message);
-        slot.fill(rows).map_err(failed)?;
+        slot.fill(rows.clone()).map_err(failed)?;
         self.remove(name);
         session::register(&self.state, name, Arc::new(slot)).map_err(|error| failed(error.to_string()))?;
         self.relations.insert(name.to_owned(), schema);
+        self.rows.insert(name.to_owned(), rows);
         Ok(())
     }
 
     /// Takes a relation away.
     pub fn remove(&mut self, name: &str) {
         self.relations.remove(name);
+        self.rows.remove(name);
         let reference = TableReference::bare(name.to_owned());
         if let Ok(schema) = self.state.schema_for_ref(reference) {
             // Why: a relation that was not there is as good as one that is gone.
@@ -231,6 +241,50 @@ impl QuerySession {
             warnings: lint::of_query(&typed.file, &logical),
             is_explanation,
         })
+    }
+
+    /// The row of a relation over which alone a query fails, if there is one and it is found soon: by halving, in a session of
+    /// its own, so that this one stays as it is whenever the search is dropped.
+    pub async fn failing_row(&self, typed: &Typed, relation: &str) -> Option<RecordBatch> {
+        let (schema, rows) = (self.relations.get(relation)?, self.rows.get(relation)?);
+        let rows = concat_batches(schema, rows).ok()?;
+        let mut search = Self::new(self.memory_max).ok()?;
+        for (name, schema) in &self.relations {
+            search.put(name, Arc::clone(schema), self.rows.get(name)?.clone()).ok()?;
+        }
+        for (name, tables) in &self.schemas {
+            search.add_schema(name, Arc::clone(tables)).ok()?;
+        }
+        let started = Instant::now();
+        // The query fails over the first `failing` rows, and does not over the first `right` ones.
+        let (mut right, mut failing) = (0, rows.num_rows());
+        while failing.saturating_sub(right) > 1 {
+            if started.elapsed() > SEARCH_MAX {
+                return None;
+            }
+            let middle = right + (failing - right) / 2;
+            match search.fails_over(typed, relation, rows.slice(0, middle)).await {
+                true => failing = middle,
+                false => right = middle,
+            }
+        }
+        let row = (right < rows.num_rows()).then(|| rows.slice(right, 1))?;
+        search.fails_over(typed, relation, row.clone()).await.then_some(row)
+    }
+
+    async fn fails_over(&mut self, typed: &Typed, relation: &str, rows: RecordBatch) -> bool {
+        if self.put(relation, rows.schema(), vec![rows]).is_err() {
+            return false;
+        }
+        let Ok(plan) = self.plan(typed).await else { return false };
+        let mut answer = plan.run();
+        loop {
+            match answer.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(error) => return error.kind() == SqlErrorKind::Row,
+            }
+        }
     }
 
     /// Whether every relation is there; the planner's own message names no place.
@@ -436,24 +490,7 @@ impl Drop for Rows {
 }
 
 fn run_error(place: &str, text: &str, error: &DataFusionError) -> SqlError {
-    let root = error.find_root();
-    let kind = run_error_kind(root);
-    let said = root.message();
-    match kind {
-        SqlErrorKind::MemoryExhausted => {
-            let message = format!("the query needs more memory than it may have: {}", first_line(&said));
-            SqlError::of_kind(kind, place, message).with_hint("`memory_max` bounds it")
-        }
-        _ => {
-            let (message, hint) = match said.split_once("\nhint: ") {
-                Some((message, hint)) => (message, Some(hint.to_owned())),
-                None => (first_line(&said), None),
-            };
-            SqlError::of_kind(kind, place, locate::lower_first(message))
-                .at(locate::row_error(place, text, error))
-                .with_hint_if_some(hint)
-        }
-    }
+    Failed { what: "query", file: place, text, memory_hint: "`memory_max` bounds it" }.told(error)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 use datafusion::common::Result as PlanResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
@@ -25,6 +24,7 @@ use super::bounded;
 use super::columns;
 use super::error::{SqlError, SqlErrorKind};
 use super::locate;
+use super::run_errors::Failed;
 use super::statement;
 use super::view_files::ViewFile;
 use crate::panics;
@@ -119,46 +119,9 @@ impl View {
     }
 
     fn run_error(&self, error: &DataFusionError) -> SqlError {
-        let root = error.find_root();
-        let kind = run_error_kind(root);
-        let message = root.message();
-        match kind {
-            SqlErrorKind::MemoryExhausted => {
-                let message =
-                    format!("the view needs more memory than it may have: {}", first_line(&message));
-                SqlError::of_kind(kind, &self.file, message)
-                    .with_hint("`memory_max` bounds it; a smaller `batch_rows_max` needs less")
-            }
-            _ => SqlError::of_kind(kind, &self.file, locate::lower_first(first_line(&message)))
-                .at(locate::row_error(&self.file, &self.text, error)),
-        }
+        let memory_hint = "`memory_max` bounds it; a smaller `batch_rows_max` needs less";
+        Failed { what: "view", file: &self.file, text: &self.text, memory_hint }.told(error)
     }
-}
-
-/// Tells faults of rows from faults of the SQL, by an allow-list: what is not on it stops the job.
-pub(super) fn run_error_kind(root: &DataFusionError) -> SqlErrorKind {
-    match root {
-        DataFusionError::ResourcesExhausted(_) => SqlErrorKind::MemoryExhausted,
-        DataFusionError::Execution(_) => SqlErrorKind::Row,
-        DataFusionError::ExecutionJoin(join) if join.is_panic() => SqlErrorKind::Row,
-        DataFusionError::ArrowError(error, _) => match error.as_ref() {
-            // Texts of more than 2 GiB in one column, which a smaller batch does not have.
-            ArrowError::OffsetOverflowError(_) | ArrowError::MemoryError(_) => SqlErrorKind::MemoryExhausted,
-            ArrowError::CastError(_)
-            | ArrowError::ParseError(_)
-            | ArrowError::ComputeError(_)
-            | ArrowError::DivideByZero
-            | ArrowError::ArithmeticOverflow(_)
-            | ArrowError::JsonError(_)
-            | ArrowError::InvalidArgumentError(_) => SqlErrorKind::Row,
-            _ => SqlErrorKind::Wrong,
-        },
-        _ => SqlErrorKind::Wrong,
-    }
-}
-
-pub(super) fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
 }
 
 /// Whether a function's value is fixed when the view is planned, though it changes from batch to batch.

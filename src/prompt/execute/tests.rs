@@ -101,6 +101,18 @@ async fn queries_read_the_batch_the_tables_and_the_views() {
 }
 
 #[tokio::test]
+async fn a_query_that_fails_on_a_row_says_of_which_message_it_is() {
+    let mut project = Project::new(&[NAMED]).await;
+    let failed = project.asked("SELECT 10 / (customer - 2) AS x FROM batch").await;
+    assert!(failed.contains("query:1:14: error: "), "{failed}");
+    assert!(failed.ends_with("partition 0, offset 1"), "{failed}");
+    // No message alone makes the sum of all of them.
+    let failed = project.asked("SELECT 1 / (sum(customer) - 4) AS x FROM batch").await;
+    assert!(failed.contains("divide by zero") && !failed.contains("message:"), "{failed}");
+    assert!(project.asked("SELECT count(*) AS n FROM batch").await.contains("3\n(1 row)"));
+}
+
+#[tokio::test]
 async fn a_view_with_a_fault_keeps_no_other_back() {
     let broken = ("broken", "SELECT custmer FROM batch");
     let after = ("after", "SELECT * FROM broken");
@@ -123,10 +135,13 @@ async fn a_view_with_a_fault_keeps_no_other_back() {
       |        ^^^^^^^
     hint: did you mean `customer`?
     ");
-    assert_eq!(
-        project.asked("SELECT * FROM halved").await,
-        "DIR/sql/halved.sql: error: divide by zero error"
-    );
+    insta::assert_snapshot!(project.asked("SELECT * FROM halved").await, @r"
+    DIR/sql/halved.sql:1:13: error: `1 / (batch.customer - 1)`: divide by zero
+      |
+    1 | SELECT 1 / (customer - 1) AS half FROM batch
+      |             ^^^^^^^^
+    hint: `x / nullif(y, 0)` is NULL where y is 0
+    ");
     // Mended in its file, it is there after \reload.
     std::fs::write(project.path("sql/broken.sql"), "SELECT customer FROM batch").unwrap();
     let answer = project.asked("\\reload\nSELECT count(*) AS n FROM after").await;

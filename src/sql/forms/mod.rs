@@ -9,7 +9,9 @@
 mod clauses;
 mod domain;
 mod durations;
+mod elsewhere;
 mod expressions;
+mod formats;
 mod named_windows;
 mod one_row;
 mod orders;
@@ -34,17 +36,24 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use crate::diagnostic::Code;
+
 /// Why a form of a statement is not run.
 pub(super) struct Refusal {
+    pub(super) code: Code,
     pub(super) span: Span,
     pub(super) message: String,
     /// What to write instead.
-    pub(super) hint: &'static str,
+    pub(super) hint: String,
 }
 
 impl Refusal {
-    fn new(span: Span, message: String, hint: &'static str) -> Self {
-        Self { span, message, hint }
+    fn new(span: Span, message: String, hint: impl Into<String>) -> Self {
+        Self { code: Code::Sql, span, message, hint: hint.into() }
+    }
+
+    fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -73,7 +82,11 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
-        if let Some(rewritten) = expressions::rewritten(expression) {
+        if let Err(refusal) = elsewhere::check(expression) {
+            return ControlFlow::Break(refusal);
+        }
+        let rewritten = elsewhere::rewritten(expression).or_else(|| expressions::rewritten(expression));
+        if let Some(rewritten) = rewritten {
             *expression = rewritten;
         }
         ControlFlow::Continue(())
@@ -84,6 +97,7 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
     match body {
         SetExpr::Select(select) => {
             let mut order_by = order_by;
+            elsewhere::check_select(select)?;
             clauses::having_of_one_group(select);
             using::write_out(select, order_by.as_deref_mut())?;
             named_windows::write_out(select, order_by)

@@ -340,6 +340,10 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT CASE WHEN n <> 0 THEN 6 / n ELSE 0 END AS x, CASE WHEN n <> 0 THEN 6 / n END AS y FROM u WHERE id > 6",
         "-3 -3; 0 NULL",
     ),
+    (
+        "SELECT id, (SELECT u.ts FROM u WHERE u.id = v.id AND u.id = 1) AS x FROM v",
+        "1 2024-02-29T23:59:59.999999; 2 NULL; 3 NULL",
+    ),
     ("SELECT id FROM t ORDER BY id DESC FETCH FIRST 2 ROWS ONLY", "15; 16"),
     ("SELECT id FROM t ORDER BY id OFFSET 14 ROWS FETCH NEXT ROW ONLY", "15"),
     ("SELECT id FROM v WHERE 'a%b' LIKE 'a!%_' ESCAPE '!' AND 'a\\b' LIKE 'a\\b' ESCAPE '' AND id = 1", "1"),
@@ -367,6 +371,11 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT DATE '2024-02-29' + 3 * INTERVAL '1 hour' AS x, INTERVAL '1 month 2 days' * -2 AS y, \
          DATE '2024-02-29' - (TIMESTAMP '2024-01-01 12:00:00' - TIMESTAMP '2024-01-01 00:00:00') AS z",
         "2024-02-29T03:00:00 -2 mons -4 days 2024-02-28T12:00:00",
+    ),
+    (
+        "SELECT year(ts) AS y, month(dt) AS m, len(s) AS l, isnull(s) AS i, isnull(k, 7) AS n, if(b, 'y', 'n') AS o \
+         FROM t WHERE id IN (1, 10)",
+        "2024 2 1 false 1 y; NULL NULL NULL true 7 n",
     ),
     (
         "SELECT ntile(2) OVER (ORDER BY id) - 2 AS x, dense_rank() OVER (ORDER BY id) / 2 AS y FROM v",

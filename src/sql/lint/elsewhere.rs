@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::expr::{Cast, ScalarFunction, Sort, TryCast, WindowFunction};
+use datafusion::logical_expr::expr::{Cast, Sort, TryCast, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -13,8 +13,6 @@ use crate::diagnostic::{Code, Diagnostic};
 
 /// Functions after which a number is meant to be whole.
 const ROUNDING: &[&str] = &["round", "trunc", "floor", "ceil"];
-/// Functions that take the format of a date.
-const FORMATTING: &[&str] = &["to_char", "date_format", "to_date", "to_timestamp", "to_unixtime"];
 
 pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnostic> {
     of_rows(view, project.written.iter().any(|(name, _)| *name == view.name))
@@ -57,7 +55,6 @@ impl Rule<'_, '_> {
             }
             Expr::ScalarFunction(call) => {
                 is_whole_inside = ROUNDING.contains(&call.name());
-                self.format(call);
             }
             Expr::WindowFunction(function) => self.window(function),
             _ => {}
@@ -93,19 +90,6 @@ impl Rule<'_, '_> {
             let hint = "write `CAST(round(x) AS INT)` to round as MySQL and PostgreSQL do, or `trunc(x)` inside the cast \
                         if this is meant";
             self.warn(Code::FractionCutOff, whole, message, hint);
-        }
-    }
-
-    fn format(&mut self, call: &ScalarFunction) {
-        let Some(Expr::Literal(format, _)) = call.args.get(1) else { return };
-        let Some(Some(format)) = format.try_as_str() else { return };
-        if FORMATTING.contains(&call.name()) && !format.contains('%') && !format.is_empty() {
-            let place = place::of_call(self.view.file, call.name(), &call.args);
-            let place = place.unwrap_or_else(|| self.view.file.start());
-            let message =
-                format!("`{}` takes '{format}' as it is: what a format means has a `%`", call.name());
-            let hint = "for a date as in '2024-03-01' write '%Y-%m-%d', for a time '%H:%M:%S'";
-            push_once(self.warnings, warning(Code::DateFormat, place, message, hint));
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::{Column, JoinType};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Unnest};
 
 /// The plans of all views, by name.
 pub(super) struct Trace<'a> {
@@ -159,6 +159,10 @@ pub(super) fn definitions(plan: &LogicalPlan, index: usize) -> Vec<Definition<'_
                 _ => definitions(&node.right, index - left),
             }
         }
+        LogicalPlan::Unnest(node) => match node.dependency_indices.get(index) {
+            Some(&of_input) if !is_unnested(node, of_input) => definitions(&node.input, of_input),
+            _ => Vec::new(),
+        },
         LogicalPlan::TableScan(scan) => {
             let field = scan.projected_schema.fields().get(index);
             let scanned = field
@@ -167,6 +171,12 @@ pub(super) fn definitions(plan: &LogicalPlan, index: usize) -> Vec<Definition<'_
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a column of the input is taken apart.
+fn is_unnested(node: &Unnest, column: usize) -> bool {
+    node.struct_type_columns.contains(&column)
+        || node.list_type_columns.iter().any(|(list, _)| *list == column)
 }
 
 fn of_expression<'p>(expression: Option<&'p Expr>, input: &'p LogicalPlan) -> Vec<Definition<'p>> {

@@ -10,8 +10,7 @@ use arrow::datatypes::{
     DecimalType, Int8Type, Int16Type, Int32Type, Int64Type,
 };
 use arrow::error::ArrowError;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Diagnostic, Result, ScalarValue, Span, Spans};
+use datafusion::common::{DFSchema, Diagnostic, Result, ScalarValue, Spans};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::{
@@ -19,6 +18,7 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 
+use super::super::rewrite;
 use super::{decimal, scale, sql_name, zero};
 
 /// The operator to put in the place of `expression`; `None` where DataFusion's is right.
@@ -33,14 +33,15 @@ pub(super) fn checked(expression: &Expr, schema: &DFSchema) -> Result<Option<Exp
     };
     let types = operands.iter().map(|operand| operand.get_type(schema)).collect::<Result<Vec<_>>>()?;
     let result = expression.get_type(schema)?;
-    if !kind.can_fail(&types, &result) || magnitude(expression, schema)? < width(&result) {
+    let fits = magnitude(expression, schema)? < width(&result) || kind.has_divisor(&operands);
+    if fits || !kind.can_fail(&types, &result) {
         return Ok(None);
     }
     let operator = Arithmetic {
         kind,
         result,
-        text: expression.human_display().to_string(),
-        place: place(expression)?,
+        text: rewrite::text(expression)?,
+        place: rewrite::place(expression)?,
         signature: Signature::any(operands.len(), Volatility::Immutable),
     };
     let arguments = operands.into_iter().cloned().collect();
@@ -98,12 +99,24 @@ impl Kind {
         }
     }
 
-    /// Whether DataFusion's operator can give another answer than the right one, or fails where there is one. Its operators
-    /// on times, intervals and dates, and its division of integers, refuse what does not fit.
+    /// Whether it is a division of integers by a number that is none of 0 and -1.
+    fn has_divisor(self, operands: &[&Expr]) -> bool {
+        matches!(self, Self::Divide | Self::Modulo)
+            && operands.last().is_some_and(|divisor| match divisor {
+                Expr::Literal(value, _) if value.data_type().is_integer() => !matches!(
+                    value.cast_to(&DataType::Int64),
+                    Ok(ScalarValue::Int64(None | Some(0 | -1))) | Err(_)
+                ),
+                _ => false,
+            })
+    }
+
+    /// Whether DataFusion's operator can give another answer than the right one, fails where there is one, or fails without
+    /// saying where. Its operators on times, intervals and dates refuse what does not fit.
     fn can_fail(self, operands: &[DataType], result: &DataType) -> bool {
         let is = |test: fn(&DataType) -> bool| operands.iter().all(test) && test(result);
         if is(DataType::is_integer) {
-            return !matches!(self, Self::Divide | Self::Modulo);
+            return true;
         }
         if is(DataType::is_decimal) {
             return match self {
@@ -176,20 +189,6 @@ fn is_signed(expression: &Expr, schema: &DFSchema) -> Result<bool> {
     Ok(expression.get_type(schema)?.is_signed_integer())
 }
 
-/// From the first to the last name of a column in an expression: what the parser knows of places.
-fn place(expression: &Expr) -> Result<Spans> {
-    let mut found: Option<Span> = None;
-    expression.apply(|part| {
-        if let Expr::Column(column) = part {
-            found = Span::union_iter(found.into_iter().chain(column.spans.first()));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    let mut spans = Spans::new();
-    found.into_iter().for_each(|span| spans.add_span(span));
-    Ok(spans)
-}
-
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Arithmetic {
     kind: Kind,
@@ -209,6 +208,10 @@ impl ScalarUDFImpl for Arithmetic {
         &self.signature
     }
 
+    fn schema_name(&self, _: &[Expr]) -> Result<String> {
+        Ok(self.text.clone())
+    }
+
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(self.result.clone())
     }
@@ -219,9 +222,10 @@ impl ScalarUDFImpl for Arithmetic {
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.evaluate(&call.args, call.number_rows).map_err(|error| match error {
-            DataFusionError::ArrowError(error, _) if !matches!(*error, ArrowError::DivideByZero) => {
-                self.refused(&call.args, call.number_rows)
+            DataFusionError::ArrowError(error, _) if matches!(*error, ArrowError::DivideByZero) => {
+                self.placed(format!("`{}`: divide by zero", self.text))
             }
+            DataFusionError::ArrowError(..) => self.refused(&call.args, call.number_rows),
             error => error,
         })
     }
@@ -383,8 +387,14 @@ impl Arithmetic {
             Some([left, right]) => format!("{left} {sign} {right}"),
             _ => "the result".into(),
         };
-        let message =
-            format!("`{}` is out of range: {told} does not fit {}", self.text, sql_name(&self.result));
+        self.placed(format!(
+            "`{}` is out of range: {told} does not fit {}",
+            self.text,
+            sql_name(&self.result)
+        ))
+    }
+
+    fn placed(&self, message: String) -> DataFusionError {
         let place = self.place.first();
         let error = DataFusionError::Execution(message.clone());
         if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }

@@ -209,7 +209,7 @@ fn operators_on_decimals_are_right_or_refused() {
             for pair in refused {
                 let error = query.run(&rows(&[(1, 1), pair])).await.expect_err("it does not fit");
                 let is_told =
-                    error.contains("is out of range") || pair.1 == 0 && error.contains("Divide by zero");
+                    error.contains("is out of range") || pair.1 == 0 && error.contains("divide by zero");
                 assert!(is_told, "{operator} {pair:?}: {error}");
             }
         }
@@ -403,7 +403,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("SELECT count(*) * 9223372036854775807 FROM t", "!2 * 9223372036854775807 does not fit BIGINT"),
     ("SELECT CAST(big AS INT) FROM t", "!9223372036854775807"),
     ("SELECT CAST(1e30 AS INT)", "!1e30"),
-    ("SELECT big / -1 FROM t", "!verflow"),
+    ("SELECT big / -1 FROM t", "!is out of range"),
     ("SELECT big % -1 FROM t", "0; 0"),
     ("SELECT CASE WHEN big < 0 THEN 0 ELSE big - 1 END FROM t", "9223372036854775806; 0"),
     ("SELECT sum(x) FROM (SELECT big + 0 AS x FROM t UNION ALL SELECT 1)", "0"),

@@ -66,7 +66,13 @@ async fn faults_have_the_place_the_line_and_the_nearest_name() {
     1 | SELECT customer,, agency FROM batch
       |                 ^
     ");
-    insta::assert_snapshot!(fault("SELECT 1 / (customer - 3) FROM batch").await, @"query: error: divide by zero error");
+    insta::assert_snapshot!(fault("SELECT 1 / (customer - 3) FROM batch").await, @r"
+    query:1:13: error: `1 / (batch.customer - 3)`: divide by zero
+      |
+    1 | SELECT 1 / (customer - 3) FROM batch
+      |             ^^^^^^^^
+    hint: `x / nullif(y, 0)` is NULL where y is 0
+    ");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Arithmetic of spans of time that DataFusion does not plan: an interval times a whole number, and a day beside a difference
-//! of timestamps.
+//! Operators that DataFusion does not plan: an interval times a whole number, and a day beside a difference of timestamps.
+//! What no operator is for is refused with its place.
 
 use std::sync::Arc;
 
@@ -7,65 +7,115 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _, IntervalMonthDayNanoArray
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, IntervalUnit};
 use datafusion::common::cast::as_interval_mdn_array;
-use datafusion::common::{DFSchema, Result, exec_datafusion_err};
+use datafusion::common::{DFSchema, Result, Span, exec_datafusion_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable as _, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::moments;
+use super::sql_types::in_sql;
+use super::{forms, moments, rewrite};
 
 /// What `interval * number` is called in plans.
 pub(super) const TIMES: &str = "interval_times";
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
-    state.register_expr_planner(Arc::new(Spans))
+    state.register_expr_planner(Arc::new(Operators))
 }
 
 #[derive(Debug)]
-struct Spans;
+struct Operators;
 
-impl ExprPlanner for Spans {
+impl ExprPlanner for Operators {
     fn plan_binary_op(
         &self,
         operands: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
-        let is_arithmetic =
-            matches!(operands.op, BinaryOperator::Multiply | BinaryOperator::Plus | BinaryOperator::Minus);
-        if !is_arithmetic {
+        let Some(operator) = operator(&operands.op) else { return Ok(PlannerResult::Original(operands)) };
+        let (Ok(left_is), Ok(right_is)) = (operands.left.get_type(schema), operands.right.get_type(schema))
+        else {
+            return Ok(PlannerResult::Original(operands));
+        };
+        // Of which type a value out of JSON is, is settled later.
+        if [&left_is, &right_is].iter().any(|of| matches!(of, DataType::Union(..))) {
             return Ok(PlannerResult::Original(operands));
         }
         let RawBinaryExpr { op, left, right } = operands;
-        // An operand without a type is another's to refuse.
-        let of = |side: &Expr| side.get_type(schema).unwrap_or(DataType::Null);
-        let (left_is, right_is) = (of(&left), of(&right));
         let is_interval = |of: &DataType| matches!(of, DataType::Interval(_));
         let is_length = |of: &DataType| matches!(of, DataType::Duration(_));
-        let (left, right) = match op {
-            BinaryOperator::Multiply if is_interval(&left_is) && right_is.is_integer() => {
+        let is_sum = matches!(operator, Operator::Plus | Operator::Minus);
+        let (left, right) = match operator {
+            Operator::Multiply if is_interval(&left_is) && right_is.is_integer() => {
                 return Ok(PlannerResult::Planned(times(left, right)));
             }
-            BinaryOperator::Multiply if left_is.is_integer() && is_interval(&right_is) => {
+            Operator::Multiply if left_is.is_integer() && is_interval(&right_is) => {
                 return Ok(PlannerResult::Planned(times(right, left)));
             }
-            BinaryOperator::Plus | BinaryOperator::Minus
-                if moments::is_day(&left_is) && is_length(&right_is) =>
-            {
+            _ if is_sum && moments::is_day(&left_is) && is_length(&right_is) => {
                 (moments::of_any(left), right)
             }
-            BinaryOperator::Plus if is_length(&left_is) && moments::is_day(&right_is) => {
+            Operator::Plus if is_length(&left_is) && moments::is_day(&right_is) => {
                 (left, moments::of_any(right))
+            }
+            _ if BinaryTypeCoercer::new(&left_is, &operator, &right_is).get_result_type().is_err() => {
+                return Err(no_operator(&left, &left_is, operator, &right, &right_is));
             }
             _ => (left, right),
         };
         Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
     }
+}
+
+/// The operators that take values of some types only.
+fn operator(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::And => Operator::And,
+        BinaryOperator::Or => Operator::Or,
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        BinaryOperator::StringConcat => Operator::StringConcat,
+        BinaryOperator::Plus => Operator::Plus,
+        BinaryOperator::Minus => Operator::Minus,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::Modulo => Operator::Modulo,
+        _ => return None,
+    })
+}
+
+fn no_operator(
+    left: &Expr,
+    left_is: &DataType,
+    operator: Operator,
+    right: &Expr,
+    right_is: &DataType,
+) -> DataFusionError {
+    let message = in_sql(&format!("no operator `{left_is} {operator} {right_is}`"));
+    let types = [left_is, right_is];
+    let beside_number =
+        types.iter().any(|of| moments::is_moment(of)) && types.iter().any(|of| of.is_numeric());
+    let hint = match (left_is.is_string(), operator, right_is.is_string()) {
+        (true, Operator::Plus, true) => "texts are joined with `||`: `a || b`",
+        (true, _, _) | (_, _, true) if operator.is_numerical_operators() => {
+            "read the text as a number: `CAST(x AS DOUBLE)`; join texts with `||`"
+        }
+        _ if beside_number && !operator.is_numerical_operators() => moments::BESIDE_NUMBER_HINT,
+        _ => "CAST one of them to a type that goes with the other",
+    };
+    let spans = [left, right].into_iter().filter_map(|side| rewrite::place(side).ok()?.first());
+    forms::refused(message, hint, Span::union_iter(spans))
 }
 
 fn times(interval: Expr, number: Expr) -> Expr {

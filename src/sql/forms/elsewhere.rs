@@ -1,0 +1,195 @@
+//! What people from other databases write and is meant otherwise: functions that are called otherwise here become those that
+//! are meant; what cannot be right, such as a format of dates without a field or a division by 0, is refused before the first
+//! message.
+
+use std::str::FromStr as _;
+
+use arrow::compute::kernels::cast_utils::IntervalUnit;
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Select, Spanned as _, UnaryOperator, Value,
+    ValueWithSpan,
+};
+
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::super::names;
+use super::{Refusal, formats};
+use crate::diagnostic::Code;
+
+/// What a call means, if its function is another here.
+pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
+    let Expr::Function(call) = expression else { return None };
+    let (name, arguments) = (name(call)?.value.to_lowercase(), arguments(call)?);
+    match (name.as_str(), arguments.as_slice()) {
+        ("isnull", [value]) => Some(Expr::Nested(Box::new(Expr::IsNull(Box::new((*value).clone()))))),
+        ("isnull", [_, _]) => {
+            let mut call = call.clone();
+            call.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("coalesce"))]);
+            Some(Expr::Function(call))
+        }
+        ("if" | "iif", [condition, then, otherwise]) => {
+            let when = CaseWhen { condition: (*condition).clone(), result: (*then).clone() };
+            Some(Expr::Case {
+                case_token: AttachedToken::empty(),
+                end_token: AttachedToken::empty(),
+                operand: None,
+                conditions: vec![when],
+                else_result: Some(Box::new((*otherwise).clone())),
+            })
+        }
+        (name, [moment]) => {
+            let (_, field) = FIELDS.iter().find(|(function, _)| *function == name)?;
+            let (field, expr) = (field.clone(), Box::new((*moment).clone()));
+            Some(Expr::Extract { field, syntax: ExtractSyntax::From, expr })
+        }
+        _ => None,
+    }
+}
+
+/// Functions that are a field of a moment.
+const FIELDS: &[(&str, DateTimeField)] = &[
+    ("year", DateTimeField::Year),
+    ("quarter", DateTimeField::Quarter),
+    ("month", DateTimeField::Month),
+    ("day", DateTimeField::Day),
+    ("dayofmonth", DateTimeField::Day),
+    ("dayofyear", DateTimeField::Doy),
+    ("hour", DateTimeField::Hour),
+    ("minute", DateTimeField::Minute),
+    ("second", DateTimeField::Second),
+];
+
+/// Functions that take formats of dates after their first argument.
+const FORMATTING: &[&str] = &[
+    "to_char",
+    "date_format",
+    "to_date",
+    "to_time",
+    "to_timestamp",
+    "to_timestamp_seconds",
+    "to_timestamp_millis",
+    "to_timestamp_micros",
+    "to_timestamp_nanos",
+    "to_unixtime",
+];
+
+/// Units that `date_trunc` knows.
+const TRUNCATED: &[&str] =
+    &["year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond", "microsecond"];
+
+/// Fields of a moment that are no units of intervals.
+const PARTS: &[&str] = &["isoyear", "qtr", "quarter", "doy", "dow", "isodow", "epoch"];
+
+/// # Errors
+/// An expression that no row can make right.
+pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
+    match expression {
+        Expr::BinaryOp { op: BinaryOperator::Divide | BinaryOperator::Modulo, right, .. }
+            if is_zero(right) =>
+        {
+            Err(Refusal::new(
+                right.span(),
+                "a division by 0".to_owned(),
+                "`x / nullif(y, 0)` is NULL where y is 0",
+            ))
+        }
+        Expr::Function(call) => check_call(call),
+        Expr::Extract { field: DateTimeField::Custom(field), .. } => check_part(&field.value, field.span),
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// `SELECT TOP`.
+pub(super) fn check_select(select: &Select) -> Result<(), Refusal> {
+    match &select.top {
+        Some(_) => Err(Refusal::new(
+            select.select_token.0.span,
+            "SELECT TOP is not known here".to_owned(),
+            "write `LIMIT 5` at the end of the query",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_zero(expression: &Expr) -> bool {
+    match expression {
+        Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. }) => {
+            number.parse().is_ok_and(|number: f64| number == 0.0)
+        }
+        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => is_zero(inner),
+        _ => false,
+    }
+}
+
+fn check_call(call: &Function) -> Result<(), Refusal> {
+    let (Some(name), Some(arguments)) = (name(call), arguments(call)) else { return Ok(()) };
+    let called = name.value.to_lowercase();
+    if FORMATTING.contains(&called.as_str()) {
+        return arguments.iter().skip(1).try_for_each(|format| match text(format) {
+            Some((format, literal)) => check_format(&called, format, literal),
+            None => Ok(()),
+        });
+    }
+    let Some((unit, literal)) = arguments.first().and_then(|unit| text(unit)) else { return Ok(()) };
+    match called.as_str() {
+        "date_trunc" | "datetrunc" if !TRUNCATED.contains(&unit.to_lowercase().as_str()) => {
+            let message = format!("`{called}` knows no unit '{unit}'");
+            Err(Refusal::new(literal.span, message, unit_hint(unit)))
+        }
+        "date_part" | "datepart" => check_part(unit, literal.span),
+        _ => Ok(()),
+    }
+}
+
+fn check_part(part: &str, span: Span) -> Result<(), Refusal> {
+    let trimmed = part.trim_matches(['\'', '"']);
+    if IntervalUnit::from_str(trimmed).is_ok() || PARTS.contains(&trimmed.to_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(Refusal::new(span, format!("a moment has no field '{trimmed}'"), unit_hint(trimmed)))
+}
+
+fn unit_hint(unit: &str) -> String {
+    names::hint(unit, TRUNCATED.iter().copied()).unwrap_or_default()
+}
+
+fn check_format(function: &str, format: &str, literal: &ValueWithSpan) -> Result<(), Refusal> {
+    let Some(fault) = formats::fault(format) else { return Ok(()) };
+    let message = format!("the format '{format}' of `{function}` has {}", fault.reason);
+    let hint = match fault.instead {
+        Some(instead) => format!("write '{instead}'"),
+        None => "for a date as in '2024-03-01' write '%Y-%m-%d', for a time '%H:%M:%S'".to_owned(),
+    };
+    Err(Refusal::new(literal.span, message, hint).coded(Code::DateFormat))
+}
+
+fn name(call: &Function) -> Option<&Ident> {
+    match call.name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => Some(name),
+        _ => None,
+    }
+}
+
+/// The arguments of a plain call.
+fn arguments(call: &Function) -> Option<Vec<&Expr>> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let argument = |argument| match argument {
+        &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref value)) => Some(value),
+        _ => None,
+    };
+    list.args.iter().map(argument).collect()
+}
+
+fn text(expression: &Expr) -> Option<(&str, &ValueWithSpan)> {
+    match expression {
+        Expr::Value(literal) => match &literal.value {
+            Value::SingleQuotedString(text) => Some((text, literal)),
+            _ => None,
+        },
+        Expr::Nested(inner) => text(inner),
+        _ => None,
+    }
+}

@@ -1,0 +1,140 @@
+//! Casts and functions that can fail on a row say which expression failed, and where it stands. DataFusion's errors know only
+//! the value.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Diagnostic, Result, Spans};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
+};
+
+use super::error::SqlErrorKind;
+use super::{locate, rewrite, run_errors};
+
+/// What a cast that tells its place is called in plans.
+pub(super) const CAST: &str = "strict_cast";
+
+/// Functions that read or make values that can be wrong.
+const FUNCTIONS: [&str; 11] = [
+    "chr",
+    "date_bin",
+    "decode",
+    "make_date",
+    "to_date",
+    "to_time",
+    "to_timestamp",
+    "to_timestamp_micros",
+    "to_timestamp_millis",
+    "to_timestamp_seconds",
+    "to_unixtime",
+];
+
+/// The expression, with its text and place if it can fail. The types of all operands have to be settled.
+pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (call, arguments) = match &expression {
+        Expr::Cast(Cast { expr, field }) if can_fail(&expr.get_type(schema)?, field.data_type()) => {
+            (Call::Cast(field.data_type().clone()), vec![expr.as_ref().clone()])
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args }) if FUNCTIONS.contains(&func.name()) => {
+            (Call::Function(Arc::clone(func)), args.clone())
+        }
+        _ => return Ok(Transformed::no(expression)),
+    };
+    // A constant is computed once, while the query is planned.
+    if expression.column_refs().is_empty() {
+        return Ok(Transformed::no(expression));
+    }
+    let volatility = match &call {
+        Call::Cast(_) => Volatility::Immutable,
+        Call::Function(function) => function.signature().volatility,
+    };
+    let placed = Placed {
+        call,
+        text: rewrite::text(&expression)?,
+        place: rewrite::place(&expression)?,
+        signature: Signature::any(arguments.len(), volatility),
+    };
+    Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments)))
+}
+
+/// Whether a cast may refuse a value. Casts that only widen are left to the optimizer, which looks through them.
+fn can_fail(from: &DataType, to: &DataType) -> bool {
+    let is_read = from.is_string() && !to.is_string() && !to.is_nested() && !matches!(to, DataType::Null);
+    let is_cut = (from.is_floating() || from.is_decimal()) && (to.is_integer() || to.is_decimal());
+    is_read || is_cut
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Call {
+    Cast(DataType),
+    Function(Arc<ScalarUDF>),
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Placed {
+    call: Call,
+    text: String,
+    place: Spans,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Placed {
+    fn name(&self) -> &str {
+        match &self.call {
+            Call::Cast(_) => CAST,
+            Call::Function(function) => function.name(),
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn schema_name(&self, _: &[Expr]) -> Result<String> {
+        Ok(self.text.clone())
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match &self.call {
+            Call::Cast(to) => Ok(to.clone()),
+            Call::Function(function) => function.return_type(types),
+        }
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        match &self.call {
+            Call::Cast(to) => {
+                let is_nullable = arguments.arg_fields.iter().any(|field| field.is_nullable());
+                Ok(Arc::new(Field::new(self.name(), to.clone(), is_nullable)))
+            }
+            Call::Function(function) => function.return_field_from_args(arguments),
+        }
+    }
+
+    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let result = match &self.call {
+            Call::Cast(to) => call.args[0].cast_to(to, None),
+            Call::Function(function) => function.invoke_with_args(call),
+        };
+        result.map_err(|error| self.told(error))
+    }
+}
+
+impl Placed {
+    fn told(&self, error: DataFusionError) -> DataFusionError {
+        let root = error.find_root();
+        if run_errors::kind(root) != SqlErrorKind::Row {
+            return error;
+        }
+        let said = run_errors::said(root);
+        let message = format!("`{}`: {}", self.text, locate::lower_first(run_errors::first_line(&said)));
+        let place = self.place.first();
+        let error = DataFusionError::Execution(message.clone());
+        if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }
+    }
+}
