@@ -352,7 +352,9 @@ async fn tables_with_rows_are_not_filled() {
     let project = project(Server::Sqlite, &mut topic, &GOOD).await;
     let messages = topic.send(&project, [Kind::Good; 2]);
     project.run(ReplaySource::new(messages, 7)).await.expect("done");
-    project.execute(&["INSERT INTO seen (id, n) VALUES (1, 1)"]).await;
+    project
+        .execute(&["INSERT INTO seen (kafka_partition, kafka_offset, id, share, n) VALUES (0, 0, 1, 1, 1)"])
+        .await;
     let error = fill(&project.config, &topic, false).await.expect_err("refused");
     assert!(error.to_string().contains("seen has rows already"), "{error}");
     assert_eq!(project.rows("SELECT count(*) FROM realtime_fills").await, ["0"], "nothing has begun");

@@ -13,10 +13,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::failure::Failure;
 use super::terminal;
-use crate::batch::MessagesBuilder;
+use crate::batch::{Messages, MessagesBuilder};
 use crate::config::Config;
 use crate::database::json;
-use crate::decode::Decoder;
+use crate::decode::{DecodeError, Decoder};
 use crate::prompt::{self, Printer, Screen};
 use crate::source::{Logged, consumer_config, partitions_of, push, refused};
 
@@ -94,12 +94,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
         if messages.is_empty() {
             continue;
         }
-        let decoded = decoder.decode(&messages).map_err(|error| Failure::failed(error.to_string()))?;
-        for letter in &decoded.dead_letters {
-            let (partition, offset) = (&letter.partition, letter.offset);
-            terminal::say(&format!("{partition}@{offset}: {}: {}", letter.place, letter.reason));
-        }
-        match print(&decoded.batch, arguments.format) {
+        match show(&mut decoder, &messages, arguments.format)? {
             // Whoever reads the pipe has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
@@ -148,6 +143,33 @@ fn collect(consumer: &BaseConsumer<Logged>, most: usize) -> Result<MessagesBuild
         }
     }
     Ok(builder)
+}
+
+/// Prints messages; half of them at once if together they take too much memory as columns.
+fn show(decoder: &mut Decoder, messages: &Messages, format: Format) -> Result<io::Result<()>, Failure> {
+    let decoded = match decoder.decode(messages) {
+        Ok(decoded) => decoded,
+        Err(DecodeError::BatchTooLarge { .. }) if messages.len() > 1 => {
+            let half = messages.len() / 2;
+            let first = show(decoder, &messages.slice(0..half), format)?;
+            return if first.is_err() {
+                Ok(first)
+            } else {
+                show(decoder, &messages.slice(half..messages.len()), format)
+            };
+        }
+        Err(error @ DecodeError::BatchTooLarge { .. }) => {
+            let message = messages.get(0);
+            terminal::say(&format!("{}[{}]@{}: {error}", message.topic, message.partition, message.offset));
+            return Ok(Ok(()));
+        }
+        Err(error) => return Err(Failure::failed(error.to_string())),
+    };
+    for letter in &decoded.dead_letters {
+        let (partition, offset) = (&letter.partition, letter.offset);
+        terminal::say(&format!("{partition}@{offset}: {}: {}", letter.place, letter.reason));
+    }
+    Ok(print(&decoded.batch, format))
 }
 
 fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::sink::{Selection, StoredLetters};
 
 /// Delete old dead letters.
 ///
-/// What will be deleted is shown first, and asked about. A dead letter that was not replayed is all that is left of
+/// What would be deleted is shown first, and asked about. A dead letter that was not replayed is all that is left of
 /// its message: such go only with `--unreplayed`. They are deleted some at a time, the oldest first.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
