@@ -88,6 +88,12 @@ pub(crate) async fn first() -> String {
     }
 }
 
+/// What [`first`] says, if there was a panic.
+#[cfg(test)]
+pub(crate) fn noted() -> Option<String> {
+    FIRST.borrow().clone()
+}
+
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
@@ -103,7 +109,7 @@ mod tests {
         let why = format!("never shown: {}", std::process::id());
         assert_eq!(expected(|| 7), Ok(7));
         assert_eq!(expected(|| -> i32 { panic!("{why}") }), Err(why));
-        let noted = FIRST.borrow().clone().unwrap_or_default();
+        let noted = noted().unwrap_or_default();
         assert!(!noted.contains("never shown"), "{noted}");
         assert!(!IS_EXPECTED.get());
     }
@@ -121,7 +127,7 @@ mod tests {
             panic!("never shown")
         };
         assert_eq!(expected_of::<i32>(wrong).await, Err("never shown".to_owned()));
-        let noted = FIRST.borrow().clone().unwrap_or_default();
+        let noted = noted().unwrap_or_default();
         assert!(!noted.contains("never shown"), "{noted}");
         assert!(!IS_EXPECTED.get());
     }

@@ -143,7 +143,10 @@ fn calls_stable_function(plan: &LogicalPlan) -> PlanResult<bool> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{ArrayRef, Int64Array};
+    use arrow::datatypes::DataType;
+    use datafusion::execution::FunctionRegistry as _;
     use datafusion::execution::memory_pool::MemoryConsumer;
+    use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature};
 
     use super::super::session;
     use super::super::slot::Slot;
@@ -180,5 +183,47 @@ mod tests {
         }
         assert_eq!(metrics_of(&view.plan), before);
         assert_eq!(pool.reserved(), 0);
+    }
+
+    #[derive(Debug, PartialEq, Eq, Hash)]
+    struct Panics(Signature);
+
+    impl ScalarUDFImpl for Panics {
+        fn name(&self) -> &str {
+            "panics"
+        }
+
+        fn signature(&self) -> &Signature {
+            &self.0
+        }
+
+        fn return_type(&self, types: &[DataType]) -> PlanResult<DataType> {
+            Ok(types[0].clone())
+        }
+
+        fn invoke_with_args(&self, _: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+            panic!("never shown: by a function")
+        }
+    }
+
+    /// Some values make DataFusion's kernels panic: that is a fault of the rows, and must not end the job.
+    #[tokio::test]
+    async fn a_panic_is_a_fault_of_the_rows_and_is_not_noted() {
+        let mut state = session::session(1 << 20).unwrap();
+        let panics = Panics(Signature::any(1, Volatility::Immutable));
+        state.register_udf(Arc::new(panics.into())).unwrap();
+        let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20));
+        let rows = RecordBatch::try_from_iter([("n", rows)]).unwrap();
+        let slot = Slot::new("batch", rows.schema(), 10);
+        session::register(&state, "batch", Arc::new(slot.clone())).unwrap();
+        slot.fill(vec![rows]).unwrap();
+        let files = ViewFiles::from_texts(&[("v", "SELECT panics(n) AS n FROM batch")]).unwrap();
+        let view = View::plan(&state, files.get("v").unwrap()).await.unwrap();
+        let reservation = MemoryConsumer::new("test").register(&state.runtime_env().memory_pool);
+        let mut held = HeldRows { reservation, counter: RecordBatchMemoryCounter::new() };
+        let error = view.run(&state, &state.task_ctx(), &mut held).await.unwrap_err();
+        assert_eq!(error.kind(), SqlErrorKind::Row);
+        assert!(error.to_string().contains("the SQL engine panicked: never shown: by a function"), "{error}");
+        assert!(panics::noted().is_none_or(|noted| !noted.contains("by a function")));
     }
 }

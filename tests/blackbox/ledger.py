@@ -79,8 +79,8 @@ def audited_job(new_job, topic, **changes):
 
 def audit(job):
     """What differs between the job's tables and a calculation over its topic, as lines of text."""
-    with TopicReader(job.topic.server, job.topic.name) as reader:
-        ends = reader.read()
+    reader = TopicReader(job.topic.server, job.topic.name)
+    ends = reader.read()
     return Ledger(reader.messages, ends).compare(job.database, job.name)
 
 

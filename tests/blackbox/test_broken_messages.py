@@ -207,22 +207,3 @@ def test_a_header_whose_name_is_not_text_makes_a_dead_letter(new_job, new_topic,
     assert "panicked" not in shown.stderr
     counted = job.run("sql", "--from", "beginning", "--format", "json", "-c", "SELECT count(*) AS n FROM batch")
     assert json.loads(counted.stdout)["n"] == 9 and "panicked" not in counted.stderr
-
-
-def test_sql_that_panics_makes_dead_letters_and_the_job_goes_on(new_job, new_topic):
-    """DataFusion panics over floor() of a scalar subquery where a join finds no rows."""
-    topic = new_topic(partitions=1)
-    job = counting_job(new_job, topic)
-    job.view(
-        "counted",
-        "SELECT DISTINCT a.customer AS n, floor((SELECT max(CAST(customer AS DECIMAL(9, 1))) FROM batch)) AS f"
-        " FROM batch a JOIN batch b ON a.customer + b.customer >= 0 OR a.customer > 1000",
-    )
-    process = job.start()
-    topic.send_all([movement(-1)])
-    job.wait_committed(1, 30, process)
-    assert "panicked" in job.database.value("SELECT reason FROM dead_letters"), "another query that panics is needed"
-    topic.send_all(movement(n) for n in range(10))
-    job.wait_committed(11, 30, process)
-    assert terminate(process) == 0, process.stderr_text()
-    assert numbers(job) == [*range(10)]
