@@ -17,12 +17,12 @@ use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartiti
 use realtime_processor::config::Config;
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
-    EngineError, FillFrom, FillOptions, FillParts, FillReport, Filler, Plan, Report, Stop, fill_together,
-    preview, split_fills,
+    EngineError, FillFrom, FillOptions, FillParts, FillReport, Filler, Plan, Stop, fill_together, preview,
+    split_fills,
 };
 use realtime_processor::sink::{FillId, Sink, SinkError};
 use realtime_processor::source::{Browser, ReplaySource};
-use support::{Project, Server, reloadable};
+use support::{Project, Server, reloadable, reloaded_before_the_fourth_batch};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "id", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
@@ -435,25 +435,9 @@ async fn a_running_job_takes_new_tables_at_a_reload_and_waits_for_their_fill() {
     let files = [("schema.avsc", SCHEMA), ("config.yaml", BEFORE), ("sql/ruled.sql", RULED)];
     let mut project = Project::on(Server::Sqlite, &files).await;
     let messages = topic.send(&project, vec![Kind::Good; 400]);
-    let (engine, mut running, sender) = reloadable(&project.config, ReplaySource::new(messages, 4)).await;
-    let (third, is_third) = tokio::sync::oneshot::channel();
-    let (done, is_done) = std::sync::mpsc::channel();
+    let job = reloadable(&project.config, ReplaySource::new(messages, 4)).await;
     write(&mut project, &FILES_AFTER);
-    let change = tokio::spawn(async move {
-        is_third.await.expect("three batches");
-        let answer = running.reload(&sender).await.map(drop).map_err(|error| error.to_string());
-        done.send(()).expect("the job waits");
-        answer
-    });
-    let mut third = Some(third);
-    let mut report = |report: &Report| {
-        if let Some(third) = third.take_if(|_| report.batch_id == 2) {
-            third.send(()).expect("somebody waits");
-            is_done.recv().expect("an answer");
-        }
-    };
-    engine.run(&mut report).await.expect("the job ends well");
-    change.await.expect("it ended").expect("taken over");
+    reloaded_before_the_fourth_batch(job, || {}).await.expect("taken over");
     assert_eq!(found(&project.config).await, [const { Vec::<String>::new() }; 2], "they wait for their fill");
     assert_eq!(
         project.rows("SELECT DISTINCT waiting FROM realtime_offsets").await.len(),

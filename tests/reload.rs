@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{Message, Messages, MessagesBuilder};
-use realtime_processor::engine::{ReloadError, Report};
+use realtime_processor::engine::ReloadError;
 use realtime_processor::source::ReplaySource;
-use support::{Project, reloadable};
+use support::{Project, reloadable, reloaded_before_the_fourth_batch};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "id", "type": "int"}]}"#;
 const TOTALS: &str = "SELECT b.id, coalesce(t.n, 0) + count(*) AS n FROM batch b LEFT JOIN totals t ON t.id = b.id \
@@ -155,27 +155,11 @@ async fn every_row_has_the_value_of_its_recorded_version_while_sql_changes() {
 
 /// Changes files while the job runs, and reads them again before its fourth batch; gives what came of it.
 async fn reloaded(project: &Project, files: &[(&str, &str)]) -> Result<(), String> {
-    let (engine, mut running, sender) = reloadable(&project.config, source(project, 400, 4)).await;
-    let (third, is_third) = tokio::sync::oneshot::channel();
-    let (done, is_done) = std::sync::mpsc::channel();
+    let job = reloadable(&project.config, source(project, 400, 4)).await;
     let folder = project.folder.path().to_owned();
     let files: Vec<_> = files.iter().map(|(path, text)| (folder.join(path), (*text).to_owned())).collect();
-    let change = tokio::spawn(async move {
-        is_third.await.expect("three batches");
-        files.iter().for_each(|(path, text)| std::fs::write(path, text).expect("written"));
-        let answer = running.reload(&sender).await.map(drop).map_err(|error| error.to_string());
-        done.send(()).expect("the job waits");
-        answer
-    });
-    let mut third = Some(third);
-    let mut report = |report: &Report| {
-        if let Some(third) = third.take_if(|_| report.batch_id == 2) {
-            third.send(()).expect("somebody waits");
-            is_done.recv().expect("an answer");
-        }
-    };
-    engine.run(&mut report).await.expect("the job ends well");
-    change.await.expect("it ended")
+    let change = move || files.iter().for_each(|(path, text)| std::fs::write(path, text).expect("written"));
+    reloaded_before_the_fourth_batch(job, change).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -173,6 +173,31 @@ pub async fn reloadable<S: Source>(config: &Config, source: S) -> (Engine<S>, Ru
     (engine, running, sender)
 }
 
+/// Runs a job to its end, and changes it before its fourth batch, once `change` is done; gives what came of the change.
+pub async fn reloaded_before_the_fourth_batch<S: Source>(
+    (engine, mut running, sender): (Engine<S>, Running, ReloadSender),
+    change: impl FnOnce() + Send + 'static,
+) -> Result<(), String> {
+    let (third, is_third) = tokio::sync::oneshot::channel();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let change = tokio::spawn(async move {
+        is_third.await.expect("three batches");
+        change();
+        let answer = running.reload(&sender).await.map(drop).map_err(|error| error.to_string());
+        done.send(()).expect("the job waits");
+        answer
+    });
+    let mut third = Some(third);
+    let mut report = |report: &Report| {
+        if let Some(third) = third.take_if(|_| report.batch_id == 2) {
+            third.send(()).expect("somebody waits");
+            is_done.recv().expect("an answer");
+        }
+    };
+    engine.run(&mut report).await.expect("the job ends well");
+    change.await.expect("it ended")
+}
+
 async fn parts<S: Source>(config: &Config, source: S) -> (Parts<S>, Running) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
