@@ -1,12 +1,9 @@
 //! What a fill will be, before it is begun: the offsets it reads, and the rows that the first of their messages give.
 //! Nothing is written, and state begins empty, in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
-
-use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::filler::{FillFrom, blocking, first_offsets};
@@ -69,17 +66,7 @@ pub async fn preview(
     let read = move || browser.read(&mut sample, SAMPLE_BYTES_MAX, &AtomicBool::new(false));
     let messages = blocking(read).await?;
     let sampled = messages.len();
-    let work = Work {
-        polled: Polled { messages, advances: Vec::new() },
-        condemned: BTreeMap::new(),
-        is_again: false,
-        conflicts: 0,
-        reached_ms: None,
-        taken_at: Instant::now(),
-        started_at: SystemTime::now(),
-        poll: Duration::ZERO,
-        interval: Duration::ZERO,
-    };
+    let work = Work::of(Polled { messages, advances: Vec::new() });
     let (_, stop) = Stop::new();
     let mut stages = Stages::new(decoder, tables, states.emptied(), pipeline, stop);
     let (commit, facts) = stages.compute(&work, None).await?;

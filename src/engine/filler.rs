@@ -10,9 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
-
-use tokio::time::Instant;
+use std::time::Duration;
 
 use super::batch_size::BatchSize;
 use super::breaker::Breaker;
@@ -360,17 +358,7 @@ impl Filler {
             Some(Advance { partition, epoch, from: range.from, to: range.to, message_time_ms })
         };
         let advances = ranges.iter().filter(|range| !range.is_empty()).filter_map(advance).collect();
-        Work {
-            polled: Polled { messages, advances },
-            condemned: BTreeMap::new(),
-            is_again: false,
-            conflicts: 0,
-            reached_ms: None,
-            taken_at: Instant::now(),
-            started_at: SystemTime::now(),
-            poll: Duration::ZERO,
-            interval: Duration::ZERO,
-        }
+        Work::of(Polled { messages, advances })
     }
 
     /// Claims the positions of the fill; where there are none yet, they are at its beginning.

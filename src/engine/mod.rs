@@ -34,9 +34,9 @@ mod turn;
 mod work;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -344,17 +344,7 @@ impl<S: Source> Engine<S> {
         let taken_at = Instant::now();
         let interval = self.triggered_at.map_or(Duration::ZERO, |before| taken_at - before);
         self.triggered_at = Some(taken_at);
-        Work {
-            polled: self.source.take(),
-            condemned: BTreeMap::new(),
-            is_again: false,
-            conflicts: 0,
-            reached_ms: None,
-            taken_at,
-            started_at: SystemTime::now(),
-            poll: taken_at - waited_since,
-            interval,
-        }
+        Work { taken_at, poll: taken_at - waited_since, interval, ..Work::of(self.source.take()) }
     }
 
     /// One trigger: decode, compute, wait for the batch before, hand the commit over.

@@ -5,15 +5,13 @@
 //! What is left out: what a database refuses beyond the types of its columns (foreign keys, CHECK, lengths of tables
 //! that somebody else made), and everything about offsets.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 
 use super::draft::{TargetPlaces, unordered};
 use super::error::EngineError;
@@ -245,18 +243,8 @@ fn work_of(messages: Messages) -> Work {
             }
         }
     }
-    Work {
-        polled: Polled { messages, advances },
-        condemned: BTreeMap::new(),
-        // Files are not read again in a run.
-        is_again: true,
-        conflicts: 0,
-        taken_at: Instant::now(),
-        started_at: SystemTime::now(),
-        poll: Duration::ZERO,
-        interval: Duration::ZERO,
-        reached_ms: None,
-    }
+    // Files are not read again in a run.
+    Work::of(Polled { messages, advances }).again()
 }
 
 fn dialect(address: &Address) -> Dialect {

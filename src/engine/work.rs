@@ -62,6 +62,21 @@ pub(super) struct Facts {
 }
 
 impl Work {
+    /// Messages that were not waited for, to be computed for the first time.
+    pub fn of(polled: Polled) -> Self {
+        Self {
+            polled,
+            condemned: BTreeMap::new(),
+            is_again: false,
+            conflicts: 0,
+            reached_ms: None,
+            taken_at: Instant::now(),
+            started_at: SystemTime::now(),
+            poll: Duration::ZERO,
+            interval: Duration::ZERO,
+        }
+    }
+
     /// The time of the newest message, milliseconds since the epoch.
     pub fn message_time_ms(&self) -> Option<i64> {
         let newest = self.polled.advances.iter().filter_map(|advance| advance.message_time_ms).max();
