@@ -14,6 +14,13 @@ pub(super) struct Results {
     file: Option<PathBuf>,
 }
 
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
 /// What became of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {

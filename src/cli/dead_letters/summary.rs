@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Filter, counted, database_failed};
 use crate::cli::failure::Failure;
-use crate::cli::results::Results;
+use crate::cli::results::{Format, Results};
 use crate::config::Config;
 use crate::sink::Cause;
 
@@ -22,12 +22,6 @@ pub(super) struct Arguments {
     /// A table for people, or one JSON object a line.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 /// Characters of an example in a table.

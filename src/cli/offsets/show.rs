@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::stored;
 use crate::cli::failure::Failure;
-use crate::cli::results::Results;
+use crate::cli::results::{Format, Results};
 use crate::config::Config;
 use crate::sink::StoredOffset;
 use crate::source::{Bounds, TopicLookup};
@@ -19,12 +19,6 @@ pub(super) struct Arguments {
     /// A table for people, or one JSON object a line.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
