@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::wrapped::coerced;
+use super::wrapped::{Extent, coerced};
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     let bin = DateBin {
@@ -72,17 +72,12 @@ impl ScalarUDFImpl for DateBin {
         };
         let start_of_time = ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(0), zone.clone()));
         let origin = origin.first().unwrap_or(&start_of_time);
-        let are_scalars = [moments, origin].iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if are_scalars { 1 } else { call.number_rows };
+        let extent = Extent::of([moments, origin], call.number_rows);
         let as_micros = |values: &ColumnarValue| {
-            Ok::<_, datafusion::error::DataFusionError>(cast(&values.to_array(rows)?, &counted)?)
+            Ok::<_, datafusion::error::DataFusionError>(cast(&values.to_array(extent.rows)?, &counted)?)
         };
         let bins: ArrayRef = Arc::new(stride.bins(&as_micros(moments)?, &as_micros(origin)?)?);
-        let bins = cast(&cast(&bins, &counted)?, &of)?;
-        Ok(match are_scalars {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&bins, 0)?),
-            false => ColumnarValue::Array(bins),
-        })
+        extent.answer(cast(&cast(&bins, &counted)?, &of)?)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl}
 use datafusion::prelude::SessionConfig;
 
 use super::width;
-use super::wrapped::{Around, wrap};
+use super::wrapped::{Around, Extent, wrap};
 pub(super) use concatenation::Concatenations;
 pub(super) use operators::{BoundedUnnest, FewRowsAtOnce, context_of};
 
@@ -239,8 +239,7 @@ struct Bounded {
 
 impl Around for Bounded {
     fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_one = call.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if is_one { 1 } else { call.number_rows };
+        let rows = Extent::of(&call.args, call.number_rows).rows;
         let of_row = |row| (self.estimate)(&Row { arguments: &call.args, row });
         let bytes = (0..rows).map(of_row).fold(0, usize::saturating_add);
         self.budget.take(function.name(), bytes)?;

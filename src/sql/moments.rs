@@ -27,7 +27,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
 use super::operators;
-use super::wrapped::{Around, wrap};
+use super::wrapped::{Around, Extent, wrap};
 
 /// What [`super::literals`] calls the type of `x AT TIME ZONE 'zone'`: a timestamp of that zone.
 pub(super) const IN_ZONE: &str = "timestamp in zone";
@@ -364,9 +364,8 @@ impl Around for DateTrunc {
         let (Some(moments), Some(cycle)) = (call.args.get(1), call.args.get(1).and_then(cycle)) else {
             return function.invoke_with_args(call);
         };
-        let (of, is_scalar) = (moments.data_type(), matches!(moments, ColumnarValue::Scalar(_)));
-        let rows = if is_scalar { 1 } else { call.number_rows };
-        let counts = cast(&moments.to_array(rows)?, &DataType::Int64)?;
+        let (of, extent) = (moments.data_type(), Extent::of([moments], call.number_rows));
+        let counts = cast(&moments.to_array(extent.rows)?, &DataType::Int64)?;
         let counts = counts.as_primitive::<Int64Type>();
         // A moment of this cycle or the one before is within the reach of nanoseconds.
         let away = |count: i64| if count.abs() < cycle / 2 { 0 } else { count.div_euclid(cycle) * cycle };
@@ -375,13 +374,9 @@ impl Around for DateTrunc {
             return function.invoke_with_args(call);
         }
         call.args[1] = ColumnarValue::Array(cast(&numeric::sub(counts, &away)?, &of)?);
-        call.number_rows = rows;
-        let truncated = cast(&function.invoke_with_args(call)?.to_array(rows)?, &DataType::Int64)?;
-        let truncated = cast(&numeric::add(&truncated, &away)?, &of)?;
-        Ok(match is_scalar {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&truncated, 0)?),
-            false => ColumnarValue::Array(truncated),
-        })
+        call.number_rows = extent.rows;
+        let truncated = cast(&function.invoke_with_args(call)?.to_array(extent.rows)?, &DataType::Int64)?;
+        extent.answer(cast(&numeric::add(&truncated, &away)?, &of)?)
     }
 }
 

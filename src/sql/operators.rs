@@ -17,10 +17,10 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable as _, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
-use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::sql_types::in_sql;
+use super::wrapped::Extent;
 use super::{forms, moments, rewrite};
 
 /// What `interval * number` is called in plans.
@@ -154,10 +154,9 @@ impl ScalarUDFImpl for Times {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let are_scalars = call.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if are_scalars { 1 } else { call.number_rows };
-        let intervals = cast(&call.args[0].to_array(rows)?, &MONTHS_DAYS_NANOS)?;
-        let numbers = cast(&call.args[1].to_array(rows)?, &DataType::Int64)?;
+        let extent = Extent::of(&call.args, call.number_rows);
+        let intervals = cast(&call.args[0].to_array(extent.rows)?, &MONTHS_DAYS_NANOS)?;
+        let numbers = cast(&call.args[1].to_array(extent.rows)?, &DataType::Int64)?;
         let pairs = as_interval_mdn_array(&intervals)?.iter().zip(numbers.as_primitive::<Int64Type>());
         let products = pairs.map(|pair| match pair {
             (Some(interval), Some(number)) => product(interval, number)
@@ -166,11 +165,8 @@ impl ScalarUDFImpl for Times {
             _ => Ok(None),
         });
         let products: ArrayRef = Arc::new(products.collect::<Result<IntervalMonthDayNanoArray>>()?);
-        debug_assert_eq!(products.len(), rows, "one interval for each row");
-        Ok(match are_scalars {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&products, 0)?),
-            false => ColumnarValue::Array(products),
-        })
+        debug_assert_eq!(products.len(), extent.rows, "one interval for each row");
+        extent.answer(products)
     }
 }
 

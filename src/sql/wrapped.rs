@@ -5,8 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{ExprSchema, Result};
+use datafusion::common::{ExprSchema, Result, ScalarValue};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -15,6 +16,28 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
 };
+
+/// How many rows a function computes: one, where its arguments are the same for all rows of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) rows: usize,
+    is_one: bool,
+}
+
+impl Extent {
+    pub(super) fn of<'a>(arguments: impl IntoIterator<Item = &'a ColumnarValue>, rows: usize) -> Self {
+        let is_one = arguments.into_iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        Self { rows: if is_one { 1 } else { rows }, is_one }
+    }
+
+    /// The answer to the call: as many values as there are rows.
+    pub(super) fn answer(self, values: ArrayRef) -> Result<ColumnarValue> {
+        Ok(match self.is_one {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?),
+            false => ColumnarValue::Array(values),
+        })
+    }
+}
 
 /// What is done around a call.
 pub(super) trait Around: fmt::Debug + Send + Sync + 'static {

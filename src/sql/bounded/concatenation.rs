@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
@@ -17,6 +17,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::{Budget, Row};
 use crate::sql::rewrite;
+use crate::sql::wrapped::Extent;
 
 /// Puts in concatenations that ask the budget. The types of all operands have to be settled.
 #[derive(Debug)]
@@ -94,20 +95,16 @@ impl ScalarUDFImpl for Concatenate {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_one = call.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if is_one { 1 } else { call.number_rows };
+        let extent = Extent::of(&call.args, call.number_rows);
         let of_row = |row| {
             let row = Row { arguments: &call.args, row };
             row.text_bytes(0) + row.text_bytes(1)
         };
-        self.budget.take("||", (0..rows).map(of_row).sum())?;
+        self.budget.take("||", (0..extent.rows).map(of_row).sum())?;
         let [left, right] = call.args.as_slice() else {
             return Err(DataFusionError::Internal("`||` has two operands".into()));
         };
-        let joined = concat_elements_dyn(&left.to_array(rows)?, &right.to_array(rows)?)?;
-        Ok(match is_one {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?),
-            false => ColumnarValue::Array(joined),
-        })
+        let joined = concat_elements_dyn(&left.to_array(extent.rows)?, &right.to_array(extent.rows)?)?;
+        extent.answer(joined)
     }
 }

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 };
 
 use super::super::rewrite;
+use super::super::wrapped::Extent;
 use super::{decimal, scale, sql_name, zero};
 
 /// The operator to put in the place of `expression`; `None` where DataFusion's is right.
@@ -233,12 +234,11 @@ impl ScalarUDFImpl for Arithmetic {
 
 impl Arithmetic {
     fn evaluate(&self, operands: &[ColumnarValue], rows: usize) -> Result<ColumnarValue> {
-        let are_scalars = operands.iter().all(|operand| matches!(operand, ColumnarValue::Scalar(_)));
+        let extent = Extent::of(operands, rows);
         let result = match operands {
-            [operand] => self.negate(operand.to_array(if are_scalars { 1 } else { rows })?.as_ref())?,
+            [operand] => self.negate(operand.to_array(extent.rows)?.as_ref())?,
             [left, right] if matches!(self.kind, Kind::ShiftLeft | Kind::ShiftRight) => {
-                let rows = if are_scalars { 1 } else { rows };
-                self.shift(left.to_array(rows)?.as_ref(), right.to_array(rows)?.as_ref())?
+                self.shift(left.to_array(extent.rows)?.as_ref(), right.to_array(extent.rows)?.as_ref())?
             }
             [ColumnarValue::Array(left), ColumnarValue::Array(right)] => self.of_two(left, right)?,
             [ColumnarValue::Array(left), ColumnarValue::Scalar(right)] => {
@@ -252,10 +252,7 @@ impl Arithmetic {
             }
             _ => return Err(DataFusionError::Internal(format!("operands of {}", self.text))),
         };
-        if are_scalars {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
-        }
-        Ok(ColumnarValue::Array(result))
+        extent.answer(result)
     }
 
     fn of_two(&self, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
