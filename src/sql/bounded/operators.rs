@@ -86,8 +86,8 @@ impl PhysicalOptimizerRule for BoundedUnnest {
     }
 }
 
-/// Passes on the rows that UNNEST gets, unless it would make more than the budget of them at once. UNNEST takes only as many
-/// rows at once as become few, but it makes all rows of one at once; and if lists in lists become rows, those of all input.
+/// Passes rows on to UNNEST, unless UNNEST would make more of them at once than the budget allows. UNNEST emits its rows in
+/// parts, but it makes all rows of one list at once, and all rows of its input if it unnests lists of lists.
 #[derive(Clone, Debug)]
 struct UnnestInput {
     input: Arc<dyn ExecutionPlan>,
