@@ -72,25 +72,33 @@ pub(super) fn refill(config: &SessionConfig) {
     }
 }
 
-/// The bytes that a function makes of one row, at most.
-type Estimate = fn(&Row<'_>) -> usize;
+/// The bytes that a call makes, at most.
+#[derive(Debug, Clone, Copy)]
+enum Estimate {
+    /// Of one row: the values decide.
+    OfRow(fn(&Row<'_>) -> usize),
+    /// Of all rows at once. Why: the sizes of whole columns are known without a look at each value.
+    OfColumns(fn(&Columns<'_>) -> usize),
+}
+
+use Estimate::{OfColumns, OfRow};
 
 const FUNCTIONS: &[(&str, Estimate)] = &[
-    ("repeat", |row| row.text_bytes(0).saturating_mul(row.count(1))),
-    ("lpad", padded),
-    ("rpad", padded),
-    ("replace", replaced),
-    ("regexp_replace", regexp_replaced),
-    ("concat", |row| (0..row.arguments.len()).map(|index| row.bytes(index)).fold(0, usize::saturating_add)),
-    ("concat_ws", joined),
-    ("array_to_string", |row| {
-        let texts = row.bytes(0).saturating_mul(DIGITS_A_BYTE);
-        texts.saturating_add(row.items(0).saturating_mul(row.text_bytes(1).saturating_add(row.text_bytes(2))))
-    }),
-    ("array_repeat", |row| row.bytes(0).max(1).saturating_mul(row.count(1))),
-    ("array_resize", |row| row.bytes(0).saturating_add(row.count(1).saturating_mul(row.bytes(2).max(8)))),
-    ("range", stepped),
-    ("generate_series", stepped),
+    ("repeat", OfRow(|row| row.text_bytes(0).saturating_mul(row.count(1)))),
+    ("lpad", OfRow(padded)),
+    ("rpad", OfRow(padded)),
+    ("replace", OfRow(replaced)),
+    ("regexp_replace", OfRow(regexp_replaced)),
+    ("concat", OfColumns(|columns| columns.bytes_of_all())),
+    ("concat_ws", OfColumns(joined)),
+    ("array_to_string", OfRow(listed)),
+    ("array_repeat", OfRow(|row| row.bytes(0).max(1).saturating_mul(row.count(1)))),
+    (
+        "array_resize",
+        OfRow(|row| row.bytes(0).saturating_add(row.count(1).saturating_mul(row.bytes(2).max(8)))),
+    ),
+    ("range", OfRow(stepped)),
+    ("generate_series", OfRow(stepped)),
 ];
 
 /// A number takes so many characters for each of its bytes, at most: an i8 has 4.
@@ -119,9 +127,15 @@ fn regexp_replaced(row: &Row<'_>) -> usize {
     text.len().saturating_mul(groups + 1).saturating_add(matches.saturating_mul(to.len()))
 }
 
-fn joined(row: &Row<'_>) -> usize {
-    let texts = (1..row.arguments.len()).map(|index| row.bytes(index).saturating_add(row.text_bytes(0)));
-    texts.fold(0, usize::saturating_add)
+/// The separator stands between all of them.
+fn joined(columns: &Columns<'_>) -> usize {
+    let separators = columns.bytes(0).saturating_mul(columns.arguments.len().saturating_sub(2));
+    (1..columns.arguments.len()).map(|index| columns.bytes(index)).fold(separators, usize::saturating_add)
+}
+
+fn listed(row: &Row<'_>) -> usize {
+    let texts = row.bytes(0).saturating_mul(DIGITS_A_BYTE);
+    texts.saturating_add(row.items(0).saturating_mul(row.text_bytes(1).saturating_add(row.text_bytes(2))))
 }
 
 /// From a start to an end in steps; numbers may come without a start or a step.
@@ -156,6 +170,34 @@ fn stepped(row: &Row<'_>) -> usize {
     }
     let items = ((stop - start) / step).saturating_add(1);
     usize::try_from(items).unwrap_or(usize::MAX).saturating_mul(size_of::<i64>())
+}
+
+/// A function's arguments, of all rows.
+struct Columns<'a> {
+    arguments: &'a [ColumnarValue],
+    rows: usize,
+}
+
+impl Columns<'_> {
+    /// What the values of an argument take; those of a scalar once a row.
+    fn bytes(&self, index: usize) -> usize {
+        match self.arguments.get(index) {
+            Some(ColumnarValue::Array(array)) => width::of_all(array),
+            Some(ColumnarValue::Scalar(value)) => of_scalar(value).saturating_mul(self.rows),
+            None => 0,
+        }
+    }
+
+    fn bytes_of_all(&self) -> usize {
+        (0..self.arguments.len()).map(|index| self.bytes(index)).fold(0, usize::saturating_add)
+    }
+}
+
+fn of_scalar(value: &ScalarValue) -> usize {
+    match value.try_as_str() {
+        Some(text) => text.map_or(0, str::len),
+        None => value.size(),
+    }
 }
 
 /// One row of a function's arguments.
@@ -212,10 +254,7 @@ impl Row<'_> {
     fn bytes(&self, index: usize) -> usize {
         match self.arguments.get(index) {
             Some(ColumnarValue::Array(array)) => width::of_value(array, self.row),
-            Some(ColumnarValue::Scalar(value)) => match value.try_as_str() {
-                Some(text) => text.map_or(0, str::len),
-                None => value.size(),
-            },
+            Some(ColumnarValue::Scalar(value)) => of_scalar(value),
             None => 0,
         }
     }
@@ -239,9 +278,13 @@ struct Bounded {
 
 impl Around for Bounded {
     fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = Extent::of(&call.args, call.number_rows).rows;
-        let of_row = |row| (self.estimate)(&Row { arguments: &call.args, row });
-        let bytes = (0..rows).map(of_row).fold(0, usize::saturating_add);
+        let (arguments, rows) = (call.args.as_slice(), Extent::of(&call.args, call.number_rows).rows);
+        let bytes = match self.estimate {
+            OfRow(estimate) => {
+                (0..rows).map(|row| estimate(&Row { arguments, row })).fold(0, usize::saturating_add)
+            }
+            OfColumns(estimate) => estimate(&Columns { arguments, rows }),
+        };
         self.budget.take(function.name(), bytes)?;
         function.invoke_with_args(call)
     }

@@ -26,6 +26,28 @@ pub(super) fn of_value(array: &ArrayRef, row: usize) -> usize {
     }
 }
 
+/// The bytes of all values of a column; of those that are NULL perhaps as well.
+pub(super) fn of_all(array: &dyn Array) -> usize {
+    match array.data_type() {
+        DataType::Utf8 => whole_span(array.as_string::<i32>().offsets()),
+        DataType::LargeUtf8 => whole_span(array.as_string::<i64>().offsets()),
+        DataType::Utf8View => array.as_string_view().lengths().map(|length| length as usize).sum(),
+        DataType::Binary => whole_span(array.as_binary::<i32>().offsets()),
+        DataType::Struct(_) => array.as_struct().columns().iter().map(|column| of_all(column)).sum(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
+            (0..array.len()).filter_map(|row| list(array, row)).map(|items| of_all(&items)).sum()
+        }
+        other => match other.primitive_width() {
+            Some(width) => width * array.len(),
+            None => array.get_array_memory_size(),
+        },
+    }
+}
+
+fn whole_span<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> usize {
+    offsets.last().map_or(0, |last| last.as_usize() - offsets[0].as_usize())
+}
+
 /// How many items a value has: those of a list, with those of lists in it; 1 for any other value.
 pub(super) fn items(array: &ArrayRef, row: usize) -> usize {
     match list(array, row) {
@@ -35,7 +57,7 @@ pub(super) fn items(array: &ArrayRef, row: usize) -> usize {
 }
 
 /// The items of a list.
-fn list(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
+fn list(array: &dyn Array, row: usize) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::List(_) if array.is_valid(row) => Some(array.as_list::<i32>().value(row)),
         DataType::LargeList(_) if array.is_valid(row) => Some(array.as_list::<i64>().value(row)),
@@ -100,11 +122,12 @@ mod tests {
         assert_eq!(longest(&texts), 5);
         assert_eq!(longest(&texts.slice(0, 2)), 2);
         assert_eq!((of_value(&texts, 0), of_value(&texts, 1)), (2, 0));
+        assert_eq!((of_all(&texts), of_all(&texts.slice(2, 2))), (7, 5));
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
         assert_eq!(longest(&numbers), 8);
         let lists = [Some(vec![Some(1), Some(2), Some(3)]), None, Some(vec![]), Some(vec![Some(7)])];
         let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
-        assert_eq!(longest(&lists), 24);
+        assert_eq!((longest(&lists), of_all(&lists)), (24, 32));
         assert_eq!((0..4).map(|row| items(&lists, row)).collect::<Vec<_>>(), [3, 1, 0, 1]);
         let both = StructArray::try_from(vec![("texts", texts), ("lists", lists)]).unwrap();
         assert_eq!(longest(&both), 29);

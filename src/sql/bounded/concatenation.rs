@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::{Budget, Row};
+use super::{Budget, Columns};
 use crate::sql::rewrite;
 use crate::sql::wrapped::Extent;
 
@@ -96,11 +96,8 @@ impl ScalarUDFImpl for Concatenate {
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let extent = Extent::of(&call.args, call.number_rows);
-        let of_row = |row| {
-            let row = Row { arguments: &call.args, row };
-            row.text_bytes(0) + row.text_bytes(1)
-        };
-        self.budget.take("||", (0..extent.rows).map(of_row).sum())?;
+        let operands = Columns { arguments: &call.args, rows: extent.rows };
+        self.budget.take("||", operands.bytes_of_all())?;
         let [left, right] = call.args.as_slice() else {
             return Err(DataFusionError::Internal("`||` has two operands".into()));
         };
