@@ -14,6 +14,7 @@ mod forms;
 mod functions;
 mod graph;
 mod keys;
+mod limits;
 mod lint;
 mod literals;
 mod locate;

@@ -24,7 +24,6 @@ use datafusion::optimizer::{AnalyzerRule, ApplyOrder, OptimizerConfig, Optimizer
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::combine_partial_final_agg::CombinePartialFinalAggregate;
 use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
-use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::physical_optimizer::join_selection::JoinSelection;
 use datafusion::physical_optimizer::output_requirements::OutputRequirements;
 use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
@@ -34,6 +33,7 @@ use datafusion::physical_optimizer::update_aggr_exprs::OptimizeAggregateOrder;
 use super::bounded::{BoundedUnnest, Budget, Concatenations};
 use super::coercion::Coercion;
 use super::forms;
+use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::MixedTypes;
 use super::numbers::RightNumbers;
 use super::windows::WindowsOfWholeBatches;
@@ -92,8 +92,8 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         Arc::new(OutputRequirements::new_add_mode()),
         // The smaller side of a join is hashed; hash joins get their mode.
         Arc::new(JoinSelection::new()),
-        // Sorts and merges are put where operators need them.
-        Arc::new(EnsureRequirements::new()),
+        // Sorts and merges are put where operators need them, and moved through no limit.
+        Arc::new(EnsureRequirementsBetweenLimits),
         // Aggregates of one partition run in one step.
         Arc::new(CombinePartialFinalAggregate::new()),
         // Ordered aggregates use an order that is there already.

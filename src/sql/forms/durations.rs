@@ -50,11 +50,10 @@ pub(super) fn rewrite(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             if func.name() == "date_part" && args.len() == 2 && is_length(&args[1]) && is_epoch(&args[0]) =>
         {
             let value = length(args[1].clone())?;
-            let DataType::Duration(unit) = value.get_type(schema)? else {
-                return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args })));
-            };
-            let units = cast_expr(cast_expr(value, DataType::Int64), DataType::Float64);
-            Ok(Transformed::yes(units / lit(units_a_second(unit))))
+            // Why a cast: the unit may still change when types are coerced.
+            let micros =
+                cast_expr(cast_expr(value, DataType::Duration(TimeUnit::Microsecond)), DataType::Int64);
+            Ok(Transformed::yes(cast_expr(micros, DataType::Float64) / lit(MICROSECONDS_A_SECOND)))
         }
         part => Ok(Transformed::no(part)),
     }
@@ -76,15 +75,6 @@ fn is_comparison(op: Operator) -> bool {
 fn is_epoch(field: &Expr) -> bool {
     let Expr::Literal(value, _) = field else { return false };
     value.try_as_str().flatten().is_some_and(|name| name.eq_ignore_ascii_case("epoch"))
-}
-
-fn units_a_second(unit: TimeUnit) -> f64 {
-    match unit {
-        TimeUnit::Second => 1.0,
-        TimeUnit::Millisecond => 1e3,
-        TimeUnit::Microsecond => 1e6,
-        TimeUnit::Nanosecond => 1e9,
-    }
 }
 
 /// An interval as a duration.
@@ -117,6 +107,7 @@ impl Default for Length {
     }
 }
 
+const MICROSECONDS_A_SECOND: f64 = 1e6;
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 
 impl ScalarUDFImpl for Length {

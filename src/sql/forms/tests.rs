@@ -291,6 +291,22 @@ const FORMS: &[Form] = &[
         wrong: "error: Cannot cast Date32 value 2932896 to Timestamp(ns): converted value exceeds the representable i64 range",
     },
     Form {
+        name: "OFFSET without LIMIT over an order whose columns are not passed on",
+        reason: "the physical rule EnsureRequirements takes the sort below the projection out",
+        upstream: "apache/datafusion#23534",
+        done: Right("10; 3"),
+        query: "SELECT id FROM (SELECT id FROM t ORDER BY i DESC NULLS LAST, id OFFSET 14) q ORDER BY id",
+        wrong: "15; 16",
+    },
+    Form {
+        name: "ORDER BY over rows that OFFSET has cut",
+        reason: "the physical rule EnsureRequirements sorts below the limit and keeps too few rows there",
+        upstream: "apache/datafusion#24958",
+        done: Right("2; 3"),
+        query: "SELECT id FROM (SELECT id FROM v LIMIT 2 OFFSET 1) q ORDER BY id",
+        wrong: "2",
+    },
+    Form {
         name: "a sum of intervals",
         reason: "its days and months wrap",
         upstream: "docs/upstream/sum-of-intervals.md",
@@ -303,6 +319,22 @@ const FORMS: &[Form] = &[
 /// Queries that other engines answer and this one must, beside those of [`FORMS`]: subqueries in every position, and what the
 /// rules that are left out were for.
 const RIGHT: &[(&str, &str)] = &[
+    (
+        "SELECT extract(epoch FROM date_trunc('minute', DATE '2024-02-29') - TIMESTAMP '2024-03-31 01:30:00') AS x, \
+         extract(epoch FROM TIMESTAMP '2024-03-31 01:30:00' - coalesce(DATE '2024-02-29' + INTERVAL '10 seconds', \
+         TIMESTAMP '2024-03-31 01:30:00')) AS y",
+        "-2683800.0 2683790.0",
+    ),
+    (
+        "SELECT q.id FROM (SELECT id FROM t ORDER BY i DESC NULLS LAST, id OFFSET 14) q JOIN v ON q.id >= v.id + 7",
+        "10; 10; 10",
+    ),
+    (
+        "SELECT * FROM (SELECT id FROM v UNION ALL SELECT id + 10 FROM v) q ORDER BY id DESC LIMIT 2 OFFSET 1",
+        "11; 12",
+    ),
+    ("SELECT count(*) AS c FROM (SELECT id FROM v UNION ALL SELECT id FROM v LIMIT 4 OFFSET 1) q", "4"),
+    ("SELECT * FROM (SELECT id FROM t ORDER BY id LIMIT 5) q ORDER BY id DESC LIMIT 2", "4; 5"),
     (
         "SELECT id FROM t WHERE id NOT IN (SELECT u.n + 8 FROM u WHERE u.k = t.k) AND id > 8",
         "10; 11; 12; 13; 14; 16; 9",
