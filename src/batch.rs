@@ -549,7 +549,7 @@ pub struct StateChange {
 
 /// The column of a state table that each write of a row raises.
 pub const VERSION_COLUMN: &str = "_version";
-/// The column of a state table with the time of the newest message of the batch that wrote the row.
+/// The column of a state table with the time of the newest message of the batches that wrote the row.
 pub const MESSAGE_TIME_COLUMN: &str = "_message_time";
 /// The columns of a state table that follows the partitions of the messages, with the one a row belongs to.
 pub const PARTITION_COLUMNS: [&str; 2] = ["_kafka_topic", "_kafka_partition"];

@@ -103,6 +103,7 @@ on_each_server! {
     a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follows_partitions,
     two_instances_write_one_state_without_losing_an_update,
     rows_that_were_not_written_for_the_ttl_are_deleted,
+    a_clock_that_is_behind_expires_nothing,
     the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it,
     state_is_cleared_with_a_reset_and_computed_anew,
 }
@@ -357,6 +358,52 @@ async fn rows_that_were_not_written_for_the_ttl_are_deleted(server: Server) {
     assert_eq!(project.rows(totals).await, ["2,75"]);
     run(&project, &records, 10).await.expect("done");
     assert_eq!(project.rows(totals).await, ["1,1", "2,80"]);
+}
+
+async fn a_clock_that_is_behind_expires_nothing(server: Server) {
+    let config =
+        "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
+    let project = project_of(server, config, TOTALS).await;
+    let (now, long_ago) = (1_700_000_000_000, -5);
+    // Of customer 0 there is no message: its payload ends too early.
+    let messages = [
+        (1, now),
+        (1, now + 1000),
+        (0, long_ago),
+        (2, now + 1001),
+        (2, now + 1002),
+        (1, long_ago),
+        (2, now + 1003),
+        (2, now + 1004),
+    ];
+    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let recorded = |count: usize| {
+        let mut builder = MessagesBuilder::default();
+        for (offset, (customer, time)) in messages[..count].iter().enumerate() {
+            let mut payload = Vec::new();
+            encoder.encode(&record(Some(*customer), 1), &mut payload).expect("it fits");
+            let read = if *customer == 0 { 1 } else { payload.len() };
+            builder.push(Message {
+                topic: &topic,
+                partition: 0,
+                offset: offset as i64,
+                timestamp_ms: Some(*time),
+                key: None,
+                payload: Some(&payload[..read]),
+                headers: &[],
+            });
+        }
+        builder.finish()
+    };
+    // Each run looks once for what has expired, before its first batch. The broken message is in one with that before it.
+    for (count, rows_max) in [(1, 1), (3, 2), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1)] {
+        let job = project.run(ReplaySource::new(recorded(count), rows_max));
+        tokio::time::timeout(PATIENCE, job).await.expect("the job comes to an end").expect("done");
+    }
+    let totals = project.rows("SELECT customer, n FROM totals ORDER BY 1").await;
+    assert_eq!(totals, ["1,3", "2,4"]);
+    assert_eq!(project.rows("SELECT count(*) FROM dead_letters").await, ["1"]);
 }
 
 /// The indented block of the README that follows `mark`.

@@ -69,7 +69,8 @@ impl Stages {
         fault_point::reach("decoded", "").await;
         let started = Instant::now();
         let results = self.run_views(decoded.batch, work.is_again, locked).await?;
-        let message_time = work.message_time_ms();
+        // Why of these alone: what is wrong with a dead letter may be its time.
+        let message_time = if self.states.is_empty() { None } else { work.message_time_ms(&decoded.places) };
         let message_time =
             message_time.map(|time| self.message_time_max_ms.map_or(time, |max| time.min(max)));
         let staged = self.states.stage(&results.states, message_time)?;

@@ -77,10 +77,10 @@ impl Work {
         }
     }
 
-    /// The time of the newest message, milliseconds since the epoch.
-    pub fn message_time_ms(&self) -> Option<i64> {
-        let newest = self.polled.advances.iter().filter_map(|advance| advance.message_time_ms).max();
-        newest.max(self.reached_ms)
+    /// The time of the newest of the messages at these places, milliseconds since the epoch.
+    pub fn message_time_ms(&self, places: &[u32]) -> Option<i64> {
+        let times = places.iter().filter_map(|place| self.polled.messages.get(*place as usize).timestamp_ms);
+        times.max().max(self.reached_ms)
     }
 
     /// The same work, to be done again.

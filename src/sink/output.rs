@@ -140,7 +140,10 @@ impl Output {
         let order = Order::of(target, place_of);
         let version = order.as_ref().and_then(|order| order.version);
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        let names = Names { table: &target.table, columns: &names, key: &key, version, dialect };
+        // A late message must not make a row look as old as it is: the row would expire.
+        let newest =
+            columns.iter().position(|column| target.kind.is_state() && column.name == MESSAGE_TIME_COLUMN);
+        let names = Names { table: &target.table, columns: &names, key: &key, version, newest, dialect };
         let parent = match &target.mode {
             Mode::Upsert(Upsert { parent, .. }) => key[..parent.len()].to_vec(),
             Mode::Append => Vec::new(),

@@ -12,6 +12,8 @@ pub(super) struct Names<'a> {
     pub key: &'a [usize],
     /// The place among `columns` of the one that a row in the table must not have more in.
     pub version: Option<usize>,
+    /// The place among `columns` of one that keeps the greater of both values.
+    pub newest: Option<usize>,
     pub dialect: Dialect,
 }
 
@@ -40,6 +42,13 @@ impl Names<'_> {
         }
     }
 
+    /// The greater of both rows' values. NULL is less than any other.
+    fn greater(&self, place: usize) -> String {
+        let (there, new) = (self.there(place), self.written(place));
+        let function = if self.dialect.is_mysql() { "GREATEST" } else { "max" };
+        format!("{function}(COALESCE({there}, {new}), COALESCE({new}, {there}))")
+    }
+
     /// Inserts rows.
     pub fn insert(&self) -> Shape {
         Shape::new(self.insert_head(), self.columns.len(), String::new())
@@ -61,6 +70,7 @@ impl Names<'_> {
         });
         let assign = |place: &usize| {
             let new = match &is_newer {
+                _ if Some(*place) == self.newest => self.greater(*place),
                 Some(is_newer) if self.dialect.is_mysql() => {
                     format!("IF({is_newer}, {}, {})", self.written(*place), self.there(*place))
                 }
@@ -107,7 +117,7 @@ mod tests {
     use super::*;
 
     fn names(dialect: Dialect, version: Option<usize>) -> Names<'static> {
-        Names { table: "bank.t", columns: &["v", "k", "x"], key: &[1], version, dialect }
+        Names { table: "bank.t", columns: &["v", "k", "x"], key: &[1], version, newest: None, dialect }
     }
 
     #[test]
@@ -130,6 +140,19 @@ mod tests {
             names(Dialect::MariaDb, None).upsert().sql(1),
             "INSERT INTO `bank`.`t` (`v`, `k`, `x`) VALUES (?,?,?) ON DUPLICATE KEY UPDATE `v` = VALUES(`v`), `x` = VALUES(`x`)"
         );
+    }
+
+    #[test]
+    fn a_column_keeps_the_greater_value() {
+        let newest = |dialect| Names { newest: Some(2), ..names(dialect, None) };
+        let assigned =
+            "`x` = GREATEST(COALESCE(`bank`.`t`.`x`, VALUES(`x`)), COALESCE(VALUES(`x`), `bank`.`t`.`x`))";
+        let mariadb = newest(Dialect::MariaDb).upsert().sql(1);
+        assert!(mariadb.ends_with(assigned), "{mariadb}");
+        let assigned =
+            "\"x\" = max(COALESCE(\"t\".\"x\", excluded.\"x\"), COALESCE(excluded.\"x\", \"t\".\"x\"))";
+        let sqlite = newest(Dialect::Sqlite).upsert().sql(1);
+        assert!(sqlite.ends_with(assigned), "{sqlite}");
     }
 
     #[test]
