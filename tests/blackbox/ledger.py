@@ -7,6 +7,7 @@ was, the rows themselves say (`movements_before`): it is checked to be such an o
 import math
 import re
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
@@ -109,8 +110,8 @@ class TopicReader:
         # Each partition was read up to here.
         self.next_offsets = {}
 
-    def read(self):
-        """Reads all partitions to their ends, or to the first message of a transaction that is open. Returns the ends."""
+    @contextmanager
+    def _consumer(self):
         # Why a new one each time: a client that did nothing while its broker was away may stay without a connection.
         consumer = Consumer(
             {
@@ -123,9 +124,23 @@ class TopicReader:
             }
         )
         try:
-            return self._read(consumer)
+            yield consumer
         finally:
             consumer.close()
+
+    def first_offsets(self, partitions):
+        """The first offset of each partition that Kafka still has."""
+        with self._consumer() as consumer:
+            first = {}
+            for partition in partitions:
+                place = TopicPartition(self.name, partition)
+                first[partition], _ = consumer.get_watermark_offsets(place, timeout=30)
+            return first
+
+    def read(self):
+        """Reads all partitions to their ends, or to the first message of a transaction that is open. Returns the ends."""
+        with self._consumer() as consumer:
+            return self._read(consumer)
 
     def _read(self, consumer):
         ends = partition_ends(consumer, self.name)

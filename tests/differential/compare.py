@@ -2,12 +2,16 @@
 
 import datetime
 import math
+import re
 from decimal import Decimal
 
 ULPS_MAX = 4
 # Sums, averages and functions of doubles, whose last digits depend on the order and the library.
 RELATIVE_MAX = 1e-9
 ABSOLUTE_MAX = 1e-9
+
+# A date after the year 9999, which Python has no type for: a text, and one day is one moment as a timestamp, too.
+FAR_DATE = re.compile(r"\d{5,}-\d\d-\d\d")
 
 
 def canonical(value, kind):
@@ -23,6 +27,8 @@ def canonical(value, kind):
         return value.astimezone(datetime.UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, datetime.date):
         return datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, str) and FAR_DATE.fullmatch(value):
+        return f"{value} 00:00:00"
     if isinstance(value, list | tuple):
         return tuple(canonical(item, "other") for item in value)
     return value

@@ -223,27 +223,35 @@ def run(options, seeds, jobs, progress=True):
     ]
     tallies = {seed: Tally() for seed in seeds}
     started = time.monotonic()
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), spawn, max_tasks_per_child=SHARES_OF_A_WORKER)
-    try:
-        for done, (task, tally) in enumerate(zip(tasks, pool.map(share, tasks), strict=True), 1):
-            tallies[task[1]].add(tally)
-            for difference in tally.differences:
-                if not difference.known:
-                    print(told(difference), flush=True)
-            if progress:
-                seconds = time.monotonic() - started
-                print(f"differential: {done} of {len(tasks)} shares, {seconds:.0f} s", file=sys.stderr)
-    except BaseException:
-        # Why not the pool's own way: it waits for the shares that were begun.
-        children = multiprocessing.active_children()
-        for child in children:
-            child.kill()
-        for child in children:
-            child.join(END_SECONDS_MAX)
-        raise
-    pool.shutdown()
+    for done, (task, tally) in enumerate(answered(tasks, min(jobs, len(tasks))), 1):
+        tallies[task[1]].add(tally)
+        for difference in tally.differences:
+            if not difference.known:
+                print(told(difference), flush=True)
+        if progress:
+            seconds = time.monotonic() - started
+            print(f"differential: {done} of {len(tasks)} shares, {seconds:.0f} s", file=sys.stderr)
     return tallies
+
+
+def answered(tasks, jobs):
+    """Each task and its tally, in the order of the tasks."""
+    spawn = multiprocessing.get_context("spawn")
+    # Why not `max_tasks_per_child`: the pool waits for ever when its last worker makes way for a new one.
+    for begin in range(0, len(tasks), jobs * SHARES_OF_A_WORKER):
+        some = tasks[begin : begin + jobs * SHARES_OF_A_WORKER]
+        pool = ProcessPoolExecutor(jobs, spawn)
+        try:
+            yield from zip(some, pool.map(share, some), strict=True)
+        except BaseException:
+            # Why not the pool's own way: it waits for the shares that were begun.
+            children = multiprocessing.active_children()
+            for child in children:
+                child.kill()
+            for child in children:
+                child.join(END_SECONDS_MAX)
+            raise
+        pool.shutdown()
 
 
 def told(difference):

@@ -199,11 +199,8 @@ def retention(world, fault):
         stored = [dict(stored_offsets(world, copy)) for copy in world.pair.copies()]
         world.reader.read()
         places, count = [], 0
-        for partition in stored[0]:
+        for partition, low in world.reader.first_offsets(stored[0]).items():
             behind = min(of_server.get(partition, 0) for of_server in stored)
-            low, _ = world.reader.consumer.get_watermark_offsets(
-                TopicPartition(world.topic.name, partition), timeout=30
-            )
             before = behind if rng.random() < 0.6 else rng.randint(min(low, behind), behind)
             if low < before <= world.reader.next_offsets.get(partition, 0):
                 places.append(TopicPartition(world.topic.name, partition, before))
