@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::ddl::is_delete;
 use super::keyed::Order;
+use super::newer::Lookup;
 use super::requirements::missing_column;
 use super::shapes::Names;
 use super::statement::{Shape, chunks};
@@ -46,6 +47,8 @@ pub(super) struct Output {
     insert_new: Shape,
     remove: Shape,
     clear: Shape,
+    /// How rows are found that an older message would replace.
+    pub(super) lookups: Vec<Lookup>,
     /// The tables that foreign keys of this one name.
     pub parents: Vec<String>,
 }
@@ -83,6 +86,8 @@ pub(super) enum Change {
     Remove,
     /// All rows of their parents are deleted.
     Clear,
+    /// Rows of the table are counted, by the lookup at this place.
+    Count(usize),
 }
 
 /// Rows of one statement that deletes them by conditions.
@@ -145,6 +150,7 @@ impl Output {
             Mode::Upsert(Upsert { parent, .. }) => key[..parent.len()].to_vec(),
             Mode::Append => Vec::new(),
         };
+        let lookups = Lookup::of(target, &names, &parent, order.as_ref(), &columns);
         let is_exact =
             |column: &&TableColumn| dialect.is_exact_text(&column.kind, column.collation.as_deref());
         Ok(Self {
@@ -156,6 +162,7 @@ impl Output {
             insert_new: names.insert(),
             remove: names.delete(),
             clear: Names { key: &parent, version: None, ..names }.delete(),
+            lookups,
             has_exact_key: key_names
                 .iter()
                 .filter_map(|name| table.column(name))
@@ -278,6 +285,7 @@ impl Output {
             Change::Insert | Change::InsertNew => (0..self.columns.len()).collect(),
             Change::Remove => self.key.iter().copied().chain(self.version()).collect(),
             Change::Clear => self.parent.clone(),
+            Change::Count(lookup) => self.lookups[lookup].sent.clone(),
         };
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let mut sizes = vec![0; rows];
@@ -414,7 +422,11 @@ impl Rows {
     /// The rows of each statement: full ones, and one with what is left.
     pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
         // Why fewer conditions: a parser goes down one level for each of them.
-        let is_of_conditions = self.is_removal() && self.output.version().is_some();
+        let is_of_conditions = match self.change {
+            Change::Remove => self.output.version().is_some(),
+            Change::Count(_) => true,
+            _ => false,
+        };
         let placeholders_max = match is_of_conditions {
             true => limits.placeholders_max.min(CONDITIONS_MAX * self.sent.len()),
             false => limits.placeholders_max,
@@ -423,12 +435,13 @@ impl Rows {
     }
 
     pub fn sql(&self, rows: usize) -> String {
-        let Output { insert, insert_new, remove, clear, .. } = &*self.output;
+        let Output { insert, insert_new, remove, clear, lookups, .. } = &*self.output;
         let shape = match self.change {
             Change::Insert => insert,
             Change::InsertNew => insert_new,
             Change::Remove => remove,
             Change::Clear => clear,
+            Change::Count(lookup) => &lookups[lookup].shape,
         };
         shape.sql(rows)
     }
