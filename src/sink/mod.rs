@@ -31,6 +31,7 @@ mod stored;
 mod letters;
 mod replay;
 mod refused;
+mod refusal;
 mod transaction;
 
 use std::collections::BTreeSet;

@@ -19,7 +19,9 @@ use super::statement::{Shape, chunks};
 use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
-use crate::database::{DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value};
+use crate::database::{
+    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value,
+};
 
 /// How the rows of one view are written.
 #[derive(Clone)]
@@ -49,8 +51,7 @@ pub(super) struct Output {
     clear: Shape,
     /// How rows are found that an older message would replace.
     pub(super) lookups: Vec<Lookup>,
-    /// The tables that foreign keys of this one name.
-    pub parents: Vec<String>,
+    pub constraints: Constraints,
 }
 
 #[derive(Clone)]
@@ -60,15 +61,15 @@ pub(super) struct Column {
     pub index: usize,
     pub fit: Fit,
     /// The type as the table declares it.
-    declared: String,
+    pub(super) declared: String,
 }
 
 /// Rows of an output that were checked and can be sent.
 pub(super) struct Rows {
-    output: Arc<Output>,
+    pub(super) output: Arc<Output>,
     change: Change,
     /// Places among the output's columns, of what a row sends.
-    sent: Vec<usize>,
+    pub(super) sent: Vec<usize>,
     /// For each record batch: the prepared columns, in the order of `sent`.
     parts: Vec<Vec<ArrayRef>>,
     /// Bytes of each row, over all parts.
@@ -169,7 +170,7 @@ impl Output {
                 .all(|column| is_exact(&column)),
             order,
             key_indexes: key_indexes(table, key_names),
-            parents: Vec::new(),
+            constraints: Constraints::default(),
             columns,
             key,
             parent,
@@ -357,7 +358,7 @@ impl Rows {
 
     /// The same, if it is known which row it refused.
     pub fn refused_at(&self, row: Option<usize>, error: DatabaseError) -> SinkError {
-        let error = match row.and_then(|row| self.refused_value(row, &error)) {
+        let error = match row.and_then(|row| self.why_refused(row, &error)) {
             Some(found) => error.detailed(&found),
             None => error,
         };
@@ -368,22 +369,6 @@ impl Rows {
             Some(None) => SinkError::DuplicateInDoubt { table, error },
             Some(Some(false)) | None => SinkError::Refused { table, error },
         }
-    }
-
-    /// The value that the database names by its column, and what the column takes.
-    fn refused_value(&self, row: usize, error: &DatabaseError) -> Option<String> {
-        let column = error.column(&self.output.table)?;
-        let is_it = |place: &usize| self.output.columns[*place].name.eq_ignore_ascii_case(column);
-        let sent = self.sent.iter().position(is_it)?;
-        let declared = &self.output.columns[self.sent[sent]].declared;
-        let mut found = None;
-        let mut take = |_: usize, column: usize, value: Value<'_>| {
-            if column == sent {
-                found = Some(value.shown());
-            }
-        };
-        self.each(&(row..row + 1), &mut take).ok()?;
-        Some(format!("found {}, the column is {declared}", found?))
     }
 
     pub fn len(&self) -> usize {
@@ -491,7 +476,7 @@ impl Rows {
 /// For each of these tables the places of those that its foreign keys name.
 pub(super) fn parents(outputs: &[&Output]) -> Vec<Vec<usize>> {
     let place = |name: &String| outputs.iter().position(|other| other.table.eq_ignore_ascii_case(name));
-    outputs.iter().map(|output| output.parents.iter().filter_map(place).collect()).collect()
+    outputs.iter().map(|output| output.constraints.parents().iter().filter_map(place).collect()).collect()
 }
 
 /// The names of the indexes that are over just these columns.
