@@ -581,6 +581,8 @@ pub struct Commit {
 /// What a replay does to the dead letters that its messages come from.
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
+    /// The job, or the fill of it, that could not process the messages.
+    pub owner: String,
     /// Ids of those whose messages are processed with this commit.
     pub ids: Vec<i64>,
     pub failed: Vec<FailedAgain>,

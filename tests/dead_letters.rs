@@ -11,7 +11,7 @@ use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, Stage};
 use realtime_processor::database::Address;
 use realtime_processor::engine::{EngineError, ReplayReport, Report};
-use realtime_processor::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
+use realtime_processor::sink::{Age, LetterOrder, PageLimits, Replaced, Selection, StoredLetters};
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
 use support::{Project, Server, on_each_server, replay, replayer};
@@ -136,6 +136,119 @@ on_each_server! {
     dead_letters_are_read_in_pages_and_deleted_in_parts,
     the_row_before_one_that_is_refused_stands,
     causes_are_counted_and_chosen,
+    rows_that_are_newer_are_counted_before_and_left_out,
+    rows_whose_age_is_not_known_are_counted_too,
+    a_filter_chooses_what_is_replayed,
+}
+
+/// The last message of each customer, with a share that the view refuses at first.
+const LATEST: &str = "SELECT kafka_partition, kafka_offset, customer, id, 100 / divisor AS share FROM batch";
+
+/// Customers 1 to 4 with a dead letter each: a newer row is there, none is, a row of the same partition is older, and a
+/// row comes from another partition.
+async fn with_latest(server: Server, outputs: &str, view: &str) -> Project {
+    let config = format!(
+        "reference_tables: {{}}\nstate_tables:\n  totals: {{ view: next_totals, key: customer }}\noutputs:\n{outputs}"
+    );
+    let files = [
+        ("schema.avsc", SCHEMA),
+        ("config.yaml", config.as_str()),
+        ("sql/latest.sql", view),
+        ("sql/next_totals.sql", TOTALS),
+    ];
+    let project = Project::on(server, &files).await;
+    let dead = |id, customer| {
+        let mut record = record(id, customer);
+        record["divisor"] = json!(0);
+        record
+    };
+    let records = [
+        (0, record(0, 3)),
+        (0, dead(1, 1)),
+        (0, dead(2, 2)),
+        (0, dead(3, 3)),
+        (0, dead(4, 4)),
+        (0, record(5, 1)),
+        (1, record(6, 4)),
+    ];
+    // Two batches, so that the state of customer 3 is from before its dead letter.
+    project.run(ReplaySource::new(recording(&project, &records), 5)).await.expect("done");
+    assert_eq!(project.rows(WAITING).await, ["4"]);
+    std::fs::write(project.folder.path().join("sql/latest.sql"), view.replace("100 / divisor", "7"))
+        .expect("written");
+    project
+}
+
+fn replaced(table: &str, rows: i64, age: Age) -> Replaced {
+    Replaced { table: table.into(), rows, age }
+}
+
+async fn rows_that_are_newer_are_counted_before_and_left_out(server: Server) {
+    let project = with_latest(server, "  latest: { mode: upsert, key: customer }\n", LATEST).await;
+    let mut replay = replayer(&project.config, 10).await.skipping_newer();
+    let all = Selection::default();
+    let found = replay.preview(&all).await.expect("computed");
+    // The batch that wrote the state of customers 1 and 4 has a message that is newer than all dead letters.
+    let state = replaced("totals", 2, Age::State);
+    let expected = [replaced("latest", 1, Age::Newer), replaced("latest", 1, Age::Unknown), state];
+    assert_eq!(found, expected);
+    assert_eq!(project.rows(WAITING).await, ["4"], "nothing is written");
+    let latest = "SELECT customer, id FROM latest ORDER BY customer";
+    assert_eq!(project.rows(latest).await, ["1,5", "3,0", "4,6"]);
+
+    let report = replay.run(&all, &mut |_| {}).await.expect("done");
+    assert_eq!((report.replayed, report.failed, report.skipped), (3, 0, 1), "{report:?}");
+    assert_eq!(project.rows(latest).await, ["1,5", "2,2", "3,3", "4,4"]);
+    assert_eq!(project.rows("SELECT kafka_offset FROM dead_letters WHERE replayed_at IS NULL").await, ["1"]);
+    assert_eq!(project.rows("SELECT customer, n FROM totals ORDER BY 1").await, ["1,1", "2,1", "3,2", "4,2"]);
+    // Without it the older row is written.
+    assert_eq!(counts(&replay_all(&project).await), (1, 0));
+    assert_eq!(project.rows(latest).await, ["1,1", "2,2", "3,3", "4,4"]);
+}
+
+async fn replay_all(project: &Project) -> ReplayReport {
+    replay(&project.config, &[], 10).await.expect("done")
+}
+
+async fn rows_whose_age_is_not_known_are_counted_too(server: Server) {
+    let outputs = "  latest: { mode: upsert, key: customer }\n";
+    let view = "SELECT customer, max(id) AS id, max(100 / divisor) AS share FROM batch GROUP BY customer";
+    let project = with_latest(server, outputs, view).await;
+    let found = replayer(&project.config, 10).await.preview(&Selection::default()).await.expect("computed");
+    let unknown =
+        |rows: &[Replaced]| rows.iter().filter(|rows| rows.age != Age::State).cloned().collect::<Vec<_>>();
+    assert_eq!(unknown(&found), [replaced("latest", 3, Age::Unknown)]);
+
+    // A table that keeps the newer row by itself.
+    let outputs = "  latest: { mode: upsert, key: customer, only_newer: id }\n";
+    let project = with_latest(server, outputs, LATEST).await;
+    let found = replayer(&project.config, 10).await.preview(&Selection::default()).await.expect("computed");
+    assert_eq!(unknown(&found), []);
+    assert_eq!(counts(&replay_all(&project).await), (4, 0));
+    let latest = "SELECT customer, id FROM latest ORDER BY customer";
+    assert_eq!(project.rows(latest).await, ["1,5", "2,2", "3,3", "4,6"]);
+
+    // Rows that are replaced by parent, in an order of their own.
+    let outputs = "  latest: { mode: replace, key: [customer, code], parent: customer, order_by: id }\n";
+    let view = "SELECT customer, code, id, 100 / divisor AS share FROM batch";
+    let project = with_latest(server, outputs, view).await;
+    let found = replayer(&project.config, 10).await.preview(&Selection::default()).await.expect("computed");
+    assert_eq!(unknown(&found), [replaced("latest", 2, Age::Newer)]);
+}
+
+async fn a_filter_chooses_what_is_replayed(server: Server) {
+    let project = project(server, STATES[0]).await;
+    let (tables, mended) = entries_tables(server);
+    project.execute(&tables).await;
+    run(&project, &faulty_records(60), 7).await.expect("done");
+    project.execute(&mended).await;
+    mend_the_view(&project);
+    let wanted =
+        Selection { stage: Some(Stage::Write), place: Some("entries".into()), ..Selection::default() };
+    let report = replayer(&project.config, 7).await.run(&wanted, &mut |_| {}).await.expect("done");
+    assert_eq!((report.replayed, report.failed), (15, 0), "{report:?}");
+    let chosen = |id: &i32| fault_of(*id).is_none_or(|fault| !["divisor", "code"].contains(&fault));
+    assert_eq!(ids(&project).await, numbers((0..60).filter(chosen)));
 }
 
 async fn causes_are_counted_and_chosen(server: Server) {
@@ -387,8 +500,9 @@ async fn replays_at_the_same_time_bring_a_message_in_once(server: Server) {
     run(&project, &records, 60).await.expect("done");
     mend_the_view(&project);
     let (one, other) = (replayer(&project.config, 2).await, replayer(&project.config, 3).await);
+    let all = Selection::default();
     let (mut quiet, mut other_quiet) = (|_: &ReplayReport| {}, |_: &ReplayReport| {});
-    let (one, other) = tokio::join!(one.run(&[], &mut quiet), other.run(&[], &mut other_quiet));
+    let (one, other) = tokio::join!(one.run(&all, &mut quiet), other.run(&all, &mut other_quiet));
     let (one, other) = (one.expect("done"), other.expect("done"));
     assert_eq!(one.replayed + other.replayed, 60, "{one:?} {other:?}");
     assert_eq!((one.failed, other.failed), (0, 0));
@@ -563,6 +677,12 @@ async fn the_commands_show_replay_export_and_delete() {
 
     mend_the_view(&project);
     assert_eq!(program(&project, &["dead-letters", "replay"]).0, Some(2), "neither ids nor --all");
+    for arguments in [["--stage", "sql", "17"], ["--all", "17", "18"]] {
+        let all = [&["dead-letters", "replay"][..], &arguments].concat();
+        assert_eq!(program(&project, &all).0, Some(2), "{arguments:?}: ids are enough");
+    }
+    let (code, _, err) = program(&project, &["dead-letters", "replay", "--stage", "write"]);
+    assert!(code == Some(0) && err.contains("there is nothing to replay"), "{err}");
     let (code, _, err) = program(&project, &["dead-letters", "replay", &id(2), "99"]);
     assert!(
         code == Some(1) && err.contains("has no dead letter 99 of") || err.contains("nothing was replayed"),
@@ -585,6 +705,9 @@ async fn the_commands_show_replay_export_and_delete() {
         err.contains("2 dead letters that were replayed would be deleted") && err.contains("1 that were not"),
         "{err}"
     );
+    let purge =
+        ["dead-letters", "purge", "--stage", "decode", "--yes", "--unreplayed", "--until", "2026-01-01"];
+    assert_eq!(program(&project, &purge).1, "0 dead letters deleted\n", "they were written later");
     let (code, out, _) = program(&project, &["dead-letters", "purge", "--older-than", "1h", "--yes"]);
     assert_eq!((code, out.as_str()), (Some(0), "0 dead letters deleted\n"));
     let (_, out, _) = program(&project, &["dead-letters", "purge", "--older-than", "0s", "--yes"]);

@@ -10,9 +10,10 @@ use std::time::Duration;
 use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
 use realtime_processor::config::LostData;
-use realtime_processor::database::{Connection, Purpose};
-use realtime_processor::engine::{Engine, EngineError, Report};
-use realtime_processor::sink::StoredOffsets;
+use realtime_processor::database::{Connection, Dialect, Purpose};
+use realtime_processor::decode::Decoder;
+use realtime_processor::engine::{Engine, EngineError, Plan, Report};
+use realtime_processor::sink::{StoredOffsets, create_statements};
 use realtime_processor::source::ReplaySource;
 
 use support::Project;
@@ -153,6 +154,47 @@ async fn only_the_messages_to_blame_become_dead_letters_wherever_batches_are_cut
         assert_eq!(project.offsets().await, ["0,60", "1,60"], "rows_max {rows_max}");
         assert_eq!(reports.iter().map(|report| report.messages).sum::<usize>(), 100);
     }
+}
+
+/// The statement that creates the table of a view.
+async fn created(view: &str) -> String {
+    let shares = Shares::new(view);
+    let decoder = Decoder::new(&shares.0.config.avro).expect("a schema");
+    let plan = Plan::prepare(&shares.0.config, &decoder).await.expect("plans");
+    create_statements(&plan.targets[0], Dialect::MySql).expect("a place for each column").remove(0)
+}
+
+#[tokio::test]
+async fn columns_that_are_taken_unchanged_from_batch_are_required_in_a_created_table() {
+    let sql = created(
+        "SELECT kafka_offset, id, id AS other, id + 1 AS next, coalesce(amount, 0) AS amount FROM batch",
+    )
+    .await;
+    for line in [
+        "`kafka_offset` BIGINT NOT NULL,",
+        "`id` INT NOT NULL,",
+        "`other` INT NOT NULL,",
+        "`next` BIGINT,",
+        "`amount` DOUBLE\n",
+    ] {
+        assert!(sql.contains(line), "{line}: {sql}");
+    }
+    let sql = created("SELECT id FROM batch UNION ALL SELECT id + 1 AS id FROM batch").await;
+    assert!(sql.contains("`id` BIGINT\n"), "one branch of two computes it: {sql}");
+}
+
+/// The hint of a dead letter says `nullif`; the table that was created before must take what that makes.
+#[tokio::test]
+async fn an_expression_that_begins_to_give_null_needs_no_other_table() {
+    let shares = Shares::new("SELECT kafka_partition, kafka_offset, id, 100 / divisor AS share FROM batch");
+    let all = messages(&shares.schema(), 10, |id| if id == 3 { Kind::Zero } else { Kind::Good });
+    shares.run(all, 10).await.expect("done");
+    assert_eq!(shares.dead().await.len(), 1);
+    let mended = "SELECT kafka_partition, kafka_offset, id, 100 / nullif(divisor, 0) AS share FROM batch";
+    std::fs::write(shares.0.folder.path().join("sql/shares.sql"), mended).expect("written");
+    let report = support::replay(&shares.0.config, &[], 10).await.expect("replayed");
+    assert_eq!((report.replayed, report.failed), (1, 0), "{:?}", report.reasons);
+    assert_eq!(shares.rows("SELECT id FROM shares WHERE share IS NULL").await, ["3"]);
 }
 
 #[tokio::test]

@@ -283,10 +283,23 @@ async fn messages_that_wait_among_the_dead_letters_are_left_to_a_replay() {
     assert_eq!(project.rows(letters).await, expected);
     write(&mut project, &[("sql/ruled.sql", RULED_MENDED)]);
     let report = support::replay(&project.config, &[], 10).await.expect("replayed");
-    assert_eq!((report.replayed, report.failed), (1, 1), "{report:?}");
+    assert_eq!((report.replayed, report.failed), (1, 2), "{report:?}");
     let brought_in = "SELECT n FROM seen WHERE kafka_partition = 1 AND kafka_offset = 15";
     assert_eq!(project.rows(brought_in).await, ["5"], "all outputs have it, once");
     assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["40"]);
+    // What only the fill could not process goes where the fill writes: the job has written the rest.
+    let ruled = "SELECT count(*) FROM ruled";
+    let before = project.rows(ruled).await;
+    let mended = SEEN.replace("100 / b.amount", "coalesce(100 / nullif(b.amount, 0), 0)");
+    write(&mut project, &[("sql/seen.sql", &mended)]);
+    let report = support::replay(&project.config, &[], 10).await.expect("replayed");
+    assert_eq!((report.replayed, report.failed), (1, 1), "{report:?}");
+    let brought_in = "SELECT share, n FROM seen WHERE kafka_partition = 0 AND kafka_offset = 10";
+    assert_eq!(project.rows(brought_in).await, ["0,5"]);
+    assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["41"]);
+    assert_eq!(project.rows(ruled).await, before, "the job's own outputs have the message already");
+    let waiting = "SELECT job, stage FROM dead_letters WHERE replayed_at IS NULL";
+    assert_eq!(project.rows(waiting).await, [format!("{of_job},decode")]);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::ReplayReport;
 use realtime_processor::fault_point::{self, Fault};
+use realtime_processor::sink::Selection;
 use realtime_processor::source::ReplaySource;
 use support::{Project, Server};
 
@@ -109,10 +110,10 @@ async fn restored(config: &Config) {
 fn replay(config: &Config, at: Option<(usize, Fault)>) -> (Vec<String>, Option<ReplayReport>) {
     alone(async {
         let replay = support::replayer(config, 3).await;
-        let mut quiet = |_: &ReplayReport| {};
+        let (all, mut quiet) = (Selection::default(), |_: &ReplayReport| {});
         fault_point::begin(at);
         let report = tokio::select! {
-            ended = replay.run(&[], &mut quiet) => {
+            ended = replay.run(&all, &mut quiet) => {
                 Some(ended.unwrap_or_else(|error| panic!("the replay ended: {error}, {at:?}")))
             }
             () = fault_point::stopped() => None,

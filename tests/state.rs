@@ -106,6 +106,7 @@ on_each_server! {
     a_clock_that_is_behind_expires_nothing,
     the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it,
     state_is_cleared_with_a_reset_and_computed_anew,
+    a_table_that_an_earlier_version_created_unsigned_is_taken,
 }
 
 async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted(server: Server) {
@@ -124,6 +125,25 @@ async fn state_goes_on_over_batches_and_restarts_and_null_keys_are_counted(serve
     let expected: Vec<String> = expected.iter().map(|(k, (n, total))| format!("{k},{n},{total}")).collect();
     assert_eq!(project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await, expected);
     assert_eq!(project.rows("SELECT count(*) FROM shares").await, ["90"]);
+}
+
+/// `row_number` was unsigned once, and so were the columns that were created for it.
+async fn a_table_that_an_earlier_version_created_unsigned_is_taken(server: Server) {
+    let view = "SELECT customer, n, total FROM (SELECT b.customer, coalesce(t.n, 0) + row_number() OVER (PARTITION BY b.customer \
+        ORDER BY b.kafka_partition, b.kafka_offset) AS n, coalesce(t.total, 0) + sum(b.amount) OVER (PARTITION BY b.customer) AS total, \
+        row_number() OVER (PARTITION BY b.customer ORDER BY b.kafka_partition DESC, b.kafka_offset DESC) AS last \
+        FROM batch b LEFT JOIN totals t ON t.customer = b.customer) WHERE last = 1";
+    let project = totals_project(server, view).await;
+    let unsigned = "CREATE TABLE totals (customer INT NOT NULL PRIMARY KEY, n BIGINT UNSIGNED, total BIGINT, \
+        _version BIGINT, _message_time DATETIME(3))";
+    project.execute(&[unsigned]).await;
+    let records: Vec<(i32, Value)> = (0..12).map(|n| (0, record(Some(n % 3), 1))).collect();
+    run(&project, &records[..6], 2).await.expect("done");
+    run(&project, &records, 5).await.expect("done");
+    assert_eq!(
+        project.rows("SELECT customer, n, total FROM totals ORDER BY 1").await,
+        ["0,4,4", "1,4,4", "2,4,4"]
+    );
 }
 
 async fn keys_are_numbers_texts_dates_uuids_and_several_columns(server: Server) {

@@ -1,6 +1,6 @@
 //! `dead-letters`: the messages that could not be processed, shown, sent through the job again, exported and deleted.
 
-mod acknowledge;
+pub(super) mod acknowledge;
 mod export;
 mod letter;
 mod list;
@@ -30,6 +30,7 @@ use crate::sink::{Selection, SinkError, StoredLetters};
     "realtime-processor dead-letters list",
     "realtime-processor dead-letters show 17",
     "realtime-processor dead-letters replay --all",
+    "realtime-processor dead-letters replay --stage write --place orders.colour --skip-newer",
     "realtime-processor dead-letters export --out dead.jsonl",
     "realtime-processor dead-letters purge --older-than 30d",
 ]))]
@@ -49,7 +50,7 @@ enum Action {
     Acknowledge(acknowledge::Arguments),
 }
 
-/// Which dead letters are shown.
+/// Which dead letters are meant.
 #[derive(Debug, clap::Args)]
 struct Filter {
     /// Only those that failed there.
@@ -67,6 +68,16 @@ struct Filter {
     /// Only those that were written before then.
     #[arg(long, value_name = "T", value_parser = parse_moment)]
     until: Option<Moment>,
+}
+
+/// The names of the options of [`Filter`].
+const FILTERS: [&str; 5] = ["stage", "place", "code", "since", "until"];
+
+/// Which dead letters are shown.
+#[derive(Debug, clap::Args)]
+struct Shown {
+    #[command(flatten)]
+    filter: Filter,
     /// Those that were replayed, instead of those that wait.
     #[arg(long)]
     replayed: bool,
@@ -106,24 +117,30 @@ impl Moment {
     }
 }
 
-impl Filter {
+impl Shown {
     async fn selection(&self, letters: &mut StoredLetters) -> Result<Selection, Failure> {
         let now = letters.now_micros().await.map_err(database_failed)?;
+        Ok(Selection { is_replayed: Some(self.replayed), ..self.filter.selection(now) })
+    }
+}
+
+impl Filter {
+    /// `now`: the database's clock, in microseconds.
+    fn selection(&self, now: i64) -> Selection {
         let micros = |moment: Option<Moment>| moment.map(|moment| moment.micros(now));
         let stage = self.stage.map(|stage| match stage {
             StageName::Decode => Stage::Decode,
             StageName::Sql => Stage::Sql,
             StageName::Write => Stage::Write,
         });
-        Ok(Selection {
-            is_replayed: Some(self.replayed),
+        Selection {
             stage,
             place: self.place.clone(),
             code: self.code,
             created_from_micros: micros(self.since),
             created_before_micros: micros(self.until),
             ..Selection::default()
-        })
+        }
     }
 }
 

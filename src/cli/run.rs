@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::block_on;
+use super::dead_letters::acknowledge;
 use super::failure::Failure;
 use super::job::Job;
 use super::progress::{Progress, Style};
-use super::{job, reload, signals, terminal};
+use super::{block_on, job, reload, signals, terminal};
 use crate::config::Config;
 use crate::panics;
 
@@ -27,6 +27,7 @@ use crate::panics;
     "realtime-processor run --until-caught-up --timings",
     "realtime-processor run --progress json | jq .processedRowsPerSecond",
     "realtime-processor run --pid-file run.pid",
+    "realtime-processor run --acknowledge",
 ]))]
 pub(super) struct Arguments {
     /// End with exit code 0 when every partition was read up to the end it had at the start.
@@ -40,6 +41,10 @@ pub(super) struct Arguments {
     /// Say at the end where the time went, stage by stage and view by view.
     #[arg(long)]
     timings: bool,
+    /// Forget first how many of the last messages became dead letters, as `dead-letters acknowledge` does: for a job that
+    /// stopped because of too many of them, when their cause is mended.
+    #[arg(long)]
+    acknowledge: bool,
     /// Write the process id into this file, and delete the file at the end: `kill -HUP "$(cat FILE)"` then reaches this
     /// job alone.
     #[arg(long, value_name = "FILE")]
@@ -78,6 +83,9 @@ async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     // After this, SIGHUP does not end the process: so nobody who reads the file can end it by asking for a reload.
     let _pid_file = arguments.pid_file.as_deref().map(PidFile::write).transpose()?;
     tracing::info!("this is process {}, of the job {}", std::process::id(), config.job);
+    if arguments.acknowledge {
+        tracing::info!("{}", acknowledge::forget(config).await?);
+    }
     let Job { lanes, running, reload: sender } = job::open(config, arguments.until_caught_up, stop).await?;
     reload::start(hangup, running, sender);
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };

@@ -1,6 +1,6 @@
 //! The outputs: the views whose rows are written, the tables they are written to, and how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::Schema;
 
@@ -23,13 +23,15 @@ pub struct OutputConfig {
     pub fill: bool,
 }
 
-/// What is said of the table of an output, for when it is created.
+/// What is known of the table of an output, for when it is created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Created {
     /// The types of columns, in place of those that are chosen by the view.
     pub columns: BTreeMap<String, String>,
     /// The columns of each index, besides the primary key.
     pub indexes: Vec<Vec<String>>,
+    /// Columns that take no NULL, besides those of the key. They are read off the view.
+    pub required: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

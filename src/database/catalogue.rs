@@ -87,31 +87,6 @@ pub async fn table(connection: &mut Connection, name: &str) -> Result<Option<Tab
     }
 }
 
-/// The tables that foreign keys of this table name, sorted. A table of another database has that database's name before
-/// its own.
-pub async fn parents(connection: &mut Connection, name: &str) -> Result<Vec<String>, DatabaseError> {
-    let (sql, parameters) = match connection.dialect() {
-        Dialect::Sqlite => {
-            let (schema, table) = name.split_once('.').unwrap_or(("main", name));
-            let sql = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?, ?) ORDER BY 1";
-            (sql, vec![Value::text(table), Value::text(schema)])
-        }
-        Dialect::MySql | Dialect::MariaDb => {
-            let (schema, table) = match name.split_once('.') {
-                Some((schema, table)) => (Value::text(schema), table),
-                None => (Value::Null, name),
-            };
-            let sql = "SELECT DISTINCT IF(referenced_table_schema = DATABASE(), referenced_table_name, \
-                       CONCAT(referenced_table_schema, '.', referenced_table_name)) \
-                       FROM information_schema.key_column_usage WHERE table_schema = COALESCE(?, DATABASE()) \
-                       AND table_name = ? AND referenced_table_name IS NOT NULL ORDER BY 1";
-            (sql, vec![schema, Value::text(table)])
-        }
-    };
-    let rows = connection.query(sql, parameters).await?;
-    Ok(rows.iter().map(|row| text(row, 0)).collect())
-}
-
 async fn mysql_table(connection: &mut Connection, name: &str) -> Result<Option<Table>, DatabaseError> {
     let (schema, table) = match name.split_once('.') {
         Some((schema, table)) => (Value::text(schema), table),

@@ -82,6 +82,37 @@ impl DatabaseError {
         }
     }
 
+    /// The name of the condition that a row broke, or the condition itself: a name is all that MySQL says.
+    pub fn broken_check(&self) -> Option<&str> {
+        let between = |open: &str, close: &str| {
+            self.detail.split_once(open).and_then(|(_, rest)| Some(rest.split_once(close)?.0))
+        };
+        match self.code? {
+            // "Check constraint 'positive' is violated."; MariaDB: "CONSTRAINT `positive` failed for `db`.`t`".
+            3819 => between("'", "'"),
+            4025 => between("`", "`"),
+            275 => self.detail.split_once("constraint failed: ").map(|(_, name)| name),
+            _ => None,
+        }
+    }
+
+    /// The name of the foreign key of this table whose parent a row lacks; empty if the database does not name it.
+    pub fn missing_parent(&self, of_table: &str) -> Option<&str> {
+        match self.code? {
+            787 => Some(""),
+            // "... a foreign key constraint fails (`db`.`t`, CONSTRAINT `name` FOREIGN KEY ...". 1216 names nothing.
+            1216 => Some(""),
+            1452 => {
+                let (_, rest) = self.detail.split_once("`.`")?;
+                let (table, rest) = rest.split_once('`')?;
+                let name =
+                    rest.split_once("CONSTRAINT `").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+                table.eq_ignore_ascii_case(of_table).then_some(name.unwrap_or_default())
+            }
+            _ => None,
+        }
+    }
+
     /// Which row of a statement of many the database names, counted from 0. It may be wrong: a trigger counts its own.
     pub fn row(&self) -> Option<usize> {
         // MySQL: "Data too long for column 'x' at row 3".
@@ -149,8 +180,9 @@ impl DatabaseError {
             let column = names.next()?;
             return names.next().is_none_or(|table| table.eq_ignore_ascii_case(of_table)).then_some(column);
         }
-        // SQLite: "NOT NULL constraint failed: table.column".
-        let (_, rest) = self.detail.split_once("constraint failed: ")?;
+        // SQLite: "NOT NULL constraint failed: table.column", "cannot store TEXT value in INTEGER column table.column".
+        let (_, rest) =
+            ["constraint failed: ", " column "].iter().find_map(|text| self.detail.split_once(text))?;
         let (table, column) = rest.split_once('.')?;
         if !table.eq_ignore_ascii_case(of_table) {
             return None;
@@ -203,7 +235,8 @@ impl DatabaseError {
     #[must_use]
     pub fn detailed(mut self, detail: &str) -> Self {
         let hint = self.message.find("\nhint: ").unwrap_or(self.message.len());
-        self.message.insert_str(hint, &format!(": {detail}"));
+        let end = self.message[..hint].trim_end_matches('.').len();
+        self.message.replace_range(end..hint, &format!(": {detail}"));
         self
     }
 
@@ -504,6 +537,27 @@ mod tests {
     }
 
     #[test]
+    fn the_constraint_is_found_in_the_message() {
+        let of = |code, text: &str| DatabaseError::server(text.into(), text, code, Kind::kept(Fault::Data));
+        assert_eq!(of(3819, "Check constraint 'small' is violated.").broken_check(), Some("small"));
+        assert_eq!(of(4025, "CONSTRAINT `small` failed for `db`.`t`").broken_check(), Some("small"));
+        assert_eq!(of(275, "CHECK constraint failed: n < 3").broken_check(), Some("n < 3"));
+        let error = of(
+            1452,
+            "Cannot add or update a child row: a foreign key constraint fails (`db`.`t`, CONSTRAINT `fk` FOREIGN KEY \
+             (`a`) REFERENCES `p` (`id`))",
+        );
+        assert_eq!(
+            (error.missing_parent("t"), error.missing_parent("log")),
+            (Some("fk"), None),
+            "a trigger's"
+        );
+        assert_eq!(of(787, "FOREIGN KEY constraint failed").missing_parent("t"), Some(""));
+        let detailed = of(3819, "is violated.\nhint: x").detailed("found n = 4").to_string();
+        assert_eq!(detailed, "is violated: found n = 4\nhint: x");
+    }
+
+    #[test]
     fn the_column_is_found_in_the_message() {
         let column = |text: &str| DatabaseError::other(text).column("t").map(str::to_string);
         assert_eq!(column("Data too long for column 'name' at row 1").as_deref(), Some("name"));
@@ -511,6 +565,7 @@ mod tests {
         assert_eq!(column("NOT NULL constraint failed: t.name").as_deref(), Some("name"));
         assert_eq!(column("Incorrect value: 'x' for column `db`.`log`.`day` at row 1"), None, "a trigger's");
         assert_eq!(column("UNIQUE constraint failed: log.name"), None);
+        assert_eq!(column("cannot store TEXT value in INTEGER column t.id").as_deref(), Some("id"));
         assert_eq!(column("Deadlock found"), None);
     }
 }

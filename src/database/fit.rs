@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArrayType, StringArrayType};
 use arrow::compute::cast;
 use arrow::datatypes::*;
 use arrow::error::ArrowError;
+use chrono::{DateTime, NaiveDate};
 
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND, Value};
 use super::{ColumnType, Dialect, json};
@@ -239,11 +240,11 @@ impl Fit {
             },
             Way::Days => {
                 let days = days_of(array);
-                each(&mut |row| Ok(Value::Date(day(days(row))? as i32)))
+                each(&mut |row| Ok(Value::Date(self.day(days(row))? as i32)))
             }
             Way::Midnight => {
                 let days = days_of(array);
-                each(&mut |row| self.instant(i128::from(day(days(row))?) * i128::from(MICROS_A_DAY)))
+                each(&mut |row| self.instant(i128::from(self.day(days(row))?) * i128::from(MICROS_A_DAY)))
             }
             Way::Instant => {
                 let micros = micros_of(array);
@@ -341,7 +342,7 @@ impl Fit {
             _ => (i128::from(i64::MIN), i128::from(i64::MAX)),
         };
         if value < min || value > max {
-            return Err(format!("{value} is out of range, the column takes {min} to {max}"));
+            return Err(format!("{value} is out of range, {} takes {min} to {max}", self.column_name()));
         }
         match (&self.column, i64::try_from(value)) {
             (ColumnType::Float | ColumnType::Double, _) => Ok(Value::Double(value as f64)),
@@ -366,7 +367,13 @@ impl Fit {
         let needed = fraction.trim_end_matches('0').len();
         let digits = whole.trim_start_matches('-').trim_start_matches('0').len();
         if needed > scale || digits + scale > precision {
-            return Err(format!("{text} does not fit DECIMAL({precision},{scale})"));
+            let (found, place, most) = match needed > scale {
+                true => (needed, "after", scale),
+                false => (digits, "before", precision - scale),
+            };
+            return Err(format!(
+                "{text} does not fit DECIMAL({precision},{scale}): it has {found} digits {place} the point, the column takes {most}"
+            ));
         }
         let mut exact = String::with_capacity(whole.len() + scale + 1);
         exact.push_str(whole);
@@ -382,8 +389,15 @@ impl Fit {
         let in_calendar = i64::try_from(micros)
             .ok()
             .filter(|micros| (DAY_MIN..=DAY_MAX).contains(&micros.div_euclid(MICROS_A_DAY)));
-        let micros = in_calendar
-            .ok_or_else(|| format!("{micros} microseconds since 1970 is not within the years 1 to 9999"))?;
+        let micros = in_calendar.ok_or_else(|| {
+            let moment = i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros);
+            let text = match moment {
+                Some(moment) => moment.format("%Y-%m-%d %H:%M:%S%.f").to_string(),
+                None => format!("{micros} microseconds since 1970"),
+            };
+            let name = self.column_name();
+            format!("{} is out of range, {name} takes the years 1 to 9999", text.trim_start_matches('+'))
+        })?;
         let cut = match self.column {
             ColumnType::DateTime { fraction } | ColumnType::Timestamp { fraction } => cut(micros, fraction),
             _ => micros,
@@ -395,6 +409,24 @@ impl Fit {
             ));
         }
         Ok(Value::DateTime(cut))
+    }
+
+    fn day(&self, days: i64) -> Result<i64, String> {
+        if (DAY_MIN..=DAY_MAX).contains(&days) {
+            return Ok(days);
+        }
+        let date = i32::try_from(days).ok().and_then(NaiveDate::from_epoch_days);
+        let text = date.map_or_else(|| format!("day {days} since 1970"), |date| date.to_string());
+        let name = self.column_name();
+        Err(format!("{} is out of range, {name} takes the years 1 to 9999", text.trim_start_matches('+')))
+    }
+
+    /// Its type, for messages.
+    fn column_name(&self) -> String {
+        match &self.column {
+            ColumnType::Any => "the column".to_owned(),
+            column => column.ddl(self.dialect),
+        }
     }
 
     fn time_of_day<'a>(&self, micros: i128) -> Result<Value<'a>, String> {
@@ -443,13 +475,6 @@ fn finite(value: f64) -> Result<f64, String> {
     match value.is_finite() {
         true => Ok(value),
         false => Err(format!("{value} is no number of SQL")),
-    }
-}
-
-fn day(days: i64) -> Result<i64, String> {
-    match (DAY_MIN..=DAY_MAX).contains(&days) {
-        true => Ok(days),
-        false => Err(format!("day {days} since 1970 is not within the years 1 to 9999")),
     }
 }
 

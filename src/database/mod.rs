@@ -19,15 +19,17 @@ mod link;
 mod mysql;
 mod sqlite;
 mod catalogue;
+mod constraints;
 mod reader;
 mod scan;
 pub mod json;
 
 pub use address::{Address, MySqlAddress, TlsMode};
 pub(crate) use address::{TLS_OPTIONS, encode_inserted};
-pub use catalogue::{Key, Table, TableColumn, TableKind, parents, table, table_names};
+pub use catalogue::{Key, Table, TableColumn, TableKind, table, table_names};
 pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
 pub use connection::{Connection, Interrupted, Limits, Purpose, Statement, begin};
+pub use constraints::{Check, Constraints, ForeignKey, constraints};
 pub use error::{DatabaseError, DuplicateKey};
 pub use fit::{Fit, Misfit, shorten};
 pub use link::{Home, Link};

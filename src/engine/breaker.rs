@@ -134,7 +134,7 @@ impl Breaker {
              {left_out} of the batch that is not stored:{told}\n\
              hint: mend the schema, the SQL or the sender; or raise dead_letters_max_ratio (1 never stops the job). \
              Started again, the job stops at its next dead letter until enough good messages were processed; \
-             `dead-letters acknowledge` starts the count again"
+             `run --acknowledge` or `dead-letters acknowledge` starts the count again"
         )
     }
 }

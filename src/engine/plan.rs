@@ -200,6 +200,7 @@ pub(super) fn targets(config: &Config, survey: &Survey<'_>, states: &[StateTable
             Mode::Append => Mode::Append,
             Mode::Upsert(upsert) => Mode::Upsert(upsert.ordered(&schema)),
         };
+        let created = created_by(survey, &view, &schema, created);
         Some(Target { name: view, table, mode, schema, kind: TargetKind::Output, created })
     });
     let states = states.iter().map(|state| Target {
@@ -211,4 +212,15 @@ pub(super) fn targets(config: &Config, survey: &Survey<'_>, states: &[StateTable
         created: Created::default(),
     });
     outputs.chain(states).collect()
+}
+
+/// What the view adds to what is configured of a table that is created: columns that are taken unchanged from required
+/// fields of `batch` take no NULL.
+fn created_by(survey: &Survey<'_>, view: &str, schema: &Schema, created: Created) -> Created {
+    // Why not all that the view never makes NULL: a change of an expression may let it make NULL, and the table stays.
+    let required = schema
+        .fields()
+        .iter()
+        .filter(|field| !field.is_nullable() && !survey.batch_columns(view, field.name()).is_empty());
+    Created { required: required.map(|field| field.name().clone()).collect(), ..created }
 }

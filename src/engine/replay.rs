@@ -23,8 +23,8 @@ use crate::batch::{
 };
 use crate::decode::Decoder;
 use crate::sink::{
-    LetterCursor, LetterOrder, PageLimits, Prepared, Selection, Sink, SinkError, StoredLetter, StoredLetters,
-    Waiting,
+    Age, LetterCursor, LetterOrder, OpenedReplay, PageLimits, Prepared, Replaced, Selection, Sink, SinkError,
+    StoredLetter, StoredLetters, Waiting,
 };
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
@@ -49,8 +49,28 @@ pub struct Replay {
     batch_size: BatchSize,
     stop: Stop,
     reached_ms: Option<i64>,
+    mode: Mode,
     reasons: Reasons,
     report: ReplayReport,
+}
+
+/// What becomes of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// They are computed, and nothing is written.
+    Preview,
+    /// They are brought in.
+    Write,
+    /// They are brought in, but for those with a row that would replace a newer one.
+    SkipNewer,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Done,
+    /// Nothing was written, as rows would replace newer ones.
+    Newer,
 }
 
 /// What became of the messages so far.
@@ -60,6 +80,10 @@ pub struct ReplayReport {
     pub failed: usize,
     /// Another replay was quicker, or they were deleted.
     pub gone: usize,
+    /// They still wait, as they would replace newer rows.
+    pub skipped: usize,
+    /// Of a preview: the rows that would be replaced, for each table and age.
+    pub replaced: Vec<Replaced>,
     /// The most frequent reasons of those that failed, a line each.
     pub reasons: Vec<String>,
     /// It was asked to stop before all were tried.
@@ -71,6 +95,8 @@ struct Page {
     messages: Messages,
     /// By offset: they are of one partition.
     named: BTreeMap<i64, Named>,
+    /// The job, or the fill of it, that could not process them.
+    owner: String,
     end: LetterCursor,
 }
 
@@ -94,37 +120,66 @@ impl Replay {
             batch_size: BatchSize::default(),
             stop,
             reached_ms: None,
+            mode: Mode::Write,
             reasons: Reasons::default(),
             report: ReplayReport::default(),
         }
     }
 
-    /// Replays the dead letters that wait: those of these ids, or all that are there by now where none is given.
-    /// `report` sees how far it is after each batch.
+    /// Leaves out messages with a row that would replace one of which the table says that it is newer.
+    #[must_use]
+    pub fn skipping_newer(self) -> Self {
+        Self { mode: Mode::SkipNewer, ..self }
+    }
+
+    /// Computes the dead letters that wait, of these, and counts the rows that their replay would replace though newer
+    /// messages may have written them. Nothing is written. State is as it is now for all of them.
+    ///
+    /// # Errors
+    /// As [`Replay::run`].
+    pub async fn preview(&mut self, wanted: &Selection) -> Result<Vec<Replaced>, EngineError> {
+        let mode = std::mem::replace(&mut self.mode, Mode::Preview);
+        let previewed = self.go_through(wanted, &mut |_| {}).await;
+        self.mode = mode;
+        self.batch_size = BatchSize::default();
+        let report = std::mem::take(&mut self.report);
+        previewed.map(|()| report.replaced)
+    }
+
+    /// Replays the dead letters that wait, of these that are there by now. `report` sees how far it is after each batch.
     ///
     /// # Errors
     /// A fault that is neither data nor infrastructure; what was replayed before stays so.
     pub async fn run(
         mut self,
-        ids: &[i64],
+        wanted: &Selection,
         report: &mut dyn FnMut(&ReplayReport),
     ) -> Result<ReplayReport, EngineError> {
-        let Self { stages, sink, letters, stop, reached_ms, .. } = &mut self;
+        self.go_through(wanted, report).await?;
+        self.report.reasons = self.reasons.told();
+        Ok(self.report)
+    }
+
+    async fn go_through(
+        &mut self,
+        wanted: &Selection,
+        report: &mut dyn FnMut(&ReplayReport),
+    ) -> Result<(), EngineError> {
+        let Self { stages, sink, letters, stop, reached_ms, .. } = self;
         let progress = persist("database", stop, async || sink.progress().await).await?;
         *reached_ms = progress.iter().filter_map(|claim| claim.message_time_ms).max();
         let now_ms = persist("database", stop, async || sink.clock_ms().await).await?;
         stages.message_time_max_ms = Some(now_ms + AHEAD_MS_MAX);
-        let all = Selection { is_replayed: Some(false), ids: ids.to_vec(), ..Selection::default() };
+        let all = Selection { is_replayed: Some(false), ..wanted.clone() };
         // Those that come in meanwhile are left to the next replay: this one ends.
         let id_max = persist("database", stop, async || letters.last_id(&all).await).await?;
         let all = Selection { id_max, ..all };
-        let partitions = persist("database", stop, async || letters.partitions(&all).await).await?;
-        for partition in partitions {
-            let selection = Selection { partition: Some(partition), ..all.clone() };
+        let sources = persist("database", stop, async || letters.sources(&all).await).await?;
+        for (owner, partition) in sources {
+            let selection = Selection { owner: Some(owner), partition: Some(partition), ..all.clone() };
             self.partition(&selection, report).await?;
         }
-        self.report.reasons = self.reasons.told();
-        Ok(self.report)
+        Ok(())
     }
 
     async fn partition(
@@ -156,9 +211,16 @@ impl Replay {
         let mut is_in_doubt = false;
         while let Some(work) = backlog.pop_front() {
             let error = match self.attempt(&work, page, is_in_doubt).await {
-                Ok(()) => {
+                Ok(attempt) => {
                     is_in_doubt = false;
                     std::mem::take(&mut retry).succeeded("database");
+                    match attempt {
+                        Attempt::Done => {}
+                        Attempt::Newer if work.polled.messages.len() > 1 => {
+                            work.halves().into_iter().rev().for_each(|part| backlog.push_front(part));
+                        }
+                        Attempt::Newer => self.report.skipped += 1,
+                    }
                     continue;
                 }
                 Err(error) => error,
@@ -199,19 +261,28 @@ impl Replay {
     }
 
     /// One transaction: locks what still waits, computes it, writes it and marks it.
-    async fn attempt(&mut self, work: &Work, page: &Page, is_in_doubt: bool) -> Result<(), EngineError> {
+    async fn attempt(&mut self, work: &Work, page: &Page, is_in_doubt: bool) -> Result<Attempt, EngineError> {
         // Nothing was locked between two transactions.
         self.stages.states.forget();
-        let writes_state = work.condemned.is_empty() && self.stages.states.follow_partitions();
+        let writes_state =
+            self.mode != Mode::Preview && work.condemned.is_empty() && self.stages.states.follow_partitions();
         let fenced = if writes_state { page.partition() } else { None };
         let ids = page.ids(&work.polled.messages);
-        let waiting = self.sink.open_replay(&ids, fenced.as_slice()).await?;
-        self.stages.pipeline.leave_out(self.sink.waiting());
+        let OpenedReplay { waiting, only } =
+            self.sink.open_replay(&page.owner, &ids, fenced.as_slice()).await?;
+        let pipeline = &mut self.stages.pipeline;
+        match only {
+            None => pipeline.leave_out(self.sink.waiting()),
+            Some(names) => {
+                let others = &pipeline.written() - &names;
+                pipeline.leave_out(&others);
+            }
+        }
         let gone = ids.len() - waiting.len();
         if waiting.is_empty() {
             self.sink.abandon().await;
             self.left(gone, is_in_doubt);
-            return Ok(());
+            return Ok(Attempt::Done);
         }
         let work = page.waiting_part(work, &waiting);
         let (prepared, failed) = match self.prepared(&work, page, &waiting).await {
@@ -221,6 +292,20 @@ impl Replay {
                 return Err(error);
             }
         };
+        if self.mode != Mode::Write {
+            let newest_ms = work.polled.messages.iter().filter_map(|message| message.timestamp_ms).max();
+            let replaced = self.sink.replaced(&prepared.commit, newest_ms).await?;
+            let is_newer = replaced.iter().any(|rows| rows.age == Age::Newer);
+            if self.mode == Mode::Preview {
+                self.sink.abandon().await;
+                self.report.add_replaced(replaced);
+                return Ok(Attempt::Done);
+            }
+            if is_newer {
+                self.sink.abandon().await;
+                return Ok(Attempt::Newer);
+            }
+        }
         self.sink.finish(&prepared).await?;
         self.left(gone, is_in_doubt);
         self.report.failed += failed.len();
@@ -229,7 +314,7 @@ impl Replay {
         if let Some(rows_max) = self.batch_size.passed() {
             self.limits.rows_max = rows_max;
         }
-        Ok(())
+        Ok(Attempt::Done)
     }
 
     /// The batch of the transaction that is open, ready to be written, and the messages that failed again.
@@ -273,6 +358,18 @@ impl Replay {
     }
 }
 
+impl ReplayReport {
+    fn add_replaced(&mut self, replaced: Vec<Replaced>) {
+        for found in replaced {
+            let is_same = |known: &&mut Replaced| (&known.table, known.age) == (&found.table, found.age);
+            match self.replaced.iter_mut().find(is_same) {
+                Some(known) => known.rows += found.rows,
+                None => self.replaced.push(found),
+            }
+        }
+    }
+}
+
 impl Page {
     /// The messages of these dead letters, which stand in the order of their offsets. It ends before a message that
     /// stands where another one does: the topic was made anew in between. `None` where there are none.
@@ -280,6 +377,7 @@ impl Page {
         let mut builder = MessagesBuilder::default();
         let mut named = BTreeMap::new();
         let mut end = None;
+        let owner = stored.first()?.owner.clone();
         let mut before: Option<StoredLetter> = None;
         for stored in stored {
             if let Some(before) =
@@ -296,7 +394,7 @@ impl Page {
             named.insert(stored.letter.offset, Named::of(&stored));
             before = Some(stored);
         }
-        Some(Self { messages: builder.finish(), named, end: end? })
+        Some(Self { messages: builder.finish(), named, owner, end: end? })
     }
 
     fn partition(&self) -> Option<TopicPartition> {
@@ -336,7 +434,7 @@ impl Page {
                 (named.stage, &named.place, &named.reason) != (letter.stage, &letter.place, &letter.reason);
             is_news.then(|| FailedAgain { ids: ids.clone(), letter: letter.clone() })
         });
-        Replayed { ids: ids.collect(), failed: failed.collect() }
+        Replayed { owner: self.owner.clone(), ids: ids.collect(), failed: failed.collect() }
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Inspection, SinkError, TableFault, Target, dead_letters, fills, offs
 use crate::batch::Fault;
 use crate::config::CreateTables;
 use crate::database::{
-    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, parents,
+    Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, constraints,
     quote, quote_table, table, table_names,
 };
 
@@ -278,7 +278,7 @@ async fn inspect(
         }
     }
     for output in &mut outputs {
-        output.parents = parents(connection, &output.table).await?;
+        output.constraints = constraints(connection, &output.table).await?;
     }
     *cycles = cycle_faults(&outputs);
     Ok(outputs)

@@ -94,7 +94,7 @@ pub fn create_statements(target: &Target, dialect: Dialect) -> Result<Vec<String
 
 /// What is wrong with what is said of a table for when it is created.
 fn created_faults(target: &Target) -> Vec<TableFault> {
-    let Created { columns, indexes } = &target.created;
+    let Created { columns, indexes, .. } = &target.created;
     let named = columns.keys().map(|name| ("columns", name));
     let named = named.chain(indexes.iter().flatten().map(|name| ("indexes", name)));
     let is_missing = |(_, name): &(&str, &String)| target.schema.field_with_name(name).is_err();
@@ -131,10 +131,9 @@ pub fn column_type(target: &Target, field: &Field, dialect: Dialect) -> Result<C
     ColumnType::for_arrow(field.data_type(), dialect, shape)
 }
 
-/// Whether a column of a created table takes no NULL: a column of the key, and of an output's what the view never makes
-/// NULL. A state table lives longer than its view.
+/// Whether a column of a created table takes no NULL.
 pub(super) fn is_required(target: &Target, field: &Field) -> bool {
-    target.mode.key().contains(field.name()) || (!target.kind.is_state() && !field.is_nullable())
+    target.mode.key().contains(field.name()) || target.created.required.contains(field.name())
 }
 
 /// True for the column that marks rows to delete, which is no column of the table.

@@ -125,11 +125,17 @@ impl Fills {
         Ok(())
     }
 
-    /// Reads, in the transaction of a replay, what waits.
+    /// Reads, in the transaction of a replay, what waits. Returns the names that are filled by `owner`; `None` if it is
+    /// the job.
     ///
     /// # Errors
     /// A fill that has begun: nobody could tell whether it is past a message that is replayed now. Or the database's.
-    pub async fn read_for_replay(&mut self, connection: &mut Connection, job: &str) -> Result<(), SinkError> {
+    pub async fn read_for_replay(
+        &mut self,
+        connection: &mut Connection,
+        job: &str,
+        owner: &str,
+    ) -> Result<Option<BTreeSet<String>>, SinkError> {
         let rows = rows(connection, job, Lock::None).await?;
         if let Some(row) = rows.iter().find(|row| !row.is_finished) {
             return Err(SinkError::Sql(format!(
@@ -139,7 +145,11 @@ impl Fills {
             )));
         }
         self.waiting = waiting(&rows, &self.configured);
-        Ok(())
+        if owner == job {
+            return Ok(None);
+        }
+        let filled = rows.into_iter().filter(|row| row.fill == owner).map(|row| row.name);
+        Ok(Some(filled.collect()))
     }
 }
 

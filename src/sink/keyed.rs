@@ -22,7 +22,7 @@ use crate::database::Value;
 #[derive(Clone)]
 pub(super) struct Order {
     /// Places of columns in the view, the most significant first.
-    columns: Vec<usize>,
+    pub columns: Vec<usize>,
     /// The place among the output's columns of the one by which the newer row stays.
     pub version: Option<usize>,
 }

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use super::SinkError;
-use super::ddl::DEAD_LETTERS_TABLE;
+use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
 use super::offsets::now;
 use crate::batch::{DeadLetter, Stage, TopicPartition};
-use crate::database::{Address, DatabaseError, Link, Purpose, Value, table};
+use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, table};
 
 /// Rows that one statement fetches or deletes, at most.
 const STATEMENT_ROWS_MAX: usize = 1_000;
@@ -17,7 +17,7 @@ const STATEMENT_ROWS_MAX: usize = 1_000;
 const CAUSES_MAX: usize = 10_000;
 /// What [`stored_letter`] reads, but for the two times.
 const COLUMNS: &str = "id, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers, \
-                       payload, stage, place, reason";
+                       payload, stage, place, reason, job";
 /// What a row takes in memory besides its payload and its kin.
 const ROW_OVERHEAD_BYTES: usize = 256;
 
@@ -25,6 +25,8 @@ const ROW_OVERHEAD_BYTES: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLetter {
     pub id: i64,
+    /// The job, or a fill of it.
+    pub owner: String,
     pub letter: DeadLetter,
     /// By the database's clock in UTC, as text.
     pub created_at: String,
@@ -52,6 +54,8 @@ pub struct Cause {
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     pub is_replayed: Option<bool>,
+    /// The job, or one of its fills; `None`: all of them.
+    pub owner: Option<String>,
     pub stage: Option<Stage>,
     /// A part of their place.
     pub place: Option<String>,
@@ -89,10 +93,11 @@ pub struct PageLimits {
     pub bytes_max: usize,
 }
 
-/// A connection to the dead letters of one job, opened again where it was lost.
+/// A connection to the dead letters of one job and of its fills, opened again if it was lost.
 pub struct StoredLetters {
     link: Link,
-    job: String,
+    /// The job, then its fills.
+    owners: Vec<String>,
 }
 
 impl StoredLetter {
@@ -123,9 +128,9 @@ impl StoredLetters {
 
     async fn open_for(address: &Address, job: &str, purpose: Purpose) -> Result<Option<Self>, SinkError> {
         let mut link = Link::new(address.clone(), purpose);
-        let found = table(link.ready().await?, DEAD_LETTERS_TABLE).await;
-        let found = link.done(found)?;
-        Ok(found.map(|_| Self { link, job: job.to_owned() }))
+        let owners = owners(link.ready().await?, job).await;
+        let owners = link.done(owners)?;
+        Ok(owners.map(|owners| Self { link, owners }))
     }
 
     /// The database's clock, microseconds since the epoch.
@@ -207,24 +212,29 @@ impl StoredLetters {
         Ok(causes)
     }
 
-    /// The partitions they come from, in topic, partition order.
+    /// Whose they are and the partitions they come from: the job's first, in topic, partition order.
     ///
     /// # Errors
     /// The database's.
-    pub async fn partitions(&mut self, selection: &Selection) -> Result<Vec<TopicPartition>, SinkError> {
+    pub async fn sources(
+        &mut self,
+        selection: &Selection,
+    ) -> Result<Vec<(String, TopicPartition)>, SinkError> {
         let (conditions, parameters) = self.conditions(selection);
         let sql = format!(
-            "SELECT DISTINCT kafka_topic, kafka_partition FROM {DEAD_LETTERS_TABLE} WHERE {conditions}"
+            "SELECT DISTINCT job, kafka_topic, kafka_partition FROM {DEAD_LETTERS_TABLE} WHERE {conditions}"
         );
-        let partition = |row: &Vec<Value<'_>>| {
-            let topic: Arc<str> = row.first()?.as_text()?.into();
-            Some(TopicPartition { topic, partition: i32::try_from(row.get(1)?.as_i64()?).ok()? })
+        let source = |row: &Vec<Value<'_>>| {
+            let (owner, topic): (_, Arc<str>) = (row.first()?.as_text()?, row.get(1)?.as_text()?.into());
+            let partition = i32::try_from(row.get(2)?.as_i64()?).ok()?;
+            Some((owner.to_owned(), TopicPartition { topic, partition }))
         };
         let rows = self.query(&sql, parameters).await?;
-        let partitions: Option<Vec<TopicPartition>> = rows.iter().map(partition).collect();
-        let mut partitions = partitions.ok_or_else(unreadable)?;
-        partitions.sort();
-        Ok(partitions)
+        let sources: Option<Vec<(String, TopicPartition)>> = rows.iter().map(source).collect();
+        let mut sources = sources.ok_or_else(unreadable)?;
+        // The name of a fill begins with that of its job.
+        sources.sort();
+        Ok(sources)
     }
 
     /// The next ones behind `after`, as many as a page holds; none where all were read.
@@ -339,8 +349,9 @@ impl StoredLetters {
 
     /// What stands behind WHERE, and its parameters.
     fn conditions(&self, selection: &Selection) -> (String, Vec<Value<'static>>) {
-        let mut conditions = String::from("job = ?");
-        let mut parameters = vec![Value::text(self.job.clone())];
+        let owners = selection.owner.as_ref().map_or(self.owners.as_slice(), std::slice::from_ref);
+        let mut conditions = format!("job IN ({})", vec!["?"; owners.len()].join(","));
+        let mut parameters: Vec<Value<'static>> = owners.iter().cloned().map(Value::text).collect();
         match selection.is_replayed {
             Some(true) => conditions += " AND replayed_at IS NOT NULL",
             Some(false) => conditions += " AND replayed_at IS NULL",
@@ -400,6 +411,21 @@ impl StoredLetters {
     }
 }
 
+/// The job, then its fills; `None` if there is no table of dead letters.
+async fn owners(connection: &mut Connection, job: &str) -> Result<Option<Vec<String>>, DatabaseError> {
+    if table(connection, DEAD_LETTERS_TABLE).await?.is_none() {
+        return Ok(None);
+    }
+    let mut owners = vec![job.to_owned()];
+    // An earlier version of the program had no fills.
+    if table(connection, FILLS_TABLE).await?.is_some() {
+        let sql = format!("SELECT DISTINCT fill FROM {FILLS_TABLE} WHERE job = ? ORDER BY fill");
+        let rows = connection.query(&sql, vec![Value::text(job.to_owned())]).await?;
+        owners.extend(rows.iter().filter_map(|row| row.first()?.as_text().map(str::to_owned)));
+    }
+    Ok(Some(owners))
+}
+
 fn unreadable() -> SinkError {
     SinkError::Sql(format!("{DEAD_LETTERS_TABLE} has a row that this program has not written"))
 }
@@ -426,5 +452,6 @@ fn stored_letter(row: Vec<Value<'static>>) -> Option<StoredLetter> {
         reason: text(10)?,
         code: None,
     };
-    Some(StoredLetter { id: number(0)?, letter, created_at: text(11)?, replayed_at: text(12) })
+    let (owner, created_at, replayed_at) = (text(11)?, text(12)?, text(13));
+    Some(StoredLetter { id: number(0)?, owner, letter, created_at, replayed_at })
 }

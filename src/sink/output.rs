@@ -12,13 +12,16 @@ use bytes::Bytes;
 
 use super::ddl::is_delete;
 use super::keyed::Order;
+use super::newer::Lookup;
 use super::requirements::missing_column;
 use super::shapes::Names;
 use super::statement::{Shape, chunks};
 use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
-use crate::database::{DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value};
+use crate::database::{
+    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value,
+};
 
 /// How the rows of one view are written.
 #[derive(Clone)]
@@ -46,8 +49,9 @@ pub(super) struct Output {
     insert_new: Shape,
     remove: Shape,
     clear: Shape,
-    /// The tables that foreign keys of this one name.
-    pub parents: Vec<String>,
+    /// How rows are found that an older message would replace.
+    pub(super) lookups: Vec<Lookup>,
+    pub constraints: Constraints,
 }
 
 #[derive(Clone)]
@@ -57,15 +61,15 @@ pub(super) struct Column {
     pub index: usize,
     pub fit: Fit,
     /// The type as the table declares it.
-    declared: String,
+    pub(super) declared: String,
 }
 
 /// Rows of an output that were checked and can be sent.
 pub(super) struct Rows {
-    output: Arc<Output>,
+    pub(super) output: Arc<Output>,
     change: Change,
     /// Places among the output's columns, of what a row sends.
-    sent: Vec<usize>,
+    pub(super) sent: Vec<usize>,
     /// For each record batch: the prepared columns, in the order of `sent`.
     parts: Vec<Vec<ArrayRef>>,
     /// Bytes of each row, over all parts.
@@ -83,6 +87,8 @@ pub(super) enum Change {
     Remove,
     /// All rows of their parents are deleted.
     Clear,
+    /// Rows of the table are counted, by the lookup at this place.
+    Count(usize),
 }
 
 /// Rows of one statement that deletes them by conditions.
@@ -148,6 +154,7 @@ impl Output {
             Mode::Upsert(Upsert { parent, .. }) => key[..parent.len()].to_vec(),
             Mode::Append => Vec::new(),
         };
+        let lookups = Lookup::of(target, &names, &parent, order.as_ref(), &columns);
         let is_exact =
             |column: &&TableColumn| dialect.is_exact_text(&column.kind, column.collation.as_deref());
         Ok(Self {
@@ -159,13 +166,14 @@ impl Output {
             insert_new: names.insert(),
             remove: names.delete(),
             clear: Names { key: &parent, version: None, ..names }.delete(),
+            lookups,
             has_exact_key: key_names
                 .iter()
                 .filter_map(|name| table.column(name))
                 .all(|column| is_exact(&column)),
             order,
             key_indexes: key_indexes(table, key_names),
-            parents: Vec::new(),
+            constraints: Constraints::default(),
             columns,
             key,
             parent,
@@ -281,6 +289,7 @@ impl Output {
             Change::Insert | Change::InsertNew => (0..self.columns.len()).collect(),
             Change::Remove => self.key.iter().copied().chain(self.version()).collect(),
             Change::Clear => self.parent.clone(),
+            Change::Count(lookup) => self.lookups[lookup].sent.clone(),
         };
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let mut sizes = vec![0; rows];
@@ -352,7 +361,7 @@ impl Rows {
 
     /// The same, if it is known which row it refused.
     pub fn refused_at(&self, row: Option<usize>, error: DatabaseError) -> SinkError {
-        let error = match row.and_then(|row| self.refused_value(row, &error)) {
+        let error = match row.and_then(|row| self.why_refused(row, &error)) {
             Some(found) => error.detailed(&found),
             None => error,
         };
@@ -363,22 +372,6 @@ impl Rows {
             Some(None) => SinkError::DuplicateInDoubt { table, error },
             Some(Some(false)) | None => SinkError::Refused { table, error },
         }
-    }
-
-    /// The value that the database names by its column, and what the column takes.
-    fn refused_value(&self, row: usize, error: &DatabaseError) -> Option<String> {
-        let column = error.column(&self.output.table)?;
-        let is_it = |place: &usize| self.output.columns[*place].name.eq_ignore_ascii_case(column);
-        let sent = self.sent.iter().position(is_it)?;
-        let declared = &self.output.columns[self.sent[sent]].declared;
-        let mut found = None;
-        let mut take = |_: usize, column: usize, value: Value<'_>| {
-            if column == sent {
-                found = Some(value.shown());
-            }
-        };
-        self.each(&(row..row + 1), &mut take).ok()?;
-        Some(format!("found {}, the column is {declared}", found?))
     }
 
     pub fn len(&self) -> usize {
@@ -417,7 +410,11 @@ impl Rows {
     /// The rows of each statement: full ones, and one with what is left.
     pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
         // Why fewer conditions: a parser goes down one level for each of them.
-        let is_of_conditions = self.is_removal() && self.output.version().is_some();
+        let is_of_conditions = match self.change {
+            Change::Remove => self.output.version().is_some(),
+            Change::Count(_) => true,
+            _ => false,
+        };
         let placeholders_max = match is_of_conditions {
             true => limits.placeholders_max.min(CONDITIONS_MAX * self.sent.len()),
             false => limits.placeholders_max,
@@ -426,12 +423,13 @@ impl Rows {
     }
 
     pub fn sql(&self, rows: usize) -> String {
-        let Output { insert, insert_new, remove, clear, .. } = &*self.output;
+        let Output { insert, insert_new, remove, clear, lookups, .. } = &*self.output;
         let shape = match self.change {
             Change::Insert => insert,
             Change::InsertNew => insert_new,
             Change::Remove => remove,
             Change::Clear => clear,
+            Change::Count(lookup) => &lookups[lookup].shape,
         };
         shape.sql(rows)
     }
@@ -481,7 +479,7 @@ impl Rows {
 /// For each of these tables the places of those that its foreign keys name.
 pub(super) fn parents(outputs: &[&Output]) -> Vec<Vec<usize>> {
     let place = |name: &String| outputs.iter().position(|other| other.table.eq_ignore_ascii_case(name));
-    outputs.iter().map(|output| output.parents.iter().filter_map(place).collect()).collect()
+    outputs.iter().map(|output| output.constraints.parents().iter().filter_map(place).collect()).collect()
 }
 
 /// The names of the indexes that are over just these columns.

@@ -4,7 +4,7 @@
 //! Where state follows the partitions of messages, the epoch of a partition is all that keeps another writer out. A
 //! replay raises it: an instance of the job that holds rows of state is fenced, and reads them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ddl::{DEAD_LETTERS_TABLE, OFFSETS_TABLE};
 use super::dead_letters::verdict;
@@ -20,9 +20,17 @@ const STATEMENT_IDS_MAX: usize = 1_000;
 /// For each dead letter that is named and waits: all of its message that wait, itself among them.
 pub type Waiting = BTreeMap<i64, Vec<i64>>;
 
+/// What the transaction of a replay holds.
+#[derive(Debug)]
+pub struct OpenedReplay {
+    pub waiting: Waiting,
+    /// The outputs and state tables that lack the messages, if a fill could not process them; the others have them.
+    pub only: Option<BTreeSet<String>>,
+}
+
 impl Sink {
-    /// Begins the transaction of a replay: takes the partitions in `fenced` from whoever writes for them, and locks
-    /// those of the dead letters `ids` that wait. [`Sink::locked_rows`] reads state in it, and [`Sink::finish`] or
+    /// Begins the transaction of a replay: takes the partitions in `fenced` from the instance that writes for them, and
+    /// locks those of the dead letters `ids` of `owner` that wait; it is the job, or one of its fills. [`Sink::locked_rows`] reads state in it, and [`Sink::finish`] or
     /// [`Sink::abandon`] end it.
     ///
     /// A message may have become a dead letter more than once, after its offset was reset: those that are equal in all
@@ -32,18 +40,20 @@ impl Sink {
     /// The database's, or a partition of which nothing is stored; nothing is open then.
     pub async fn open_replay(
         &mut self,
+        owner: &str,
         ids: &[i64],
         fenced: &[TopicPartition],
-    ) -> Result<Waiting, SinkError> {
+    ) -> Result<OpenedReplay, SinkError> {
         let Self { link, job, fills, .. } = self;
         let connection = link.ready().await?;
-        let mut opened = open(connection, job, ids, fenced).await;
-        // Why when they are locked: a fill locks them too, so one that begins now leaves them to this replay or refuses it.
-        if opened.is_ok()
-            && let Err(error) = fills.read_for_replay(connection, job).await
-        {
-            opened = Err(error);
-        }
+        let opened = match open(connection, job, owner, ids, fenced).await {
+            // Why when they are locked: a fill locks them too, so one that begins now leaves them to this replay or
+            // refuses it.
+            Ok(waiting) => {
+                fills.read_for_replay(connection, job, owner).await.map(|only| OpenedReplay { waiting, only })
+            }
+            Err(error) => Err(error),
+        };
         if opened.is_err() {
             self.abandon().await;
         }
@@ -54,6 +64,7 @@ impl Sink {
 async fn open(
     connection: &mut Connection,
     job: &str,
+    owner: &str,
     ids: &[i64],
     fenced: &[TopicPartition],
 ) -> Result<Waiting, SinkError> {
@@ -70,8 +81,7 @@ async fn open(
     let mut waiting = Waiting::new();
     for ids in ids.chunks(STATEMENT_IDS_MAX) {
         let sql = waiting_sql(ids.len(), connection.dialect());
-        let mut parameters = vec![Value::text(job)];
-        parameters.extend(ids.iter().copied().map(Value::Int));
+        let parameters = named(owner, ids);
         for row in connection.query(&sql, parameters).await? {
             let id = |index: usize| row.get(index).and_then(Value::as_i64);
             if let (Some(named), Some(equal)) = (id(0), id(1)) {
@@ -100,16 +110,13 @@ fn waiting_sql(ids: usize, dialect: Dialect) -> String {
     )
 }
 
-/// Marks dead letters as replayed, and says of those that failed again why. Gives the number of statements.
-pub(super) async fn mark(
-    connection: &mut Connection,
-    job: &str,
-    replayed: &Replayed,
-) -> Result<usize, SinkError> {
+/// Marks dead letters as replayed, and says of those that failed again why. Returns the number of statements.
+pub(super) async fn mark(connection: &mut Connection, replayed: &Replayed) -> Result<usize, SinkError> {
+    let owner = replayed.owner.as_str();
     let mut statements = 0;
     for ids in replayed.ids.chunks(STATEMENT_IDS_MAX) {
         let set = format!("replayed_at = {}", now(connection.dialect()));
-        let marked = connection.execute(&mark_sql(&set, ids.len()), named(job, ids)).await;
+        let marked = connection.execute(&mark_sql(&set, ids.len()), named(owner, ids)).await;
         statements += 1;
         // Invariant: a message is marked once. They are locked, so this holds unless the lock was taken out.
         if marked.map_err(letter_refused)? != ids.len() as u64 {
@@ -119,7 +126,7 @@ pub(super) async fn mark(
     for failed in &replayed.failed {
         for ids in failed.ids.chunks(STATEMENT_IDS_MAX) {
             let mut parameters: Vec<Value<'_>> = verdict(&failed.letter).into();
-            parameters.extend(named(job, ids));
+            parameters.extend(named(owner, ids));
             let sql = mark_sql("stage = ?, place = ?, reason = ?", ids.len());
             connection.execute(&sql, parameters).await.map_err(letter_refused)?;
             statements += 1;
@@ -135,7 +142,7 @@ fn mark_sql(set: &str, ids: usize) -> String {
     )
 }
 
-fn named<'a>(job: &'a str, ids: &[i64]) -> Vec<Value<'a>> {
+fn named<'a>(owner: &'a str, ids: &[i64]) -> Vec<Value<'a>> {
     let ids = ids.iter().copied().map(Value::Int);
-    std::iter::once(Value::text(job)).chain(ids).collect()
+    std::iter::once(Value::text(owner)).chain(ids).collect()
 }

@@ -18,7 +18,7 @@ pub(super) struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn quoted(&self, place: usize) -> String {
+    pub(super) fn quoted(&self, place: usize) -> String {
         quote(self.columns[place], self.dialect)
     }
 
@@ -103,7 +103,23 @@ impl Names<'_> {
         };
         let keys: Vec<String> = keys.iter().map(|key| format!("{key} = ?")).collect();
         let condition = format!("({} AND ({version} IS NULL OR {version} <= ?))", keys.join(" AND "));
-        Shape::of_conditions(format!("DELETE FROM {table} WHERE "), condition)
+        Shape::of_conditions(format!("DELETE FROM {table} WHERE "), condition, String::new())
+    }
+
+    /// Counts the rows with these keys, and locks them. `of_all` and `of_row` are more conditions: one before those of
+    /// the rows, and one of each row behind its key.
+    pub fn count(&self, of_all: &str, of_row: &str) -> Shape {
+        let keys: Vec<String> = self.key.iter().map(|place| format!("{} = ?", self.quoted(*place))).collect();
+        let of_row = if of_row.is_empty() { String::new() } else { format!(" AND {of_row}") };
+        let of_all = if of_all.is_empty() { String::new() } else { format!("{of_all} AND ") };
+        // BEGIN IMMEDIATE has locked the file of SQLite.
+        let lock = if self.dialect.is_mysql() { " FOR UPDATE" } else { "" };
+        let table = quote_table(self.table, self.dialect);
+        Shape::of_conditions(
+            format!("SELECT COUNT(*) FROM {table} WHERE {of_all}("),
+            format!("({}{of_row})", keys.join(" AND ")),
+            format!("){lock}"),
+        )
     }
 
     fn insert_head(&self) -> String {

@@ -23,8 +23,8 @@ impl Shape {
     }
 
     /// Each row is a condition, and any of them suffices.
-    pub fn of_conditions(head: String, condition: String) -> Self {
-        Self { head, row: condition, separator: " OR ", tail: String::new() }
+    pub fn of_conditions(head: String, condition: String, tail: String) -> Self {
+        Self { head, row: condition, separator: " OR ", tail }
     }
 
     /// Each row ends with an expression that the database computes.

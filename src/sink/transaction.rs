@@ -253,7 +253,7 @@ async fn write(
         sent.statements += 1;
     }
     sent.statements += versions.record_replay(connection, &commit.replayed).await?;
-    sent.statements += replay::mark(connection, job, &commit.replayed).await?;
+    sent.statements += replay::mark(connection, &commit.replayed).await?;
     script.push(Part::Commit, "COMMIT", Vec::new());
     sent.statements += script.send(connection).await?;
     Ok(sent)

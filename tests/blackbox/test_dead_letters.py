@@ -156,3 +156,42 @@ def test_list_show_and_export(new_job, new_topic):
     assert sorted(row["payload"] for row in exported) == ["", "gA=="]
     assert {row["kafka_key"] for row in exported} == {"aw=="}
     assert exported[0]["kafka_headers"] == [{"key": "trace", "base64": "/w=="}, {"key": "flag", "value": None}]
+
+
+def test_a_job_goes_on_when_the_cause_is_mended(new_job, new_topic, database):
+    """A job that stopped because of too many dead letters stops again at the next one, unless the count is forgotten."""
+    topic = new_topic(partitions=1)
+    job = counting_job(new_job, topic)
+    later = json.loads(json.dumps(MOVEMENT))
+    later["fields"].append({"name": "later", "type": "string"})
+    job.write("schema.avsc", later)
+    topic.send_all(movement(n) for n in range(1_500))
+    stopped = job.run("run", "--until-caught-up", expect=1).stderr
+    assert "`run --acknowledge`" in stopped, stopped
+    job.write("schema.avsc", MOVEMENT)
+    job.catch_up()
+    topic.send_all([b"\x01"])
+    assert "became dead letters" in job.run("run", "--until-caught-up", expect=1).stderr, "the count is stored"
+    done = job.run("run", "--until-caught-up", "--acknowledge")
+    assert "no longer counted" in done.stderr, done.stderr
+    assert numbers(job) == list(range(1_500)) and waiting(job) == 1
+
+
+def test_newer_rows_are_asked_about(new_job, new_topic, database):
+    topic = new_topic(partitions=1)
+    latest = {"table": "latest", "mode": "upsert", "key": "agency"}
+    job = new_job(topic, reference_tables={}, state_tables={}, outputs={"latest": latest})
+    job.write("schema.avsc", MOVEMENT)
+    view = "SELECT agency, customer, 1 / (customer % 2) AS odd, kafka_partition, kafka_offset FROM batch"
+    job.view("latest", view)
+    topic.send_all(movement(n) for n in (1, 2, 3))
+    job.catch_up()
+    job.view("latest", view.replace("1 / (customer % 2)", "customer % 2"))
+    asked = job.run("dead-letters", "replay", "--all", expect=2).stderr
+    assert "latest: 1 row newer than the messages would be replaced by older ones" in asked, asked
+    assert "--skip-newer" in asked and "confirmed" in asked, asked
+    done = job.run("dead-letters", "replay", "--stage", "sql", "--skip-newer")
+    assert done.stdout == "0 messages replayed, 0 failed again\n" and "1 message left out" in done.stderr, done.stderr
+    assert database.value("SELECT customer FROM latest") == 3 and waiting(job) == 1
+    job.run("dead-letters", "replay", "--all", "--yes")
+    assert database.value("SELECT customer FROM latest") == 2 and waiting(job) == 0

@@ -11,7 +11,7 @@ use realtime_processor::engine::{
     Engine, EngineError, Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
     ReplayReport, Report, Running, Stop, StopSender,
 };
-use realtime_processor::sink::{PageLimits, Sink, StoredLetters};
+use realtime_processor::sink::{PageLimits, Selection, Sink, StoredLetters};
 use realtime_processor::source::{ReplaySource, Source};
 
 /// Where rows are written.
@@ -265,7 +265,8 @@ pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
 
 /// Replays these dead letters, or all that wait where none is named.
 pub async fn replay(config: &Config, ids: &[i64], rows_max: usize) -> Result<ReplayReport, EngineError> {
-    replayer(config, rows_max).await.run(ids, &mut |_| {}).await
+    let wanted = Selection { ids: ids.to_vec(), ..Selection::default() };
+    replayer(config, rows_max).await.run(&wanted, &mut |_| {}).await
 }
 
 /// The rows of a query as CSV.

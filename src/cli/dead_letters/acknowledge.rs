@@ -14,18 +14,23 @@ use crate::sink::StoredOffsets;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters acknowledge && realtime-processor run",
+    "realtime-processor run --acknowledge",
 ]))]
 pub(super) struct Arguments {}
 
 pub(super) async fn run(config: &Config) -> Result<(), Failure> {
-    let stored = StoredOffsets::open(&config.database, &config.job).await.map_err(database_failed)?;
-    let forgotten = match stored {
+    let said = forget(config).await?;
+    Results::to_stdout().write(&format!("{said}\n")).map(drop)
+}
+
+/// Starts the count again, and says what was counted.
+pub(in crate::cli) async fn forget(config: &Config) -> Result<String, Failure> {
+    let forgotten = match StoredOffsets::open(&config.database, &config.job).await.map_err(database_failed)? {
         Some(mut offsets) => offsets.forget_dead_letters().await.map_err(database_failed)?,
         None => 0,
     };
-    let text = match u64::try_from(forgotten).unwrap_or_default() {
-        0 => "no dead letter is counted\n".to_owned(),
-        count => format!("{} no longer counted\n", counted(count, "dead letter")),
-    };
-    Results::to_stdout().write(&text).map(drop)
+    Ok(match u64::try_from(forgotten).unwrap_or_default() {
+        0 => "no dead letter is counted".to_owned(),
+        count => format!("{} no longer counted", counted(count, "dead letter")),
+    })
 }

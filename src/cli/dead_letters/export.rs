@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::letter::{Decoded, decode, whole};
-use super::{Filter, counted, database_failed};
+use super::{Shown, counted, database_failed};
 use crate::cli::failure::Failure;
 use crate::cli::results::{Results, Written};
 use crate::config::Config;
@@ -21,7 +21,7 @@ use crate::sink::{LetterOrder, PageLimits, StoredLetter};
 ]))]
 pub(super) struct Arguments {
     #[command(flatten)]
-    filter: Filter,
+    shown: Shown,
     /// The file to write, if not stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         Some(path) => Results::to_file(path)?,
         None => Results::to_stdout(),
     };
-    let selection = arguments.filter.selection(&mut letters).await?;
+    let selection = arguments.shown.selection(&mut letters).await?;
     let (mut written, mut after) = (0_u64, None);
     loop {
         let page =
@@ -45,7 +45,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         let Some(last) = page.last() else { break };
         after = Some(last.cursor());
         let decoded: Vec<Decoded> = decode(&mut decoder, &page.iter().collect::<Vec<&StoredLetter>>());
-        let lines = page.iter().zip(&decoded).map(|(letter, decoded)| whole(letter, &config.job, decoded));
+        let lines = page.iter().zip(&decoded).map(|(letter, decoded)| whole(letter, decoded));
         if results.write(&lines.collect::<String>())? == Written::NobodyReads {
             return Ok(());
         }

@@ -59,6 +59,7 @@ pub(super) fn summary(stored: &StoredLetter) -> Value {
     let letter = &stored.letter;
     json!({
         "id": stored.id,
+        "job": stored.owner,
         "kafka_topic": &*letter.partition.topic,
         "kafka_partition": letter.partition.partition,
         "kafka_offset": letter.offset,
@@ -73,7 +74,7 @@ pub(super) fn summary(stored: &StoredLetter) -> Value {
 }
 
 /// Everything that is known of a dead letter, on one line.
-pub(super) fn whole(stored: &StoredLetter, job: &str, decoded: &Decoded) -> String {
+pub(super) fn whole(stored: &StoredLetter, decoded: &Decoded) -> String {
     let base64 = |bytes: &Vec<u8>| BASE64.encode(bytes);
     let letter = &stored.letter;
     let headers = letter.headers.iter().map(|(key, value)| match value {
@@ -84,7 +85,6 @@ pub(super) fn whole(stored: &StoredLetter, job: &str, decoded: &Decoded) -> Stri
         },
     });
     let mut all = summary(stored);
-    all["job"] = json!(job);
     all["kafka_key"] = json!(letter.key.as_ref().map(base64));
     all["kafka_headers"] = headers.collect();
     all["payload"] = json!(letter.payload.as_ref().map(base64));

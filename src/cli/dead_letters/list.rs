@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use super::letter::summary;
-use super::{Filter, database_failed};
+use super::{Shown, database_failed};
 use crate::cli::failure::Failure;
 use crate::cli::results::{Results, Written};
 use crate::config::Config;
@@ -21,7 +21,7 @@ use crate::sink::{LetterOrder, PageLimits, StoredLetter};
 ]))]
 pub(super) struct Arguments {
     #[command(flatten)]
-    filter: Filter,
+    shown: Shown,
     #[arg(long, value_enum, default_value = "newest")]
     order: Order,
     /// How many, at most.
@@ -54,7 +54,7 @@ const REASON_CHARACTERS_MAX: usize = 80;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
-    let selection = arguments.filter.selection(&mut letters).await?;
+    let selection = arguments.shown.selection(&mut letters).await?;
     let order = match arguments.order {
         Order::Newest => LetterOrder::Newest,
         Order::Oldest => LetterOrder::Oldest,
@@ -77,7 +77,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         shown += page.len() as u64;
     }
     let all = letters.count(&selection).await.map_err(database_failed)?;
-    let what = if arguments.filter.replayed { "replayed" } else { "waiting" };
+    let what = if arguments.shown.replayed { "replayed" } else { "waiting" };
     match u64::try_from(all).unwrap_or_default() {
         0 => tracing::info!("there are no {what} dead letters of this kind"),
         all if all > shown => {
@@ -150,7 +150,7 @@ mod tests {
             code: None,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
-        let stored = StoredLetter { id: 17, letter, created_at, replayed_at: None };
+        let stored = StoredLetter { id: 17, owner: "bank".into(), letter, created_at, replayed_at: None };
         let table = line(&stored, Format::Table);
         assert_eq!(
             format!("{}{table}", head()),

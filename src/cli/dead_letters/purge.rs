@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{counted, database_failed};
+use super::{FILTERS, Filter, Moment, counted, database_failed};
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::results::Results;
@@ -18,11 +18,14 @@ use crate::sink::{Selection, StoredLetters};
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters purge --older-than 30d",
     "realtime-processor dead-letters purge --older-than 365d --unreplayed --yes",
+    "realtime-processor dead-letters purge --unreplayed --stage decode --until 2026-03-01",
 ]))]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    filter: Filter,
     /// Only those that were written longer ago: a time with its unit, such as 12h or 30d.
-    #[arg(long, value_name = "D", value_parser = parse_duration)]
-    older_than: Duration,
+    #[arg(long, value_name = "D", value_parser = parse_duration, required_unless_present_any = FILTERS)]
+    older_than: Option<Duration>,
     /// Those that were not replayed too: their messages are lost.
     #[arg(long)]
     unreplayed: bool,
@@ -38,8 +41,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
     let now = letters.now_micros().await.map_err(database_failed)?;
-    let age = i64::try_from(arguments.older_than.as_micros()).unwrap_or(i64::MAX);
-    let old = Selection { created_before_micros: Some(now.saturating_sub(age)), ..Selection::default() };
+    let old = old(&arguments.filter, arguments.older_than, now);
     let replayed = Selection { is_replayed: Some(true), ..old.clone() };
     let waiting = Selection { is_replayed: Some(false), ..old.clone() };
     let counts = (
@@ -61,6 +63,15 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     Results::to_stdout().write(&format!("{} deleted\n", counted(deleted, "dead letter"))).map(drop)
 }
 
+/// Those of the filter that are as old as `older_than` says.
+fn old(filter: &Filter, older_than: Option<Duration>, now: i64) -> Selection {
+    let chosen = filter.selection(now);
+    let before = older_than.map(|age| Moment::Ago(age).micros(now));
+    let until = chosen.created_before_micros;
+    let before = before.map_or(until, |before| Some(until.map_or(before, |until| until.min(before))));
+    Selection { created_before_micros: before, ..chosen }
+}
+
 /// What a purge will do, in words.
 fn plan((replayed, waiting): (i64, i64), unreplayed: bool) -> String {
     let mut lines = vec![format!("{replayed} dead letters that were replayed would be deleted")];
@@ -70,7 +81,7 @@ fn plan((replayed, waiting): (i64, i64), unreplayed: bool) -> String {
             "{waiting} dead letters that were NOT replayed would be deleted: their messages would be lost for good"
         )),
         (waiting, false) => lines.push(format!(
-            "{waiting} that were not replayed, and are as old, would stay (--unreplayed deletes them)"
+            "{waiting} that were not replayed would stay (--unreplayed deletes them)"
         )),
     }
     lines.join("\n")
@@ -97,13 +108,23 @@ mod tests {
     fn what_is_lost_is_said() {
         assert_eq!(plan((5, 0), false), "5 dead letters that were replayed would be deleted");
         assert!(
-            plan((5, 2), false).ends_with(
-                "2 that were not replayed, and are as old, would stay (--unreplayed deletes them)"
-            )
+            plan((5, 2), false).ends_with("2 that were not replayed would stay (--unreplayed deletes them)")
         );
         assert!(plan((0, 2), true).ends_with(
             "2 dead letters that were NOT replayed would be deleted: their messages would be lost for good"
         ));
         assert!(parse_duration("30").is_err());
+    }
+
+    #[test]
+    fn the_earlier_of_two_bounds_counts() {
+        let filter = |until| Filter { stage: None, place: None, code: None, since: None, until };
+        let before = |until, older_than| old(&filter(until), older_than, 5_000_000).created_before_micros;
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(before(None, second), Some(4_000_000));
+        assert_eq!(before(Some(Moment::At(3_000_000)), second), Some(3_000_000));
+        assert_eq!(before(Some(Moment::At(4_500_000)), second), Some(4_000_000));
+        assert_eq!(before(Some(Moment::At(4_500_000)), None), Some(4_500_000));
+        assert_eq!(before(None, None), None);
     }
 }

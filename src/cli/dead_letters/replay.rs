@@ -1,12 +1,13 @@
 //! `dead-letters replay`: messages brought in once their cause is mended.
 
-use super::{counted, database_failed};
+use super::{FILTERS, Filter, counted, database_failed};
+use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::results::Results;
-use crate::cli::{job, signals};
+use crate::cli::{job, signals, terminal};
 use crate::config::Config;
-use crate::engine::ReplayReport;
-use crate::sink::{Selection, StoredLetters};
+use crate::engine::{Replay, ReplayReport};
+use crate::sink::{Age, Replaced, Selection, StoredLetters};
 
 /// Send dead letters through the SQL and the state as they are now.
 ///
@@ -16,33 +17,58 @@ use crate::sink::{Selection, StoredLetters};
 /// stays, with the new reason, and the exit code is 1.
 ///
 /// The job may run meanwhile. Where state follows the partitions of messages, it gives them up for a moment, for each
-/// batch that is replayed, and goes on. A row of an output with a key is overwritten, also where a newer message has
-/// written it since.
+/// batch that is replayed, and goes on.
+///
+/// An output with a key has one row for each key, and a newer message may have written it since. The command first
+/// computes everything without writing, counts such rows and asks. `--skip-newer` leaves their messages out. The table
+/// knows which row is newer if it has the columns that the output is ordered by; of rows ordered by the positions of
+/// their messages, only for messages of one partition. With `only_newer` it keeps the newer row by itself.
+///
+/// A message that only a fill could not process is brought into the tables of that fill; the others have it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters replay 17 18",
     "realtime-processor dead-letters replay --all",
+    "realtime-processor dead-letters replay --stage write --place orders.colour --skip-newer",
+    "realtime-processor dead-letters replay --since 2h --yes",
 ]))]
 pub(super) struct Arguments {
     /// The ids that `list` shows; at most 1000.
-    #[arg(value_name = "ID", num_args = 1..=1000, required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID", num_args = 1..=1000, conflicts_with = "all", conflicts_with_all = FILTERS)]
+    #[arg(required_unless_present = "all", required_unless_present_any = FILTERS)]
     ids: Vec<i64>,
-    /// All that wait.
+    /// All that wait; with a filter, all that it chooses.
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    filter: Filter,
+    /// Leave out the messages with a row that would replace a newer one. They keep waiting.
+    #[arg(long)]
+    skip_newer: bool,
+    /// Do not ask, and do not count first.
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let (_asked, stop) = signals::stop_on_signals()?;
     let Some(mut letters) = super::open(config).await? else { return nothing(&arguments.ids) };
-    let wanted = named(config, &mut letters, &arguments.ids).await?;
-    let waiting = Selection { is_replayed: Some(false), ids: wanted.clone(), ..Selection::default() };
-    let count = letters.count(&waiting).await.map_err(database_failed)?;
-    if count == 0 || (wanted.is_empty() && !arguments.all) {
+    let ids = named(config, &mut letters, &arguments.ids).await?;
+    let is_none_left = ids.is_empty() && !arguments.ids.is_empty();
+    let now = letters.now_micros().await.map_err(database_failed)?;
+    let wanted = Selection { is_replayed: Some(false), ids, ..arguments.filter.selection(now) };
+    let count = letters.count(&wanted).await.map_err(database_failed)?;
+    if count == 0 || is_none_left {
         tracing::info!("no dead letter waits: there is nothing to replay");
         return Ok(());
     }
-    let replay = job::open_replay(config, letters, stop).await?;
+    let mut replay = job::open_replay(config, letters, stop).await?;
+    if arguments.skip_newer {
+        replay = replay.skipping_newer();
+    }
+    if !arguments.yes {
+        ask(&mut replay, &wanted, arguments.skip_newer).await?;
+    }
     tracing::info!(
         "replaying {} of the job `{}` through the SQL in {} as it is now, and the present state",
         counted(count.unsigned_abs(), "dead letter"),
@@ -54,6 +80,45 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     };
     let report = replay.run(&wanted, &mut progress).await?;
     conclude(&report)
+}
+
+/// Says which rows would be replaced though newer messages may have written them, and asks if there are any.
+async fn ask(replay: &mut Replay, wanted: &Selection, skips_newer: bool) -> Result<(), Failure> {
+    let replaced = replay.preview(wanted).await?;
+    if !replaced.is_empty() {
+        terminal::say(&told(&replaced, skips_newer));
+    }
+    let is_asked = |rows: &Replaced| match rows.age {
+        Age::Newer => !skips_newer,
+        Age::Unknown => true,
+        // The SQL takes a late message in as it takes any other.
+        Age::State => false,
+    };
+    if replaced.iter().any(is_asked) { confirm() } else { Ok(()) }
+}
+
+/// What a replay will replace, in words.
+fn told(replaced: &[Replaced], skips_newer: bool) -> String {
+    let line = |Replaced { table, rows, age }: &Replaced| {
+        let rows = counted(rows.unsigned_abs(), "row");
+        match age {
+            Age::Newer if skips_newer => {
+                format!("{table}: {rows} newer than the messages: these messages would be left out")
+            }
+            Age::Newer => format!("{table}: {rows} newer than the messages would be replaced by older ones"),
+            Age::Unknown => {
+                format!("{table}: {rows} would be replaced, and the table does not say what is newer")
+            }
+            Age::State => format!(
+                "{table}: {rows} of state were written since by batches with newer messages; the SQL sees them as they are now"
+            ),
+        }
+    };
+    let mut lines: Vec<String> = replaced.iter().map(line).collect();
+    if !skips_newer && replaced.iter().any(|rows| rows.age == Age::Newer) {
+        lines.push("hint: --skip-newer leaves out the messages of newer rows".to_owned());
+    }
+    lines.join("\n")
 }
 
 fn nothing(ids: &[i64]) -> Result<(), Failure> {
@@ -81,11 +146,15 @@ async fn named(config: &Config, letters: &mut StoredLetters, ids: &[i64]) -> Res
 }
 
 fn conclude(report: &ReplayReport) -> Result<(), Failure> {
-    let ReplayReport { replayed, failed, gone, reasons, is_stopped } = report;
+    let ReplayReport { replayed, failed, gone, skipped, reasons, is_stopped, .. } = report;
     let replayed = counted(*replayed as u64, "message");
     Results::to_stdout().write(&format!("{replayed} replayed, {failed} failed again\n"))?;
     if *gone > 0 {
         tracing::info!("{gone} were replayed or deleted by somebody else meanwhile");
+    }
+    if *skipped > 0 {
+        let skipped = counted(*skipped as u64, "message");
+        tracing::info!("{skipped} left out, as newer rows are there; they still wait");
     }
     let mut faults = Vec::new();
     if *failed > 0 {
@@ -97,4 +166,25 @@ fn conclude(report: &ReplayReport) -> Result<(), Failure> {
         faults.push("stopped before all were tried; those that are left still wait".to_owned());
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\n"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_replaced_is_said_by_what_is_known_of_it() {
+        let of = |rows, age| Replaced { table: "latest".into(), rows, age };
+        let all = [of(2, Age::Newer), of(1, Age::Unknown), of(3, Age::State)];
+        insta::assert_snapshot!(told(&all, false), @r"
+        latest: 2 rows newer than the messages would be replaced by older ones
+        latest: 1 row would be replaced, and the table does not say what is newer
+        latest: 3 rows of state were written since by batches with newer messages; the SQL sees them as they are now
+        hint: --skip-newer leaves out the messages of newer rows
+        ");
+        assert_eq!(
+            told(&all[..1], true),
+            "latest: 2 rows newer than the messages: these messages would be left out"
+        );
+    }
 }

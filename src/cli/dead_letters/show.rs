@@ -47,7 +47,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         Err(error) => Err(error.to_string()),
     };
     let text = match arguments.format {
-        Format::Json => whole(&stored, &config.job, &decoded),
+        Format::Json => whole(&stored, &decoded),
         Format::Text => describe(&stored, &decoded),
     };
     Results::to_stdout().write(&text).map(drop)
@@ -62,6 +62,9 @@ fn describe(stored: &StoredLetter, decoded: &Decoded) -> String {
         lines.push(format!("  {name:<11} {value}"));
     };
     say("message", &format!("{} at offset {}", letter.partition, letter.offset));
+    if stored.owner.contains("/fill/") {
+        say("of", &format!("the fill {}: the other tables have the message", stored.owner));
+    }
     let time = letter.timestamp_ms.and_then(time_text);
     say("timestamp", time.as_deref().unwrap_or("none"));
     say("stage", letter.stage.name());
@@ -159,7 +162,7 @@ mod tests {
             code: None,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
-        StoredLetter { id: 17, letter, created_at, replayed_at: None }
+        StoredLetter { id: 17, owner: "bank".into(), letter, created_at, replayed_at: None }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Filter, counted, database_failed};
+use super::{Shown, counted, database_failed};
 use crate::cli::failure::Failure;
 use crate::cli::results::{Format, Results};
 use crate::config::Config;
@@ -18,7 +18,7 @@ use crate::sink::Cause;
 ]))]
 pub(super) struct Arguments {
     #[command(flatten)]
-    filter: Filter,
+    shown: Shown,
     /// A table for people, or one JSON object a line.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -29,7 +29,7 @@ const REASON_CHARACTERS_MAX: usize = 100;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
-    let selection = arguments.filter.selection(&mut letters).await?;
+    let selection = arguments.shown.selection(&mut letters).await?;
     let causes = letters.causes(&selection).await.map_err(database_failed)?;
     let ids: Vec<i64> = causes.iter().map(|cause| cause.example).collect();
     let examples = letters.by_ids(&ids).await.map_err(database_failed)?;

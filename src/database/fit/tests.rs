@@ -79,7 +79,7 @@ fn times_are_cut_never_rounded() {
     assert_eq!(micros(3), [1_999_000, -1_000, 0].map(Value::DateTime));
     assert_eq!(micros(0), [1_000_000, -1_000_000, 0].map(Value::DateTime));
     let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
-    assert!(refused(far, &ColumnType::DateTime { fraction: 6 }).contains("not within the years 1 to 9999"));
+    assert!(refused(far, &ColumnType::DateTime { fraction: 6 }).contains("takes the years 1 to 9999"));
     let late: ArrayRef = Arc::new(TimestampSecondArray::from(vec![2_147_483_648]));
     assert!(refused(late, &ColumnType::Timestamp { fraction: 0 }).contains("TIMESTAMP takes 1970"));
 }
@@ -105,6 +105,23 @@ fn types_that_would_be_changed_quietly_have_no_way() {
     }
     assert!(way(DataType::Int64, &ColumnType::Double).is_ok(), "exact up to 2^53, and checked");
     assert!(way(DataType::Date32, &ColumnType::DateTime { fraction: 0 }).is_ok());
+}
+
+#[test]
+fn a_date_that_is_refused_is_said_as_a_date() {
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![2_932_897]));
+    assert_eq!(
+        refused(days, &ColumnType::Date),
+        "10000-01-01 is out of range, DATE takes the years 1 to 9999"
+    );
+    let micros: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![-62_135_596_800_000_001]));
+    let moment = ColumnType::DateTime { fraction: 6 };
+    assert_eq!(
+        refused(micros, &moment),
+        "0000-12-31 23:59:59.999999 is out of range, DATETIME(6) takes the years 1 to 9999"
+    );
+    let seconds: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
+    assert!(refused(seconds, &moment).contains("microseconds since 1970 is out of range"));
 }
 
 #[test]

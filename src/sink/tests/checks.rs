@@ -107,7 +107,9 @@ async fn created_tables_have_the_types_and_indexes_that_are_configured(place: &P
         Field::new("note", DataType::Utf8, false),
         Field::new("city", DataType::Utf8, true),
     ]));
-    let to = Target { created: Created { columns, indexes }, ..target(&schema, Mode::Append) };
+    let required = ["id".to_owned(), "name".to_owned(), "note".to_owned()].into();
+    let created = Created { columns, indexes, required };
+    let to = Target { created, ..target(&schema, Mode::Append) };
     assert_faults(&faults(place, std::slice::from_ref(&to), true).await, &[]);
     let mut connection = place.connection().await;
     let found = crate::database::table(&mut connection, "rows_out").await.expect("reads").expect("there");
@@ -128,6 +130,7 @@ async fn created_tables_have_the_types_and_indexes_that_are_configured(place: &P
     let wrong = Created {
         columns: [("id".to_owned(), "VARCHAR(4)".to_owned()), ("absent".to_owned(), "INT".to_owned())].into(),
         indexes: vec![vec!["none".to_owned()]],
+        ..Created::default()
     };
     let wrong = Target { table: "other".into(), created: wrong, ..to };
     assert_faults(

@@ -7,6 +7,7 @@ use crate::batch::Tally;
 
 on_each_database!(
     values_that_do_not_fit_are_found_before_any_statement,
+    what_a_constraint_refuses_is_said_with_the_values,
     what_the_database_refuses_is_rolled_back,
     a_commit_that_was_dropped_halfway_leaves_nothing,
     a_locked_row_is_infrastructure,
@@ -35,22 +36,30 @@ async fn values_that_do_not_fit_are_found_before_any_statement(place: &Place) {
         ("x", Arc::new(Float64Array::from(vec![f64::NEG_INFINITY])), "-inf is no number"),
         ("x", Arc::new(Int64Array::from(vec![(1_i64 << 53) + 1])), "9007199254740993 is out of range"),
         ("name", Arc::new(StringArray::from(vec![None::<&str>])), "NULL in a column that is NOT NULL"),
-        ("day", Arc::new(Date32Array::from(vec![i32::MAX])), "not within the years 1 to 9999"),
+        ("day", Arc::new(Date32Array::from(vec![i32::MAX])), "DATE takes the years 1 to 9999"),
     ];
     if place.is_mysql() {
         cases.extend([
             (
                 "small",
                 Arc::new(Int64Array::from(vec![32_768])) as ArrayRef,
-                "out of range, the column takes -32768",
+                "out of range, SMALLINT takes -32768 to 32767",
             ),
             (
                 "name",
                 Arc::new(StringArray::from(vec!["José"])),
                 "4 characters, the column takes at most 3: \"José\"",
             ),
-            ("exact", decimals(12_345), "12.345 does not fit DECIMAL(4,2)"),
-            ("exact", decimals(100_000), "100.000 does not fit DECIMAL(4,2)"),
+            (
+                "exact",
+                decimals(12_345),
+                "12.345 does not fit DECIMAL(4,2): it has 3 digits after the point, the column takes 2",
+            ),
+            (
+                "exact",
+                decimals(100_000),
+                "100.000 does not fit DECIMAL(4,2): it has 3 digits before the point, the column takes 2",
+            ),
         ]);
     }
     for (column, array, reason) in cases {
@@ -84,6 +93,30 @@ async fn a_refused_value_is_said_with_what_its_column_takes() {
     assert_eq!(row, 1);
     assert!(reason.contains("found \"purple\", the column is enum('red','green')"), "{reason}");
     place.drop_database().await;
+}
+
+async fn what_a_constraint_refuses_is_said_with_the_values(place: &Place) {
+    for statement in [
+        "CREATE TABLE names (name VARCHAR(10) PRIMARY KEY)",
+        "INSERT INTO names VALUES ('known')",
+        "CREATE TABLE rows_out (id INT, name VARCHAR(10), CONSTRAINT small CHECK (id < 10), \
+         FOREIGN KEY (name) REFERENCES names (name))",
+    ] {
+        place.run(statement).await;
+    }
+    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
+    let claim = claim_one(&mut sink).await;
+    let condition = if place.is_mysql() { "(`id` < 10)" } else { "id < 10" };
+    for (row, expected) in [
+        ((Some(70), Some("known")), format!("found id = 70, the condition is {condition}")),
+        ((Some(1), Some("unknown")), "found name = \"unknown\", which names (name) does not have".to_owned()),
+    ] {
+        let batch = commit(&claim, vec![vec![people(&[row])]]);
+        let error = sink.prepare_and_commit(&batch).await.expect_err("refused");
+        assert_eq!(error.fault(), Fault::Data, "{error}");
+        assert!(error.reason().ends_with(&expected), "{expected}: {error}");
+    }
+    assert_eq!(place.count("rows_out").await, 0);
 }
 
 async fn what_the_database_refuses_is_rolled_back(place: &Place) {
