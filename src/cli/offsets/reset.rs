@@ -14,26 +14,26 @@ use crate::sink::{CLEARED_ROWS_MAX, Sink, StateRows, StoredOffset, StoredOffsets
 use crate::source::{Bounds, TopicLookup};
 use crate::sql::ViewFiles;
 
-/// Store another offset to go on with.
+/// Store other offsets, from which the job continues.
 ///
-/// What will happen is shown first, and asked about: which messages are processed again or skipped, and what becomes of
-/// the rows they have given already. An instance of the job that is running is fenced and goes on from there. Nothing is
-/// deleted, but for state where `--state clear` says so.
+/// The command first shows what will happen, and asks: which messages are processed again or skipped, and what happens to
+/// the rows that they have already produced. A running instance picks up the new offsets. Nothing is deleted, except
+/// state with `--state clear`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// `earliest`, `latest`, an offset, or a moment: the first message at or after it (a date, or RFC 3339).
+    /// `earliest`, `latest`, an offset, or a time: the first message at or after it (a date, or RFC 3339).
     #[arg(long, value_name = "WHERE", value_parser = parse_target)]
     to: Target,
-    /// The partition, if not all of them.
+    /// The partition. Default: all.
     #[arg(long, value_name = "P")]
     partition: Option<i32>,
-    /// The topic, if not all of the configuration.
+    /// The topic. Default: all topics of the configuration.
     #[arg(long, value_name = "T")]
     topic: Option<String>,
-    /// What becomes of state; has to be said where the job has some.
+    /// What happens to state. Required if the job has any.
     ///
-    /// `keep`: rows stay as they are, and messages that are processed again count in them once more. `clear`: rows are
-    /// deleted in the same transaction, and state is computed anew from the messages that come.
+    /// `keep`: rows stay, so messages that are processed again are counted twice in them. `clear`: rows are
+    /// deleted in the same transaction, and state is computed again from the messages that follow.
     #[arg(long, value_enum)]
     state: Option<State>,
     /// Do not ask.
