@@ -92,11 +92,12 @@ fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
         tracing::warn!("{dead_letters} messages are in dead_letters under the name of the fill");
     }
     if *is_stopped {
-        let message = "stopped before it was done\nhint: the same command goes on where it was";
+        let message = "stopped before it was done\nhint: run the same command again to continue";
         return Err(Failure::failed(message));
     }
     let names = names.join(", ");
-    let line = format!("{names}: filled by {filled} offsets, {dead_letters} dead letters; the job goes on\n");
+    let line =
+        format!("{names}: filled by {filled} offsets, {dead_letters} dead letters; the job continues\n");
     Results::to_stdout().write(&line).map(drop)
 }
 

@@ -27,7 +27,7 @@ pub(super) fn stop_on_signals() -> Result<(std::sync::Arc<StopSender>, Stop), Fa
                 std::process::exit(INTERRUPTED);
             }
             is_first = false;
-            tracing::info!("stopping after the batch in hand; once more to leave at once");
+            tracing::info!("stopping after the current batch; a second signal stops at once");
             asked.ask();
         }
     });

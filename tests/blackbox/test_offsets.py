@@ -84,7 +84,7 @@ def test_an_idle_instance_notices_a_reset_without_a_message(new_job, new_topic):
     said = process.stderr_text()
     assert "[0]: the stored offset is 0 in epoch 2, and this instance is at 10 in epoch 1" in said, said
     time.sleep(3)
-    assert process.stderr_text().count("going on from what is stored") == 1, "it is said once"
+    assert process.stderr_text().count("continuing from the stored offsets") == 1, "it is said once"
     assert terminate(process) == 0
     assert numbers(job) == again
 

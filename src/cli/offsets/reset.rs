@@ -139,7 +139,7 @@ fn fate(tables: &[&StateTableConfig], said: Option<State>) -> Result<State, Fail
         return Err(Failure::bad_command_line(format!(
             "the job has state ({}): what is to become of it?\n\
              hint: `--state keep`: rows stay as they are, and messages that are processed again count in them once more\n\
-             hint: `--state clear`: rows are deleted, and state is computed anew from the messages that come now",
+             hint: `--state clear`: rows are deleted, and state is computed again from the messages that follow",
             names.join(", ")
         )));
     }
@@ -279,7 +279,7 @@ async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Re
             )));
         }
         let which = if rows.partitions.is_some() { ", those of these partitions," } else { "" };
-        lines.push(format!("{table}: {count} rows{which} are deleted; state is computed anew"));
+        lines.push(format!("{table}: {count} rows{which} are deleted; state is computed again"));
     }
     Ok(lines)
 }
