@@ -207,11 +207,16 @@ fn prose(text: &str) -> Vec<String> {
     text.lines().map(line).collect()
 }
 
-/// Each phrase of [`DIALECT`] in a text, with the number of its line. A phrase may go on in the next line.
-fn dialect(text: &str) -> Vec<(usize, &'static str)> {
-    let lines: Vec<String> = prose(text).iter().map(|line| line.to_lowercase()).collect();
+/// The code of a file without its comments, the lines as they are.
+fn code(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Each phrase of [`DIALECT`] in these lines, with the number of its line. A phrase may go on in the next line.
+fn dialect(lines: &[String]) -> Vec<(usize, &'static str)> {
+    let lines: Vec<String> = lines.iter().map(|line| line.to_lowercase()).collect();
     let words = lines.iter().enumerate().flat_map(|(index, line)| {
-        let words = line.split(|letter: char| !letter.is_alphanumeric() && letter != '\'');
+        let words = line.split(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '\'' | '_'));
         words.filter(|word| !word.is_empty()).map(move |word| (index + 1, word))
     });
     let words: Vec<(usize, &str)> = words.collect();
@@ -233,7 +238,7 @@ fn documents_are_in_plain_english() {
     };
     let documents = documents();
     let found = documents.iter().flat_map(|(path, text)| {
-        dialect(text).into_iter().map(|found| fault(path, found)).collect::<Vec<_>>()
+        dialect(&prose(text)).into_iter().map(|found| fault(path, found)).collect::<Vec<_>>()
     });
     let found: Vec<String> = found.collect();
     assert!(found.is_empty(), "{found:#?}");
@@ -244,10 +249,27 @@ fn each_phrase_is_found_and_code_is_left_alone() {
     for (phrase, _) in DIALECT {
         let (first, rest) = phrase.split_once(' ').unwrap_or((phrase, ""));
         let text = format!("One line.\n{}\n{rest}, and so on.", first.to_uppercase());
-        assert_eq!(dialect(&text), [(2, phrase)], "{text}");
+        assert_eq!(dialect(&prose(&text)), [(2, phrase)], "{text}");
     }
-    let code = "`stands`, `in` hand\n\n    stands anew\n\n```\nwhoever\n```\nstandstill and news";
-    assert_eq!(dialect(code), []);
+    let page = "`stands`, `in` hand\n\n    stands anew\n\n```\nwhoever\n```\nstandstill and news";
+    assert_eq!(dialect(&prose(page)), []);
+    let source = "// It stands.\nlet is_said = true; // anew\nlet hint = \"the batch in \\\n    hand\";\n";
+    assert_eq!(dialect(&code(source)), [(3, "in hand")]);
+}
+
+/// Messages are the strings of the code, and the help is made of the comments in `src/cli`.
+#[test]
+fn messages_and_help_are_in_plain_english() {
+    let found = faults(|path, text| {
+        let is_help = path.components().any(|part| part.as_os_str() == "cli");
+        let lines = match is_help {
+            true => without_tests(text).lines().map(str::to_owned).collect(),
+            false => code(without_tests(text)),
+        };
+        let faults = dialect(&lines);
+        faults.into_iter().map(|(line, phrase)| format!("{}:{line}: `{phrase}`", path.display())).collect()
+    });
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 /// The address of a heading, as the usual forges make it.

@@ -79,7 +79,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads the pipe has seen enough.
+        // The reader of the pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}"))),
     }

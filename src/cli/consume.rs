@@ -94,7 +94,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         match show(&mut decoder, &messages, arguments.format)? {
-            // Whoever reads the pipe has seen enough.
+            // The reader of the pipe has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
         }

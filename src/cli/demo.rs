@@ -57,9 +57,9 @@ const SAMPLE_MESSAGES_MAX: usize = 10_000;
 /// What the movements follow from: each run sends the same, so that only the rules differ between two runs.
 const SEED: u64 = 1;
 const PARTITIONS: i32 = 4;
-/// One message in so many is broken.
+/// One of this many messages is broken.
 const BROKEN_EVERY: u64 = 250;
-/// What is sent may be so many messages ahead of what is committed: the mock broker keeps only 5 MiB a partition.
+/// How many messages the sender may be ahead of the commits: the mock broker keeps only 5 MiB per partition.
 const AHEAD_MAX: u64 = 20_000;
 
 fn parse_time(text: &str) -> Result<Duration, String> {
@@ -95,7 +95,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     config.database = Address::Sqlite { path: dir.join("data/realtime.db") };
     config.kafka.server = broker.bootstrap_servers();
     config.kafka.topics = vec![topic];
-    // Each demo has a broker of its own, so its offsets start anew; the rows of earlier ones stay.
+    // Each demo has a broker of its own, so its offsets start again; the rows of earlier ones stay.
     config.job = format!("demo-{}", project::stamp());
     let (asked, stop) = signals::stop_on_signals()?;
     let lanes = job::open(&config, false, stop.clone()).await?.lanes;

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => ("stdout".into(), write(arguments, BufWriter::new(io::stdout().lock()))),
     };
     match written {
-        // Whoever reads the pipe has seen enough.
+        // The reader of the pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Failure::failed(format!("{name} cannot be written: {error}"))),
     }

@@ -1,5 +1,5 @@
-//! The command line: what was typed becomes one command, and what became of it an exit code. Each command is a
-//! file here, and thin: it builds the parts from the configuration and lets them work.
+//! The command line: what was typed becomes one command, and its result an exit code. Each command is a file here, and
+//! thin: it builds the parts from the configuration and runs them.
 
 mod check;
 mod confirm;

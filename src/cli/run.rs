@@ -60,7 +60,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Why: whoever reads a file that is left finds no such process, which is no harm.
+        // Why: a file that is left names a process that is gone, which is no harm.
         let _ = std::fs::remove_file(&self.0);
     }
 }

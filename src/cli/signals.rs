@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks the job to finish the batch in hand, the second ends the process.
+//! Ctrl-C and SIGTERM: the first asks the job to finish the current batch, the second ends the process.
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -69,7 +69,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     }
 }
 
-/// Runs the tests again and again; what is wrong is said, and ends nothing.
+/// Runs the tests again and again. Errors are reported and end nothing.
 async fn watch(file: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let refused = |error| Failure::failed(format!("signals cannot be received: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;

@@ -106,7 +106,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     terminal::say(&lines.join("\n"));
     if !arguments.yes {
         confirm()?;
-        // Why opened anew: the server closes what was idle while somebody thought about the answer.
+        // Why opened again: the server closes what was idle while somebody thought about the answer.
         offsets = open(config).await?;
     }
     let targets: Vec<(TopicPartition, i64)> =
@@ -137,8 +137,8 @@ fn fate(tables: &[&StateTableConfig], said: Option<State>) -> Result<State, Fail
     if let (None, false) = (said, tables.is_empty()) {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         return Err(Failure::bad_command_line(format!(
-            "the job has state ({}): what is to become of it?\n\
-             hint: `--state keep`: rows stay as they are, and messages that are processed again count in them once more\n\
+            "the job has state ({}): what should happen to it?\n\
+             hint: `--state keep`: rows stay, and messages that are processed again are counted twice in them\n\
              hint: `--state clear`: rows are deleted, and state is computed again from the messages that follow",
             names.join(", ")
         )));
@@ -247,20 +247,22 @@ fn rows_again(outputs: &[OutputConfig], moves: &[Move]) -> Vec<String> {
         return Vec::new();
     }
     let line = |OutputConfig { view, table, mode, .. }: &OutputConfig| match mode {
-        Mode::Append => format!("{view}: rows that stand in {table} already are appended once more"),
-        Mode::Upsert(Upsert { only_newer: Some(_), .. }) => {
-            format!("{view}: rows that stand in {table} already are overwritten, but for newer ones")
+        Mode::Append => {
+            format!("{view}: existing rows of {table} stay, and the same rows are appended again")
         }
-        Mode::Upsert(_) => format!("{view}: rows that stand in {table} already are overwritten"),
+        Mode::Upsert(Upsert { only_newer: Some(_), .. }) => {
+            format!("{view}: existing rows of {table} are overwritten, except newer ones")
+        }
+        Mode::Upsert(_) => format!("{view}: existing rows of {table} are overwritten"),
     };
     let mut lines: Vec<String> = outputs.iter().map(line).collect();
-    lines.push("dead letters of these messages are kept, and may be written once more".to_owned());
+    lines.push("dead letters of these messages stay, and may be written again".to_owned());
     lines
 }
 
 fn state_kept(tables: &[&StateTableConfig], moves: &[Move]) -> Vec<String> {
     let again =
-        if are_again(moves) { "; messages that are processed again count in it once more" } else { "" };
+        if are_again(moves) { "; messages that are processed again are counted twice in it" } else { "" };
     tables.iter().map(|table| format!("{}: state is kept{again}", table.name)).collect()
 }
 
@@ -274,8 +276,8 @@ async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Re
         };
         if count > CLEARED_ROWS_MAX {
             return Err(Failure::failed(format!(
-                "{table}: {count} rows are to be deleted, expected at most {CLEARED_ROWS_MAX} in one transaction\n\
-                 hint: stop the job, `TRUNCATE TABLE {table}`, and say --state keep"
+                "{table}: {count} rows would be deleted, but one transaction deletes at most {CLEARED_ROWS_MAX}\n\
+                 hint: stop the job, `TRUNCATE TABLE {table}`, then use --state keep"
             )));
         }
         let which = if rows.partitions.is_some() { ", those of these partitions," } else { "" };
