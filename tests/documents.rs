@@ -236,6 +236,55 @@ fn every_key_of_the_configuration_is_on_its_page_and_no_other() {
     }
 }
 
+/// The code blocks of a document, fenced or indented, without their indentation.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    let (mut is_fenced, mut indent) = (false, None);
+    for line in text.lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        is_fenced ^= is_fence;
+        let is_code = !is_fence && (is_fenced || line.starts_with("    "));
+        match (is_code, indent) {
+            (false, _) => indent = None,
+            (true, None) => {
+                indent = Some(line.len() - line.trim_start().len());
+                blocks.push(String::new());
+            }
+            (true, Some(_)) => {}
+        }
+        if let (true, Some(indent), Some(block)) = (is_code, indent, blocks.last_mut()) {
+            block.push_str(line.get(indent..).unwrap_or_default());
+            block.push('\n');
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_piece_of_configuration_in_the_documents_is_valid() {
+    let keys = allowed(&format!("{ANYTHING}\n"));
+    let key =
+        |line: &str| line.split_once(':').map(|(key, _)| key.to_owned()).filter(|key| keys.contains(key));
+    let (mut pieces, mut wrong) = (0, Vec::new());
+    for (path, text) in documents() {
+        let blocks = blocks(&text).into_iter().filter(|block| block.lines().next().and_then(key).is_some());
+        for block in blocks {
+            let written: BTreeSet<String> = block.lines().filter_map(key).collect();
+            let rest = minimal();
+            let rest = rest.lines().filter(|line| key(line).is_none_or(|key| !written.contains(&key)));
+            let rest: String = rest.map(|line| format!("{line}\n")).collect();
+            // A file with a password is not there.
+            let text =
+                format!("{rest}{}", block.replace("password_file: /run/secrets/db", "password: secret"));
+            let config = Config::parse(Path::new("config.yaml"), &text, &|_: &str| Some("value".to_owned()));
+            wrong.extend(config.err().map(|error| format!("{}: {block}{error}", path.display())));
+            pieces += 1;
+        }
+    }
+    assert!(pieces > 10, "{pieces} pieces were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// A value of each key that differs from its default.
 const OTHER_VALUES: &[(&str, &str)] = &[
     ("job", "other"),
