@@ -27,96 +27,102 @@ pub enum Severity {
     Warning,
 }
 
-/// What kind of thing it is, by a name that stays: programs and people look for it.
+/// What kind of finding it is, by a name that does not change. `docs/messages.md` lists these comments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     // Errors.
-    /// Of the configuration's keys and values.
+    /// A key or a value of the configuration is wrong.
     Config,
-    /// Of an Avro schema.
+    /// An Avro schema is wrong.
     Schema,
-    /// Of a file of tests.
+    /// A test file is wrong.
     TestFile,
-    /// A file that cannot be read.
+    /// A file cannot be read.
     File,
-    /// Text that is no SQL, or no single query.
+    /// The text is not SQL, or not exactly one query.
     Syntax,
+    /// There is no such column.
     UnknownColumn,
+    /// There is no such view or table.
     UnknownRelation,
+    /// There is no such function.
     UnknownFunction,
+    /// Several tables have a column of this name.
     AmbiguousColumn,
+    /// A view returns two columns of one name.
     DuplicateColumn,
+    /// A column of a view has no name.
     UnnamedColumn,
-    /// Arguments or operands of types that do not go together.
+    /// The types of arguments or operands do not fit together.
     Type,
-    /// A column that is neither grouped nor aggregated.
+    /// A column is neither grouped nor aggregated.
     Grouping,
-    /// Views that read each other.
+    /// Views read each other.
     Cycle,
-    /// A name that is taken already, or reserved.
+    /// A name is already taken, or reserved.
     Name,
-    /// Of the columns of a state table.
+    /// The columns of a state table are wrong.
     State,
-    /// Of the key of a table, and what matches it.
+    /// The key of a table, or what it is matched with, is wrong.
     Key,
-    /// Of an output that is no view.
+    /// An output is not a view.
     Output,
-    /// Any other fault of a view.
+    /// A view is wrong in another way.
     Sql,
-    /// Of a reference table.
+    /// A reference table is wrong.
     ReferenceTable,
-    /// Of a table that is written.
+    /// A table that the job writes is not as it must be.
     Table,
-    /// A database that refuses the user or the settings.
+    /// The database refuses the user or the settings.
     Database,
-    /// Of Kafka's topics and properties.
+    /// A topic or a property of Kafka is wrong.
     Kafka,
-    /// A server that does not answer.
+    /// A server does not answer.
     Unreachable,
-    /// A format of dates in another database's letters.
+    /// A date format is written as in another database.
     DateFormat,
     // Warnings.
-    /// Rows depend on how the messages are cut into batches.
+    /// Rows depend on how messages are cut into batches.
     CutDependent,
-    /// The value of a function differs from run to run.
+    /// A function returns another value in each run.
     NotRepeatable,
-    /// Which rows come first is not said.
+    /// Nothing decides which rows come first.
     NoOrder,
-    /// A sum of doubles depends on the order it is added in.
+    /// A sum of doubles depends on the order of addition.
     InexactSum,
-    /// Integers that are added up without end, in a type that wraps.
+    /// Integers are added without end, in a type that they may leave.
     Overflow,
-    /// A keyed table that is read other than by its key.
+    /// A keyed table is not joined on its key.
     KeyNotUsed,
-    /// Rows of an output that do not say which message they come from.
+    /// Rows of an output do not say which message they come from.
     NoMessageIdentity,
-    /// A value whose type is changed without being asked for.
+    /// The type of a value is changed without a cast.
     SilentConversion,
-    /// A division of integers in a column that is written, without its fraction.
+    /// A column that is written has an integer division, which drops the fraction.
     IntegerDivision,
-    /// A double that loses its fraction in a cast.
+    /// A cast drops the fraction of a double.
     FractionCutOff,
-    /// A window whose order puts NULLs first without saying so.
+    /// The order of a window puts NULLs first without saying so.
     NullsFirst,
-    /// A comparison with NULL, which is never true.
+    /// A comparison with NULL is never true.
     NullComparison,
-    /// A name that looks as if a comma were missing before it.
+    /// A comma is probably missing before a name.
     MissingComma,
-    /// `*` in an output, whose columns should stay.
+    /// An output selects `*`, so its columns may change.
     Star,
-    /// A column that a job adds to a table.
+    /// The job will add a column to a table.
     NewColumn,
-    /// A table that a job creates beside one of nearly the same name.
+    /// The job will create a table whose name is nearly that of another.
     NewTable,
-    /// A word of an enum that its column does not have.
+    /// A column of type ENUM does not have a word of the Avro enum.
     UnknownWord,
-    /// Text that may be longer than its column.
+    /// Text may be longer than its column.
     TextTooLong,
-    /// A logical type of a schema that is not valid.
+    /// A logical type of a schema is not valid, and is ignored.
     LogicalType,
-    /// A view, table or key that nothing uses.
+    /// Nothing uses a view, a table or a key.
     Unused,
-    /// What could not be looked at.
+    /// Something could not be checked.
     NotChecked,
 }
 

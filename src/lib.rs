@@ -1,8 +1,11 @@
 //! A columnar micro-batch engine: Kafka messages in Avro become Arrow batches, DataFusion SQL enriches and
-//! classifies them, and the rows stand in MySQL exactly once.
+//! classifies them, and the rows are stored in MySQL exactly once.
 //!
-//! The modules stand in the order data flows; each depends only on those above it, and the stages (`source`,
-//! `decode`, `tables`, `sql`, `sink`) do not know each other: `engine` ties them.
+//! The program is the interface: its commands, its configuration and its tables. What is public here serves the binary, the
+//! tests and the benchmarks, and may change with any version. `ARCHITECTURE.md` is a map of it.
+//!
+//! The modules are listed in the order data flows. Each depends only on those above it, and the stages (`source`,
+//! `decode`, `tables`, `sql`, `sink`) do not import each other: `engine` connects them.
 #![forbid(unsafe_code)]
 
 pub mod fault_point;

@@ -414,7 +414,7 @@ fn several_connections_need_state_that_follows_the_partitions() {
     let said = "config.yaml:8:3: error: state table `totals` cannot be written by 2 connections, as its rows do not follow \
                 the partitions";
     assert!(wrong.err.contains(said), "{}", wrong.err);
-    let hint = "hint: write `follows_partition: true` where the messages are keyed by `customer`, or `write_connections: 1`";
+    let hint = "hint: write `follows_partition: true` if the messages are keyed by `customer`, or `write_connections: 1`";
     assert!(wrong.err.contains(hint), "{}", wrong.err);
 }
 
@@ -463,7 +463,7 @@ fn functions_that_are_not_repeatable_and_orders_that_are_not_said_are_warned_of(
         ("some", "SELECT kafka_partition, kafka_offset FROM batch LIMIT 5"),
     ];
     insta::assert_snapshot!(warnings(PLAIN, &views), @r"
-    sql/order_less.sql:1:39: warning: `lag` without an order: which row comes first is not said
+    sql/order_less.sql:1:39: warning: `lag` without an order: nothing decides which row comes first
       |
     1 | SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,
       |                                       ^^^
@@ -473,7 +473,7 @@ fn functions_that_are_not_repeatable_and_orders_that_are_not_said_are_warned_of(
     1 | SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,
       |                                       ^^^
     hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
-    sql/order_less.sql:2:3: warning: `first_value` without an order: which row comes first is not said
+    sql/order_less.sql:2:3: warning: `first_value` without an order: nothing decides which row comes first
       |
     2 |   first_value(agency) OVER (PARTITION BY customer) AS first
       |   ^^^^^^^^^^^
@@ -483,7 +483,7 @@ fn functions_that_are_not_repeatable_and_orders_that_are_not_said_are_warned_of(
     2 |   first_value(agency) OVER (PARTITION BY customer) AS first
       |   ^^^^^^^^^^^
     hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
-    sql/some.sql:1:49: warning: LIMIT without ORDER BY: which rows are kept is not said
+    sql/some.sql:1:49: warning: LIMIT without ORDER BY: nothing decides which rows are kept
       |
     1 | SELECT kafka_partition, kafka_offset FROM batch LIMIT 5
       |                                                 ^^^^^
@@ -493,22 +493,22 @@ fn functions_that_are_not_repeatable_and_orders_that_are_not_said_are_warned_of(
     1 | SELECT kafka_partition, kafka_offset FROM batch LIMIT 5
       |                                                 ^^^^^
     hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
-    sql/chance.sql:1:39: warning: `uuid` gives another value whenever a batch is computed again
+    sql/chance.sql:1:39: warning: `uuid` returns another value if a batch is computed again
       |
     1 | SELECT kafka_partition, kafka_offset, uuid() AS id FROM batch WHERE random() < 0.5
       |                                       ^^^^
     hint: derive it from the message: `md5(concat_ws('/', kafka_topic, kafka_partition, kafka_offset))`
-    sql/chance.sql:1:69: warning: `random` gives another value whenever a batch is computed again
+    sql/chance.sql:1:69: warning: `random` returns another value if a batch is computed again
       |
     1 | SELECT kafka_partition, kafka_offset, uuid() AS id FROM batch WHERE random() < 0.5
       |                                                                     ^^^^^^
     hint: derive it from the message: `md5(concat_ws('/', kafka_topic, kafka_partition, kafka_offset))`
-    sql/clock.sql:1:39: warning: `now` gives another value whenever a batch is computed again
+    sql/clock.sql:1:39: warning: `now` returns another value if a batch is computed again
       |
     1 | SELECT kafka_partition, kafka_offset, now() AS at, current_date AS day FROM batch
       |                                       ^^^
     hint: `kafka_timestamp` is the time of the message, and stays
-    sql/clock.sql:1:52: warning: `current_date` gives another value whenever a batch is computed again
+    sql/clock.sql:1:52: warning: `current_date` returns another value if a batch is computed again
       |
     1 | SELECT kafka_partition, kafka_offset, now() AS at, current_date AS day FROM batch
       |                                                    ^^^^^^^^^^^^
@@ -632,7 +632,7 @@ fn names_that_are_probably_not_meant_are_warned_of() {
       |
     2 |   agency
       |   ^^^^^^
-    hint: a comma is missing: `customer, agency`; where the name is meant: `customer AS agency`
+    hint: a comma is missing: `customer, agency`; if the name is meant: `customer AS agency`
     sql/star.sql:1:8: warning: `*` in output `star`: its columns change with whatever it reads, and its table does not
       |
     1 | SELECT * FROM batch
@@ -744,7 +744,7 @@ fn ten_typical_mistakes_are_told_with_their_place_and_what_to_do() {
     comma:24: expected: end of statement, found: value (syntax)
       is a comma missing before `value`?
     silent_comma:17: `customer` gets the name `agency`, which is another column's (missing-comma)
-      a comma is missing: `customer, agency`; where the name is meant: `customer AS agency`
+      a comma is missing: `customer, agency`; if the name is meant: `customer AS agency`
     branches:18: the branches of a CASE are of different types: a number is silently made text (silent-conversion)
       CAST them to one type, the one that the column should have
     unknown:8: invalid function 'uper' (unknown-function)

@@ -1,6 +1,6 @@
 //! The examples of docs/sql.md, each a project of its own: those to copy pass their tests, however their messages are
-//! cut, and have no warning; those not to copy are found, by their tests and by `check`. And the queries of
-//! docs/coming-from-other-databases.md, each with its answer.
+//! cut, and have no warning; those not to copy are found, by their tests and by `check`. The rule of README.md, with its
+//! input and output rows. And the queries of docs/coming-from-other-databases.md, each with its answer.
 
 mod support;
 
@@ -89,6 +89,54 @@ async fn the_examples_do_what_the_page_says() {
         }
     }
     assert!(good >= 8 && bad >= 4, "{good} patterns and {bad} mistakes were run");
+}
+
+/// The first table after `mark`, its header first.
+fn table(page: &str, mark: &str) -> Vec<Vec<String>> {
+    let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("the page has `{mark}`"));
+    let lines =
+        rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    lines.filter(|line| !line.starts_with("|--")).map(cells).collect()
+}
+
+/// The rows of a table as a list of YAML.
+fn yaml_rows(table: &[Vec<String>]) -> String {
+    let value = |cell: &str| match cell.parse::<f64>() {
+        Ok(_) => cell.to_owned(),
+        Err(_) => format!("\"{cell}\""),
+    };
+    let row = |row: &Vec<String>| {
+        let pairs = table[0].iter().zip(row).map(|(name, cell)| format!("{name}: {}", value(cell)));
+        format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+    };
+    format!("[{}]", table[1..].iter().map(row).collect::<Vec<_>>().join(", "))
+}
+
+#[tokio::test]
+async fn the_rule_of_the_readme_has_the_rows_that_it_shows() {
+    let page = std::fs::read_to_string("README.md").expect("the README");
+    let (_, rule) = page.split_once("```sql\n").expect("a rule");
+    let (rule, _) = rule.split_once("```").expect("its end");
+    let accounts = table(&page, "The reference table `accounts`");
+    let accounts: String = accounts.iter().map(|row| row.join(",") + "\n").collect();
+    let (messages, rows) = (table(&page, "Messages from Kafka"), table(&page, "New rows in the MySQL table"));
+    assert!(messages.len() > 2 && rows.len() > 1, "there are rows");
+    let (messages, rows) = (yaml_rows(&messages), yaml_rows(&rows));
+    let test = format!("- name: the rule\n  messages: {messages}\n  expect: {{ loan_offers: {rows} }}\n");
+    let config =
+        "reference_tables: { accounts: { file: accounts.csv, key: customer_id, matches: customer } }\n";
+    let files = [
+        ("config.yaml", config),
+        ("accounts.csv", accounts.as_str()),
+        ("sql/loan_offers.sql", rule),
+        ("sql/tests/rule.yaml", test.as_str()),
+    ];
+    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+    let schema = std::fs::read_to_string("schemas/customer.avsc").expect("it ships");
+    let (report, found) = run(&Example { heading: "README.md".into(), files }, &schema).await;
+    assert_eq!((report.tests(), report.failed()), (1, 0), "{test}\n{}", report.render(false));
+    assert_eq!(render(&found), "", "the rule is warned of");
 }
 
 /// The queries of docs/coming-from-other-databases.md, each with the answer that the page gives.

@@ -175,12 +175,15 @@ async fn state_that_would_lose_a_column_is_kept() {
     let project = project();
     let other = TOTALS.replace(" AS n ", " AS m ").replace("t.n", "t.m");
     let error = reloaded(&project, &[("sql/next_totals.sql", &other)]).await.expect_err("refused");
-    assert!(error.contains("totals.n: view `next_totals` no longer gives the column"), "{error}");
+    assert!(error.contains("totals.n: view `next_totals` no longer returns the column"), "{error}");
     assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["400"]);
     let project = self::project();
     let text = TOTALS.replace("coalesce(t.n, 0) + count(*) AS n", "CAST(coalesce(t.n, '0') AS VARCHAR) AS n");
     let error = reloaded(&project, &[("sql/next_totals.sql", &text)]).await.expect_err("refused");
-    assert!(error.contains("totals.n: view `next_totals` gives Utf8 now, the state has Int64"), "{error}");
+    assert!(
+        error.contains("totals.n: view `next_totals` now returns Utf8, but the state has Int64"),
+        "{error}"
+    );
     assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["400"]);
 }
 

@@ -104,7 +104,7 @@ on_each_server! {
     two_instances_write_one_state_without_losing_an_update,
     rows_that_were_not_written_for_the_ttl_are_deleted,
     a_clock_that_is_behind_expires_nothing,
-    the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it,
+    the_pattern_of_the_manual_gives_each_message_the_state_as_of_just_before_it,
     state_is_cleared_with_a_reset_and_computed_anew,
     a_table_that_an_earlier_version_created_unsigned_is_taken,
 }
@@ -426,20 +426,19 @@ async fn a_clock_that_is_behind_expires_nothing(server: Server) {
     assert_eq!(project.rows("SELECT count(*) FROM dead_letters").await, ["1"]);
 }
 
-/// The indented block of the README that follows `mark`.
-fn readme_block(mark: &str) -> String {
-    let readme = std::fs::read_to_string("README.md").expect("the README");
-    let (_, rest) = readme.split_once(mark).unwrap_or_else(|| panic!("the README has `{mark}`"));
+/// The indented block of docs/tables.md that follows `mark`.
+fn block(mark: &str) -> String {
+    let page = std::fs::read_to_string("docs/tables.md").expect("the page");
+    let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("the page has `{mark}`"));
     let lines = rest.lines().skip_while(|line| !line.starts_with("    "));
     lines.take_while(|line| line.starts_with("    ")).map(|line| format!("{}\n", line.trim())).collect()
 }
 
-async fn the_pattern_of_the_readme_gives_each_message_the_state_as_of_just_before_it(server: Server) {
-    let state_tables = readme_block("in the configuration with the view that computes its new rows:")
+async fn the_pattern_of_the_manual_gives_each_message_the_state_as_of_just_before_it(server: Server) {
+    let state_tables = block("in the configuration together with the view that computes its new rows:")
         .replace("account_state: {", "  account_state: {");
     let config = format!("reference_tables: {{}}\n{state_tables}");
-    let (numbers, next) =
-        (readme_block("`sql/movement_numbers.sql`:"), readme_block("and `sql/next_account_state.sql`"));
+    let (numbers, next) = (block("`sql/movement_numbers.sql`:"), block("and `sql/next_account_state.sql`"));
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", config.as_str()),

@@ -154,3 +154,185 @@ fn scripts_say_what_they_do_and_do_nothing() {
     let _ = fs::remove_dir_all(&folder);
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// Phrases that are no plain English in the meaning that they had here, and what to write instead.
+const DIALECT: [(&str, &str); 17] = [
+    ("anew", "again, or re-"),
+    ("whoever", "name who it is"),
+    ("in hand", "current"),
+    ("at hand", "available"),
+    ("so many", "n, or up to n"),
+    ("so long", "n, or for that long"),
+    ("stands", "is"),
+    ("what came of", "the result of"),
+    ("what comes of", "the result of"),
+    ("what became of", "the result of"),
+    ("look away", "skip"),
+    ("looks away", "skips"),
+    ("made ready", "prepared"),
+    ("in doubt", "not known"),
+    ("is said", "is logged, or is reported"),
+    ("on its way", "in flight"),
+    ("on their way", "in flight"),
+];
+
+/// The documents for people, with their paths from the root.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(PathBuf::from).into();
+    for folder in ["docs", "docs/upstream"] {
+        for entry in fs::read_dir(root.join(folder)).expect("the manual") {
+            let name = entry.expect("an entry").file_name();
+            if name.to_string_lossy().ends_with(".md") {
+                paths.push(Path::new(folder).join(name));
+            }
+        }
+    }
+    let read = |path: PathBuf| (path.clone(), fs::read_to_string(root.join(path)).expect("UTF-8"));
+    paths.into_iter().map(read).collect()
+}
+
+/// The lines of a document without its code: blocks are empty, and so is what is in backticks.
+fn prose(text: &str) -> Vec<String> {
+    let mut is_fenced = false;
+    let line = |line: &str| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_fenced ^= is_fence;
+        match is_fenced || is_fence || line.starts_with("    ") {
+            true => String::new(),
+            false => line.split('`').step_by(2).collect::<Vec<_>>().join("``"),
+        }
+    };
+    text.lines().map(line).collect()
+}
+
+/// The code of a file without its comments, the lines as they are.
+fn code(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Each phrase of [`DIALECT`] in these lines, with the number of its line. A phrase may go on in the next line.
+fn dialect(lines: &[String]) -> Vec<(usize, &'static str)> {
+    let lines: Vec<String> = lines.iter().map(|line| line.to_lowercase()).collect();
+    let words = lines.iter().enumerate().flat_map(|(index, line)| {
+        let words = line.split(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '\'' | '_'));
+        words.filter(|word| !word.is_empty()).map(move |word| (index + 1, word))
+    });
+    let words: Vec<(usize, &str)> = words.collect();
+    let mut found = Vec::new();
+    for (phrase, _) in DIALECT {
+        let parts: Vec<&str> = phrase.split(' ').collect();
+        let is_here = |place: &&[(usize, &str)]| place.iter().map(|(_, word)| word).eq(parts.iter());
+        found.extend(words.windows(parts.len()).filter(is_here).map(|place| (place[0].0, phrase)));
+    }
+    found
+}
+
+#[test]
+fn documents_are_in_plain_english() {
+    let instead =
+        |phrase: &str| DIALECT.iter().find(|(known, _)| *known == phrase).map_or("", |(_, plain)| plain);
+    let fault = |path: &Path, (line, phrase): (usize, &str)| {
+        format!("{}:{line}: `{phrase}`: write {}", path.display(), instead(phrase))
+    };
+    let documents = documents();
+    let found = documents.iter().flat_map(|(path, text)| {
+        dialect(&prose(text)).into_iter().map(|found| fault(path, found)).collect::<Vec<_>>()
+    });
+    let found: Vec<String> = found.collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn each_phrase_is_found_and_code_is_left_alone() {
+    for (phrase, _) in DIALECT {
+        let (first, rest) = phrase.split_once(' ').unwrap_or((phrase, ""));
+        let text = format!("One line.\n{}\n{rest}, and so on.", first.to_uppercase());
+        assert_eq!(dialect(&prose(&text)), [(2, phrase)], "{text}");
+    }
+    let page = "`stands`, `in` hand\n\n    stands anew\n\n```\nwhoever\n```\nstandstill and news";
+    assert_eq!(dialect(&prose(page)), []);
+    let source = "// It stands.\nlet is_said = true; // anew\nlet hint = \"the batch in \\\n    hand\";\n";
+    assert_eq!(dialect(&code(source)), [(3, "in hand")]);
+}
+
+/// Messages are the strings of the code, and the help is made of the comments in `src/cli`.
+#[test]
+fn messages_and_help_are_in_plain_english() {
+    let found = faults(|path, text| {
+        let is_help = path.components().any(|part| part.as_os_str() == "cli");
+        let lines = match is_help {
+            true => without_tests(text).lines().map(str::to_owned).collect(),
+            false => code(without_tests(text)),
+        };
+        let faults = dialect(&lines);
+        faults.into_iter().map(|(line, phrase)| format!("{}:{line}: `{phrase}`", path.display())).collect()
+    });
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The address of a heading, as the usual forges make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+/// Links and pictures of a document that lead nowhere. `read` is a file's text, if it is there.
+fn broken_links(path: &Path, text: &str, read: &dyn Fn(&Path) -> Option<String>) -> Vec<String> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let lines = prose(text);
+    let targets =
+        lines.iter().flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    let is_broken = |target: &&str| {
+        let (file, place) = target.split_once('#').unwrap_or((target, ""));
+        let text = if file.is_empty() { Some(text.to_owned()) } else { read(&folder.join(file)) };
+        let lines = text.as_deref().unwrap_or_default();
+        let prose = prose(lines);
+        let mut headings = lines.lines().zip(&prose).filter(|(_, prose)| prose.starts_with('#'));
+        let is_there = text.is_some()
+            && (place.is_empty() || headings.any(|(line, _)| anchor(line.trim_start_matches('#')) == place));
+        !target.contains("://") && !is_there
+    };
+    targets.filter(is_broken).map(|target| format!("{}: {target}", path.display())).collect()
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| match root.join(path) {
+        path if path.is_dir() => Some(String::new()),
+        path => fs::read_to_string(path).ok(),
+    };
+    let documents = documents();
+    let broken: Vec<String> =
+        documents.iter().flat_map(|(path, text)| broken_links(path, text, &read)).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    // And the other way round: each page of the manual is found from its index.
+    let (_, index) =
+        documents.iter().find(|(path, _)| path == Path::new("docs/README.md")).expect("the index");
+    let missing: Vec<&Path> = documents
+        .iter()
+        .map(|(path, _)| path.as_path())
+        .filter(|path| path.parent() == Some(Path::new("docs")) && !path.ends_with("README.md"))
+        .filter(|path| {
+            !index.contains(&format!("]({})", path.strip_prefix("docs").expect("below it").display()))
+        })
+        .collect();
+    assert!(missing.is_empty(), "pages that docs/README.md does not name: {missing:?}");
+}
+
+#[test]
+fn links_that_lead_nowhere_are_found() {
+    let read = |path: &Path| (path == Path::new("docs/b.md")).then(|| "# Top-N: `per` key!\n".to_owned());
+    let good = "# Here\n\n[b](b.md#top-n-per-key), [here](#here), [web](https://x.org/y), `[code](gone.md)`\n\n    [block](gone.md)\n";
+    assert_eq!(broken_links(Path::new("docs/a.md"), good, &read), [""; 0]);
+    for (bad, target) in
+        [("[c](c.md)", "c.md"), ("![p](b.md#nowhere)", "b.md#nowhere"), ("[h](#there)", "#there")]
+    {
+        assert_eq!(broken_links(Path::new("docs/a.md"), bad, &read), [format!("docs/a.md: {target}")]);
+    }
+}

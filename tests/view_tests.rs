@@ -87,10 +87,10 @@ async fn the_examples_of_the_pages_and_of_the_help_pass() {
     let page = |file: &str| std::fs::read_to_string(file).expect("the page");
     let help = Command::new(env!("CARGO_BIN_EXE_realtime-processor")).args(["test", "--help"]).output();
     let help = String::from_utf8(help.expect("started").stdout).expect("UTF-8");
-    let in_readme = format!("- name: {}\n", between(&page("README.md"), "    - name: ", "\n\n"));
+    let first = format!("- name: {}\n", between(&page("docs/tests.md"), "    - name: ", "\n\n"));
     for (example, tests) in [
         (between(&page("docs/tests.md"), "```yaml\n", "```"), 2),
-        (in_readme.replace("\n    ", "\n").as_str(), 1),
+        (first.replace("\n    ", "\n").as_str(), 1),
         (between(&help, "A test file:\n", "\nExamples:"), 1),
     ] {
         let (_folder, config) = shipped_with(example);

@@ -126,7 +126,7 @@ impl Parser<'_> {
         for branch in branches {
             let id = self.parse(branch, namespace, depth + 1)?;
             let word = match &self.types[id.0 as usize].kind {
-                Kind::Union(_) => return Err(self.error("a union stands directly in a union")),
+                Kind::Union(_) => return Err(self.error("a union is directly inside a union")),
                 Kind::Record(Record { name, .. })
                 | Kind::Enum(Enumeration { name, .. })
                 | Kind::Fixed(Fixed { name, .. }) => name.full.clone(),

@@ -73,7 +73,7 @@ fn wrong_schemas_are_refused_with_place_and_reason() {
             Some("a.avsc: field `x`: a map needs `values`"),
         ),
         (field(&json!([])), Some("a union without branches")),
-        (field(&json!(["null", ["int"]])), Some("a union stands directly in a union")),
+        (field(&json!(["null", ["int"]])), Some("a union is directly inside a union")),
         (field(&json!(["string", logical("string", "uuid")])), Some("two branches of type `string`")),
         (field(&json!("R")), Some("a.avsc: `R` contains itself in every value")),
         (

@@ -10,17 +10,17 @@ use crate::config::Config;
 
 /// Check everything that can fail, before it does.
 ///
-/// Configuration, schemas, every view, the tables in the database and the topics: all faults in one run, each with its
-/// place and what to do. Warnings tell of SQL that runs and probably does not do what it is meant to: rows that depend
-/// on how messages are cut into batches, silent conversions, keyed tables that are read other than by their key.
-/// No message is read (but for `--sample`), no consumer group is joined and no table is made.
+/// Reports every error in the configuration, schemas, views, tables and topics in one run, each with its place and what to
+/// do. Warnings are about SQL that runs but is probably wrong: rows that depend on how messages are cut into batches,
+/// silent conversions, keyed tables that are not joined on their key. `check` reads no message (except with
+/// `--sample`), joins no consumer group and creates no table.
 ///
-/// As text, faults and warnings go to stderr, and stdout has the graph of the views and each table that is written,
-/// with the types of its columns in Arrow and MySQL. As JSON all of it goes to stdout, one object a line: `type` is
+/// As text, errors and warnings go to stderr. On stdout are the graph of the views, and each table that is written
+/// with its column types in Arrow and MySQL. As JSON, everything goes to stdout, one object per line: `type` is
 /// `diagnostic`, `view`, `table` or, last, `summary`.
 ///
-/// It ends with 78 where there is an error, with 1 where a server did not answer and nothing else is wrong, and with 0
-/// where there are only warnings.
+/// The exit code is 78 if there is an error, 1 if a server did not answer and nothing else is wrong, and 0 if there are only
+/// warnings or nothing at all.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor check",
@@ -29,17 +29,17 @@ use crate::config::Config;
     "realtime-processor check --sample",
 ]))]
 pub(super) struct Arguments {
-    /// Text for people, or one JSON object a line for editors and CI.
+    /// Text for people, or one JSON object per line for editors and CI.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Ask no broker and no database server. A SQLite file is looked at all the same.
+    /// Contact no broker and no database server. A SQLite file is still read.
     #[arg(long)]
     offline: bool,
-    /// Print the CREATE TABLE statements of all tables, the program's own too, and nothing else on stdout.
+    /// Print the CREATE TABLE statements of all tables, including the program's own, and nothing else on stdout.
     #[arg(long)]
     ddl: bool,
-    /// Print what the last messages say about the tables that would be created, and nothing else on stdout: lengths of
-    /// texts and indexes, as lines of the configuration. Messages are read beside the job.
+    /// Propose text lengths and indexes for tables that would be created, as lines of the configuration, and print nothing
+    /// else on stdout. The proposal is based on the last messages of the topic; the job is not disturbed.
     #[arg(long, conflicts_with_all = ["ddl", "offline", "format"])]
     sample: bool,
 }
@@ -79,7 +79,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads the pipe has seen enough.
+        // The reader of the pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}"))),
     }

@@ -12,7 +12,7 @@ use super::terminal;
 pub(super) fn confirm() -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::bad_command_line(
-            "this has to be confirmed, and nobody is there to be asked\nhint: say --yes",
+            "this needs a confirmation, and stdin is not a terminal\nhint: add --yes",
         ));
     }
     terminal::say("Do this? [y/N]");

@@ -22,30 +22,29 @@ use crate::source::{Logged, consumer_config, partitions_of, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
-/// Each message is one JSON object a line: the fields of the Avro record, then where the message stands
-/// (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers). Dates, times and
-/// decimals are written as people write them, enums by name, bytes of the record as base64. The key and the headers
-/// are text where their bytes are printable UTF-8, and `{"base64": "..."}` otherwise. A message that cannot be decoded
-/// is named on stderr, with the reason.
+/// Each message is one line with a JSON object: the fields of the Avro record, then kafka_topic, kafka_partition,
+/// kafka_offset, kafka_timestamp, kafka_key and kafka_headers. Dates, times and decimals are written as text, enums by
+/// name, bytes of the record as base64. The key and the headers are text if their bytes are printable UTF-8, and
+/// otherwise `{"base64": "..."}`. If a message cannot be decoded, stderr names it with the reason.
 ///
-/// It goes on until Ctrl-C, or until `--count` messages were printed. Nothing is stored, and the job's group does
-/// not notice.
+/// The command runs until Ctrl-C, or until it has printed `--count` messages. It joins no consumer group and stores
+/// nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor consume --count 5",
     "realtime-processor consume --from end --format table",
 ]))]
 pub(super) struct Arguments {
-    /// The topic to read, if not the topics of the configuration.
+    /// The topic to read. Default: the topics of the configuration.
     #[arg(long, value_name = "T")]
     topic: Option<String>,
     /// Where to start in each partition: `beginning`, `end`, or an offset.
     #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_from)]
     from: Offset,
-    /// End after so many messages.
+    /// Stop after N messages.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// One JSON object a line, or tables for people.
+    /// One JSON object per line, or tables for people.
     #[arg(long, value_enum, default_value = "json")]
     format: Format,
 }
@@ -95,7 +94,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         match show(&mut decoder, &messages, arguments.format)? {
-            // Whoever reads the pipe has seen enough.
+            // The reader of the pipe has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
         }

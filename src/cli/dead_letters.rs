@@ -62,7 +62,7 @@ struct Filter {
     /// Only those with this error code of the database.
     #[arg(long, value_name = "N")]
     code: Option<i64>,
-    /// Only those that were written since then: so long ago (`2h`), or a time in UTC (`2026-03-01T06:00:00`).
+    /// Only those written since then: a duration ago (`2h`), or a time in UTC (`2026-03-01T06:00:00`).
     #[arg(long, value_name = "T", value_parser = parse_moment)]
     since: Option<Moment>,
     /// Only those that were written before then.

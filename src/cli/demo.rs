@@ -23,14 +23,14 @@ use crate::prompt::{FirstBatch, Refusal, Session, SessionOptions, StateOf};
 
 /// Show the job working: broker, database and job in this one process.
 ///
-/// Nothing has to be installed. Sample movements of bank customers are sent to a broker inside this process,
-/// classified by the SQL files of the project, and written to a SQLite file, which stays. A few broken messages are
-/// among them: they become dead letters.
+/// Nothing has to be installed. The demo sends sample movements of bank customers to a broker inside this process,
+/// classifies them with the SQL files of its project, and writes them to a SQLite file, which stays. A few of the messages
+/// are broken: they become dead letters.
 ///
-/// The demo writes its project (config.yaml, sql, schemas, data) into a folder; files that are there already stay as they
-/// are. Change the SQL there and run the demo again with `--dir`: it sends the same movements, and shows which share of
-/// them has which reaction now and in the run before. `data/sample.arrow` keeps some of its messages for `sql`, which
-/// then needs no broker.
+/// The project (config.yaml, sql, schemas, data) is written into a folder. Existing files are not overwritten. Change the SQL
+/// there and run the demo again with the same `--dir`: it sends the same movements, and shows the share of each reaction
+/// before and after the change. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no
+/// broker.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor demo",
@@ -40,13 +40,13 @@ pub(super) struct Arguments {
     /// How long messages are sent.
     #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     time: Duration,
-    /// End after so many messages, if that is sooner.
+    /// Stop after N messages, if that is sooner.
     #[arg(long, value_name = "N")]
     messages: Option<u64>,
-    /// Messages a second.
+    /// Messages per second.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     rate: u32,
-    /// The folder of the project; a new one in the folder for temporary files if not given.
+    /// The folder of the project. Default: a new folder for temporary files.
     #[arg(long, value_name = "D")]
     dir: Option<PathBuf>,
 }
@@ -57,9 +57,9 @@ const SAMPLE_MESSAGES_MAX: usize = 10_000;
 /// What the movements follow from: each run sends the same, so that only the rules differ between two runs.
 const SEED: u64 = 1;
 const PARTITIONS: i32 = 4;
-/// One message in so many is broken.
+/// One of this many messages is broken.
 const BROKEN_EVERY: u64 = 250;
-/// What is sent may be so many messages ahead of what is committed: the mock broker keeps only 5 MiB a partition.
+/// How many messages the sender may be ahead of the commits: the mock broker keeps only 5 MiB per partition.
 const AHEAD_MAX: u64 = 20_000;
 
 fn parse_time(text: &str) -> Result<Duration, String> {
@@ -95,7 +95,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     config.database = Address::Sqlite { path: dir.join("data/realtime.db") };
     config.kafka.server = broker.bootstrap_servers();
     config.kafka.topics = vec![topic];
-    // Each demo has a broker of its own, so its offsets start anew; the rows of earlier ones stay.
+    // Each demo has a broker of its own, so its offsets start again; the rows of earlier ones stay.
     config.job = format!("demo-{}", project::stamp());
     let (asked, stop) = signals::stop_on_signals()?;
     let lanes = job::open(&config, false, stop.clone()).await?.lanes;

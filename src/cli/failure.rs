@@ -1,4 +1,4 @@
-//! How a command failed: what is said on stderr, and the exit code.
+//! How a command failed: the message on stderr, and the exit code.
 
 use std::process::ExitCode;
 

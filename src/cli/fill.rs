@@ -14,14 +14,14 @@ use crate::config::Config;
 use crate::engine::{FillFrom, FillReport, Preview};
 use crate::sink::StoredOffsets;
 
-/// Fill outputs and state tables from the messages that came before.
+/// Fill outputs and state tables from earlier messages.
 ///
-/// A new output or state table has rows of new messages only. This computes it, and nothing else, from the messages of the
-/// topic up to where the job stands. The job may run meanwhile: it leaves the named tables out and writes everything else.
-/// At the end it goes on with them at exactly the offset where the fill has ended. A fill that is interrupted goes on where
-/// it was when it is started again.
+/// A new output or state table has rows of new messages only. This command computes the named tables, and nothing else, from
+/// the messages of the topic up to the job's offset. The job may run meanwhile: it leaves the named tables out and writes
+/// everything else. At the end the job continues with them at exactly the offset where the fill ends. If a fill is
+/// interrupted, run the command again, and it continues.
 ///
-/// What is computed from a state table is filled together with it: name both. Reference tables have the rows of now.
+/// A state table and what is computed from it must be filled together: name both. Reference tables have their current rows.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor fill account_state --preview",
@@ -33,13 +33,13 @@ pub(super) struct Arguments {
     /// Outputs, by their views, and state tables.
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// Where it begins: `beginning`, or a moment: the first message at or after it (a date, or RFC 3339).
+    /// Where the fill begins: `beginning`, or a time: the first message at or after it (a date, or RFC 3339).
     #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_from)]
     from: FillFrom,
-    /// Say how many messages and rows it will be, and write nothing.
+    /// Show how many messages and rows it will be, and write nothing.
     #[arg(long)]
     preview: bool,
-    /// Delete all rows of the tables first: fill them again, for example after a change of the SQL.
+    /// Delete all rows of the tables first, to fill them again, for example after a change of the SQL.
     #[arg(long, conflicts_with = "preview")]
     clear: bool,
     /// Do not ask before rows are deleted.
@@ -92,11 +92,12 @@ fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
         tracing::warn!("{dead_letters} messages are in dead_letters under the name of the fill");
     }
     if *is_stopped {
-        let message = "stopped before it was done\nhint: the same command goes on where it was";
+        let message = "stopped before it was done\nhint: run the same command again to continue";
         return Err(Failure::failed(message));
     }
     let names = names.join(", ");
-    let line = format!("{names}: filled by {filled} offsets, {dead_letters} dead letters; the job goes on\n");
+    let line =
+        format!("{names}: filled by {filled} offsets, {dead_letters} dead letters; the job continues\n");
     Results::to_stdout().write(&line).map(drop)
 }
 

@@ -23,10 +23,10 @@ pub(super) struct Arguments {
     /// How many customers make them.
     #[arg(long, value_name = "N", default_value_t = CUSTOMERS, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     customers: u32,
-    /// What the choice of movements starts from.
+    /// The seed of the random choice of movements.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// The file to write; stdout if not given.
+    /// The file to write. Default: stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => ("stdout".into(), write(arguments, BufWriter::new(io::stdout().lock()))),
     };
     match written {
-        // Whoever reads the pipe has seen enough.
+        // The reader of the pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Failure::failed(format!("{name} cannot be written: {error}"))),
     }

@@ -199,7 +199,7 @@ fn not_planned(error: PlanError) -> Failure {
     }
 }
 
-/// Bytes of one batch of one of so many lanes.
+/// Bytes of one batch, if the job has this many lanes.
 fn batch_bytes_max(config: &Config, lanes: usize) -> usize {
     config.trigger.bytes_max.min(config.memory_max / BATCH_SHARES / lanes)
 }

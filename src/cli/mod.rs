@@ -1,5 +1,5 @@
-//! The command line: what was typed becomes one command, and what became of it an exit code. Each command is a
-//! file here, and thin: it builds the parts from the configuration and lets them work.
+//! The command line: what was typed becomes one command, and its result an exit code. Each command is a file here, and
+//! thin: it builds the parts from the configuration and runs them.
 
 mod check;
 mod confirm;
@@ -29,7 +29,7 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::panics;
 use failure::Failure;
@@ -39,7 +39,7 @@ use failure::Failure;
 /// A job reads Avro messages from Kafka, turns each batch of them into an Arrow table called `batch`, runs the
 /// SQL files of the folder `sql` over it, joined with reference tables, and writes the rows of its outputs to
 /// MySQL, MariaDB or SQLite. Rows, dead letters and Kafka offsets are stored in one transaction, so every
-/// message counts exactly once, whatever is killed, and whenever.
+/// message counts exactly once, even if a process or server is killed at any moment.
 ///
 /// Start with `realtime-processor demo`: it needs nothing installed.
 #[derive(Debug, Parser)]
@@ -49,9 +49,9 @@ struct Arguments {
     /// The configuration file. Paths in it are relative to its folder.
     #[arg(long, value_name = "FILE", default_value = "config.yaml", global = true, help_heading = GLOBAL)]
     config: PathBuf,
-    /// How log lines on stderr are written.
+    /// The format of log lines on stderr.
     ///
-    /// The variable RUST_LOG says which are: `info` if it is not set, `debug` for more.
+    /// The environment variable RUST_LOG sets the level: `info` by default, `debug` for more.
     #[arg(long, value_enum, default_value = "text", global = true, help_heading = GLOBAL)]
     log: LogFormat,
     #[command(subcommand)]
@@ -69,7 +69,7 @@ Exit codes:
 
 const STREAMS: &str = "Results go to stdout, everything else to stderr.";
 
-/// What stands at the end of a command's long help.
+/// The end of a command's long help.
 fn help_end(examples: &[&str]) -> String {
     let examples: String = examples.iter().map(|example| format!("\n  {example}")).collect();
     format!("Examples:{examples}\n\n{EXIT_CODES}")
@@ -94,6 +94,11 @@ enum Command {
     Fill(fill::Arguments),
     DeadLetters(dead_letters::Arguments),
     Sql(sql::Arguments),
+}
+
+/// The whole command line. The documents are compared with it.
+pub fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 /// Reads the command line, runs the command, and says with what code the process ends.

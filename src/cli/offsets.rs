@@ -9,7 +9,7 @@ use super::failure::Failure;
 use crate::config::Config;
 use crate::sink::{StoredOffset, StoredOffsets};
 
-/// Show where the job goes on, or change it.
+/// Show the stored offsets, or change them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor offsets show",

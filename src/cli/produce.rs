@@ -20,10 +20,10 @@ use records::Records;
 
 /// Send the records of a JSON file to the topic, as Avro.
 ///
-/// FILE holds a JSON array, an object that holds one array, or JSON lines; `-` reads stdin. Every record is
-/// checked against `avro_schema` before the first is sent: what does not fit is named by record and field, and
-/// then nothing is sent. The command ends when every message is acknowledged by all replicas. What `consume`
-/// printed can be sent too: the fields that say where a message stood are left out.
+/// FILE holds a JSON array, an object with one array, or JSON lines; `-` reads stdin. Every record is
+/// checked against `avro_schema` before the first one is sent. If one does not fit, the error names the record and the
+/// field, and nothing is sent. The command ends when all replicas have acknowledged every message. It also accepts the
+/// output of `consume`, and ignores the fields about topic, partition and offset in it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor produce data/customers.json",
@@ -34,15 +34,15 @@ pub(super) struct Arguments {
     /// The file to send; `-` for stdin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The topic to send to, if not the first `kafka_topic` of the configuration.
+    /// The topic to send to. Default: the first `kafka_topic` of the configuration.
     #[arg(long, value_name = "T")]
     topic: Option<String>,
-    /// Messages a second, at most.
+    /// Messages per second, at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// The field whose value becomes the message's key; `customer` if not given, where the schema has it.
+    /// The field whose value becomes the message's key. Default: `customer`, if the schema has it.
     ///
-    /// Messages of one key stay in order, in one partition.
+    /// Messages with the same key stay in order, in one partition.
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
 }

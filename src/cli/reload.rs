@@ -45,7 +45,7 @@ async fn reload(running: &mut Running, sender: &ReloadSender) -> Result<(), Relo
         Ok(version) if version == before => tracing::info!(version, "read again: the SQL is the same"),
         Ok(version) => tracing::info!(version, before, "read again: new SQL"),
         Err(error) => {
-            tracing::error!("the job goes on with the SQL of version {before}:\n{error}");
+            tracing::error!("the job continues with the SQL of version {before}:\n{error}");
             return Err(error);
         }
     }

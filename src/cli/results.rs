@@ -1,5 +1,4 @@
-//! Results on their way to stdout or a file. Whoever reads a pipe may have seen enough: that ends a command, and is no
-//! fault.
+//! Results, written to stdout or a file. If the reader of a pipe has closed it, that ends a command and is not an error.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -21,7 +20,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// What became of results.
+/// How writing results ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     All,
@@ -34,7 +33,7 @@ impl Results {
         Self { out: Box::new(io::stdout()), file: None }
     }
 
-    /// A file that is made anew.
+    /// A new file.
     ///
     /// # Errors
     /// It cannot be made.

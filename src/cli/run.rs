@@ -12,15 +12,15 @@ use crate::panics;
 
 /// Run the job: Kafka -> SQL -> database, exactly once.
 ///
-/// Everything is checked before the first message is read: configuration, schema, SQL, tables and topics.
-/// Then the job runs until it is told to stop. It may be ended in any way and started again: it goes on where
-/// its last commit was. Started several times with the same `job`, the instances share the partitions.
+/// The job checks everything before it reads the first message: configuration, schema, SQL, tables and topics.
+/// Then it runs until it is stopped. However it ends, the next start continues after the last commit. Several instances
+/// with the same `job` share the partitions.
 ///
-/// SIGHUP: SQL, reference tables and thresholds are read again and taken over before the next batch; what is wrong
-/// with them is said, and the job goes on as it was. With `reload: watch` it notices changed files by itself.
+/// SIGHUP: the job reads SQL, reference tables and thresholds again, and uses them from the next batch on. If anything in them
+/// is wrong, it logs the errors and changes nothing. With `reload: watch` it notices changed files itself.
 ///
-/// Ctrl-C or SIGTERM: the batch in hand is finished and committed, then the job leaves; a second one leaves at
-/// once, and nothing is lost either. A database or broker that goes away is waited for.
+/// Ctrl-C or SIGTERM: the job finishes and commits the current batch, then ends. A second signal ends it at once; nothing
+/// is lost. If the database or the broker is unavailable, the job waits and retries.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor run",
@@ -30,23 +30,23 @@ use crate::panics;
     "realtime-processor run --acknowledge",
 ]))]
 pub(super) struct Arguments {
-    /// End with exit code 0 when every partition was read up to the end it had at the start.
+    /// Stop with exit code 0 when every partition has been read up to the end that it had at the start.
     #[arg(long)]
     until_caught_up: bool,
-    /// How progress is shown: `bar` is one live line on stderr, `json` one object a batch on stdout.
+    /// How progress is shown: `bar` is one live line on stderr, `json` one object per batch on stdout.
     ///
-    /// Without it: `bar` on a terminal, `none` elsewhere.
+    /// Default: `bar` on a terminal, otherwise `none`.
     #[arg(long, value_enum)]
     progress: Option<Style>,
-    /// Say at the end where the time went, stage by stage and view by view.
+    /// Print at the end how much time each stage and each view took.
     #[arg(long)]
     timings: bool,
-    /// Forget first how many of the last messages became dead letters, as `dead-letters acknowledge` does: for a job that
-    /// stopped because of too many of them, when their cause is mended.
+    /// Start the count of dead letters again, as `dead-letters acknowledge` does. For a job that stopped because of
+    /// too many of them, when their cause is corrected.
     #[arg(long)]
     acknowledge: bool,
-    /// Write the process id into this file, and delete the file at the end: `kill -HUP "$(cat FILE)"` then reaches this
-    /// job alone.
+    /// Write the process id into this file, and delete the file at the end. `kill -HUP "$(cat FILE)"` then reaches
+    /// only this job.
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Why: whoever reads a file that is left finds no such process, which is no harm.
+        // Why: a file that is left names a process that is gone, which is no harm.
         let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(super) const CUSTOMERS: u32 = 500;
 /// Agencies of the sample bank.
 const AGENCIES: u32 = 20;
-/// One movement in so many tries to take more than there is.
+/// One of this many movements is larger than the balance.
 const OVERDRAFT_EVERY: u32 = 12;
 /// The first movement's time: 2026-01-05 08:00:00 UTC, a Monday.
 const FIRST_SECOND: i64 = 1_767_600_000;

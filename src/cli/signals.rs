@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks the job to finish the batch in hand, the second ends the process.
+//! Ctrl-C and SIGTERM: the first asks the job to finish the current batch, the second ends the process.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,7 +27,7 @@ pub(super) fn stop_on_signals() -> Result<(std::sync::Arc<StopSender>, Stop), Fa
                 std::process::exit(INTERRUPTED);
             }
             is_first = false;
-            tracing::info!("stopping after the batch in hand; once more to leave at once");
+            tracing::info!("stopping after the current batch; a second signal stops at once");
             asked.ask();
         }
     });

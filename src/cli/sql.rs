@@ -10,15 +10,15 @@ use crate::prompt::{
     self, FirstBatch, Flow, Format, Refusal, Screen, Session, SessionOptions, Shell, StateOf,
 };
 
-/// Ask questions in SQL over a batch, with the tables and views of the job.
+/// Run SQL queries over a batch, with the tables and views of the job.
 ///
-/// A batch of messages is read from the topic, beside the job: no group is joined, no offset is stored, nothing is
-/// written. Over it stand the tables and views as the job computes them; `dead_letters` has the messages that cannot be
-/// decoded, with the reason, and `db.NAME` are the whole tables of the database.
+/// The command reads a batch of messages from the topic. It works beside the running job: it joins no consumer group, stores
+/// no offset and writes nothing. Queries see the tables and views as the job computes them. `dead_letters` has the
+/// messages that cannot be decoded, with the reason. `db.NAME` is a whole table of the database.
 ///
-/// On a terminal it is a prompt: a query ends with `;`, Tab completes names, Ctrl-C cancels a query, and commands start
-/// with a backslash (`\?` lists them: `\d` what there is, `\edit` a view, `\diff` what that has changed). With `-c`,
-/// `-f` or a pipe it prints the answers and ends; the first query that fails ends it with exit code 1.
+/// On a terminal it is a prompt. A query ends with `;`, Tab completes names, Ctrl-C cancels a query, and commands start
+/// with a backslash: `\?` lists them, `\d` lists tables and views, `\edit` changes a view, `\diff` shows the effect. With
+/// `-c`, `-f` or a pipe, the command prints the answers and ends. The first query that fails ends it with exit code 1.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor sql",
@@ -28,31 +28,31 @@ use crate::prompt::{
     "realtime-processor sql -c '\\load monday.arrow' -c 'SELECT count(*) AS n FROM reactions'",
 ]))]
 pub(super) struct Arguments {
-    /// A query, or a command with its backslash. It may be given several times.
+    /// A query, or a command with its backslash. The option may be repeated.
     #[arg(short, long = "command", value_name = "QUERY")]
     command: Vec<String>,
-    /// A file of queries and commands, carried out after those of `-c`.
+    /// A file of queries and commands, run after those of `-c`.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How rows are printed: a table for people, one JSON object a line, or CSV.
+    /// How rows are printed: a table for people, one JSON object per line, or CSV.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Which messages: the first or the last of each partition, or those that the job would read next.
+    /// Which messages: the first or the last of each partition, or those that the job reads next.
     #[arg(long, value_enum, value_name = "WHERE", default_value = "beginning")]
     from: FirstBatch,
     /// Messages of a batch, at most [default: `batch_rows_max` of the configuration].
     #[arg(long, value_name = "N", value_parser = parse_rows)]
     rows: Option<usize>,
-    /// The messages are the dead letters that wait in the database, instead of the topic's.
+    /// Take the dead letters in the database as messages, instead of the topic.
     ///
-    /// `dead_letters` then has their payloads beside the reasons that are stored, and `batch` those that can be decoded.
+    /// `dead_letters` then has their payloads and the stored reasons, and `batch` has those that can be decoded.
     #[arg(long)]
     dead_letters: bool,
     /// Which state the views start from.
     ///
-    /// The database has state as of now, in which the messages of the batch may be counted already. `before` computes
-    /// state from the messages of the topic that come before the batch. `auto` does so where the topic still has all of
-    /// them and they are few; otherwise it takes what is stored, and says what is counted twice.
+    /// The stored state may already include the messages of the batch. `before` computes the state before the batch from the
+    /// earlier messages of the topic. `auto` does so if the topic still has all of them and they are few; otherwise it takes
+    /// the stored state, and a note says what is counted twice.
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     state: StateOf,
 }

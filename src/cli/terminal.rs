@@ -1,5 +1,4 @@
-//! stderr, shared by the log, the live line and the last word: whoever writes first lets the live line step
-//! aside.
+//! stderr, shared by the log, the live line and the last word: every writer first clears the live line.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::LazyLock;

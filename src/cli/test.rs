@@ -15,12 +15,12 @@ use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
 
 /// Run the unit tests of the views.
 ///
-/// Tests stand in sql/tests/*.yaml. Each gives messages as JSON would have them, perhaps rows of reference tables and state
-/// before, and says which rows are expected; only the columns that it names are compared. No server is needed.
+/// The tests are in sql/tests/*.yaml. Each lists messages and the rows that are expected of them, perhaps with rows of
+/// reference tables and the state before. Only the columns that a test names are compared. No server is needed.
 ///
-/// Each test is run again with its messages one at a time, and cut in two at each place. Where that changes the rows of
-/// outputs or the state that is left, the SQL depends on where batches happen to be cut, and the smallest cut that
-/// shows it is printed.
+/// Each test runs again with its messages one at a time, and again cut in two at each place. If that changes the rows of
+/// outputs or the final state, the SQL depends on where batches are cut. The command then prints the smallest cut that
+/// shows it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{FILE}\n\n{}", super::help_end(&[
     "realtime-processor test",
@@ -29,14 +29,14 @@ use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
     "realtime-processor test --format junit > report.xml",
 ])))]
 pub(super) struct Arguments {
-    /// Test files (`reactions`, or the path of any), or parts of the names of tests; without any, all are run.
+    /// Names or paths of test files, or parts of the names of tests. Default: all tests.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// How results are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Write what came out as the expectation, after showing how it differs. Rows that are right, comments and the rest
-    /// of the files stay as they are.
+    /// Show the differences, then replace the expected rows by the actual ones. Correct rows, comments and the rest of the
+    /// files stay as they are.
     #[arg(long)]
     update: bool,
     /// Run again whenever a test, a view, a schema or a reference file has changed. Ctrl-C ends it.
@@ -69,7 +69,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     }
 }
 
-/// Runs the tests again and again; what is wrong is said, and ends nothing.
+/// Runs the tests again and again. Errors are reported and end nothing.
 async fn watch(file: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let refused = |error| Failure::failed(format!("signals cannot be received: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;

@@ -1,4 +1,4 @@
-//! Files that a person edits while the program runs: when what stands in them has changed.
+//! Files that a person edits while the program runs: notices when their content has changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

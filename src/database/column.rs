@@ -275,8 +275,8 @@ impl ColumnType {
         match arrow {
             A::Null => Ok(A::Null),
             A::Timestamp(_, zone) => Ok(A::Timestamp(TimeUnit::Microsecond, zone.clone())),
-            A::Interval(_) => Err(format!("no column gives back {arrow}{text}")),
-            nested if nested.is_nested() => Err(format!("no column gives back {nested}{text}")),
+            A::Interval(_) => Err(format!("no column can store {arrow}{text}")),
+            nested if nested.is_nested() => Err(format!("no column can store {nested}{text}")),
             other => Self::for_arrow(other, Dialect::MySql, None).map(|column| column.arrow()),
         }
     }

@@ -60,8 +60,8 @@ const HELD_STATEMENTS_MAX: usize = 100;
 const SESSION: &str = "SET NAMES utf8mb4, autocommit = 1, completion_type = 0, \
     sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00'";
-/// Seconds: how long a writer lives that is idle, or frozen between two statements; frozen amid the rows of LOAD DATA, which
-/// the server waits for twice as long as said; how long it waits for a row's lock, and for a table's.
+/// Timeouts in seconds, so that a frozen writer releases its locks: an idle session; a stalled LOAD DATA, for which the server
+/// doubles the value; a row lock; a table lock.
 const WRITE_SESSION: &str = "SET wait_timeout = 30, net_read_timeout = 10, \
     innodb_lock_wait_timeout = 5, lock_wait_timeout = 10";
 const READ_SESSION: &str = "SET wait_timeout = 600, lock_wait_timeout = 10";

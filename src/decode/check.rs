@@ -38,7 +38,7 @@ pub(super) enum Op {
     Bytes,
     String,
     Uuid,
-    /// A time of day in a unit that a day has so many of, on an int or a long.
+    /// Time of day, on an int or a long; `day` is the number of units per day.
     Time {
         is_int: bool,
         day: i64,

@@ -41,7 +41,7 @@ impl<S: Source> Engine<S> {
             None => "nothing is stored".to_owned(),
         };
         tracing::warn!(
-            "{partition}: {found}, and this instance is at {next_offset} in epoch {epoch}; going on from what is stored"
+            "{partition}: {found}, and this instance is at {next_offset} in epoch {epoch}; continuing from the stored offsets"
         );
         self.ask_again().await;
         Ok(())

@@ -135,7 +135,7 @@ fn states_of_one_lane(config: &Config, states: &[&StateTableConfig]) -> Vec<Diag
         );
         let line = if *line > 0 { *line } else { lanes_line };
         let hint = format!(
-            "write `follows_partition: true` where the messages are keyed by `{}`, or `write_connections: 1`",
+            "write `follows_partition: true` if the messages are keyed by `{}`, or `write_connections: 1`",
             key.join(", ")
         );
         let place = config.file.place(line, &[name, "write_connections"]);

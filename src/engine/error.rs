@@ -44,7 +44,7 @@ pub enum EngineError {
     Fill(String),
     /// The job was asked to stop while a server was away, and waited long enough.
     #[error(
-        "{0}\nhint: the job was told to stop and the server did not come back; nothing is lost, it goes on there"
+        "{0}\nhint: the job was stopped while the server was unreachable; nothing was lost, and the next start resumes here"
     )]
     GaveUp(String),
     /// The task that writes ended without an answer.

@@ -167,7 +167,7 @@ impl Filler {
         let FillOptions { tables, clears, .. } = &self.options;
         let begun = self.sink.begin_fill(&self.id, tables, *clears).await?;
         if begun == Begun::Again && !self.has_begun {
-            tracing::info!("a fill has begun before: it goes on where it was");
+            tracing::info!("continuing a fill that was begun before");
         }
         fault_point::reach("fill begun", "").await;
         self.claim().await?;

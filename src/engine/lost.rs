@@ -49,10 +49,10 @@ impl LostMessages {
         let first = self.first_kept;
         match &self.kind {
             LostKind::Deleted => format!(
-                "they were deleted before they were read (retention); `lost_data: continue` goes on with {first}"
+                "they were deleted before they were read (retention); `lost_data: continue` continues with {first}"
             ),
             LostKind::MadeAnew(_) => format!(
-                "the topic was deleted and made anew; `lost_data: continue` reads it from {first}, as another `job` does"
+                "the topic was deleted and created again; `lost_data: continue` reads it from {first}, as another `job` does"
             ),
         }
     }
@@ -75,7 +75,7 @@ impl fmt::Display for LostMessages {
             LostKind::MadeAnew(Some(Recreated::OtherId { before, now })) => {
                 write!(
                     f,
-                    "{partition}: the id of the topic was {before} and is {now}: it was deleted and made anew"
+                    "{partition}: the id of the topic was {before} and is {now}: it was deleted and created again"
                 )
             }
             LostKind::MadeAnew(Some(Recreated::OtherTime)) => {

@@ -86,7 +86,7 @@ impl Plan {
             if plans.first().is_some_and(|first| first.targets != plan.targets) {
                 let message = "the columns of a reference table changed while the views were planned";
                 let error = Diagnostic::error(Code::ReferenceTable, config.file.place(0, &[]), message);
-                return Err(PlanError(vec![error.with_hint("do it again")]));
+                return Err(PlanError(vec![error.with_hint("try again")]));
             }
             plans.push(plan);
         }

@@ -133,7 +133,7 @@ impl Running {
     fn refuse(&self, keys: &[&str]) -> ReloadError {
         let message = format!("changed, and needs a restart: {}", keys.join(", "));
         let error = Diagnostic::error(Code::Config, self.config.file.place(0, &[]), message);
-        ReloadError::NeedsRestart(error.with_hint("restart the job, or take the change back").to_string())
+        ReloadError::NeedsRestart(error.with_hint("restart the job, or undo the change").to_string())
     }
 
     /// State keeps its columns; new ones may come, which no row has a value for.
@@ -170,15 +170,15 @@ impl StateFault<'_> {
         let (column, had) = (field.name(), field.data_type());
         let (message, hint) = match found {
             Some(found) => (
-                format!("view `{view}` gives {} now, the state has {had}", found.data_type()),
-                "cast it back, or give the new column another name: it is added, NULL for the rows that are there"
+                format!("view `{view}` now returns {}, but the state has {had}", found.data_type()),
+                "cast it to the old type, or give the new column another name: it is added, and existing rows have NULL in it"
                     .to_owned(),
             ),
             None => (
-                format!("view `{view}` no longer gives the column, which the state has"),
+                format!("view `{view}` no longer returns the column, but the state has it"),
                 format!(
-                    "go on giving it (`{column}` as it was, or CAST(NULL AS ...)), or stop the job, drop the column, and \
-                     start it again"
+                    "keep it (`{column}` as it was, or CAST(NULL AS ...)); or stop the job, drop the column, and \
+                     start the job"
                 ),
             ),
         };

@@ -107,7 +107,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("reload", "", "read config.yaml, the views and the tables again"),
     ("g", "[FILE]", "run the last query again, or write its rows to a file"),
     ("gx", "", "run the last query again, each row as a record"),
-    ("watch", "[SECONDS]", "run the last query every 2 s, over a batch read anew"),
+    ("watch", "[SECONDS]", "run the last query every 2 s, over newly read messages"),
     ("i", "FILE", "run the queries and commands of a file"),
     ("copy", "QUERY|NAME TO FILE", "write rows to NAME.csv, .jsonl or .arrow"),
     ("timing", "[on|off]", "report how long each query took"),

@@ -357,7 +357,7 @@ impl Shell {
         self.say(match records {
             Records::Always => "rows are printed as records",
             Records::Never => "rows are printed as tables",
-            Records::IfTooWide => "rows are printed as records where a table is too wide",
+            Records::IfTooWide => "rows are printed as records if a table is too wide",
         });
     }
 

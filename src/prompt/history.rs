@@ -121,7 +121,7 @@ impl Session {
             let Loaded { messages, ranges, .. } =
                 loading.messages().await.map_err(|error| error.to_string())?;
             if ranges.iter().all(Range::is_empty) {
-                return Err("the broker gives no more messages".into());
+                return Err("the broker sends no more messages".into());
             }
             for (left, read) in left.iter_mut().zip(&ranges) {
                 left.from = read.to;

@@ -185,7 +185,7 @@ pub(super) async fn history(
     }
     let messages: i64 = before.iter().map(|range| range.to - range.from).sum();
     if messages > messages_max {
-        return Err(format!("{messages} messages come before the batch, where {messages_max} are the limit"));
+        return Err(format!("{messages} messages come before the batch; the limit is {messages_max}"));
     }
     Ok(before)
 }

@@ -410,7 +410,7 @@ async fn extended(
     Ok(table(connection, own.name).await?.unwrap_or(found))
 }
 
-/// The columns that the view of a state table has come to give: the rows that are there have no value in them.
+/// Columns newly returned by a state table's view; NULL in existing rows.
 fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableColumn> {
     if !target.kind.is_state() {
         return Vec::new();
@@ -458,7 +458,7 @@ async fn extend(
     let quoted = quote_table(&target.table, dialect);
     for TableColumn { name, declared, .. } in added {
         connection.run(&add_column(&quoted, &quote(name, dialect), &format!("{declared} NULL"))).await?;
-        tracing::info!(table = target.table, column = name, "added a column that the view has come to give");
+        tracing::info!(table = target.table, column = name, "added a column that the view now returns");
     }
     let gone = || vec![TableFault::new(&target.table, "the table is gone")];
     let found = table(connection, &target.table).await?;

@@ -79,7 +79,7 @@ pub enum SinkError {
     /// The batch was computed from messages that none of its offset moves covers. The program is wrong, not the data.
     #[error(
         "{}: the batch holds the offsets {} to {}, and moves no position over them, so nothing of it is written\n\
-         hint: this is a fault of the program, please report it; started again, the job goes on from what is stored",
+         hint: this is a fault of the program, please report it; a restarted job continues from the stored offsets",
         .0.partition, .0.first, .0.last
     )]
     Uncovered(Extent),

@@ -375,7 +375,7 @@ fn check_together(rows: &[FillRow], names: &BTreeSet<String>) -> Result<(), Sink
     }
     let together: Vec<&str> = together.into_iter().map(String::as_str).collect();
     Err(SinkError::Sql(format!(
-        "a fill of {} has begun and is not finished\nhint: go on with it: `fill {}`",
+        "a fill of {} has begun and is not finished\nhint: continue it with `fill {}`",
         together.join(", "),
         together.join(" ")
     )))

@@ -14,7 +14,7 @@ use crate::batch::Commit;
 
 /// A batch whose rows fit the tables they go to.
 pub struct Prepared {
-    /// Told when a try to write the batch has so many rows on their way to the server that it is busy with them.
+    /// Notified once enough rows have been sent to keep the server busy.
     pub sent: Arc<Notify>,
     /// Its rows are in `rows`: from here on they are not looked at any more.
     pub commit: Commit,

@@ -128,7 +128,7 @@ impl<'a> Relations<'a> {
         }
         if files.names().count() > VIEWS_MAX {
             let place = Place::of_file(shown(files.folder()));
-            let message = format!("{} views, where at most {VIEWS_MAX} are allowed", files.names().count());
+            let message = format!("{} views, but at most {VIEWS_MAX} are allowed", files.names().count());
             errors.push(SqlError::wrong(Code::File, place, message));
         }
         Self { files, tables }

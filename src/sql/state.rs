@@ -106,8 +106,10 @@ impl StateColumns {
 
     /// Columns whose type is still another one after [`ROUNDS_MAX`] rounds.
     pub(super) fn unsettled(&self, place: Place) -> SqlError {
-        let message =
-            format!("the types of the columns of `{}` never settle: each planning gives others", self.view);
+        let message = format!(
+            "the types of the columns of `{}` never settle: each planning returns other types",
+            self.view
+        );
         SqlError::wrong(Code::State, place, message)
             .with_hint("CAST what is computed from the state to a fixed type")
     }

@@ -472,7 +472,7 @@ impl Rows {
                 self.is_over = true;
                 match (&mut self.task).await {
                     Err(error) if error.is_panic() => {
-                        let message = "the SQL engine panicked; its message stands above";
+                        let message = "the SQL engine panicked; its message is above";
                         Err(SqlError::of_kind(SqlErrorKind::Row, &self.place, message))
                     }
                     _ => Ok(None),

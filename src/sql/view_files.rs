@@ -314,7 +314,7 @@ fn read_text(path: &Path, file: &str) -> Result<String, SqlError> {
         |error: std::io::Error| SqlError::wrong(Code::File, place.clone(), format!("cannot read: {error}"));
     let length = fs::metadata(path).map_err(cannot_read)?.len();
     if length > VIEW_BYTES_MAX {
-        let message = format!("{length} bytes, where a view has at most {VIEW_BYTES_MAX}");
+        let message = format!("{length} bytes, but a view may have at most {VIEW_BYTES_MAX}");
         return Err(SqlError::wrong(Code::File, place, message));
     }
     let bytes = fs::read(path).map_err(cannot_read)?;

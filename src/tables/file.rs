@@ -145,7 +145,7 @@ fn cannot_read(error: &std::io::Error) -> FileFault {
 }
 
 pub(super) fn too_large(found: u64, bytes_max: usize) -> FileFault {
-    let message = format!("{found} bytes, where `memory_max` leaves {bytes_max} for reference tables");
+    let message = format!("{found} bytes, but `memory_max` leaves {bytes_max} for reference tables");
     FileFault::at(None, message)
         .with_hint("put it in the database, and give `table:` in place of `file:`: then only the keys of a batch are fetched")
 }
@@ -178,7 +178,7 @@ fn read_csv(
     for field in &wanted {
         let Some(column) = rows.column_by_name(field.name()).and_then(text_column) else {
             return Err(FileFault::at(Some(1), format!("the column `{}` is gone", field.name()))
-                .with_hint("views were planned with it; start the job again to plan them anew"));
+                .with_hint("views were planned with it; restart the job to plan them again"));
         };
         let kind = if schema.is_some() { TextType::of(field.data_type()) } else { TextType::infer(column) };
         let values =
@@ -192,7 +192,7 @@ fn read_csv(
 fn strange_value(field: &Field, kind: TextType, value: &str, line: usize) -> FileFault {
     let message = format!("`{}` is `{value}`, expected {}", field.name(), kind.name());
     FileFault::at(Some(line), message)
-        .with_hint("the column had that type when the job started; start it again to have types found anew")
+        .with_hint("the column had that type when the job started; restart it to use the new types")
 }
 
 fn csv_header(text: &[u8], delimiter: u8) -> Result<Vec<String>, FileFault> {

@@ -32,7 +32,7 @@ impl GivenRows {
 /// A table of the database, of which only these columns are known.
 fn unmet(name: &str, columns: Option<SchemaRef>) -> Result<Table, TableError> {
     columns.map(Table::Unmet).ok_or_else(|| {
-        TableError::other(name, "it stands in the database, and nothing says what its columns are")
+        TableError::other(name, "it is in the database, and nothing declares its columns")
             .with_hint(format!("give rows of it: `tables: {{ {name}: [{{ ... }}] }}`, in any test"))
     })
 }

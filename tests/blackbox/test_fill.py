@@ -151,7 +151,7 @@ def test_a_fill_for_a_job_that_does_not_know_of_it_waits(new_job, new_topic, dat
     assert fill.poll() is None, fill.text()
     process.send_signal(signal.SIGHUP)
     assert fill.wait(timeout=60) == 0, fill.text()
-    assert "the job goes on" in fill.text()
+    assert "the job continues" in fill.text()
     send(topic, range(3_000, 4_000))
     job.wait_committed(4_000, 60, process)
     assert terminate(process) == 0, process.stderr_text()
@@ -176,7 +176,7 @@ def test_tables_are_filled_again_by_two_instances(new_job, new_topic, database):
     job.wait_committed(3_000, 60, processes[0])
     database.execute("UPDATE totals SET n = n + 5")
     done = job.run("fill", *NAMES, "--clear", "--yes")
-    assert "the job goes on" in done.stdout
+    assert "the job continues" in done.stdout
     send(topic, range(3_000, 4_000))
     job.wait_committed(4_000, 60, processes[0])
     for process in processes:

@@ -78,7 +78,7 @@ def test_a_topic_made_anew_and_filled_beyond_the_old_offset_meanwhile(new_job, n
     if lost_data == "fail":
         assert process.wait(60) == 1, process.stderr_text()
         assert_each_once(job, 50)
-        assert "it was deleted and made anew" in process.stderr_text()
+        assert "it was deleted and created again" in process.stderr_text()
     else:
         wait_until(lambda: len(numbers(job)) >= 150, 60, process.stderr_text)
         assert terminate(process) == 0

@@ -41,7 +41,7 @@ def test_reset_says_what_it_will_do_and_asks(new_job, new_topic):
     job.catch_up()
     asked = job.run("offsets", "reset", "--to", "4", "--partition", "1", expect=2)
     assert f"{topic.name}[1]: 10 -> 4: up to 6 messages are processed again" in asked.stderr
-    assert "counted: rows that stand in counted already are appended once more" in asked.stderr
+    assert "counted: existing rows of counted stay, and the same rows are appended again" in asked.stderr
     assert "--yes" in asked.stderr
     assert [row["next_offset"] for row in shown(job)] == [10, 10]
     job.run("offsets", "reset", "--to", "4", "--partition", "1", "--yes")
@@ -84,7 +84,7 @@ def test_an_idle_instance_notices_a_reset_without_a_message(new_job, new_topic):
     said = process.stderr_text()
     assert "[0]: the stored offset is 0 in epoch 2, and this instance is at 10 in epoch 1" in said, said
     time.sleep(3)
-    assert process.stderr_text().count("going on from what is stored") == 1, "it is said once"
+    assert process.stderr_text().count("continuing from the stored offsets") == 1, "it is said once"
     assert terminate(process) == 0
     assert numbers(job) == again
 

@@ -1,4 +1,4 @@
-//! `dead-letters purge`: old ones deleted. Those that were never replayed go only where that is said.
+//! `dead-letters purge`: old ones deleted. Those that were never replayed go only if asked for.
 
 use std::time::Duration;
 

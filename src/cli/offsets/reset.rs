@@ -14,26 +14,26 @@ use crate::sink::{CLEARED_ROWS_MAX, Sink, StateRows, StoredOffset, StoredOffsets
 use crate::source::{Bounds, TopicLookup};
 use crate::sql::ViewFiles;
 
-/// Store another offset to go on with.
+/// Store other offsets, from which the job continues.
 ///
-/// What will happen is shown first, and asked about: which messages are processed again or skipped, and what becomes of
-/// the rows they have given already. An instance of the job that is running is fenced and goes on from there. Nothing is
-/// deleted, but for state where `--state clear` says so.
+/// The command first shows what will happen, and asks: which messages are processed again or skipped, and what happens to
+/// the rows that they have already produced. A running instance picks up the new offsets. Nothing is deleted, except
+/// state with `--state clear`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// `earliest`, `latest`, an offset, or a moment: the first message at or after it (a date, or RFC 3339).
+    /// `earliest`, `latest`, an offset, or a time: the first message at or after it (a date, or RFC 3339).
     #[arg(long, value_name = "WHERE", value_parser = parse_target)]
     to: Target,
-    /// The partition, if not all of them.
+    /// The partition. Default: all.
     #[arg(long, value_name = "P")]
     partition: Option<i32>,
-    /// The topic, if not all of the configuration.
+    /// The topic. Default: all topics of the configuration.
     #[arg(long, value_name = "T")]
     topic: Option<String>,
-    /// What becomes of state; has to be said where the job has some.
+    /// What happens to state. Required if the job has any.
     ///
-    /// `keep`: rows stay as they are, and messages that are processed again count in them once more. `clear`: rows are
-    /// deleted in the same transaction, and state is computed anew from the messages that come.
+    /// `keep`: rows stay, so messages that are processed again are counted twice in them. `clear`: rows are
+    /// deleted in the same transaction, and state is computed again from the messages that follow.
     #[arg(long, value_enum)]
     state: Option<State>,
     /// Do not ask.
@@ -106,7 +106,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     terminal::say(&lines.join("\n"));
     if !arguments.yes {
         confirm()?;
-        // Why opened anew: the server closes what was idle while somebody thought about the answer.
+        // Why opened again: the server closes what was idle while somebody thought about the answer.
         offsets = open(config).await?;
     }
     let targets: Vec<(TopicPartition, i64)> =
@@ -137,9 +137,9 @@ fn fate(tables: &[&StateTableConfig], said: Option<State>) -> Result<State, Fail
     if let (None, false) = (said, tables.is_empty()) {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         return Err(Failure::bad_command_line(format!(
-            "the job has state ({}): what is to become of it?\n\
-             hint: `--state keep`: rows stay as they are, and messages that are processed again count in them once more\n\
-             hint: `--state clear`: rows are deleted, and state is computed anew from the messages that come now",
+            "the job has state ({}): what should happen to it?\n\
+             hint: `--state keep`: rows stay, and messages that are processed again are counted twice in them\n\
+             hint: `--state clear`: rows are deleted, and state is computed again from the messages that follow",
             names.join(", ")
         )));
     }
@@ -247,20 +247,22 @@ fn rows_again(outputs: &[OutputConfig], moves: &[Move]) -> Vec<String> {
         return Vec::new();
     }
     let line = |OutputConfig { view, table, mode, .. }: &OutputConfig| match mode {
-        Mode::Append => format!("{view}: rows that stand in {table} already are appended once more"),
-        Mode::Upsert(Upsert { only_newer: Some(_), .. }) => {
-            format!("{view}: rows that stand in {table} already are overwritten, but for newer ones")
+        Mode::Append => {
+            format!("{view}: existing rows of {table} stay, and the same rows are appended again")
         }
-        Mode::Upsert(_) => format!("{view}: rows that stand in {table} already are overwritten"),
+        Mode::Upsert(Upsert { only_newer: Some(_), .. }) => {
+            format!("{view}: existing rows of {table} are overwritten, except newer ones")
+        }
+        Mode::Upsert(_) => format!("{view}: existing rows of {table} are overwritten"),
     };
     let mut lines: Vec<String> = outputs.iter().map(line).collect();
-    lines.push("dead letters of these messages are kept, and may be written once more".to_owned());
+    lines.push("dead letters of these messages stay, and may be written again".to_owned());
     lines
 }
 
 fn state_kept(tables: &[&StateTableConfig], moves: &[Move]) -> Vec<String> {
     let again =
-        if are_again(moves) { "; messages that are processed again count in it once more" } else { "" };
+        if are_again(moves) { "; messages that are processed again are counted twice in it" } else { "" };
     tables.iter().map(|table| format!("{}: state is kept{again}", table.name)).collect()
 }
 
@@ -274,12 +276,12 @@ async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Re
         };
         if count > CLEARED_ROWS_MAX {
             return Err(Failure::failed(format!(
-                "{table}: {count} rows are to be deleted, expected at most {CLEARED_ROWS_MAX} in one transaction\n\
-                 hint: stop the job, `TRUNCATE TABLE {table}`, and say --state keep"
+                "{table}: {count} rows would be deleted, but one transaction deletes at most {CLEARED_ROWS_MAX}\n\
+                 hint: stop the job, `TRUNCATE TABLE {table}`, then use --state keep"
             )));
         }
         let which = if rows.partitions.is_some() { ", those of these partitions," } else { "" };
-        lines.push(format!("{table}: {count} rows{which} are deleted; state is computed anew"));
+        lines.push(format!("{table}: {count} rows{which} are deleted; state is computed again"));
     }
     Ok(lines)
 }

@@ -9,14 +9,14 @@ use crate::config::Config;
 use crate::sink::StoredOffset;
 use crate::source::{Bounds, TopicLookup};
 
-/// Show what is stored of each partition, and what Kafka has of it.
+/// Show the stored offset of each partition, and Kafka's offsets.
 ///
-/// One line a partition: the offset of the message to read next, the first and the last offset of Kafka, how many
+/// One line per partition: the offset of the next message to read, the first and last offset in Kafka, how many
 /// messages are left, the epoch (how often the partition was claimed), the time of the last message, and when that was
-/// stored. Where no broker answers, what Kafka has is left out.
+/// stored. If no broker answers, Kafka's offsets are left out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A table for people, or one JSON object a line.
+    /// A table for people, or one JSON object per line.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }

@@ -28,7 +28,7 @@ pub(super) struct Records<'a> {
     values: Vec<&'a RawValue>,
 }
 
-/// One record and where it stands.
+/// One record and its place in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
     /// From 1.

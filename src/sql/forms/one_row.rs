@@ -43,7 +43,7 @@ impl ScalarUDFImpl for OneRow {
         let numbers = args.args[1].to_array(args.number_rows)?;
         let numbers: &Int64Array = as_int64_array(&numbers)?;
         if (0..numbers.len()).any(|row| numbers.is_valid(row) && numbers.value(row) > 1) {
-            return exec_err!("a subquery that stands for one value has more than one row");
+            return exec_err!("a subquery used as one value has more than one row");
         }
         Ok(args.args[0].clone())
     }

@@ -212,7 +212,7 @@ fn warnings_of_clock(view: &Planned<'_>, warnings: &mut Vec<Diagnostic>) {
                 return;
             }
             let place = names.iter().find_map(|name| place::of_word(view.file, name));
-            let message = format!("`{}` gives another value whenever a batch is computed again", names[0]);
+            let message = format!("`{}` returns another value if a batch is computed again", names[0]);
             let place = place.unwrap_or_else(|| view.file.start());
             push_once(warnings, warning(Code::NotRepeatable, place, message, hint));
         });

@@ -78,9 +78,8 @@ impl Aliases<'_> {
             let start = alias.span.start;
             let place = self.file.place(start.line, start.column, locate::width(alias.span));
             let message = format!("`{expr}` gets the name `{alias}`, which is another column's");
-            let hint = format!(
-                "a comma is missing: `{expr}, {alias}`; where the name is meant: `{expr} AS {alias}`"
-            );
+            let hint =
+                format!("a comma is missing: `{expr}, {alias}`; if the name is meant: `{expr} AS {alias}`");
             self.found.push(warning(Code::MissingComma, place, message, &hint));
         }
     }

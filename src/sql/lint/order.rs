@@ -30,14 +30,14 @@ pub(super) fn warnings(view: &Planned<'_>) -> Vec<Diagnostic> {
         {
             let place = place::of_word(view.file, "limit").or_else(|| place::of_word(view.file, "fetch"));
             let place = place.unwrap_or_else(|| view.file.start());
-            let message = "LIMIT without ORDER BY: which rows are kept is not said".to_owned();
+            let message = "LIMIT without ORDER BY: nothing decides which rows are kept".to_owned();
             let hint = "say it: `ORDER BY kafka_topic, kafka_partition, kafka_offset LIMIT ...`";
             push_once(&mut warnings, warning(Code::NoOrder, place, message, hint));
         }
         each_part(node, &mut |part| {
             let Some((name, arguments, hint)) = unordered(part) else { return };
             let place = place::of_call(view.file, name, arguments).unwrap_or_else(|| view.file.start());
-            let message = format!("`{name}` without an order: which row comes first is not said");
+            let message = format!("`{name}` without an order: nothing decides which row comes first");
             push_once(&mut warnings, warning(Code::NoOrder, place, message, hint));
         });
     });

@@ -38,7 +38,7 @@ pub(super) struct Running {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Over the rows from the first of the partition to the one that stands so many before this one.
+    /// ROWS BETWEEN UNBOUNDED PRECEDING AND n PRECEDING (0 = CURRENT ROW).
     Aggregate(Aggregate, isize),
     RowNumber,
     /// The value of the row that stands so many behind this one; below 0, before it.

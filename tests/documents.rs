@@ -1,0 +1,397 @@
+//! What the documents say of the program, compared with the program: every command line in them is one that it takes, every
+//! key of the configuration and every command is described, and the defaults are the defaults.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::error::ErrorKind;
+use realtime_processor::cli::definition;
+use realtime_processor::config::Config;
+
+const PROGRAM: &str = "realtime-processor";
+
+/// The documents for people, with their paths from the root.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(PathBuf::from).into();
+    let pages = fs::read_dir("docs").expect("the manual").map(|entry| entry.expect("an entry").path());
+    paths.extend(pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).expect("UTF-8"))).collect()
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(format!("docs/{name}.md")).expect("the page")
+}
+
+/// Text in single backticks.
+fn in_backticks(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// A command line as a shell takes it apart, up to a comment, a pipe or the end of the command.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for character in line.chars() {
+        match (quote, character) {
+            (Some(open), _) if open == character => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (None, '|' | '>' | '<' | '&' | ';') => break,
+            (None, '#') if word.is_none() => break,
+            (None, ' ') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(character),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The command lines of this program in a document: in code blocks (`$ ` and `\` at the end of a line are a shell's) and in
+/// backticks.
+fn command_lines(text: &str) -> Vec<String> {
+    let (whole, begins) = (text.replace("\\\n", " "), format!("{PROGRAM} "));
+    let (mut is_fenced, mut found) = (false, Vec::new());
+    for line in whole.lines() {
+        let code = line.trim_start();
+        if code.starts_with("```") {
+            is_fenced = !is_fenced;
+        }
+        let codes: Vec<&str> = match is_fenced || line.starts_with("    ") {
+            true => vec![code.strip_prefix("$ ").unwrap_or(code)],
+            false => in_backticks(line).collect(),
+        };
+        found.extend(codes.into_iter().filter(|code| code.starts_with(&begins)).map(str::to_owned));
+    }
+    found
+}
+
+/// What is wrong with a command line of this program.
+fn refused(line: &str) -> Option<String> {
+    let error = definition().try_get_matches_from(words(line)).err()?;
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    (!is_help).then(|| format!("{line}: {error}"))
+}
+
+#[test]
+fn every_command_line_in_the_documents_is_one_that_the_program_takes() {
+    let (mut lines, mut wrong) = (0, Vec::new());
+    for (path, text) in documents() {
+        for line in command_lines(&text) {
+            lines += 1;
+            wrong.extend(refused(&line).map(|error| format!("{}: {error}", path.display())));
+        }
+    }
+    assert!(lines > 50, "{lines} command lines were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn command_lines_are_found_and_faults_of_them_too() {
+    let text = "Run `realtime-processor test --watch`:\n\n    $ realtime-processor sql -c 'SELECT 1; # no comment' \\\n      \
+                --rows 3 | head   # a comment\n\nrealtime-processor is a program.\n";
+    let found = command_lines(text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0], "realtime-processor test --watch");
+    let expected = ["realtime-processor", "sql", "-c", "SELECT 1; # no comment", "--rows", "3"];
+    assert_eq!(words(&found[1]), expected);
+    assert!(found.iter().all(|line| refused(line).is_none()));
+    for wrong in ["realtime-processor tset", "realtime-processor test --wacth", "realtime-processor produce"]
+    {
+        assert!(refused(wrong).is_some(), "{wrong}");
+    }
+}
+
+/// Flags of commands, of scripts and of Cargo.
+#[test]
+fn every_flag_in_the_documents_exists() {
+    fn flags(command: &clap::Command, known: &mut BTreeSet<String>) {
+        known.extend(
+            command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))),
+        );
+        command.get_subcommands().for_each(|command| flags(command, known));
+    }
+    let mut known: BTreeSet<String> =
+        ["--help", "--release", "--locked", "--features", "--bench", "--lib", "--test"]
+            .map(str::to_owned)
+            .into();
+    flags(&definition(), &mut known);
+    let scripts = fs::read_dir("scripts").expect("the scripts").map(|entry| entry.expect("an entry").path());
+    let tools = scripts.chain(
+        ["benches/compare/arguments.py", "tests/differential/__main__.py", "tests/blackbox/chaos/run.py"]
+            .map(PathBuf::from),
+    );
+    let tools: String = tools.filter_map(|tool| fs::read_to_string(tool).ok()).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in documents() {
+        for flag in text.lines().flat_map(in_backticks).flat_map(str::split_whitespace) {
+            let flag = flag.split(['=', ',']).next().unwrap_or(flag);
+            if flag.len() > 2 && flag.starts_with("--") && !known.contains(flag) && !tools.contains(flag) {
+                wrong.push(format!("{}: {flag}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "flags that nothing takes: {wrong:#?}");
+}
+
+#[test]
+fn every_command_is_on_the_page_of_commands() {
+    let page = page("commands");
+    let missing: Vec<String> = definition()
+        .get_subcommands()
+        .map(|command| format!("| `{PROGRAM} {}", command.get_name()))
+        .filter(|begins| !page.contains(begins.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "docs/commands.md has no row for {missing:?}");
+}
+
+/// Commands of the prompt, with their backslash.
+#[test]
+fn every_command_of_the_prompt_in_its_page_exists() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.yaml");
+    let schema = Path::new("schemas/customer.avsc").canonicalize().expect("it ships");
+    let text =
+        format!("{}avro_schema: {}\n", minimal().replace("avro_schema: s.avsc\n", ""), schema.display());
+    fs::write(&config, text).expect("written");
+    fs::create_dir(folder.path().join("sql")).expect("created");
+    fs::write(folder.path().join("sql/v.sql"), "SELECT customer FROM batch").expect("written");
+    let help = Command::new(env!("CARGO_BIN_EXE_realtime-processor"))
+        .args(["--config", &config.to_string_lossy(), "sql", "-c", "\\?"])
+        .output()
+        .expect("started");
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let known: BTreeSet<&str> = help.split_whitespace().filter(|word| word.starts_with('\\')).collect();
+    assert!(known.contains("\\diff"), "the help lists commands: {help}");
+    let page = page("prompt");
+    let named: BTreeSet<&str> = page
+        .lines()
+        .flat_map(in_backticks)
+        .filter_map(|code| code.split_whitespace().next())
+        .filter(|word| word.starts_with('\\'))
+        .collect();
+    let unknown: Vec<&&str> = named.difference(&known).collect();
+    assert!(named.len() > 10 && unknown.is_empty(), "{unknown:?} of {named:?}");
+}
+
+fn minimal() -> String {
+    "kafka_server: k:1\nkafka_topic: t\navro_schema: s.avsc\ndatabase: sqlite://x.db\n".to_owned()
+}
+
+fn parsed(more: &str) -> Result<Config, String> {
+    let config = Config::parse(Path::new("config.yaml"), &format!("{}{more}", minimal()), &|_: &str| None);
+    config.map_err(|error| error.to_string())
+}
+
+/// The keys that are allowed where `unknown_key` stands in this text, as the error lists them.
+fn allowed(text: &str) -> BTreeSet<String> {
+    let error = parsed(text).expect_err("an unknown key");
+    let (_, list) = error.split_once("allowed here: ").unwrap_or_else(|| panic!("no list in: {error}"));
+    list.lines().next().unwrap_or_default().split(", ").map(str::to_owned).collect()
+}
+
+/// The rows of tables below a heading of docs/configuration.md: each cell as it is written.
+fn rows(heading: &str) -> Vec<Vec<String>> {
+    let page = page("configuration");
+    let (_, rest) = page.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let level = heading.split(' ').next().expect("a level");
+    let ends = [format!("\n{level} "), "\n## ".to_owned()];
+    let end = ends.iter().filter_map(|end| rest.find(end.as_str())).min().unwrap_or(rest.len());
+    let cells = |line: &str| {
+        let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
+        cells.collect::<Vec<_>>()
+    };
+    rest[..end].lines().filter(|line| line.starts_with("| `")).map(cells).collect()
+}
+
+fn keys(rows: &[Vec<String>]) -> BTreeSet<String> {
+    // A cell may name keys that exclude each other: `file`, `table` or `query`.
+    rows.iter().flat_map(|cells| in_backticks(&cells[0])).map(str::to_owned).collect()
+}
+
+const ANYTHING: &str = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq: 1";
+
+#[test]
+fn every_key_of_the_configuration_is_on_its_page_and_no_other() {
+    let top: Vec<Vec<String>> = rows("## Every key").into_iter().filter(|cells| cells.len() == 4).collect();
+    for (found, text) in [
+        (keys(&top), format!("{ANYTHING}\n")),
+        (
+            keys(&rows("### A reference table")),
+            format!("reference_tables: {{ r: {{ file: f.csv, {ANYTHING} }} }}\n"),
+        ),
+        (
+            keys(&rows("### A state table")),
+            format!("state_tables: {{ s: {{ view: v, key: k, {ANYTHING} }} }}\n"),
+        ),
+        (
+            keys(&rows("### An output")),
+            format!("outputs: {{ o: {{ mode: replace, key: [a, b], parent: a, {ANYTHING} }} }}\n"),
+        ),
+    ] {
+        assert_eq!(found, allowed(&text), "docs/configuration.md and the keys that the program takes");
+    }
+}
+
+/// The code blocks of a document, fenced or indented, without their indentation.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    let (mut is_fenced, mut indent) = (false, None);
+    for line in text.lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        is_fenced ^= is_fence;
+        let is_code = !is_fence && (is_fenced || line.starts_with("    "));
+        match (is_code, indent) {
+            (false, _) => indent = None,
+            (true, None) => {
+                indent = Some(line.len() - line.trim_start().len());
+                blocks.push(String::new());
+            }
+            (true, Some(_)) => {}
+        }
+        if let (true, Some(indent), Some(block)) = (is_code, indent, blocks.last_mut()) {
+            block.push_str(line.get(indent..).unwrap_or_default());
+            block.push('\n');
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_piece_of_configuration_in_the_documents_is_valid() {
+    let keys = allowed(&format!("{ANYTHING}\n"));
+    let key =
+        |line: &str| line.split_once(':').map(|(key, _)| key.to_owned()).filter(|key| keys.contains(key));
+    let (mut pieces, mut wrong) = (0, Vec::new());
+    for (path, text) in documents() {
+        let blocks = blocks(&text).into_iter().filter(|block| block.lines().next().and_then(key).is_some());
+        for block in blocks {
+            let written: BTreeSet<String> = block.lines().filter_map(key).collect();
+            let rest = minimal();
+            let rest = rest.lines().filter(|line| key(line).is_none_or(|key| !written.contains(&key)));
+            let rest: String = rest.map(|line| format!("{line}\n")).collect();
+            // A file with a password is not there.
+            let text =
+                format!("{rest}{}", block.replace("password_file: /run/secrets/db", "password: secret"));
+            let config = Config::parse(Path::new("config.yaml"), &text, &|_: &str| Some("value".to_owned()));
+            wrong.extend(config.err().map(|error| format!("{}: {block}{error}", path.display())));
+            pieces += 1;
+        }
+    }
+    assert!(pieces > 10, "{pieces} pieces were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A value of each key that differs from its default.
+const OTHER_VALUES: &[(&str, &str)] = &[
+    ("job", "other"),
+    ("instance", "one"),
+    ("starting_offsets", "latest"),
+    ("lost_data", "continue"),
+    ("kafka_properties", "{ client.id: x }"),
+    ("avro_framing", "confluent"),
+    ("avro_writer_schema", "old.avsc"),
+    ("writer_schemas", "{ 1: old.avsc }\navro_framing: confluent"),
+    ("tombstones", "skip"),
+    ("create_tables", "none"),
+    ("bulk_load", "off"),
+    ("write_connections", "2"),
+    ("sql", "views"),
+    ("reload", "watch"),
+    ("reference_tables", "{ r: { file: f.csv } }"),
+    ("state_tables", "{ s: { view: v, key: k } }"),
+    ("outputs", "{ v: {} }"),
+    ("trigger_interval", "1s"),
+    ("batch_rows_max", "7"),
+    ("batch_bytes_max", "1MiB"),
+    ("memory_max", "1GiB"),
+    ("dead_letters_max_ratio", "0.5"),
+    ("dead_letters_window", "2000"),
+];
+
+#[test]
+fn defaults_and_what_a_reload_takes_are_as_the_page_says() {
+    // What a reload can take over of state tables and outputs are new ones: both must be written already.
+    let written = "state_tables: { t: { view: w, key: k } }\noutputs: { w: {} }\n";
+    let mut seen = BTreeSet::new();
+    for cells in rows("## Every key").into_iter().filter(|cells| cells.len() == 4) {
+        let key = cells[0].trim_matches('`').to_owned();
+        let (default, reload) = (cells[1].as_str(), cells[2].as_str());
+        if default.is_empty() {
+            assert!(minimal().contains(&format!("{key}:")), "{key} has no default on the page");
+            continue;
+        }
+        if let Some(default) = default.strip_prefix('`').and_then(|default| default.strip_suffix('`')) {
+            let (said, unsaid) = (parsed(&format!("{key}: {default}\n")), parsed(""));
+            let (mut said, unsaid) = (said.expect("the default is allowed"), unsaid.expect("it is valid"));
+            said.write_connections.line = unsaid.write_connections.line;
+            let kafka = |config: &Config| {
+                let kafka = &config.kafka;
+                format!("{:?} {:?} {:?} {config:?}", kafka.starting_offsets, kafka.lost_data, kafka.instance)
+            };
+            assert_eq!(kafka(&said), kafka(&unsaid), "{key}: {default} is its default");
+        }
+        let other = OTHER_VALUES.iter().find(|(known, _)| *known == key);
+        let (_, other) = other.unwrap_or_else(|| panic!("{key}: OTHER_VALUES has another value of it"));
+        let (before, after) = match reload {
+            "new ones" => {
+                let (name, more) = if key == "outputs" {
+                    ("w: {}", "w: {}, v: {}")
+                } else {
+                    ("t:", "s: { view: v, key: k }, t:")
+                };
+                (parsed(written), parsed(&written.replacen(name, more, 1)))
+            }
+            _ => (parsed(""), parsed(&format!("{key}: {other}\n"))),
+        };
+        let (before, after) =
+            (before.expect("valid"), after.unwrap_or_else(|error| panic!("{key}: {error}")));
+        let refused = before.needs_restart(&after);
+        assert_eq!(refused.is_empty(), !reload.is_empty(), "{key}: a reload refuses {refused:?}");
+        seen.insert(key);
+    }
+    assert_eq!(seen.len(), OTHER_VALUES.len(), "every key was compared");
+}
+
+/// The codes of findings below a heading, with their meanings, as `src/diagnostic.rs` has them.
+fn codes(heading: &str) -> Vec<String> {
+    let source = fs::read_to_string("src/diagnostic.rs").expect("the codes");
+    let (_, list) = source.split_once("pub enum Code {").expect("the enum");
+    let (list, _) = list.split_once("\n}").expect("its end");
+    let (_, list) = list.split_once(&format!("// {heading}.\n")).expect("a heading");
+    let lines = list.lines().map(str::trim).take_while(|line| !line.starts_with("// "));
+    let (mut meaning, mut rows) = (Vec::new(), Vec::new());
+    for line in lines {
+        match (line.strip_prefix("/// "), line.strip_suffix(',')) {
+            (Some(words), _) => meaning.push(words),
+            (None, Some(name)) => {
+                let dashed = name.chars().enumerate().map(|(place, letter)| {
+                    match letter.is_uppercase() && place > 0 {
+                        true => format!("-{}", letter.to_ascii_lowercase()),
+                        false => letter.to_ascii_lowercase().to_string(),
+                    }
+                });
+                rows.push(format!("| `{}` | {} |", dashed.collect::<String>(), meaning.join(" ")));
+                meaning.clear();
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_code_of_a_finding_is_on_the_page_of_messages() {
+    let page = page("messages");
+    for heading in ["Errors", "Warnings"] {
+        let (_, rest) = page.split_once(&format!("## {heading}\n")).expect("a heading");
+        let section = rest.split("\n## ").next().unwrap_or(rest);
+        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+        let expected = codes(heading);
+        assert!(expected.len() > 10 && expected.iter().all(|row| !row.ends_with("|  |")), "{expected:#?}");
+        assert_eq!(rows, expected, "docs/messages.md, {heading}");
+    }
+}
