@@ -14,12 +14,12 @@ function setDeadLetters({ waiting, reasons, replay }) {
   $("reasons-scroll").hidden = reasons.length === 0;
   fillTable($("reasons"), REASON_COLUMNS, reasons.map((reason) => [
     count(reason.count),
-    reason.code == null ? reason.reason : `${reason.reason} (${reason.code})`,
+    [reason.reason ?? UNKNOWN, reason.code == null ? "" : `(${reason.code})`].join(" ").trim(),
     reason.stage,
     reason.place,
     clock(reason.last_at),
     clock(reason.first_at),
-    `${reason.topic}/${reason.partition} at ${reason.offset}`,
+    reason.topic == null ? UNKNOWN : `${reason.topic}/${reason.partition} at ${reason.offset}`,
   ]));
   $("replay").hidden = waiting === 0;
   setText($("replay").querySelector("code"), replay);
@@ -74,7 +74,7 @@ let configInUse = null;
 
 function setSql(answer) {
   sqlInUse = answer;
-  const { previous, diff } = answer;
+  const { previous = null, diff = "" } = answer;
   setText($("diff-note"), previous === null ? "There is no version before." :
     diff === "" ? `The same as version ${previous}.` : `Compared with version ${previous}.`);
   $("diff-scroll").hidden = !diff;
@@ -99,7 +99,7 @@ function setConfig(answer) {
 
 function drawBuild() {
   const terms = [];
-  if (sqlInUse) terms.push(["SQL version", `${sqlInUse.version}, since ${clock(sqlInUse.first_used_at)} UTC`]);
+  if (sqlInUse?.version) terms.push(["SQL version", `${sqlInUse.version}, since ${clock(sqlInUse.first_used_at)} UTC`]);
   for (const [name, value] of Object.entries(configInUse?.build ?? {})) {
     const title = { version: "Program", rustc: "Compiler" }[name] ?? name.charAt(0).toUpperCase() + name.slice(1);
     terms.push([title, (Array.isArray(value) ? value.join(", ") : String(value ?? "")) || "none"]);

@@ -30,13 +30,14 @@ async function get(path) {
 async function load(path, show, note) {
   try {
     show(await get(path));
+    return true;
   } catch (error) {
     if (note) setText($(note), `Could not be read: ${error.message}`);
+    return false;
   }
 }
 
 const loadViews = () => load("/api/views", setViews, "views-note");
-const loadDeadLetters = () => load("/api/dead-letters", setDeadLetters, "dead-letters-note");
 
 function loadInUse() {
   load("/api/sql", setSql, "diff-note");
@@ -51,25 +52,27 @@ function loadAll() {
   loadInUse();
 }
 
+// Dead letters are in the database: they are asked for when their number has changed, and again if that failed.
+let lettersAreOld = true;
 let lettersAskedAt = 0;
+
+async function loadDeadLetters() {
+  lettersAreOld = false;
+  lettersAskedAt = Date.now();
+  if (!await load("/api/dead-letters", setDeadLetters, "dead-letters-note")) lettersAreOld = true;
+}
 
 function onStatus(next) {
   const before = setStatus(next);
   if (before && before.started_at !== next.started_at) loadAll();
   const letters = (status) => JSON.stringify(status?.dead_letters);
   if (before && letters(before) !== letters(next)) lettersAreOld = true;
-  if (lettersAreOld && Date.now() - lettersAskedAt > LETTERS_EVERY_MS) {
-    lettersAreOld = false;
-    lettersAskedAt = Date.now();
-    loadDeadLetters();
-  }
+  if (lettersAreOld && Date.now() - lettersAskedAt > LETTERS_EVERY_MS) loadDeadLetters();
 }
-
-let lettersAreOld = false;
 
 function onEvent(event) {
   addEvent(event);
-  if (event.kind === "reload") {
+  if (event.kind === "reload" || event.kind === "recovered") {
     loadViews();
     loadInUse();
   }

@@ -40,33 +40,39 @@ function setStatus(next) {
   return before;
 }
 
-const lagMessages = (status) => status.partitions.reduce((sum, partition) => sum + partition.lag_messages, 0);
+/** What is known of a number of all partitions. */
+const known = (status, key) => status.partitions.map((partition) => partition[key]).filter((value) => value != null);
+
+function lagMessages(status) {
+  const lags = known(status, "lag_messages");
+  return lags.length ? lags.reduce((sum, lag) => sum + lag, 0) : null;
+}
 
 function lagSeconds(status) {
-  const known = status.partitions.map((partition) => partition.lag_seconds).filter((seconds) => seconds != null);
-  return known.length ? Math.max(...known) : null;
+  const lags = known(status, "lag_seconds");
+  return lags.length ? Math.max(...lags) : null;
 }
 
 /** Why the job is in its state, in one line, as far as its numbers show it. */
 function reason(status) {
   const lag = lagMessages(status);
-  const messages = `${counted(lag, "message")} ${lag === 1 ? "is" : "are"}`;
+  const left = lag === null ? "The lag is not known." : `${counted(lag, "message")} ${lag === 1 ? "is" : "are"} not committed.`;
   switch (status.state) {
     case "waiting":
-      return `${messages} not committed. Nothing is lost: the job goes on by itself when ${status.waiting_for ?? "the server"} answers.`;
+      return `${left} Nothing is lost: the job goes on by itself when ${status.waiting_for ?? "the server"} answers.`;
     case "catching_up": {
       const { in: arriving, computed } = status.rates;
-      const parts = [`${messages} not committed.`, `It computes ${rate(computed)} a second; ${rate(arriving)} a second arrive.`];
+      const parts = [left, `It computes ${rate(computed)} a second; ${rate(arriving)} a second arrive.`];
       const slowest = slowestStage(status.batch);
       if (slowest) parts.push(`Most of a batch's time is “${slowest.name}”: ${percent(slowest.share)}.`);
       return parts.join(" ");
     }
     case "idle": {
-      const last = status.partitions.map((partition) => partition.last_message_at).filter(Boolean).sort().at(-1);
+      const last = known(status, "last_message_at").sort().at(-1);
       return last ? `The last message is from ${clock(last)} UTC, ${ago(last)}.` : "No message has arrived yet.";
     }
     case "keeping_up": {
-      const parts = [lag ? `${messages} not committed yet.` : "Every message is committed."];
+      const parts = [lag === 0 ? "Every message is committed." : left];
       if (status.batch) parts.push(`The last batch took ${duration(status.batch.seconds)}.`);
       return parts.join(" ");
     }
@@ -141,12 +147,14 @@ function drawPartitions() {
   const { partitions, instance } = status;
   const topics = new Set(partitions.map(({ topic }) => topic));
   const behind = partitions.filter(({ lag_messages: lag }) => lag > 0).length;
+  const unknown = partitions.filter(({ lag_messages: lag }) => lag == null).length;
   const left = partitions.filter(({ owner }) => owner === null).length;
   setText($("partitions-note"), partitions.length === 0 ? "No partition yet." : [
     topics.size === 1 ? `${counted(partitions.length, "partition")} of ${[...topics][0]}` : `${counted(partitions.length, "partition")} of ${topics.size} topics`,
-    behind ? `${count(behind)} with messages that are not committed` : "all committed",
-    ...(left ? [`${count(left)} without an owner`] : []),
-  ].join(", "));
+    behind ? `${count(behind)} with messages that are not committed` : unknown ? "" : "all committed",
+    unknown ? `${count(unknown)} of which the lag is not known` : "",
+    left ? `${count(left)} without an owner` : "",
+  ].filter(Boolean).join(", "));
   const many = partitions.length > PARTITIONS_SHOWN;
   if (sorting.key === null) {
     sorting.down = many;
@@ -164,6 +172,7 @@ function drawPartitions() {
     count(partition.committed_offset),
     count(partition.end_offset),
   ], { class: partition.owner === null ? "fault" : null })), sorting);
+  $("partitions-table").classList.toggle("of-topics", topics.size > 1);
   $("partitions-table").parentElement.classList.toggle("high", !allPartitions);
   const more = $("partitions-more");
   more.hidden = !many;

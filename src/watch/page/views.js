@@ -2,6 +2,9 @@
 
 const VIEW = { width: 184, height: 46 };
 const VIEW_PADDING = 10;
+// Between two layers.
+const GAP_MIN = 26;
+const GAP_MAX = 96;
 // Below this width of the page, the lines run from top to bottom.
 const ACROSS_WIDTH_MIN = 700;
 const NAME_LETTERS_MAX = 22;
@@ -49,9 +52,10 @@ function picture(across, room) {
   let laid = layOut(views, size, gap);
   if (!across && laid.breadth + 2 > room) laid = layOut(views, size, gap, "centred");
   // The gaps between the layers take what room there is.
-  const layers = (laid.depth + gap.depth) / (size.depth + gap.depth);
-  if (across && laid.depth > room && layers > 1) {
-    gap.depth = Math.max(26, Math.floor((room - 2 - layers * size.depth) / (layers - 1)));
+  const layers = Math.round((laid.depth + gap.depth) / (size.depth + gap.depth));
+  if (across && layers > 1) {
+    const fitting = Math.floor((room - 2 - layers * size.depth) / (layers - 1));
+    gap.depth = Math.min(GAP_MAX, Math.max(GAP_MIN, fitting));
     laid = layOut(views, size, gap);
   }
   const screen = (depth, breadth) => (across ? [depth + 1, breadth + 1] : [breadth + 1, depth + 1]);

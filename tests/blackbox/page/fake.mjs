@@ -121,7 +121,8 @@ export class Fake {
       case "/api/history": return json(state.isNew ? { step_seconds: 5, points: [] } : this.history.answer());
       case "/api/views": return json(state.views);
       case "/api/rows": return json(state.rows(url.searchParams.get("view")));
-      case "/api/dead-letters": return json(state.deadLetters);
+      case "/api/dead-letters":
+        return state.deadLetters ? json(state.deadLetters) : json({ error: "the database does not answer" }, 503);
       case "/api/sql": return json(state.sql);
       case "/api/config": return json(state.config);
       case "/api/events-log": return json({ events: state.events(this.startedAt, Date.now()) });

@@ -102,6 +102,23 @@ withJob("the sentence changes with the job, and back", "keeping_up", async (page
   await shows(page, "#sentence", /^Keeping up$/);
 });
 
+withJob("what is not known is a dash, and no claim is made of it", "unknown", async (page) => {
+  assert.match(await page.locator("#figures").textContent(), /^Lag–/);
+  assert.equal(await page.locator("#why").textContent(), "The lag is not known.");
+  assert.match(await page.locator("#partitions-note").textContent(), /^4 partitions of customer_movements, 4 of which the lag is not known$/);
+  const text = await page.locator("body").innerText();
+  assert.doesNotMatch(text, /null|NaN|undefined|Infinity/);
+});
+
+withJob("dead letters are asked for again when the database did not answer", "keeping_up", async (page, fake) => {
+  const { deadLetters } = fake.state;
+  fake.state = { ...fake.state, deadLetters: null };
+  await page.reload();
+  await shows(page, "#dead-letters-note", /^Could not be read: the database does not answer$/);
+  fake.state = { ...fake.state, deadLetters };
+  await shows(page, "#dead-letters-note", /^27 messages could not be processed/, 8000);
+});
+
 withJob("a lost connection is said, and it comes back", "keeping_up", async (page, fake) => {
   fake.drop(3000);
   await page.waitForSelector("#lost:not([hidden])", { timeout: 2000 });

@@ -238,6 +238,21 @@ export const states = {
     sql: { version: "8c1f0e42", first_used_at: at(Date.now()), previous: null, diff: "" },
     events: () => [],
   },
+  // As a job is before the ends of its partitions and the database are known.
+  unknown: {
+    ...usual, lasts_seconds: 2,
+    status: (times) => {
+      const status = base(times, { status: { since: null, dead_letters: { waiting: null, since_start: 0 }, batch: null } });
+      for (const partition of status.partitions) {
+        Object.assign(partition, { committed_offset: null, end_offset: null, lag_messages: null, lag_seconds: null, last_message_at: null });
+      }
+      status.instances[1].page = null;
+      return status;
+    },
+    deadLetters: { ...DEAD_LETTERS, reasons: [{ ...letter(1, "sql", "sql/a.sql", null), topic: null, partition: null, offset: null }] },
+    sql: { version: null },
+    views: { ...VIEWS, views: VIEWS.views.map((view) => ({ ...view, rows: null, seconds: null, rows_total: 0, seconds_total: 0 })) },
+  },
   many: {
     ...usual,
     status: (times) => {
