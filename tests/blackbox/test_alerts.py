@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from harness import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"

@@ -2,6 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 
+const BAR_SHARE_MIN = 0.02;
+
 /** A new element: attributes that are functions are listeners, children that are strings are text. */
 function element(tag, attributes = {}, ...children) {
   return dress(document.createElement(tag), attributes, children);
@@ -78,7 +80,8 @@ function fillCell(cell, content) {
   } else if (share != null) {
     if (cell.children.length !== 2) cell.replaceChildren(element("span"), element("i", { class: "bar" }));
     setText(cell.firstChild, text);
-    cell.lastChild.style.inlineSize = `${100 * share}%`;
+    // A point would look like dirt.
+    cell.lastChild.style.inlineSize = share < BAR_SHARE_MIN ? "0" : `${100 * share}%`;
   } else {
     setText(cell, text);
   }

@@ -1,7 +1,8 @@
 // The states that the fake job can be in. Numbers vary by a fixed pattern, so that pictures can be compared.
 
 const at = (milliseconds) => new Date(milliseconds).toISOString();
-const wave = (seed) => Math.sin(seed * 12.9898) * 0.5 + 0.5;
+/** A number from 0 to 1 that looks like chance, and is the same each time. */
+const wave = (seed) => Math.abs(Math.sin(seed * 12.9898) * 43758.5453) % 1;
 
 /** An hour of points, one in 5 s: a day's traffic with a stop of the database in it. */
 export class History {
@@ -10,7 +11,7 @@ export class History {
     let lag = 40;
     const now = Math.floor(Date.now() / 5000) * 5000;
     for (let step = 720; step > 0; step -= 1) {
-      const arriving = 5200 + 900 * Math.sin(step / 70) + 500 * wave(step);
+      const arriving = 5000 + 700 * Math.sin(step / 160) + 300 * Math.sin(step / 31) + 240 * wave(step);
       const isStopped = step > 380 && step < 410;
       const computed = isStopped ? 0 : Math.min(9400 + 500 * wave(step + 7), arriving + lag / 5);
       lag = Math.max(arriving * 0.01, lag + (arriving - computed) * 5);
