@@ -40,7 +40,8 @@ def test_an_alert_that_never_fires_is_noticed(name, tmp_path):
     [
         (" and sum by (pipeline) (deriv(realtime_lag_messages[10m])) > 0", ""),
         (" and sum by (pipeline) (realtime_lag_messages) > 0", ""),
-        ("max by (pipeline) (realtime_last_commit", "min by (pipeline) (realtime_last_commit"),
+        ("time() - max by (pipeline) (realtime_last_commit", "time() - min by (pipeline) (realtime_last_commit"),
+        (" unless max by (pipeline) (realtime_last_commit_timestamp_seconds)", ""),
         ("> 0.01", "> 0.008"),
         ("for: 2m", "for: 0m"),
         ("> 3600", "> 10"),
@@ -50,7 +51,7 @@ def test_an_alert_that_never_fires_is_noticed(name, tmp_path):
 def test_an_alert_that_fires_too_often_is_noticed(what, instead, tmp_path):
     shutil.copytree(FOLDER, tmp_path / "rules")
     rules = tmp_path / "rules" / "rules.yaml"
-    text = re.sub(r"\n {10}(and|unless|/) ", r" \1 ", rules.read_text())
+    text = re.sub(r"\n {10,14}(and|unless|/) ", r" \1 ", rules.read_text())
     assert text.count(what) == 1
     rules.write_text(text.replace(what, instead))
     assert promtool("test", "rules", "rules_test.yaml", cwd=rules.parent).returncode != 0

@@ -233,6 +233,6 @@ const MEMORY_COLUMNS = [{ title: "Part" }, { title: "Bytes", class: "n" }];
 
 function drawMemory({ parts, max_bytes: most }) {
   fillTable($("memory-table"), MEMORY_COLUMNS, parts.map(({ part, bytes: used }) => [
-    part, { text: bytes(used), share: most ? Math.min(1, used / most) : 0 },
+    part.replaceAll("_", " "), { text: bytes(used), share: most ? Math.min(1, used / most) : 0 },
   ]));
 }
