@@ -24,4 +24,5 @@ pub mod engine;
 pub mod testing;
 pub mod check;
 pub mod prompt;
+pub mod watch;
 pub mod cli;

@@ -128,7 +128,7 @@ fn scripts_say_what_they_do_and_do_nothing() {
     let (services, tools) = (folder.join("services"), folder.join("tools"));
     fs::create_dir_all(&tools).expect("a folder");
     // Whoever builds or installs fails here.
-    for tool in ["cargo", "apt-get", "pip", "java", "mvn", "debootstrap"] {
+    for tool in ["cargo", "apt-get", "pip", "npm", "node", "java", "mvn", "debootstrap"] {
         std::os::unix::fs::symlink("/bin/false", tools.join(tool)).expect("a tool");
     }
     let path = std::env::join_paths(

@@ -1,0 +1,3 @@
+//! A running job as others see it: the page.
+
+pub mod page;
