@@ -396,6 +396,51 @@ async fn too_many_dead_letters_stop_the_job_and_a_restart_stops_at_the_same_plac
     assert_eq!(project.dead().await.len(), 2 * dead.len());
 }
 
+/// A producer that adds a field to a raw topic makes dead letters of all its messages, and these say what to do.
+#[tokio::test]
+async fn messages_of_another_schema_are_said_to_be_of_one() {
+    let shares = Shares::new(VIEW);
+    let wide = shares.0.folder.path().join("wide.avsc");
+    let schema = SCHEMA.replace("]}", r#", {"name": "more", "type": "string", "default": "1234"}]}"#);
+    std::fs::write(&wide, &schema).expect("written");
+    let encoder = Encoder::new(&wide, realtime_processor::avro::Frame::Raw).expect("a schema");
+    let topic: Arc<str> = "t".into();
+    let written = |count: i64, is_wide: &dyn Fn(i64) -> bool| {
+        let mut builder = MessagesBuilder::default();
+        for offset in 0..count {
+            let mut payload = Vec::new();
+            let record = serde_json::json!({"id": offset, "divisor": 1, "amount": 1.0, "more": "x".repeat(offset as usize % 9)});
+            encoder.encode(&record, &mut payload).expect("it fits");
+            if !is_wide(offset) {
+                payload.truncate(payload.len() - 1 - offset as usize % 9);
+            }
+            let (timestamp_ms, key, headers) = (None, None, &[][..]);
+            builder.push(Message {
+                topic: &topic,
+                partition: 0,
+                offset,
+                timestamp_ms,
+                key,
+                payload: Some(&payload),
+                headers,
+            });
+        }
+        builder.finish()
+    };
+    let hinted = "SELECT count(*) FROM dead_letters WHERE reason LIKE '%after the last field%hint:%avro_writer_schema%'";
+    shares.run(written(60, &|offset| offset % 30 == 7), 20).await.expect("done");
+    assert_eq!(shares.rows("SELECT count(*) FROM dead_letters").await, ["2"]);
+    assert_eq!(shares.rows(hinted).await, ["0"], "single ones are broken messages");
+    shares.run(written(100, &|offset| offset >= 60), 20).await.expect("done");
+    assert_eq!(shares.rows(hinted).await, ["40"]);
+    let error =
+        shares.run(written(2_000, &|offset| offset >= 60), 2_000).await.expect_err("too many").to_string();
+    assert!(
+        matches!(error.split_once("hint: "), Some((_, hint)) if hint.contains("a raw topic cannot hold two schemas")),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn with_the_ratio_at_one_nothing_stops_the_job() {
     let mut project = Shares::new(VIEW);

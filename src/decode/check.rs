@@ -26,6 +26,19 @@ pub(super) const DAY_MICROS: i64 = DAY_MILLIS * 1_000;
 /// The widest decimal of 128 bits, in digits.
 pub(super) const DECIMAL128_DIGITS_MAX: u8 = 38;
 
+/// What is said of a payload that is longer than its schema, and of one that is shorter.
+const LEFT_OVER: &str = "are left over after the last field";
+const ENDS_INSIDE: &str = "the payload ends inside";
+
+/// Where a payload ends that is longer or shorter than its schema says: the text before what all such reasons say; `None`
+/// for any other reason. Payloads of one other schema mostly end in the same place.
+pub(super) fn end_of(reason: &str) -> Option<&str> {
+    if reason.ends_with(LEFT_OVER) {
+        return Some("");
+    }
+    reason.split_once(ENDS_INSIDE).map(|(place, _)| place)
+}
+
 /// What one type's bytes must be.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
@@ -172,7 +185,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn finish(&self) -> Checked<()> {
         match self.left() {
             0 => Ok(()),
-            left => Err(Bad::new(self.at, format!("{left} bytes are left over after the last field"))),
+            left => Err(Bad::new(self.at, format!("{left} bytes {LEFT_OVER}"))),
         }
     }
 
@@ -189,10 +202,7 @@ impl<'a> Cursor<'a> {
 
     #[cold]
     fn truncated(&self, length: usize, what: &str) -> Box<Bad> {
-        Bad::new(
-            self.at,
-            format!("the payload ends inside {what}: {length} bytes needed, {} left", self.left()),
-        )
+        Bad::new(self.at, format!("{ENDS_INSIDE} {what}: {length} bytes needed, {} left", self.left()))
     }
 
     /// An unsigned varint of up to 64 bits.
@@ -221,7 +231,7 @@ impl<'a> Cursor<'a> {
                 return Ok(value);
             }
         }
-        Err(Bad::new(self.at, "the payload ends inside a number"))
+        Err(Bad::new(self.at, format!("{ENDS_INSIDE} a number")))
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 //! build the arrays. What does not pass is a dead letter with the byte, the field and the reason; the other
 //! messages of its batch go on.
 
+mod another_schema;
 mod check;
 mod columns;
 mod kafka;
@@ -35,6 +36,7 @@ use plan::Step;
 use rewrite::Rewriter;
 use shape::{Shape, Slot};
 
+pub use another_schema::ANOTHER_SCHEMA_HINT;
 pub(crate) use kafka::{NAMES as KAFKA_COLUMNS, columns as kafka_columns, fields as kafka_fields};
 
 /// The bytes and the items of one batch must be below what a column addresses with 32 bits.

@@ -10,6 +10,7 @@ use super::error::EngineError;
 use super::reasons::Reasons;
 use crate::batch::{Advance, Claim, Commit, DeadLetter, Polled, Tally, TopicPartition};
 use crate::config::DeadLettersConfig;
+use crate::decode::ANOTHER_SCHEMA_HINT;
 
 /// Before so many messages are counted there is no verdict.
 const MESSAGES_MIN: i64 = 1_000;
@@ -127,12 +128,15 @@ impl Breaker {
         let left_out = letters.len();
         let (found, allowed) = (100.0 * all.ratio(), 100.0 * self.config.ratio_max);
         let told: String = reasons.told().iter().map(|reason| format!("\n  {reason}")).collect();
+        let is_of_another = letters.iter().any(|letter| letter.reason.contains(ANOTHER_SCHEMA_HINT));
+        let cause =
+            if is_of_another { ANOTHER_SCHEMA_HINT } else { "mend the schema, the SQL or the sender" };
         format!(
             "{dead_letters} of the last {messages} messages ({found:.1} %) became dead letters, more than \
              dead_letters_max_ratio allows ({allowed:.1} %); the batch that went over is not committed\n\
              the most frequent reasons, of {stored} dead letters that this process has stored in dead_letters and \
              {left_out} of the batch that is not stored:{told}\n\
-             hint: mend the schema, the SQL or the sender; or raise dead_letters_max_ratio (1 never stops the job). \
+             hint: {cause}; or raise dead_letters_max_ratio (1 never stops the job). \
              Started again, the job stops at its next dead letter until enough good messages were processed; \
              `run --acknowledge` or `dead-letters acknowledge` starts the count again"
         )

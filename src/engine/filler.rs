@@ -293,6 +293,7 @@ impl Filler {
         let (mut commit, _) = stages.compute(work, Some(&mut *sink)).await?;
         let is_of_fill = |partition: &TopicPartition, offset| !waiting.contains(&(partition.clone(), offset));
         commit.dead_letters.retain(|letter| is_of_fill(&letter.partition, letter.offset));
+        stages.decoder.tell_another_schema(work.polled.messages.len(), &mut commit.dead_letters);
         commit.tallies = breaker.weigh(&work.polled, &commit.dead_letters);
         breaker.judge(&work.polled, &commit)?;
         let (tallies, reasons) = (commit.tallies.clone(), Reasons::of(&commit.dead_letters));

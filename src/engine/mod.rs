@@ -439,6 +439,8 @@ impl<S: Source> Engine<S> {
             Some(ended) => (ended, None),
             None => match self.stages.compute(&work, Some(writer.sink())).await {
                 Ok((mut commit, facts)) => {
+                    let messages = work.polled.messages.len();
+                    self.stages.decoder.tell_another_schema(messages, &mut commit.dead_letters);
                     commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
                     if let Err(error) = self.breaker.judge(&work.polled, &commit) {
                         writer.roll_back().await;
@@ -467,6 +469,7 @@ impl<S: Source> Engine<S> {
 
     /// Lets a batch go to its commit, or ends the job where too many messages became dead letters.
     async fn judge(&mut self, work: &Work, commit: &mut Commit) -> Result<(), EngineError> {
+        self.stages.decoder.tell_another_schema(work.polled.messages.len(), &mut commit.dead_letters);
         commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
         let judged = self.breaker.judge(&work.polled, commit);
         if let (Err(_), Some(writer)) = (&judged, self.commits.idle()) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
 
 use crate::batch::{DeadLetter, Messages, MessagesBuilder};
 use crate::decode::{kafka_columns, kafka_fields};
@@ -86,6 +87,14 @@ pub(super) fn messages_of(letters: &[&DeadLetter]) -> Messages {
     let mut builder = MessagesBuilder::default();
     letters.iter().for_each(|letter| builder.push(letter.message()));
     builder.finish()
+}
+
+/// Which message a row of the batch is.
+pub(super) fn message_of(row: &RecordBatch) -> Option<String> {
+    let value = |column: &str| array_value_to_string(row.column_by_name(column)?, 0).ok();
+    let (topic, partition, offset) =
+        (value("kafka_topic")?, value("kafka_partition")?, value("kafka_offset")?);
+    Some(format!("{topic}, partition {partition}, offset {offset}"))
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::util::display::array_value_to_string;
 use datafusion::catalog::SchemaProvider as _;
 
-use super::batch::{Batch, Origin, dead_letters_schema, dead_letters_table, messages_of, ranges_of};
+use super::batch::{
+    Batch, Origin, dead_letters_schema, dead_letters_table, message_of, messages_of, ranges_of,
+};
 use super::command::Seek;
 use super::drafts::Drafts;
 use super::file;
@@ -552,14 +552,6 @@ impl Session {
             || self.config.reference_tables.iter().any(|table| table.name == name)
             || self.config.state_tables.iter().any(|table| table.name == name)
     }
-}
-
-/// Which message a row of the batch is.
-fn message_of(row: &RecordBatch) -> Option<String> {
-    let value = |column: &str| array_value_to_string(row.column_by_name(column)?, 0).ok();
-    let (topic, partition, offset) =
-        (value("kafka_topic")?, value("kafka_partition")?, value("kafka_offset")?);
-    Some(format!("{topic}, partition {partition}, offset {offset}"))
 }
 
 /// A time as people say it.

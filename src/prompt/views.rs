@@ -11,12 +11,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
+use super::batch::message_of;
 use super::moment::Moment;
 use crate::batch::{ViewResults, ViewTiming};
 use crate::config::{Config, StateTableConfig};
 use crate::database::{Address, Connection, DatabaseError, Purpose, table};
 use crate::engine::{state_tables, table_specs};
-use crate::sql::{Pipeline, SqlError, Step, TableSpec, ViewFiles};
+use crate::sql::{Pipeline, SqlError, SqlErrorKind, Step, TableSpec, ViewFiles, failing_row};
 use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
 
 /// The part of the memory that the plans of the views may use.
@@ -340,7 +341,7 @@ impl Views {
     ) -> Result<(), String> {
         let Some(planned) = &mut self.planned else { return Err("no view can be computed".into()) };
         let results = planned.results(batch, references, &mut Moment::default()).await;
-        let results = results.map_err(|(_, fault)| fault)?;
+        let results = results.map_err(|failed| failed.text)?;
         let staged = planned.states.stage(&results.states, None);
         staged.map_err(|error| error.to_string())?;
         planned.states.committed();
@@ -369,15 +370,41 @@ impl Views {
         // Each round leaves one more view or table out.
         loop {
             let Some(planned) = &mut self.planned else { return Computed::default() };
-            let (name, text) = match planned.run(batch, references, moment).await {
+            let failed = match planned.run(batch, references, moment).await {
                 Ok(computed) => return computed,
                 Err(failed) => failed,
             };
-            if !self.ailments.add(&name, Ailment::Fault(text)) {
+            let mut text = failed.text.clone();
+            if failed.is_of_row {
+                let message = planned.failing_message(&failed.name, batch, references, moment).await;
+                text.extend(message.map(|message| format!("\nmessage: {message}")));
+            }
+            if !self.ailments.add(&failed.name, Ailment::Fault(text)) {
                 return Computed::default();
             }
             self.plan(config, references).await;
         }
+    }
+}
+
+/// A view or a table that cannot be computed.
+struct Failed {
+    /// What is to blame.
+    name: String,
+    /// The fault, as it is printed.
+    text: String,
+    /// Whether a row is.
+    is_of_row: bool,
+}
+
+impl Failed {
+    fn view(error: &SqlError) -> Self {
+        let (name, is_of_row) = (culprit(error).unwrap_or_default(), error.kind() == SqlErrorKind::Row);
+        Self { name, text: error.to_string(), is_of_row }
+    }
+
+    fn table(error: &TableError) -> Self {
+        Self { name: error.table().to_owned(), text: error.to_string(), is_of_row: false }
     }
 }
 
@@ -428,13 +455,12 @@ impl Planned {
         Ok(Self { pipeline, states, lookups })
     }
 
-    /// One run; where it fails, the name of what is to blame, and the fault.
     async fn run(
         &mut self,
         batch: &RecordBatch,
         references: &mut ReferenceTables,
         moment: &mut Moment,
-    ) -> Result<Computed, (String, String)> {
+    ) -> Result<Computed, Failed> {
         let results = self.results(batch, references, moment).await?;
         let relations = self.pipeline.outputs().iter().zip(results.outputs).map(|((name, schema), rows)| {
             let name = name.strip_prefix(OF_TABLE).unwrap_or(name);
@@ -450,21 +476,36 @@ impl Planned {
         batch: &RecordBatch,
         references: &mut ReferenceTables,
         moment: &mut Moment,
-    ) -> Result<ViewResults, (String, String)> {
+    ) -> Result<ViewResults, Failed> {
         self.states.begin_batch();
         self.states.forget();
         self.pipeline.start(batch.clone());
         loop {
             let step = self.pipeline.next().await;
-            match step.map_err(|error| (culprit(&error).unwrap_or_default(), error.to_string()))? {
+            match step.map_err(|error| Failed::view(&error))? {
                 Step::Table { table, keys } => {
                     let rows = self.rows_of(table, &keys, references, moment).await;
-                    let rows = rows.map_err(|error| (error.table().to_owned(), error.to_string()))?;
+                    let rows = rows.map_err(|error| Failed::table(&error))?;
                     self.pipeline.provide(table, rows);
                 }
                 Step::Done(results) => return Ok(results),
             }
         }
+    }
+
+    /// The message over which alone a view fails, if there is one.
+    async fn failing_message(
+        &mut self,
+        view: &str,
+        batch: &RecordBatch,
+        references: &mut ReferenceTables,
+        moment: &mut Moment,
+    ) -> Option<String> {
+        let fails_over = async |rows: RecordBatch| {
+            let results = self.results(&rows, references, moment).await;
+            results.is_err_and(|failed| failed.is_of_row && failed.name == view)
+        };
+        message_of(&failing_row(batch, fails_over).await?)
     }
 
     async fn rows_of(

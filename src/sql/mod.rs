@@ -10,6 +10,7 @@ mod coercion;
 mod columns;
 mod dialect;
 mod error;
+mod failing;
 mod forms;
 mod functions;
 mod graph;
@@ -53,6 +54,7 @@ use crate::config::KeyPlace;
 use crate::diagnostic::Place;
 
 pub use error::{SqlError, SqlErrorKind, render};
+pub use failing::failing_row;
 pub use functions::FunctionHelp;
 pub(crate) use names::hint as name_hint;
 pub use pipeline::{Pipeline, PlannedState, Step};

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -28,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::{SqlError, SqlErrorKind};
+use super::failing::failing_row;
 use super::run_errors::Failed;
 use super::slot::{Cancel, Slot};
 use super::view_files::{ViewFile, is_plain_query};
@@ -36,8 +36,6 @@ use crate::diagnostic::{Code, Diagnostic, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
 const OPERATOR_ROWS: usize = 1024;
-/// How long the message that a query fails on is searched for.
-const SEARCH_MAX: Duration = Duration::from_secs(2);
 /// Record batches of an answer that wait to be taken.
 const WAITING_MAX: usize = 2;
 
@@ -255,21 +253,7 @@ impl QuerySession {
         for (name, tables) in &self.schemas {
             search.add_schema(name, Arc::clone(tables)).ok()?;
         }
-        let started = Instant::now();
-        // The query fails over the first `failing` rows, and does not over the first `right` ones.
-        let (mut right, mut failing) = (0, rows.num_rows());
-        while failing.saturating_sub(right) > 1 {
-            if started.elapsed() > SEARCH_MAX {
-                return None;
-            }
-            let middle = right + (failing - right) / 2;
-            match search.fails_over(typed, relation, rows.slice(0, middle)).await {
-                true => failing = middle,
-                false => right = middle,
-            }
-        }
-        let row = (right < rows.num_rows()).then(|| rows.slice(right, 1))?;
-        search.fails_over(typed, relation, row.clone()).await.then_some(row)
+        failing_row(&rows, async |rows| search.fails_over(typed, relation, rows).await).await
     }
 
     async fn fails_over(&mut self, typed: &Typed, relation: &str, rows: RecordBatch) -> bool {

@@ -141,6 +141,7 @@ async fn a_view_with_a_fault_keeps_no_other_back() {
     1 | SELECT 1 / (customer - 1) AS half FROM batch
       |             ^^^^^^^^
     hint: `x / nullif(y, 0)` is NULL where y is 0
+    message: file, partition 0, offset 0
     ");
     // Mended in its file, it is there after \reload.
     std::fs::write(project.path("sql/broken.sql"), "SELECT customer FROM batch").unwrap();
