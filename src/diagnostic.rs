@@ -71,6 +71,8 @@ pub enum Code {
     Database,
     /// Of Kafka's topics and properties.
     Kafka,
+    /// Of the schemas of a registry, as an error or a warning.
+    Registry,
     /// A server that does not answer.
     Unreachable,
     /// A format of dates in another database's letters.

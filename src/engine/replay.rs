@@ -15,6 +15,7 @@ use super::error::EngineError;
 use super::expiry::AHEAD_MS_MAX;
 use super::reasons::Reasons;
 use super::retry::{Retry, persist};
+use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
@@ -99,6 +100,13 @@ impl Replay {
         }
     }
 
+    /// Decodes messages by the schemas of a registry.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Option<Schemas>) -> Self {
+        self.stages.schemas = schemas;
+        self
+    }
+
     /// Replays the dead letters that wait: those of these ids, or all that are there by now where none is given.
     /// `report` sees how far it is after each batch.
     ///
@@ -150,6 +158,7 @@ impl Replay {
 
     /// Brings a batch to its end, in parts where it has to be cut.
     async fn page(&mut self, page: &Page) -> Result<(), EngineError> {
+        self.stages.learn(&page.messages).await?;
         let mut backlog = VecDeque::from([self.work(page)]);
         let mut retry = Retry::default();
         // The part in hand may be committed already: the answer was lost.

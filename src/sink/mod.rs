@@ -27,6 +27,7 @@ mod state;
 mod versions;
 mod fills;
 mod stored;
+mod schemas;
 mod letters;
 mod replay;
 mod refused;
@@ -49,6 +50,7 @@ pub use letters::{Cause, LetterCursor, LetterOrder, PageLimits, Selection, Store
 pub use prepared::Prepared;
 pub use refused::RefusedRow;
 pub use replay::Waiting;
+pub use schemas::StoredSchemas;
 pub use state::EXPIRED_ROWS_MAX;
 pub use stored::{CLEARED_ROWS_MAX, StateRows, StoredOffset, StoredOffsets};
 use versions::Versions;
