@@ -2,6 +2,8 @@
 //! ends a trigger. The types here carry data and know nothing of Kafka, Avro, SQL or a database; each stage
 //! takes one of them and gives the next, so a trigger can be read as a chain of types.
 
+mod polled;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
+
+pub use polled::{Polled, PutBack};
 
 /// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -383,53 +387,6 @@ impl Advance {
 impl fmt::Display for Advance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} offsets {} to {}", self.partition, self.from, self.to - 1)
-    }
-}
-
-/// What one poll gave: messages, and how far they move each partition. The unit of a trigger.
-#[derive(Clone, Debug)]
-pub struct Polled {
-    pub messages: Messages,
-    /// In topic, partition order, one for each partition that moves.
-    pub advances: Vec<Advance>,
-}
-
-impl Polled {
-    /// Cuts in two parts of about the same number of messages, to be committed one after the other.
-    ///
-    /// Partitions without a message in the first half move with the second.
-    ///
-    /// # Panics
-    /// Where there are fewer than two messages.
-    pub fn halves(&self) -> (Self, Self) {
-        assert!(self.messages.len() > 1, "one message cannot be cut");
-        let middle = self.messages.len() / 2;
-        let first = self.messages.slice(0..middle);
-        let second = self.messages.slice(middle..self.messages.len());
-        let mut ends = BTreeMap::new();
-        for message in first.iter() {
-            ends.insert((message.topic, message.partition), (message.offset + 1, message.timestamp_ms));
-        }
-        let boundary = second.get(0);
-        let mut first_advances = Vec::new();
-        let mut second_advances = Vec::new();
-        for advance in &self.advances {
-            let tp = &advance.partition;
-            let is_cut = *boundary.topic == tp.topic && boundary.partition == tp.partition;
-            match ends.get(&(&tp.topic, tp.partition)) {
-                None => second_advances.push(advance.clone()),
-                Some(_) if !is_cut => first_advances.push(advance.clone()),
-                Some(&(to, message_time_ms)) => {
-                    first_advances.push(Advance { to, message_time_ms, ..advance.clone() });
-                    second_advances.push(Advance { from: to, ..advance.clone() });
-                }
-            }
-        }
-        drop(ends);
-        (
-            Self { messages: first.clone(), advances: first_advances },
-            Self { messages: second.clone(), advances: second_advances },
-        )
     }
 }
 

@@ -8,6 +8,7 @@ mod file;
 mod outputs;
 mod read;
 mod relations;
+mod registry;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
 use read::{Section, list_of_texts};
 pub(crate) use read::{nearest, read_duration};
+use registry::read_registry;
+pub use registry::{Identity, Login, RegistryConfig, Secret};
 use relations::{account_state_by_default, accounts_by_default, read_reference_tables, read_state_tables};
 use yaml::{Node, Value};
 
@@ -59,6 +62,8 @@ pub struct Config {
     /// appended to the table of its name.
     pub outputs: Option<Vec<OutputConfig>>,
     pub reload: ReloadOn,
+    /// Where writers' schemas are asked for.
+    pub registry: Option<RegistryConfig>,
 }
 
 #[derive(Clone)]
@@ -105,6 +110,19 @@ pub struct AvroConfig {
     pub schema: PathBuf,
     pub framing: Framing,
     pub tombstones: Tombstones,
+}
+
+impl AvroConfig {
+    /// The same for messages of our own: written with the reader's schema if no file says how others are.
+    #[must_use]
+    pub fn of_own_messages(&self) -> Self {
+        match &self.framing {
+            Framing::Confluent { writer_schemas } if writer_schemas.is_empty() => {
+                Self { framing: Framing::Raw { writer_schema: None }, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
 }
 
 /// What stands before the Avro bytes of a payload, and so which schemas they may have been written with.
@@ -373,6 +391,13 @@ fn read_config(
         &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
         ReloadOn::Signal,
     );
+    let registry_line = section.line_of("schema_registry");
+    let registry = read_registry(&mut section, base, faults);
+    let is_framed = avro.as_ref().is_none_or(|avro| matches!(avro.framing, Framing::Confluent { .. }));
+    if registry.is_some() && !is_framed {
+        let fault = Fault::new(registry_line, "schema_registry goes with `avro_framing: confluent` only");
+        section.fault(fault.hint("other framings do not name the registry's schemas"));
+    }
     section.finish(faults);
     Some(Config {
         file: file.clone(),
@@ -391,6 +416,7 @@ fn read_config(
         state_tables,
         outputs,
         reload,
+        registry,
     })
 }
 

@@ -77,6 +77,8 @@ pub enum Code {
     Database,
     /// A topic or a property of Kafka is wrong.
     Kafka,
+    /// The project and the schema registry do not agree.
+    Registry,
     /// A server does not answer.
     Unreachable,
     /// A date format is written as in another database.

@@ -15,6 +15,7 @@ pub mod batch;
 pub mod database;
 pub mod config;
 pub mod avro;
+pub mod registry;
 pub mod source;
 pub mod decode;
 pub mod tables;

@@ -471,7 +471,8 @@ async fn a_preview_says_what_it_will_be_and_writes_nothing() {
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
     let ends = [0, 1].map(|partition| (TopicPartition { topic: "t".into(), partition }, 15));
     let names = NAMES.map(str::to_owned).into();
-    let found = preview(plan, decoder, browser(config, &topic), &names, FillFrom::Beginning, &ends).await;
+    let found =
+        preview(plan, decoder, None, browser(config, &topic), &names, FillFrom::Beginning, &ends).await;
     let found = found.expect("a preview");
     assert_eq!(found.ranges.iter().map(|range| range.to - range.from).collect::<Vec<_>>(), [15, 15]);
     assert_eq!((found.sampled, found.dead_letters), (30, 0));

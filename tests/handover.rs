@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{
-    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, TopicPartition,
+    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, PutBack, TopicPartition,
 };
 use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Purpose};
@@ -141,6 +141,14 @@ impl Source for Interrupted {
         self.recording.take()
     }
 
+    fn put_back(&mut self, position: &PutBack) {
+        self.recording.put_back(position);
+    }
+
+    fn go_on(&mut self, partitions: &[TopicPartition]) {
+        self.recording.go_on(partitions);
+    }
+
     fn rejoin(&mut self) {
         self.recording.rejoin();
     }
@@ -198,6 +206,14 @@ impl Source for GivenBack {
 
     fn take(&mut self) -> Polled {
         self.recording.take()
+    }
+
+    fn put_back(&mut self, position: &PutBack) {
+        self.recording.put_back(position);
+    }
+
+    fn go_on(&mut self, partitions: &[TopicPartition]) {
+        self.recording.go_on(partitions);
     }
 
     fn rejoin(&mut self) {
@@ -258,6 +274,14 @@ impl Source for Idle {
 
     fn take(&mut self) -> Polled {
         self.recording.take()
+    }
+
+    fn put_back(&mut self, position: &PutBack) {
+        self.recording.put_back(position);
+    }
+
+    fn go_on(&mut self, partitions: &[TopicPartition]) {
+        self.recording.go_on(partitions);
     }
 
     fn rejoin(&mut self) {

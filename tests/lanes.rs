@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{
-    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, TopicPartition,
+    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, PutBack, TopicPartition,
 };
 use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Purpose};
@@ -195,6 +195,14 @@ impl Source for Lane {
     fn take(&mut self) -> Polled {
         self.taken.fetch_add(1, Ordering::SeqCst);
         self.recording.take()
+    }
+
+    fn put_back(&mut self, position: &PutBack) {
+        self.recording.put_back(position);
+    }
+
+    fn go_on(&mut self, partitions: &[TopicPartition]) {
+        self.recording.go_on(partitions);
     }
 
     fn rejoin(&mut self) {

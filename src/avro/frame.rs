@@ -1,4 +1,6 @@
-//! What stands before the Avro bytes of a payload.
+//! What stands before the Avro bytes of a payload, and the ids that a registry knows schemas by.
+
+use std::fmt;
 
 use super::schema::{Schema, SchemaError};
 use crate::config::{AvroConfig, Framing};
@@ -9,6 +11,59 @@ pub const SINGLE_OBJECT_HEADER_BYTES: usize = 10;
 /// The first byte of a Confluent payload; the schema's id follows, four bytes, big-endian.
 pub const CONFLUENT_MAGIC: u8 = 0;
 pub const CONFLUENT_HEADER_BYTES: usize = 5;
+
+/// The name of the header that names the schema of a payload, in place of bytes in front of it.
+pub const VALUE_SCHEMA_HEADER: &str = "__value_schema_id";
+/// The same for the key.
+pub const KEY_SCHEMA_HEADER: &str = "__key_schema_id";
+/// The first byte of such a header whose other bytes are a GUID.
+const GUID_MAGIC: u8 = 1;
+
+/// What a registry knows a schema by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SchemaId {
+    Number(u32),
+    Guid([u8; 16]),
+}
+
+impl SchemaId {
+    /// The id that a header holds: a magic byte, then four bytes of a number or the sixteen of a GUID.
+    pub fn of_header(value: &[u8]) -> Option<Self> {
+        match value.split_first()? {
+            (&CONFLUENT_MAGIC, number) => Some(Self::Number(u32::from_be_bytes(number.try_into().ok()?))),
+            (&GUID_MAGIC, guid) => Some(Self::Guid(guid.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// The id of its text, as [`fmt::Display`] writes it.
+    pub fn of_text(text: &str) -> Option<Self> {
+        if let Ok(number) = text.parse() {
+            return Some(Self::Number(number));
+        }
+        let digits = text.replace('-', "");
+        if digits.len() != 32 {
+            return None;
+        }
+        u128::from_str_radix(&digits, 16).ok().map(|guid| Self::Guid(guid.to_be_bytes()))
+    }
+}
+
+/// A number, or a GUID with its hyphens.
+impl fmt::Display for SchemaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Guid(guid) => {
+                for (place, byte) in guid.iter().enumerate() {
+                    let hyphen = if matches!(place, 4 | 6 | 8 | 10) { "-" } else { "" };
+                    write!(f, "{hyphen}{byte:02x}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
 
 /// How one writer frames its payloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,8 @@ pub(crate) mod tests;
 pub(crate) use encode::encode_default;
 pub use encode::{Encoder, FieldError};
 pub use frame::{
-    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, Frame, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC,
+    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, Frame, KEY_SCHEMA_HEADER, SINGLE_OBJECT_HEADER_BYTES,
+    SINGLE_OBJECT_MAGIC, SchemaId, VALUE_SCHEMA_HEADER,
 };
 pub use schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId, UnionForm,

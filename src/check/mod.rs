@@ -3,6 +3,7 @@
 
 mod json;
 mod lengths;
+mod registry;
 mod tables;
 mod text;
 mod words;
@@ -19,6 +20,7 @@ use crate::engine::{Draft, Reach, split_fills};
 use crate::sink::{Inspection, Sink};
 use crate::source::{SourceError, TopicLookup, check_properties};
 
+pub(crate) use registry::{compare as compare_with_registry, is_same as is_same_schema, subject_of};
 pub use tables::{ColumnFinding, TableFinding};
 
 /// What a check has found.
@@ -52,6 +54,17 @@ pub enum Verdict {
     Wrong,
 }
 
+impl Verdict {
+    pub(crate) fn of(diagnostics: &[Diagnostic]) -> Self {
+        let verdict = |diagnostic: &Diagnostic| match (diagnostic.is_error(), diagnostic.code) {
+            (false, _) => Self::Good,
+            (true, Code::Unreachable) => Self::Unreachable,
+            (true, _) => Self::Wrong,
+        };
+        diagnostics.iter().map(verdict).max().unwrap_or(Self::Good)
+    }
+}
+
 impl Findings {
     /// Checks the project of a configuration file; `offline`: without asking a broker or a database server.
     pub async fn of(config: &Path, offline: bool) -> Self {
@@ -70,12 +83,7 @@ impl Findings {
     }
 
     pub fn verdict(&self) -> Verdict {
-        let verdict = |diagnostic: &Diagnostic| match (diagnostic.is_error(), diagnostic.code) {
-            (false, _) => Verdict::Good,
-            (true, Code::Unreachable) => Verdict::Unreachable,
-            (true, _) => Verdict::Wrong,
-        };
-        self.diagnostics.iter().map(verdict).max().unwrap_or(Verdict::Good)
+        Verdict::of(&self.diagnostics)
     }
 
     async fn look(&mut self, config: &Config, offline: bool) {
@@ -87,7 +95,7 @@ impl Findings {
         });
         let draft = self.draft(config, Reach { servers: !offline, warns: true }).await;
         let inspection = self.inspect(config, &draft, offline).await;
-        self.tables = TableFinding::all(&draft.targets, &inspection);
+        self.tables = TableFinding::all(&draft.targets, &inspection, config.registry.is_some());
         // Where the database does not answer, that was said.
         if let Some(plan) = draft.plan.as_ref().filter(|_| !offline)
             && let Ok(split) = split_fills(plan, config).await
@@ -110,6 +118,11 @@ impl Findings {
         let warnings = warnings.map(|table| draft.places.diagnostic(Severity::Warning, Code::Table, table));
         self.diagnostics.extend(warnings);
         self.diagnostics.extend(lengths::warnings(&draft, &inspection));
+        if let Ok(decoder) = Decoder::new(&config.avro)
+            && !offline
+        {
+            self.diagnostics.extend(registry::compare(config, &decoder).await);
+        }
         let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string())]);
         self.diagnostics.extend(topics.iter().map(|error| source_diagnostic(config, error)));
     }

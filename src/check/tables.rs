@@ -57,9 +57,9 @@ pub struct ColumnFinding {
 
 impl TableFinding {
     /// All tables of a job.
-    pub fn all(targets: &[Target], inspection: &Inspection) -> Vec<Self> {
+    pub fn all(targets: &[Target], inspection: &Inspection, has_registry: bool) -> Vec<Self> {
         let dialect = inspection.dialect;
-        let own = own_tables(dialect).into_iter().map(|(name, statement)| Self {
+        let own = own_tables(dialect, has_registry).into_iter().map(|(name, statement)| Self {
             name: name.to_owned(),
             role: Role::Program,
             columns: Vec::new(),

@@ -10,13 +10,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Runtime;
 
 use super::failure::Failure;
-use super::terminal;
+use super::{terminal, waiting_thread};
 use crate::batch::{Messages, MessagesBuilder};
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::{DecodeError, Decoder};
+use crate::engine::Schemas;
 use crate::prompt::{self, Printer, Screen};
 use crate::source::{Logged, consumer_config, partitions_of, push, refused};
 
@@ -79,6 +81,7 @@ fn parse_from(text: &str) -> Result<Offset, String> {
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
     let mut decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
+    let registry = Registry::open(&config)?;
     let topics = match &arguments.topic {
         Some(topic) => std::slice::from_ref(topic),
         None => config.kafka.topics.as_slice(),
@@ -93,6 +96,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
         if messages.is_empty() {
             continue;
         }
+        registry.teach(&mut decoder, &messages)?;
         match show(&mut decoder, &messages, arguments.format)? {
             // The reader of the pipe has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
@@ -101,6 +105,26 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
         left = left.map(|left| left.saturating_sub(messages.len() as u64));
     }
     Ok(())
+}
+
+/// The schemas of the registry, if one is configured, and what it takes to wait for its answers.
+struct Registry {
+    runtime: Runtime,
+    schemas: Option<Schemas>,
+}
+
+impl Registry {
+    fn open(config: &Config) -> Result<Self, Failure> {
+        let runtime = waiting_thread()?;
+        let schemas = runtime.block_on(Schemas::for_reading(config));
+        Ok(Self { runtime, schemas })
+    }
+
+    fn teach(&self, decoder: &mut Decoder, messages: &Messages) -> Result<(), Failure> {
+        let Some(schemas) = &self.schemas else { return Ok(()) };
+        let taught = self.runtime.block_on(schemas.teach_now(decoder, messages));
+        taught.map_err(|error| Failure::failed(error.to_string()))
+    }
 }
 
 fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer<Logged>, Failure> {

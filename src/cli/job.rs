@@ -9,7 +9,8 @@ use crate::decode::{DecodeError, Decoder};
 use crate::diagnostic::render;
 use crate::engine::{
     self, FillFrom, FillOptions, FillParts, Filler, Lanes, Options, Parts, Plan, PlanError, Preview,
-    ReloadSender, Reloads, Replay, ReplayParts, Running, Stop, TargetPlaces, fill_together, split_fills,
+    ReloadSender, Reloads, Replay, ReplayParts, Running, Schemas, Stop, TargetPlaces, fill_together,
+    split_fills,
 };
 use crate::sink::{FillId, PageLimits, Sink, SinkError, StoredLetters, Target};
 use crate::source::{BatchLimits, Browser, KafkaSource};
@@ -67,6 +68,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
         }
         None => sink,
     };
+    let schemas = schemas(config, plans.first().map(|plan| &plan.places)).await?;
     let sources = sources
         .map_err(|error| Failure::failed(error.to_string()))?
         .map_err(|error| Failure::failed(error.to_string()))?;
@@ -81,7 +83,8 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
         parts.collect::<Result<_, DecodeError>>().map_err(|error| Failure::failed(error.to_string()))?;
     let lanes = Lanes::new(parts, Options::of(config, until_caught_up), stop);
     let (reload, reloads) = Reloads::of_lanes(config.lanes());
-    Ok(Job { lanes: lanes.with_reloads(reloads), running, reload })
+    let lanes = lanes.with_reloads(reloads).with_schemas(schemas.as_ref());
+    Ok(Job { lanes, running, reload })
 }
 
 /// Builds a replay of dead letters: a job that reads what it has stored itself.
@@ -97,8 +100,10 @@ pub(super) async fn open_replay(
     let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
     let Plan { tables, states, pipeline, targets, places, sql, to_fill } = plan;
     let sink = connect(config, targets, &places).await?.with_sql(sql).with_fills(to_fill);
+    let schemas = schemas(config, Some(&places)).await?;
     let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config, 1) };
-    Ok(Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop))
+    let parts = ReplayParts { decoder, tables, states, pipeline, sink, letters };
+    Ok(Replay::new(parts, limits, stop).with_schemas(schemas))
 }
 
 /// A fill that is planned and has not begun.
@@ -147,7 +152,8 @@ impl PlannedFill {
         ends: &[(TopicPartition, i64)],
     ) -> Result<Preview, Failure> {
         let browser = browser(config)?;
-        Ok(engine::preview(self.plan, self.decoder, browser, &self.id.names, from, ends).await?)
+        let schemas = Schemas::for_reading(config).await;
+        Ok(engine::preview(self.plan, self.decoder, schemas, browser, &self.id.names, from, ends).await?)
     }
 
     /// Builds the fill.
@@ -175,8 +181,9 @@ impl PlannedFill {
             hand_over_max: HAND_OVER_MESSAGES_MAX,
             dead_letters: config.dead_letters,
         };
+        let schemas = schemas(config, Some(&places)).await?;
         let parts = FillParts { decoder, tables, states, pipeline, sink, browser: browser(config)? };
-        Ok(Filler::new(id, parts, options, stop))
+        Ok(Filler::new(id, parts, options, stop).with_schemas(schemas))
     }
 }
 
@@ -208,6 +215,13 @@ async fn connect(config: &Config, targets: Vec<Target>, places: &TargetPlaces) -
     let sink = Sink::connect(config.database.clone(), &config.job, targets, config.create_tables).await;
     // Why: a table that is wrong is the user's to mend, a server that is away may come back.
     Ok(sink.map_err(|error| refused(config, places, &error))?.with_bulk_load(config.bulk_load))
+}
+
+/// The schemas of the registry, if one is configured.
+async fn schemas(config: &Config, places: Option<&TargetPlaces>) -> Result<Option<Schemas>, Failure> {
+    let no_places = TargetPlaces::default();
+    let opened = Schemas::of_job(config).await;
+    opened.map_err(|error| refused(config, places.unwrap_or(&no_places), &error))
 }
 
 fn refused(config: &Config, places: &TargetPlaces, error: &SinkError) -> Failure {

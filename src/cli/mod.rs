@@ -19,6 +19,7 @@ mod reload;
 mod results;
 mod run;
 mod samples;
+mod schema;
 mod sender;
 mod signals;
 mod sql;
@@ -94,6 +95,7 @@ enum Command {
     Fill(fill::Arguments),
     DeadLetters(dead_letters::Arguments),
     Sql(sql::Arguments),
+    Schema(schema::Arguments),
 }
 
 /// The whole command line. The documents are compared with it.
@@ -117,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Offsets(arguments) => block_on(WORKER_THREADS, offsets::run(config, &arguments)),
         Command::Fill(arguments) => block_on(WORKER_THREADS, fill::run(config, &arguments)),
         Command::DeadLetters(arguments) => block_on(WORKER_THREADS, dead_letters::run(config, &arguments)),
+        Command::Schema(arguments) => block_on(WORKER_THREADS, schema::run(config, &arguments)),
         Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
     };
     match ended {
@@ -128,6 +131,17 @@ pub fn main() -> ExitCode {
 /// Threads of the runtime besides the one that computes. A query that was cancelled may keep one for a moment, and the
 /// prompt must go on.
 const WORKER_THREADS: usize = 3;
+
+/// Waits on this thread for something short.
+fn wait_for<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(waiting_thread()?.block_on(future))
+}
+
+/// What a thread waits with that is no part of a runtime.
+fn waiting_thread() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::failed(format!("no thread for the program: {error}")))
+}
 
 fn block_on(worker_threads: usize, future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

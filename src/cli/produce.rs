@@ -2,6 +2,7 @@
 //! ends only when every message is acknowledged.
 
 mod records;
+mod subject;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +12,10 @@ use serde_json::value::RawValue;
 
 use super::failure::Failure;
 use super::sender::Sender;
-use super::terminal;
+use super::{schema, terminal, wait_for};
 use crate::avro::Encoder;
 use crate::avro::json::Value;
-use crate::config::Config;
+use crate::config::{Config, Framing};
 use crate::decode::KAFKA_COLUMNS;
 use records::Records;
 
@@ -28,6 +29,7 @@ use records::Records;
 #[command(after_long_help = super::help_end(&[
     "realtime-processor produce data/customers.json",
     "realtime-processor produce movements.jsonl --rate 1000 --key customer",
+    "realtime-processor produce movements.jsonl --subject movements-value --register",
     "realtime-processor consume --count 100 | realtime-processor produce - --topic copy",
 ]))]
 pub(super) struct Arguments {
@@ -45,6 +47,14 @@ pub(super) struct Arguments {
     /// Messages with the same key stay in order, in one partition.
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
+    /// The subject of the registry whose schema the messages are written with, if not the topic's name and `-value`.
+    ///
+    /// It needs `schema_registry` in the configuration. The subject must have `avro_schema` as one of its versions.
+    #[arg(long, value_name = "S")]
+    subject: Option<String>,
+    /// Make `avro_schema` the next version of the subject, if it is none yet.
+    #[arg(long)]
+    register: bool,
 }
 
 /// Faults of records that are shown before the rest is only counted.
@@ -52,10 +62,10 @@ const FAULTS_SHOWN_MAX: usize = 10;
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let encoder = Encoder::for_config(&config.avro)?;
-    let key = key_field(&encoder, arguments.key.as_deref())?;
     let topic = arguments.topic.as_deref().or(config.kafka.topics.first().map(String::as_str));
     let topic = topic.unwrap_or_default();
+    let encoder = encoder(&config, arguments, topic)?;
+    let key = key_field(&encoder, arguments.key.as_deref())?;
     let name = arguments.file.display().to_string();
     let text = records::read(&arguments.file)
         .map_err(|error| Failure::failed(format!("{name} cannot be read: {error}")))?;
@@ -79,6 +89,19 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     bar.finish_and_clear();
     tracing::info!("{sent} messages sent to {topic}, all acknowledged");
     Ok(())
+}
+
+/// With the registry's id, unless the configuration names files and no subject is asked for.
+fn encoder(config: &Config, arguments: &Arguments, topic: &str) -> Result<Encoder, Failure> {
+    let has_files =
+        !matches!(&config.avro.framing, Framing::Confluent { writer_schemas } if writer_schemas.is_empty());
+    let is_asked_for = arguments.subject.is_some() || arguments.register;
+    if !is_asked_for && (has_files || config.registry.is_none()) {
+        return Ok(Encoder::for_config(&config.avro)?);
+    }
+    let client = schema::client(config)?;
+    let subject = arguments.subject.as_deref();
+    wait_for(subject::encoder(config, &client, topic, subject, arguments.register))?
 }
 
 /// The field whose value is the key.

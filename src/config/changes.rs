@@ -13,6 +13,7 @@ impl Config {
             ("kafka_topic", kafka.topics != new_kafka.topics),
             ("avro_schema", self.avro.schema != new.avro.schema),
             ("avro_framing or the writers' schemas", self.avro.framing != new.avro.framing),
+            ("schema_registry", self.registry != new.registry),
             ("tombstones", self.avro.tombstones != new.avro.tombstones),
             ("job", self.job != new.job),
             ("instance", kafka.instance != new_kafka.instance),

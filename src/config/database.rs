@@ -45,9 +45,11 @@ fn read_parts(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Addre
             section.fault(Fault::new(password_line, message));
             None
         }
-        Some(file) => {
-            read_password(&file).map_err(|problem| section.fault(Fault::new(password_line, problem))).ok()
-        }
+        Some(file) => read_password(&file)
+            .map_err(|problem| {
+                section.fault(Fault::new(password_line, format!("database.password_file: {problem}")));
+            })
+            .ok(),
     };
     let name = section.required("name", "bank");
     let tls = TLS_OPTIONS.map(|option| (option, section.text(option)));
@@ -61,13 +63,13 @@ fn read_parts(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Addre
 }
 
 /// The text of a file without the end of its last line, as editors and secret stores leave it.
-fn read_password(file: &Path) -> Result<String, String> {
+pub(super) fn read_password(file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("database.password_file: {} cannot be read: {error}", file.display()))?;
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let password = line.strip_suffix('\r').unwrap_or(line);
     if password.is_empty() {
-        return Err(format!("database.password_file: {} is empty", file.display()));
+        return Err(format!("{} is empty", file.display()));
     }
     Ok(password.to_owned())
 }

@@ -287,3 +287,54 @@ fn tables_to_create_are_all_those_of_the_program_or_none() {
         assert_eq!(config.create_tables, expected);
     }
 }
+
+#[test]
+fn a_registry_may_be_read_in_all_its_forms_and_shows_no_secret() {
+    let head = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\ndatabase: sqlite://a.db\n";
+    let read = |registry: &str| {
+        let text = format!("{head}avro_framing: confluent\nschema_registry: {registry}\n");
+        Config::parse(Path::new("config.yaml"), &text, &|name| {
+            (name == "PASSWORD").then(|| "s3cr3t!".to_owned())
+        })
+    };
+    let registry = |text: &str| read(text).expect("valid").registry.expect("a registry");
+    let plain = registry("{ url: http://a:8081/apis/ccompat/v7 }");
+    assert!(plain.login == Login::Nobody && plain.ca.is_none() && plain.identity.is_none());
+    assert_eq!((plain.urls.len(), plain.timeout), (1, Duration::from_secs(10)));
+    let full = registry(
+        "{ url: [https://a, https://b/c/], username: u, password: '${PASSWORD}', ca: ca.pem, certificate: c.pem, \
+         key: k.pem, timeout: 500ms }",
+    );
+    assert!(full.login == Login::Basic { username: "u".into(), password: Secret::Text("s3cr3t!".into()) });
+    assert_eq!((full.urls.len(), full.timeout), (2, Duration::from_millis(500)));
+    let by_file = registry("{ url: http://a, token_file: t }");
+    assert!(by_file.login == Login::Bearer(Secret::File("t".into())));
+    let oauth = registry(
+        "{ url: http://a, token_url: https://o/token, client_id: c, client_secret: s3cr3t!, scope: x }",
+    );
+    assert!(matches!(oauth.login, Login::OAuth { .. }));
+    assert!(!format!("{full:?} {oauth:?}").contains("s3cr3t!"));
+    for (wrong, says) in [
+        ("http://u:s3cr3t!@a", "expected a mapping"),
+        ("{}", "schema_registry.url is missing"),
+        ("{ url: 'http://u:s3cr3t!@a' }", "expected the keys username and password"),
+        ("{ url: 's3cr3t!' }", "expected an address"),
+        ("{ url: 'ftp://a/s3cr3t!' }", "neither http nor https"),
+        ("{ url: http://a, passwrd: s3cr3t! }", "did you mean `password`?"),
+        ("{ url: http://a, password: s3cr3t! }", "password without a username"),
+        ("{ url: http://a, username: u }", "username without a password"),
+        ("{ url: http://a, username: u, password: s3cr3t!, password_file: f }", "expected one of them"),
+        ("{ url: http://a, token: s3cr3t!, username: u, password: x }", "several ways to log in"),
+        ("{ url: http://a, token_url: http://o, client_secret: s3cr3t! }", "OAuth needs more"),
+        ("{ url: http://a, token: [s3cr3t!] }", "found a list"),
+        ("{ url: http://a, certificate: c.pem }", "expected both"),
+        ("{ url: http://a, timeout: 0ms }", "at least 1ms"),
+    ] {
+        let said = read(wrong).expect_err(wrong).to_string();
+        assert!(said.contains(says), "{wrong}:\n{said}");
+        assert!(!said.contains("s3cr3t!"), "{wrong}:\n{said}");
+    }
+    let raw = format!("{head}schema_registry: {{ url: http://a }}\n");
+    let said = Config::parse(Path::new("config.yaml"), &raw, &|_| None).expect_err("raw").to_string();
+    assert!(said.contains("goes with `avro_framing: confluent` only"), "{said}");
+}

@@ -9,6 +9,7 @@
 mod another_schema;
 mod check;
 mod columns;
+mod writers;
 mod kafka;
 mod plan;
 mod rewrite;
@@ -16,40 +17,36 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::avro::{
-    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, Schema,
-    SchemaError,
-};
+use crate::avro::{Schema, SchemaError, SchemaId};
 use crate::batch::{DeadLetter, Decoded, Fault, Message, Messages, Stage};
 use crate::config::{AvroConfig, Framing, Tombstones};
-use check::{Bad, Checked, Cursor};
+use check::{Bad, Cursor};
 use columns::Columns;
 use plan::Step;
 use rewrite::Rewriter;
 use shape::{Shape, Slot};
+use writers::{Writer, Writers};
 
 pub use another_schema::ANOTHER_SCHEMA_HINT;
 pub(crate) use kafka::{NAMES as KAFKA_COLUMNS, columns as kafka_columns, fields as kafka_fields};
+pub use writers::WriterSchema;
 
 /// The bytes and the items of one batch must be below what a column addresses with 32 bits.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
-/// How many known ids a reason lists.
-const SHOWN_IDS_MAX: usize = 20;
-/// What precedes the id in a Confluent payload.
-const CONFLUENT_MAGIC_BYTES: usize = 1;
-
 /// Turns the messages of a trigger into the batch that SQL sees.
 #[derive(Debug)]
 pub struct Decoder {
     writers: Writers,
+    reader: Arc<Schema>,
     tombstones: Tombstones,
     columns: Columns,
     schema: SchemaRef,
@@ -60,15 +57,6 @@ pub struct Decoder {
     row_width: usize,
     /// What a batch may take in columns.
     bytes_max: usize,
-}
-
-/// What to do with payloads, by the schema that their frame names. A frame that names no known schema makes its message
-/// a dead letter: one such message, or a few bytes of garbage, must not stop a job.
-#[derive(Clone, Debug)]
-enum Writers {
-    Raw(Step),
-    SingleObject(HashMap<u64, Step>),
-    Confluent(HashMap<u32, Step>),
 }
 
 /// What stops the job. Messages that cannot be decoded are dead letters in [`Decoded`].
@@ -118,11 +106,42 @@ impl Decoder {
                 Writers::SingleObject(steps)
             }
             Framing::Confluent { writer_schemas } => {
-                let steps = writer_schemas.iter().map(|(id, file)| Ok((*id, plan_for(file)?)));
-                Writers::Confluent(steps.collect::<Result<_, SchemaError>>()?)
+                let step = |(id, file): (&u32, &PathBuf)| Ok((*id, plan_for(file)?));
+                let steps = writer_schemas.iter().map(step).collect::<Result<Vec<_>, SchemaError>>()?;
+                Writers::of_files(steps)
             }
         };
         Self::with_writers(&reader, writers, config.tombstones)
+    }
+
+    /// The ids that messages name and that nothing is known of: each with the place of the first message that names it.
+    /// `asked_before`: what the registry did not know at an earlier time counts as not known.
+    pub fn unknown_ids(&self, messages: &Messages, asked_before: Option<Instant>) -> Vec<(usize, SchemaId)> {
+        self.writers.unknown(messages, asked_before)
+    }
+
+    /// The place of the first message of each partition that names one of these ids, and the id.
+    pub fn first_of(&self, messages: &Messages, ids: &HashSet<SchemaId>) -> Vec<(usize, SchemaId)> {
+        self.writers.first_of(messages, ids)
+    }
+
+    /// Decodes messages of this id from here on by what a registry says.
+    pub fn learn(&mut self, id: SchemaId, schema: &WriterSchema) {
+        let writer = match schema {
+            WriterSchema::Text(text) => {
+                let planned = Schema::parse(text, &format!("schema {id} of the registry"));
+                match planned.and_then(|writer| plan::plan(&writer, &self.reader)) {
+                    Ok(step) => Writer::Step(step),
+                    Err(error) => Writer::Unusable(error.to_string()),
+                }
+            }
+            WriterSchema::Unusable(reason) => Writer::Unusable(reason.clone()),
+            WriterSchema::Unknown { reason, asked_at } => {
+                let reason = format!("the registry does not know schema id {id}: {reason}");
+                Writer::Unknown { reason, asked_at: *asked_at }
+            }
+        };
+        self.writers.learn(id, writer);
     }
 
     /// What of the schemas is ignored, as the specification asks.
@@ -191,6 +210,7 @@ impl Decoder {
         let schema = Arc::new(ArrowSchema::new(fields));
         Ok(Self {
             writers,
+            reader: Arc::new(reader.clone()),
             tombstones,
             columns,
             schema,
@@ -199,6 +219,14 @@ impl Decoder {
             row_width: plan::column_width(reader, reader.root()),
             bytes_max: BATCH_BYTES_MAX,
         })
+    }
+
+    /// Whether messages that were written with this schema can be read.
+    ///
+    /// # Errors
+    /// The field that cannot be resolved, and why.
+    pub fn can_read(&self, writer: &Schema) -> Result<(), SchemaError> {
+        plan::plan(writer, &self.reader).map(drop)
     }
 
     /// The same decoder, whose batches take at most `bytes_max` bytes as columns.
@@ -224,6 +252,7 @@ impl Decoder {
     pub fn another(&self) -> Result<Self, DecodeError> {
         Ok(Self {
             writers: self.writers.clone(),
+            reader: Arc::clone(&self.reader),
             tombstones: self.tombstones,
             columns: self.columns.another().map_err(DecodeError::Internal)?,
             schema: Arc::clone(&self.schema),
@@ -337,7 +366,7 @@ impl Decoder {
                 }
             });
         };
-        let (header_bytes, step) = match self.writers.find(payload) {
+        let (header_bytes, step) = match self.writers.find(payload, message.headers) {
             Ok(found) => found,
             Err(bad) => return Ok(Verdict::Dead(bad)),
         };
@@ -367,83 +396,6 @@ impl Decoder {
         self.columns.push(row).map_err(DecodeError::Internal)?;
         Ok(Verdict::Row)
     }
-}
-
-impl Writers {
-    /// The length of the payload's header, and the plan for what follows it.
-    ///
-    /// # Errors
-    /// A payload that is empty, or whose frame names no known schema.
-    fn find(&self, payload: &[u8]) -> Checked<(usize, &Step)> {
-        if payload.is_empty() {
-            return Err(Bad::new(0, "the payload is empty"));
-        }
-        match self {
-            Self::Raw(step) => Ok((0, step)),
-            Self::SingleObject(steps) => {
-                let fingerprint = single_object_fingerprint(payload)?;
-                let step = steps.get(&fingerprint).ok_or_else(|| {
-                    let reason = format!(
-                        "the fingerprint {fingerprint:016x} is of no known schema; writer_schemas names those of \
-                         older writers"
-                    );
-                    Bad::new(SINGLE_OBJECT_MAGIC.len(), reason)
-                })?;
-                Ok((SINGLE_OBJECT_HEADER_BYTES, step))
-            }
-            Self::Confluent(steps) => {
-                let id = confluent_id(payload)?;
-                let step = steps.get(&id).ok_or_else(|| unknown_id(id, steps.keys().copied().collect()))?;
-                Ok((CONFLUENT_HEADER_BYTES, step))
-            }
-        }
-    }
-}
-
-fn unknown_id(id: u32, mut known: Vec<u32>) -> Box<Bad> {
-    known.sort_unstable();
-    let mut shown: Vec<String> = known.iter().take(SHOWN_IDS_MAX).map(u32::to_string).collect();
-    if known.len() > SHOWN_IDS_MAX {
-        shown.push("...".to_owned());
-    }
-    let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
-    let reason = format!(
-        "schema id {id} is unknown; writer_schemas has {shown} (add `{id}: FILE` with the registry's schema {id})"
-    );
-    Bad::new(CONFLUENT_MAGIC_BYTES, reason)
-}
-
-fn single_object_fingerprint(payload: &[u8]) -> Checked<u64> {
-    let Some(rest) = payload.strip_prefix(&SINGLE_OBJECT_MAGIC) else {
-        return Err(Bad::new(
-            0,
-            format!("a single-object payload starts with c3 01, found {}", hex(payload, 2)),
-        ));
-    };
-    match rest.first_chunk() {
-        Some(fingerprint) => Ok(u64::from_le_bytes(*fingerprint)),
-        None => Err(truncated_header(payload, SINGLE_OBJECT_HEADER_BYTES)),
-    }
-}
-
-fn confluent_id(payload: &[u8]) -> Checked<u32> {
-    let Some(rest) = payload.strip_prefix(&[CONFLUENT_MAGIC]) else {
-        return Err(Bad::new(0, format!("a Confluent payload starts with 00, found {}", hex(payload, 1))));
-    };
-    match rest.first_chunk() {
-        Some(id) => Ok(u32::from_be_bytes(*id)),
-        None => Err(truncated_header(payload, CONFLUENT_HEADER_BYTES)),
-    }
-}
-
-fn truncated_header(payload: &[u8], expected: usize) -> Box<Bad> {
-    let reason = format!("the payload ends inside its header of {expected} bytes");
-    Bad::new(payload.len(), reason)
-}
-
-fn hex(bytes: &[u8], length: usize) -> String {
-    let shown: Vec<String> = bytes.iter().take(length).map(|byte| format!("{byte:02x}")).collect();
-    shown.join(" ")
 }
 
 /// The dead letter of a message that was not received as a whole.

@@ -39,6 +39,9 @@ pub enum EngineError {
     /// Most of the last messages became dead letters.
     #[error("{0}")]
     TooManyDeadLetters(String),
+    /// The schemas of messages cannot be had.
+    #[error("{0}")]
+    Schemas(String),
     /// A fill cannot go on.
     #[error("{0}")]
     Fill(String),

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use super::error::EngineError;
 use super::filler::{FillFrom, blocking, first_offsets};
 use super::plan::Plan;
+use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::Stop;
 use super::work::Work;
@@ -39,6 +40,7 @@ pub struct Preview {
 pub async fn preview(
     plan: Plan,
     decoder: Decoder,
+    schemas: Option<Schemas>,
     browser: Browser,
     names: &BTreeSet<String>,
     from: FillFrom,
@@ -69,6 +71,7 @@ pub async fn preview(
     let work = Work::of(Polled { messages, advances: Vec::new() });
     let (_, stop) = Stop::new();
     let mut stages = Stages::new(decoder, tables, states.emptied(), pipeline, stop);
+    stages.schemas = schemas;
     let (commit, facts) = stages.compute(&work, None).await?;
     let outputs = stages.pipeline.outputs().iter().zip(&facts.outputs);
     let outputs = outputs.map(|((view, _), rows)| (view.clone(), *rows));

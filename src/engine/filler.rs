@@ -19,6 +19,7 @@ use super::expiry::AHEAD_MS_MAX;
 use super::plan::Plan;
 use super::reasons::Reasons;
 use super::retry::{Retry, persist};
+use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
@@ -124,6 +125,13 @@ impl Filler {
             is_waiting_said: false,
             report: FillReport::default(),
         }
+    }
+
+    /// Decodes messages by the schemas of a registry.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Option<Schemas>) -> Self {
+        self.stages.schemas = schemas;
+        self
     }
 
     /// Fills up to where the job stands, and hands over. `report` sees how far it is after each batch.
@@ -281,6 +289,7 @@ impl Filler {
 
     /// One transaction.
     async fn attempt(&mut self, work: &Work) -> Result<(), EngineError> {
+        self.stages.learn(&work.polled.messages).await?;
         self.sink.open(&work.polled.advances).await?;
         self.write(work, false).await
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::error::EngineError;
 use super::report::Report;
 use super::stop::{Stop, StopSender};
-use super::{Engine, Options, Parts, Reloads};
+use super::{Engine, Options, Parts, Reloads, Schemas};
 use crate::fault_point;
 use crate::source::Source;
 
@@ -48,6 +48,13 @@ impl<S: Source + Send + 'static> Lanes<S> {
     pub fn with_reloads(self, reloads: Vec<Reloads>) -> Self {
         let engines = self.engines.into_iter().zip(reloads);
         let engines = engines.map(|(engine, reloads)| engine.with_reloads(reloads));
+        Self { engines: engines.collect(), ..self }
+    }
+
+    /// Decodes messages by the schemas of a registry, which all lanes share.
+    #[must_use]
+    pub fn with_schemas(self, schemas: Option<&Schemas>) -> Self {
+        let engines = self.engines.into_iter().map(|engine| engine.with_schemas(schemas.cloned()));
         Self { engines: engines.collect(), ..self }
     }
 

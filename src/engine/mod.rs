@@ -27,10 +27,12 @@ mod reload;
 mod replay;
 mod report;
 mod retry;
+mod schemas;
 mod settle;
 mod stages;
 mod stop;
 mod turn;
+mod waiting;
 mod work;
 mod writer;
 
@@ -58,6 +60,7 @@ use pace::Pace;
 use retry::Retry;
 use settle::Settled;
 use stages::Stages;
+use waiting::{WaitingFor, next_schema};
 use work::{Facts, Reason, Work};
 use writer::Writer;
 
@@ -72,6 +75,7 @@ pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};
 pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
 pub use replay::{Replay, ReplayParts, ReplayReport};
 pub use report::{Durations, PartitionProgress, Report};
+pub use schemas::Schemas;
 pub use stop::{Stop, StopSender};
 
 /// What drives the loop besides its parts.
@@ -155,6 +159,8 @@ pub struct Engine<S> {
     to_fill: BTreeSet<String>,
     /// Those that wait for their fill, as of the last claim.
     waiting: BTreeSet<String>,
+    /// Partitions whose next message has a schema that is not known yet.
+    waiting_for: WaitingFor,
     /// When what is stored was known to be where this instance is: at the last commit, or look.
     compared_at: Instant,
 }
@@ -168,6 +174,7 @@ enum Turn {
     ChangeOver(Box<Reload>),
     Settle,
     Compare,
+    GoOn,
     Finish,
     Nothing,
 }
@@ -205,6 +212,7 @@ impl<S: Source> Engine<S> {
             home,
             to_fill,
             waiting: BTreeSet::new(),
+            waiting_for: WaitingFor::new(),
             triggered_at: None,
             compared_at: Instant::now(),
         }
@@ -214,6 +222,13 @@ impl<S: Source> Engine<S> {
     #[must_use]
     fn beside_others(mut self) -> Self {
         self.commits.one_at_a_time();
+        self
+    }
+
+    /// Decodes messages by the schemas of a registry.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Option<Schemas>) -> Self {
+        self.stages.schemas = schemas;
         self
     }
 
@@ -267,6 +282,7 @@ impl<S: Source> Engine<S> {
             Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
             Turn::Release => self.source.release(),
             Turn::Trigger(work) => self.trigger(work, report).await?,
+            Turn::GoOn => self.go_on()?,
             // Parts to be done again belong to the current SQL.
             Turn::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
             Turn::ChangeOver(reload) => self.change_over(*reload),
@@ -323,6 +339,7 @@ impl<S: Source> Engine<S> {
                 return Ok(Turn::Settle);
             }
             reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
+            () = next_schema(self.stages.schemas.as_mut()) => return Ok(Turn::GoOn),
             event = self.source.next(fill), if !is_busy => event?,
             () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
             () = tokio::time::sleep_until(compare_at), if is_idle => return Ok(Turn::Compare),
@@ -330,7 +347,7 @@ impl<S: Source> Engine<S> {
         Ok(match event {
             Event::Assigned(assignment) => Turn::Claim(assignment),
             Event::MadeAnew(claim, how) => Turn::GoAnew(claim, how),
-            Event::Ready => Turn::Trigger(self.take(waited_since)),
+            Event::Ready => self.take(waited_since).map_or(Turn::Nothing, Turn::Trigger),
             Event::CaughtUp if self.options.until_caught_up => Turn::Finish,
             Event::Revoked(partitions) => {
                 self.breaker.revoked(&partitions);
@@ -340,11 +357,17 @@ impl<S: Source> Engine<S> {
         })
     }
 
-    fn take(&mut self, waited_since: Instant) -> Work {
+    /// What has arrived and can be decoded; `None` if that is nothing.
+    fn take(&mut self, waited_since: Instant) -> Option<Work> {
+        let polled = self.source.take();
+        let polled = self.without_unknown(polled);
+        if polled.advances.is_empty() {
+            return None;
+        }
         let taken_at = Instant::now();
         let interval = self.triggered_at.map_or(Duration::ZERO, |before| taken_at - before);
         self.triggered_at = Some(taken_at);
-        Work { taken_at, poll: taken_at - waited_since, interval, ..Work::of(self.source.take()) }
+        Some(Work { taken_at, poll: taken_at - waited_since, interval, ..Work::of(polled) })
     }
 
     /// One trigger: decode, compute, wait for the batch before, hand the commit over.

@@ -15,6 +15,7 @@ use super::error::EngineError;
 use super::expiry::AHEAD_MS_MAX;
 use super::reasons::Reasons;
 use super::retry::{Retry, persist};
+use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
@@ -126,6 +127,13 @@ impl Replay {
         }
     }
 
+    /// Decodes messages by the schemas of a registry.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Option<Schemas>) -> Self {
+        self.stages.schemas = schemas;
+        self
+    }
+
     /// Leaves out messages with a row that would replace one of which the table says that it is newer.
     #[must_use]
     pub fn skipping_newer(self) -> Self {
@@ -205,6 +213,7 @@ impl Replay {
 
     /// Brings a batch to its end, in parts where it has to be cut.
     async fn page(&mut self, page: &Page) -> Result<(), EngineError> {
+        self.stages.learn(&page.messages).await?;
         let mut backlog = VecDeque::from([self.work(page)]);
         let mut retry = Retry::default();
         // The part in hand may be committed already: the answer was lost.

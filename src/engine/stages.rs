@@ -6,9 +6,10 @@ use arrow::array::RecordBatch;
 
 use super::error::EngineError;
 use super::retry::persist;
+use super::schemas::Schemas;
 use super::stop::Stop;
 use super::work::{Facts, Work};
-use crate::batch::{Commit, ViewResults};
+use crate::batch::{Commit, Messages, ViewResults};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::Sink;
@@ -24,6 +25,8 @@ pub(super) struct Stages {
     pub stop: Stop,
     /// The newest message time that rows of state are written with, if there is a bound.
     pub message_time_max_ms: Option<i64>,
+    /// A registry's, where there is one.
+    pub schemas: Option<Schemas>,
 }
 
 impl Stages {
@@ -34,13 +37,25 @@ impl Stages {
         pipeline: Pipeline,
         stop: Stop,
     ) -> Self {
-        Self { decoder, tables, states, pipeline, stop, message_time_max_ms: None }
+        Self { decoder, tables, states, pipeline, stop, message_time_max_ms: None, schemas: None }
     }
 
     /// The `ttl` of each state table that is written.
     pub fn ttls(&self) -> Vec<Option<Duration>> {
         let states = self.states.ttls().into_iter().zip(self.pipeline.states());
         states.map(|(ttl, state)| ttl.filter(|_| !self.pipeline.is_left_out(&state.name))).collect()
+    }
+
+    /// Gets to know the schemas that these messages name; waits for the registry where it must. Who opens a transaction
+    /// does this before, so that it holds no locks meanwhile.
+    ///
+    /// # Errors
+    /// No schema can be had any more, or the end of patience.
+    pub async fn learn(&mut self, messages: &Messages) -> Result<(), EngineError> {
+        match &mut self.schemas {
+            Some(schemas) => schemas.teach(&mut self.decoder, messages, &mut self.stop).await,
+            None => Ok(()),
+        }
     }
 
     /// Decodes the messages, runs the views over them, and stages their new state above what is staged.
@@ -63,6 +78,8 @@ impl Stages {
             let facts = Facts { outputs: vec![0; self.pipeline.outputs().len()], ..Facts::of(&commit) };
             return Ok((commit, facts));
         }
+        // What a job takes was looked through before, so it finds nothing to wait for.
+        self.learn(&work.polled.messages).await?;
         let started = Instant::now();
         let decoded = work.without_condemned(self.decoder.decode(&work.polled.messages)?)?;
         let decode = started.elapsed();

@@ -126,7 +126,7 @@ impl Session {
             for (left, read) in left.iter_mut().zip(&ranges) {
                 left.from = read.to;
             }
-            let decoded = self.decoder.decode(&messages).map_err(|error| error.to_string())?;
+            let decoded = self.decode(&messages).await?;
             failed += advance(&mut views, decoded.batch, &mut self.references, FAILED_MAX - failed).await?;
             self.progress.add_rows(messages.len());
         }

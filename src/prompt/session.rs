@@ -22,10 +22,11 @@ use super::moment::{Moment, StateOf};
 use super::progress::Progress;
 use super::views::{Ailments, Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
-use crate::batch::{DeadLetter, ViewTiming};
+use crate::batch::{DeadLetter, Decoded, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
+use crate::engine::Schemas;
 use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
 use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
 use crate::tables::ReferenceTables;
@@ -105,6 +106,8 @@ pub struct Session {
     pub(super) config: Config,
     pub(super) options: SessionOptions,
     pub(super) decoder: Decoder,
+    /// A registry's, where there is one.
+    schemas: Option<Schemas>,
     pub(super) limits: Limits,
     dead_letters: bool,
     start: Seek,
@@ -146,6 +149,7 @@ impl Session {
         let decoder =
             Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
         let decoder = decoder.bounded(config.memory_max / COLUMNS_SHARES);
+        let schemas = Schemas::for_reading(&config).await;
         let (files, unread) = drafts.over(&config.sql);
         let (references, tables_ailing) = open_references(&config, &files).await;
         let (started, batch, store) = (files.clone(), decoder.schema(), StateStore::Database);
@@ -166,6 +170,7 @@ impl Session {
             config,
             options,
             decoder,
+            schemas,
             limits,
             dead_letters: options.dead_letters,
             start,
@@ -265,9 +270,17 @@ impl Session {
                 self.limits.bytes_max
             ));
         }
-        let decoded = self.decoder.decode(&messages).map_err(Refusal::error)?;
+        let decoded = self.decode(&messages).await.map_err(Refusal::error)?;
         let dead_letters = dead_letters_table(&decoded.dead_letters).map_err(Refusal::error)?;
         Ok(Batch { origin: Origin::Topic, ranges, rows: decoded.batch, dead_letters })
+    }
+
+    /// Decodes messages by the schemas of files and of a registry.
+    pub(super) async fn decode(&mut self, messages: &Messages) -> Result<Decoded, String> {
+        if let Some(schemas) = &self.schemas {
+            schemas.teach_now(&mut self.decoder, messages).await.map_err(|error| error.to_string())?;
+        }
+        self.decoder.decode(messages).map_err(|error| error.to_string())
     }
 
     async fn resolve(&self) -> Result<Start, Refusal> {
@@ -292,7 +305,7 @@ impl Session {
         }
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
         let messages = messages_of(&letters.iter().collect::<Vec<&DeadLetter>>());
-        let decoded = self.decoder.decode(&messages).map_err(Refusal::error)?;
+        let decoded = self.decode(&messages).await.map_err(Refusal::error)?;
         let dead_letters = dead_letters_table(&letters).map_err(Refusal::error)?;
         let ranges = ranges_of(&messages);
         Ok(Batch { origin: Origin::DeadLetters, ranges, rows: decoded.batch, dead_letters })

@@ -296,6 +296,19 @@ fn cycle_faults(outputs: &[Output]) -> Vec<TableFault> {
     in_cycles.into_iter().map(fault).collect()
 }
 
+/// What is wrong with a table that only some jobs have; it is created if it is missing and `create_tables` lets that be.
+pub(super) async fn made_or_refused(
+    connection: &mut Connection,
+    name: &str,
+    statement: &str,
+    create_tables: CreateTables,
+) -> Result<Vec<TableFault>, DatabaseError> {
+    let missing = Rights::of(create_tables, Missing::Create).own;
+    let (mut faults, mut created) = (Vec::new(), Vec::new());
+    existing(connection, name, &[statement.to_owned()], missing, &mut faults, &mut created).await?;
+    Ok(faults)
+}
+
 /// The table as it is, created where it is missing and may be. `None`: there is none, and that was said.
 async fn existing(
     connection: &mut Connection,

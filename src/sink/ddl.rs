@@ -14,21 +14,25 @@ pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
 pub(super) const SQL_VERSIONS_TABLE: &str = "realtime_sql_versions";
 pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
 pub(super) const FILLS_TABLE: &str = "realtime_fills";
+/// Only a job with a schema registry has it.
+pub(super) const SCHEMAS_TABLE: &str = "realtime_schemas";
 /// The tables of the program.
-pub(super) const OWN_NAMES: [&str; 5] =
-    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE, FILLS_TABLE];
+pub(super) const OWN_NAMES: [&str; 6] =
+    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE, FILLS_TABLE, SCHEMAS_TABLE];
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// The program's own tables, and the statements that create them.
-pub fn own_tables(dialect: Dialect) -> [(&'static str, String); 5] {
-    [
+/// The program's own tables, and the statements that create them. `has_registry`: schemas come from a registry.
+pub fn own_tables(dialect: Dialect, has_registry: bool) -> Vec<(&'static str, String)> {
+    let mut tables = vec![
         (OFFSETS_TABLE, offsets_table(dialect)),
         (DEAD_LETTERS_TABLE, dead_letters_table(dialect)),
         (SQL_VERSIONS_TABLE, sql_versions_table(dialect)),
         (SQL_HISTORY_TABLE, sql_history_table(dialect)),
         (FILLS_TABLE, fills_table(dialect)),
-    ]
+    ];
+    tables.extend(has_registry.then(|| (SCHEMAS_TABLE, schemas_table(dialect))));
+    tables
 }
 
 /// The statements that create the table of an output or of state, with its indexes.
@@ -222,6 +226,21 @@ pub(super) fn fills_table(dialect: Dialect) -> String {
     ];
     statement(FILLS_TABLE, &lines, dialect)
 }
+
+pub(super) fn schemas_table(dialect: Dialect) -> String {
+    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let lines = [
+        format!("job {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("schema_id {} NOT NULL", named(dialect, SCHEMA_ID_CHARACTERS_MAX)),
+        format!("schema_text {long_text} NOT NULL"),
+        "first_used_at DATETIME(6) NOT NULL".into(),
+        "PRIMARY KEY (job, schema_id)".into(),
+    ];
+    statement(SCHEMAS_TABLE, &lines, dialect)
+}
+
+/// Room for a number or a GUID.
+const SCHEMA_ID_CHARACTERS_MAX: usize = 64;
 
 /// Room for the name of a version.
 const VERSION_CHARACTERS_MAX: usize = 64;

@@ -20,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, Polled, Position, TopicPartition};
+use crate::batch::{Advance, Claim, Polled, Position, PutBack, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::panics;
 use gaps::GapReader;
@@ -72,6 +72,8 @@ pub struct KafkaSource {
 enum Command {
     /// The number of the assignment, and partitions of it, each with the offset that reading starts at.
     Assign(u64, Vec<(TopicPartition, i64)>),
+    /// The number of the assignment, and a partition of it that is not read for now.
+    PutBack(u64, TopicPartition),
     Stored(Vec<(TopicPartition, i64)>),
     Rejoin,
     Close,
@@ -298,6 +300,21 @@ impl Source for KafkaSource {
             self.shared.tell_all();
         }
         polled
+    }
+
+    fn put_back(&mut self, position: &PutBack) {
+        let assignment = self.shared.lock().put_back(position);
+        if let Some(assignment) = assignment {
+            self.send(Command::PutBack(assignment, position.partition.clone()));
+        }
+        self.shared.room.notify_one();
+    }
+
+    fn go_on(&mut self, partitions: &[TopicPartition]) {
+        let starts = self.shared.lock().put_back_at(partitions);
+        for (assignment, start) in starts {
+            self.send(Command::Assign(assignment, vec![start]));
+        }
     }
 
     fn rejoin(&mut self) {

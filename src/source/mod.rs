@@ -12,7 +12,7 @@ pub(crate) use kafka::{
 };
 pub use replay::ReplaySource;
 
-use crate::batch::{Advance, Claim, Fault, Polled, Position, TopicPartition};
+use crate::batch::{Advance, Claim, Fault, Polled, Position, PutBack, TopicPartition};
 
 /// What a source has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,13 @@ pub trait Source {
 
     /// Takes all that has been collected.
     fn take(&mut self) -> Polled;
+
+    /// Takes nothing more of a partition before [`Source::go_on`]: what was taken from this position on is not processed.
+    fn put_back(&mut self, position: &PutBack);
+
+    /// Reads partitions that were put back, from where they were put back to. Those that are not, or were taken away
+    /// since, are skipped.
+    fn go_on(&mut self, partitions: &[TopicPartition]);
 
     /// Drops everything collected and joins the group anew: all partitions are revoked, then assigned again.
     fn rejoin(&mut self);

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, Source, SourceError};
-use crate::batch::{Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, TopicPartition};
+use crate::batch::{
+    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, PutBack, TopicPartition,
+};
 
 /// Gives recorded messages in batches, then says that it has caught up.
 #[derive(Clone, Debug)]
@@ -37,6 +39,7 @@ pub struct ReplaySource {
 struct Slot {
     epoch: i64,
     next: i64,
+    is_put_back: bool,
 }
 
 impl ReplaySource {
@@ -87,7 +90,7 @@ impl ReplaySource {
     fn is_behind(&self, position: usize) -> bool {
         let index = self.arrival[position];
         let offset = self.messages.get(index).offset;
-        self.slots[self.places[index]].is_none_or(|slot| offset < slot.next)
+        self.slots[self.places[index]].is_none_or(|slot| slot.is_put_back || offset < slot.next)
     }
 
     fn rows_max(&self) -> usize {
@@ -120,7 +123,14 @@ impl Source for ReplaySource {
             return Ok(Event::MadeAnew(claim, Recreated::OtherTime));
         }
         self.skip_what_is_stored();
-        Ok(if self.position < self.arrival.len() { Event::Ready } else { Event::CaughtUp })
+        if self.position < self.arrival.len() {
+            return Ok(Event::Ready);
+        }
+        if self.slots.iter().flatten().any(|slot| slot.is_put_back) {
+            // Until the engine lets it go on, nothing can happen.
+            std::future::pending::<()>().await;
+        }
+        Ok(Event::CaughtUp)
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
@@ -143,7 +153,8 @@ impl Source for ReplaySource {
             if self.messages.iter().any(contradicts) {
                 self.made_anew.push(claim.clone());
             }
-            self.slots[place] = Some(Slot { epoch: claim.epoch, next: claim.next_offset });
+            self.slots[place] =
+                Some(Slot { epoch: claim.epoch, next: claim.next_offset, is_put_back: false });
         }
     }
 
@@ -162,9 +173,8 @@ impl Source for ReplaySource {
             let index = self.arrival[self.position];
             let (message, place) = (self.messages.get(index), self.places[index]);
             self.position += 1;
-            let Some(slot) = self.slots[place].as_mut().filter(|slot| message.offset >= slot.next) else {
-                continue;
-            };
+            let is_next = |slot: &&mut Slot| !slot.is_put_back && message.offset >= slot.next;
+            let Some(slot) = self.slots[place].as_mut().filter(is_next) else { continue };
             builder.push(message);
             let advance = advances[place].get_or_insert_with(|| Advance {
                 partition: self.bounds[place].partition.clone(),
@@ -180,6 +190,23 @@ impl Source for ReplaySource {
         Polled { messages: builder.finish(), advances: advances.into_iter().flatten().collect() }
     }
 
+    fn put_back(&mut self, position: &PutBack) {
+        let Some(place) = self.place(&position.partition) else { return };
+        if let Some(slot) = &mut self.slots[place] {
+            *slot = Slot { next: position.next_offset, is_put_back: true, ..*slot };
+        }
+    }
+
+    fn go_on(&mut self, partitions: &[TopicPartition]) {
+        for place in partitions.iter().filter_map(|partition| self.place(partition)).collect::<Vec<_>>() {
+            if let Some(slot) = &mut self.slots[place] {
+                slot.is_put_back = false;
+            }
+        }
+        // What is behind the positions is skipped.
+        self.position = 0;
+    }
+
     fn rejoin(&mut self) {
         self.slots.fill(None);
         self.made_anew.clear();
@@ -193,7 +220,7 @@ impl Source for ReplaySource {
     fn carried(&self) -> Vec<Position> {
         let slots = self.bounds.iter().zip(&self.slots);
         let positions = slots.filter_map(|(bounds, slot)| {
-            let Slot { epoch, next } = slot.as_ref()?;
+            let Slot { epoch, next, .. } = slot.as_ref()?;
             Some(Position { partition: bounds.partition.clone(), epoch: *epoch, next_offset: *next })
         });
         positions.collect()

@@ -81,6 +81,8 @@ impl Tests {
     pub async fn prepare(config: &Config, names: &[String]) -> Result<Self, TestsError> {
         let (suites, unread) = select::read(config, names)?;
         let suites = select::chosen(suites, names, unread.is_empty())?;
+        // A registry is not asked for what the messages of tests are written with.
+        let config = &Config { avro: config.avro.of_own_messages(), ..config.clone() };
         let encoder = Encoder::for_config(&config.avro)?;
         bind::bind(config, suites, unread, &encoder).await
     }

@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::results::{Results, Written};
 use crate::config::Config;
 use crate::decode::Decoder;
+use crate::engine::Schemas;
 use crate::sink::{LetterOrder, PageLimits, StoredLetter};
 
 /// Write dead letters as JSON, one object a line, the oldest first.
@@ -32,6 +33,9 @@ const PAGE: PageLimits = PageLimits { rows_max: 1_000, bytes_max: 16 << 20 };
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let mut decoder = Decoder::new(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;
+    if let Some(schemas) = Schemas::for_reading(config).await {
+        schemas.teach_known(&mut decoder);
+    }
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
     let mut results = match &arguments.out {
         Some(path) => Results::to_file(path)?,

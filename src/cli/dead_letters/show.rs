@@ -7,6 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::results::Results;
 use crate::config::Config;
 use crate::decode::Decoder;
+use crate::engine::Schemas;
 use crate::sink::StoredLetter;
 
 /// Show everything about one dead letter.
@@ -43,7 +44,12 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         Failure::failed(format!("the job `{}` has no dead letter {}", config.job, arguments.id))
     })?;
     let decoded = match Decoder::new(&config.avro) {
-        Ok(mut decoder) => decode(&mut decoder, &[&stored]).pop().unwrap_or_else(|| Err(String::new())),
+        Ok(mut decoder) => {
+            if let Some(schemas) = Schemas::for_reading(config).await {
+                schemas.teach_known(&mut decoder);
+            }
+            decode(&mut decoder, &[&stored]).pop().unwrap_or_else(|| Err(String::new()))
+        }
         Err(error) => Err(error.to_string()),
     };
     let text = match arguments.format {

@@ -78,6 +78,7 @@ impl ClientContext for Context {
             };
             slot.end = slot.end.max(found.ls_offset);
             let is_waiting = lanes[*lane].is_waiting();
+            let is_waiting = is_waiting && slot.is_read();
             if slot.is_quiet(self.shared.until_caught_up) && is_waiting && slot.next < slot.end {
                 let (partition, from) = (partition.clone(), slot.next);
                 gaps.push(Gap { partition, assignment: *assignment, from });
@@ -260,6 +261,7 @@ impl Poller {
             };
             match command {
                 Command::Assign(assignment, starts) => self.assign(assignment, &starts),
+                Command::PutBack(assignment, partition) => self.put_back(assignment, &partition),
                 Command::Stored(offsets) => self.remember(offsets),
                 Command::Rejoin => self.rejoin(),
                 Command::Close => return Next::Close,
@@ -269,9 +271,12 @@ impl Poller {
 
     fn assign(&mut self, assignment: u64, starts: &[(TopicPartition, i64)]) {
         let mut list = TopicPartitionList::new();
-        let state = self.shared.lock();
-        let current = starts.iter().filter(|(partition, _)| state.is_assigned(partition, assignment));
-        for (partition, start) in current {
+        let mut state = self.shared.lock();
+        for (partition, start) in starts {
+            if !state.is_assigned(partition, assignment) {
+                continue;
+            }
+            state.is_going_on(partition);
             let added =
                 list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*start));
             debug_assert!(added.is_ok(), "stored offsets are not negative");
@@ -295,6 +300,16 @@ impl Poller {
             self.rejoin();
         }
         self.shared.tell_all();
+    }
+
+    /// Reads nothing more of a partition, which stays this instance's. What librdkafka holds ready of it is dropped.
+    fn put_back(&mut self, assignment: u64, partition: &TopicPartition) {
+        let is_assigned = self.shared.lock().is_assigned(partition, assignment);
+        let list = list_of(std::iter::once(partition));
+        if is_assigned && let Err(error) = self.consumer.incremental_unassign(&list) {
+            tracing::warn!("{partition} could not be put back ({error}); asking the group again");
+            self.rejoin();
+        }
     }
 
     /// Gives everything back to the group, and asks it again when that is done.
@@ -386,6 +401,9 @@ impl Poller {
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let mut state = self.shared.lock();
         let Some(Place { lane, slot: Some(slot), .. }) = state.places.get_mut(&partition) else { return };
+        if !slot.is_read() {
+            return;
+        }
         let lane = *lane;
         if offset < slot.next {
             if slot.claim.is_contradicted_by(offset, timestamp_ms) {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::BatchLimits;
 use super::gaps::Gap;
-use crate::batch::{Advance, Claim, MessagesBuilder, Polled, Position, TopicPartition};
+use crate::batch::{Advance, Claim, MessagesBuilder, Polled, Position, PutBack, TopicPartition};
 use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, SourceError};
 
 /// A partition without a message for this long is quiet: what is before its end may hold no message.
@@ -96,6 +96,8 @@ pub(super) struct Slot {
     pub end: i64,
     /// `next` when it was looked at last, and since when it is that.
     seen: (i64, Instant),
+    /// Whether it was put back, and is not read yet from there: what comes of it is of before.
+    is_put_back: bool,
 }
 
 impl Shared {
@@ -140,7 +142,13 @@ impl Slot {
             target: end,
             end,
             seen: (next, Instant::now()),
+            is_put_back: false,
         }
+    }
+
+    /// Whether a message that comes is to be collected, or looked at, at all.
+    pub fn is_read(&self) -> bool {
+        !self.is_put_back
     }
 
     /// Whether no message was collected for a while, as far as the looks so far can tell.
@@ -363,6 +371,36 @@ impl State {
         Polled { messages: lane.batch.finish(), advances }
     }
 
+    /// Nothing of a partition counts that was taken or collected from a position on, and nothing more is collected of it.
+    /// Returns its assignment.
+    pub fn put_back(&mut self, position: &PutBack) -> Option<u64> {
+        let Place { lane, assignment, slot } = self.places.get_mut(&position.partition)?;
+        let slot = slot.as_mut()?;
+        slot.taken = position.next_offset;
+        slot.next = position.next_offset;
+        slot.last_timestamp_ms = position.message_time_ms;
+        slot.is_put_back = true;
+        self.lanes[*lane].drop_partitions(std::slice::from_ref(&position.partition));
+        Some(*assignment)
+    }
+
+    /// Which of these partitions were put back: their assignments, and where they go on.
+    pub fn put_back_at(&self, partitions: &[TopicPartition]) -> Vec<(u64, (TopicPartition, i64))> {
+        let position = |partition: &TopicPartition| {
+            let place = self.places.get(partition)?;
+            let slot = place.slot.as_ref().filter(|slot| slot.is_put_back)?;
+            Some((place.assignment, (partition.clone(), slot.next)))
+        };
+        partitions.iter().filter_map(position).collect()
+    }
+
+    /// A partition is read again from where it was put back to.
+    pub fn is_going_on(&mut self, partition: &TopicPartition) {
+        if let Some(slot) = self.places.get_mut(partition).and_then(|place| place.slot.as_mut()) {
+            slot.is_put_back = false;
+        }
+    }
+
     /// No message is between the last one of a partition and `end`: the position moves there with the next commit.
     pub fn move_over(&mut self, gap: &Gap, end: i64) {
         let Some(place) = self.places.get_mut(&gap.partition) else { return };
@@ -539,6 +577,31 @@ mod tests {
         state.drop_lane(0);
         let Polled { messages, advances } = state.take(0);
         assert_eq!((messages.len(), advances.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_partition_that_is_put_back_goes_on_where_it_was_put_back_to() {
+        let mut state = collected(1);
+        state.lanes[0].events.clear();
+        state.take(0);
+        let position = PutBack { partition: partition(0), next_offset: 7, message_time_ms: Some(3) };
+        assert_eq!(state.put_back(&position), Some(1));
+        assert!(!slot(&mut state, 0).is_read(), "what comes now is of before");
+        assert!(slot(&mut state, 1).is_read());
+        let carried: Vec<i64> = state.carried(0).iter().map(|position| position.next_offset).collect();
+        assert_eq!(carried, [7, 10]);
+        assert!(state.take(0).advances.is_empty());
+        assert_eq!(state.put_back_at(&partitions(0..3)), [(1, (partition(0), 7))]);
+        state.is_going_on(&partition(0));
+        assert!(slot(&mut state, 0).is_read());
+        assert_eq!(state.put_back_at(&partitions(0..3)), []);
+        // It is not at its end, so a job that ends there has not caught up.
+        slot(&mut state, 0).target = 10;
+        slot(&mut state, 1).target = 10;
+        assert!(!state.is_caught_up());
+        // Of one that was taken away nothing is left to put back.
+        state.take_away(&[partition(0)], true);
+        assert_eq!(state.put_back(&position), None);
     }
 
     #[test]

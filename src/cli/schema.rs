@@ -1,0 +1,179 @@
+//! `schema`: the registry's schemas, and the project's beside them.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::results::{Format, Results};
+use crate::check::{compare_with_registry, is_same_schema, subject_of};
+use crate::config::Config;
+use crate::decode::Decoder;
+use crate::diagnostic::render;
+use crate::registry::{Client, Found, RegistryError};
+
+/// The registry's schemas, and the project's beside them.
+///
+/// They need `schema_registry` in the configuration. Nothing is registered: `produce --register` does that.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = super::help_end(&[
+    "realtime-processor schema list",
+    "realtime-processor schema pull movements-value --out schemas/movement.avsc",
+    "realtime-processor schema check",
+]))]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// The subjects, each with its latest version.
+    ///
+    /// Subjects of the configured topics say whether their latest version is `avro_schema`.
+    List {
+        /// A table, or one JSON object a line.
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// A schema with everything that it refers to, as one file.
+    Pull {
+        /// The name of the subject; for the values of a topic, usually the topic's name and `-value`.
+        #[arg(value_name = "SUBJECT")]
+        subject: String,
+        /// Its version, if not the latest.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// The file to write, if not stdout.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Compare `avro_schema` with the latest version of each topic's subject, as `check` does.
+    ///
+    /// It ends with 78 if there is an error, and with 1 if the registry does not answer.
+    Check,
+}
+
+pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let client = client(&config)?;
+    match &arguments.action {
+        Action::List { format } => list(&config, &client, *format).await,
+        Action::Pull { subject, version, out } => pull(&client, subject, *version, out.as_deref()).await,
+        Action::Check => check(&config).await,
+    }
+}
+
+/// # Errors
+/// No registry is configured.
+pub(super) fn client(config: &Config) -> Result<Client, Failure> {
+    let registry = config.registry.as_ref().ok_or_else(|| {
+        Failure::bad_command_line(
+            "the configuration has no schema_registry\n\
+             hint: schema_registry: { url: http://127.0.0.1:8081 }, with `avro_framing: confluent`",
+        )
+    })?;
+    Ok(Client::new(registry))
+}
+
+async fn list(config: &Config, client: &Client, format: Format) -> Result<(), Failure> {
+    let mut subjects = client.subjects().await?;
+    subjects.sort();
+    let mut results = Results::to_stdout();
+    if format == Format::Table {
+        results.write("VERSION      ID  AVRO_SCHEMA  SUBJECT\n")?;
+    }
+    for subject in subjects {
+        let latest = match client.version(&subject, None).await {
+            Ok(Found::Known(latest)) => Some(latest),
+            // It was deleted, or is no schema of Avro.
+            Ok(Found::Unknown(_)) | Err(RegistryError::Unusable(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let is_topics = config.kafka.topics.iter().any(|topic| subject_of(topic) == subject);
+        let same = latest
+            .as_ref()
+            .filter(|_| is_topics)
+            .map(|latest| is_same_schema(&latest.schema, &config.avro.schema));
+        let line = match format {
+            Format::Json => {
+                let (version, id) =
+                    (latest.as_ref().map(|latest| latest.version), latest.as_ref().map(|latest| latest.id));
+                let line = serde_json::json!({
+                    "subject": subject, "version": version, "id": id, "is_avro_schema": same,
+                });
+                format!("{line}\n")
+            }
+            Format::Table => {
+                let number = |number: Option<u32>| number.map_or("-".to_owned(), |number| number.to_string());
+                let version = number(latest.as_ref().map(|latest| latest.version));
+                let id = number(latest.as_ref().map(|latest| latest.id));
+                let same = match same {
+                    None => "-",
+                    Some(true) => "same",
+                    Some(false) => "another",
+                };
+                format!("{version:>7}  {id:>6}  {same:<11}  {subject}\n")
+            }
+        };
+        results.write(&line)?;
+    }
+    Ok(())
+}
+
+async fn pull(
+    client: &Client,
+    subject: &str,
+    version: Option<u32>,
+    out: Option<&Path>,
+) -> Result<(), Failure> {
+    let found = match client.version(subject, version).await? {
+        Found::Known(found) => found,
+        Found::Unknown(reason) => {
+            let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
+            let message = format!(
+                "the registry has no subject `{subject}`{version}: {reason}\n\
+                 hint: `realtime-processor schema list` shows all"
+            );
+            return Err(Failure::failed(message));
+        }
+    };
+    let json: serde_json::Value = serde_json::from_str(&found.schema).map_err(|error| {
+        Failure::failed(format!("version {} of `{subject}` is not JSON: {error}", found.version))
+    })?;
+    let text = format!("{json:#}\n");
+    match out {
+        Some(file) => {
+            Results::to_file(file)?.write(&text)?;
+            tracing::info!(
+                "version {} of `{subject}` (id {}) is in {}",
+                found.version,
+                found.id,
+                file.display()
+            );
+        }
+        None => {
+            Results::to_stdout().write(&text)?;
+        }
+    }
+    Ok(())
+}
+
+async fn check(config: &Config) -> Result<(), Failure> {
+    let decoder = Decoder::new(&config.avro)?;
+    let found = compare_with_registry(config, &decoder).await;
+    if found.is_empty() {
+        tracing::info!("avro_schema and the registry agree");
+        return Ok(());
+    }
+    super::terminal::say(&render(&found));
+    match crate::check::Verdict::of(&found) {
+        crate::check::Verdict::Good => Ok(()),
+        crate::check::Verdict::Unreachable => Err(Failure::said()),
+        crate::check::Verdict::Wrong => Err(Failure::said_bad_config()),
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

@@ -1,0 +1,460 @@
+//! Requests to a registry: one address after the other until one answers, with bounded answers and times.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION};
+use reqwest::{Certificate, Method, Response, StatusCode, redirect};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::RegistryError;
+use super::answer::{self, Compatibility, Found, Reference, Registered, Stored};
+use super::login::Authorizer;
+use super::references::inline;
+use crate::avro::SchemaId;
+use crate::config::{Identity, RegistryConfig};
+
+/// The most that an answer may hold.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Schemas that one schema may refer to, directly or by others.
+const REFERENCES_MAX: usize = 200;
+/// Schemas that are kept because others refer to them.
+const REFERRED_MAX: usize = 1_000;
+/// Confluent's ids are positive and have 32 bits, with sign.
+const ID_MAX: u32 = i32::MAX as u32;
+const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+
+/// Asks a registry.
+pub struct Client {
+    config: RegistryConfig,
+    authorizer: Authorizer,
+    http: Mutex<Option<Http>>,
+    /// The place of the address that answered last.
+    preferred: AtomicUsize,
+    /// Schemas that others refer to. A version never changes, and many schemas may refer to it.
+    referred: Mutex<HashMap<Reference, Stored>>,
+}
+
+/// The HTTP client, as long as the files of certificates stay as they are.
+#[derive(Clone)]
+struct Http {
+    client: reqwest::Client,
+    files: Vec<Option<SystemTime>>,
+}
+
+/// What a registry said.
+struct Answer {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Client {
+    pub fn new(config: &RegistryConfig) -> Self {
+        // Why ignored: another part of the program may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            authorizer: Authorizer::new(config.login.clone()),
+            config: config.clone(),
+            http: Mutex::new(None),
+            preferred: AtomicUsize::new(0),
+            referred: Mutex::default(),
+        }
+    }
+
+    /// The addresses, for messages.
+    pub fn shown(&self) -> String {
+        self.config.shown()
+    }
+
+    /// The schema that messages name by this id, with everything that it refers to.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unusable`] if the registry has it, and it is no schema of Avro.
+    pub async fn schema(&self, id: SchemaId) -> Result<Found<String>, RegistryError> {
+        let number = match id {
+            SchemaId::Number(number) if number > ID_MAX => {
+                return Ok(Found::Unknown(format!("ids of a registry are at most {ID_MAX}")));
+            }
+            SchemaId::Number(number) => Some(number),
+            SchemaId::Guid(_) => None,
+        };
+        let name = id.to_string();
+        let path = if number.is_some() { ["schemas", "ids", &name] } else { ["schemas", "guids", &name] };
+        let answer = match self.request(Method::GET, &path, &[], None).await {
+            Err(RegistryError::NoSuchRequest(_)) if number.is_none() && self.is_registry().await => {
+                return Ok(Found::Unknown("this registry knows no GUIDs".to_owned()));
+            }
+            answer => answer?,
+        };
+        if answer.status.is_client_error() {
+            return Ok(Found::Unknown(answer.said()));
+        }
+        let stored = stored(&answer.body)?;
+        if let (Some(asked), Some(given)) = (number, stored.id)
+            && u64::from(asked) != given
+        {
+            let message = format!("answers with schema {given} when it is asked for schema {asked}");
+            return Err(RegistryError::Unavailable(message));
+        }
+        let unusable = |problem| RegistryError::Unusable(format!("schema {id} of the registry: {problem}"));
+        self.whole(stored).await?.map(Found::Known).map_err(unusable)
+    }
+
+    /// A version of a subject; the latest where `None`.
+    ///
+    /// # Errors
+    /// As for all requests.
+    pub async fn version(
+        &self,
+        subject: &str,
+        version: Option<u32>,
+    ) -> Result<Found<Registered>, RegistryError> {
+        let version = version.map_or("latest".to_owned(), |version| version.to_string());
+        let answer =
+            self.request(Method::GET, &["subjects", subject, "versions", &version], &[], None).await?;
+        self.registered(answer, subject).await
+    }
+
+    /// The version of a subject that has this schema.
+    ///
+    /// # Errors
+    /// As for all requests.
+    pub async fn find(&self, subject: &str, schema: &str) -> Result<Found<Registered>, RegistryError> {
+        let body = json!({ "schema": schema });
+        let answer = self.request(Method::POST, &["subjects", subject], &[], Some(&body)).await?;
+        self.registered(answer, subject).await
+    }
+
+    /// Makes a schema the next version of a subject, or finds the version that has it. Returns its id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Rejected`] if it is not compatible with the versions before it.
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let body = json!({ "schema": schema });
+        let answer = self.request(Method::POST, &["subjects", subject, "versions"], &[], Some(&body)).await?;
+        if answer.status.is_client_error() {
+            return Err(RegistryError::Rejected(format!("does not register the schema: {}", answer.said())));
+        }
+        answer::id(&answer.body).ok_or_else(|| self.nonsense("an answer without `id`"))
+    }
+
+    /// Whether a schema may become the next version of a subject, by the rule of that subject.
+    ///
+    /// # Errors
+    /// As for all requests.
+    pub async fn compatibility(
+        &self,
+        subject: &str,
+        schema: &str,
+    ) -> Result<Found<Compatibility>, RegistryError> {
+        let path = ["compatibility", "subjects", subject, "versions", "latest"];
+        let body = json!({ "schema": schema });
+        let answer = self.request(Method::POST, &path, &[("verbose", "true")], Some(&body)).await?;
+        if answer.status.is_client_error() {
+            return Ok(Found::Unknown(answer.said()));
+        }
+        let read = answer::compatibility(&answer.body);
+        read.map(Found::Known).ok_or_else(|| self.nonsense("an answer without `is_compatible`"))
+    }
+
+    /// The names of all subjects.
+    ///
+    /// # Errors
+    /// As for all requests.
+    pub async fn subjects(&self) -> Result<Vec<String>, RegistryError> {
+        let answer = self.request(Method::GET, &["subjects"], &[], None).await?;
+        answer::names(&answer.body).ok_or_else(|| self.nonsense("an answer that is no list of names"))
+    }
+
+    /// Whether it answers what every registry does.
+    async fn is_registry(&self) -> bool {
+        let answer = self.request(Method::GET, &["schemas", "types"], &[], None).await;
+        answer.is_ok_and(|answer| answer::names(&answer.body).is_some())
+    }
+
+    async fn registered(&self, answer: Answer, subject: &str) -> Result<Found<Registered>, RegistryError> {
+        if answer.status.is_client_error() {
+            return Ok(Found::Unknown(answer.said()));
+        }
+        let stored = stored(&answer.body)?;
+        let number = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
+        let (Some(id), Some(version)) = (number(stored.id), number(stored.version)) else {
+            return Err(self.nonsense("an answer without `id` or `version`"));
+        };
+        let unusable =
+            |problem| RegistryError::Unusable(format!("subject {subject}, version {version}: {problem}"));
+        let schema = self.whole(stored).await?.map_err(unusable)?;
+        Ok(Found::Known(Registered { id, version, schema }))
+    }
+
+    /// A schema with everything that it refers to; the inner error says why it cannot be used.
+    async fn whole(&self, stored: Stored) -> Result<Result<String, String>, RegistryError> {
+        let mut seen: Vec<Reference> = Vec::new();
+        let mut waiting = stored.references;
+        let mut others = Vec::new();
+        while let Some(reference) = waiting.pop() {
+            if seen.contains(&reference) {
+                continue;
+            }
+            if seen.len() == REFERENCES_MAX {
+                return Ok(Err(format!("it refers to more than {REFERENCES_MAX} schemas")));
+            }
+            let found = match self.referred(&reference).await? {
+                Found::Known(found) => found,
+                Found::Unknown(reason) => {
+                    let Reference { subject, version } = &reference;
+                    return Ok(Err(format!("it refers to subject {subject}, version {version}: {reason}")));
+                }
+            };
+            waiting.extend(found.references);
+            others.push(found.schema);
+            seen.push(reference);
+        }
+        Ok(inline(&stored.schema, &others))
+    }
+
+    /// A schema that another one refers to, asked for once.
+    async fn referred(&self, reference: &Reference) -> Result<Found<Stored>, RegistryError> {
+        if let Some(known) = self.referred.lock().await.get(reference) {
+            return Ok(Found::Known(known.clone()));
+        }
+        let path = ["subjects", &reference.subject, "versions", &reference.version.to_string()];
+        // A version that was deleted is still what the schema means.
+        let answer = self.request(Method::GET, &path, &[("deleted", "true")], None).await?;
+        if answer.status.is_client_error() {
+            return Ok(Found::Unknown(answer.said()));
+        }
+        let found = answer::stored(&answer.body).map_err(|problem| self.nonsense(&problem))?;
+        let mut known = self.referred.lock().await;
+        if known.len() >= REFERRED_MAX {
+            known.clear();
+        }
+        known.insert(reference.clone(), found.clone());
+        Ok(Found::Known(found))
+    }
+
+    /// Asks the address that answered last, then the others.
+    ///
+    /// # Errors
+    /// [`RegistryError::Refused`] and [`RegistryError::Rejected`] from the first that answers; otherwise what the last one
+    /// did in place of an answer.
+    async fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, RegistryError> {
+        let count = self.config.urls.len();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let (mut failures, mut is_unknown_to_all) = (Vec::new(), true);
+        for place in (first..first + count).map(|place| place % count) {
+            let url = &self.config.urls[place];
+            match self.ask(url, &method, path, query, body).await {
+                Err(RegistryError::NoSuchRequest(failure)) => failures.push(failure),
+                Err(RegistryError::Unavailable(failure)) => {
+                    is_unknown_to_all = false;
+                    failures.push(failure);
+                }
+                answered => {
+                    self.preferred.store(place, Ordering::Relaxed);
+                    return answered;
+                }
+            }
+        }
+        let failures = failures.join("; ");
+        Err(if is_unknown_to_all {
+            RegistryError::NoSuchRequest(failures)
+        } else {
+            RegistryError::Unavailable(failures)
+        })
+    }
+
+    async fn ask(
+        &self,
+        base: &Url,
+        method: &Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, RegistryError> {
+        let mut url = base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let mut is_second_try = false;
+        let answer = loop {
+            let http = self.http().await?;
+            let mut request = http.request(method.clone(), url.clone()).header(ACCEPT, MEDIA_TYPE_ACCEPTED);
+            if !query.is_empty() {
+                request = request.query(query);
+            }
+            if let Some(body) = body {
+                request = request.header(reqwest::header::CONTENT_TYPE, MEDIA_TYPE).body(body.to_string());
+            }
+            if let Some(value) = self.authorizer.header(&http).await? {
+                request = request.header(AUTHORIZATION, value);
+            }
+            let unavailable = |what: &str| RegistryError::Unavailable(format!("{base} {what}"));
+            let answer = request.send().await.map_err(|error| unavailable(&cause(&error)))?;
+            let is_refused = answer.status() == StatusCode::UNAUTHORIZED;
+            if is_refused && !is_second_try && self.authorizer.refused().await {
+                is_second_try = true;
+                continue;
+            }
+            break answer;
+        };
+        Answer::read(base, answer).await
+    }
+
+    /// The HTTP client, made again when a file of certificates has changed.
+    async fn http(&self) -> Result<reqwest::Client, RegistryError> {
+        let RegistryConfig { ca, identity, .. } = &self.config;
+        let key_files = identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+        let files: Vec<Option<SystemTime>> =
+            ca.iter().chain(key_files).map(|file| changed_at(file)).collect();
+        let mut current = self.http.lock().await;
+        if let Some(http) = current.as_ref().filter(|http| http.files == files) {
+            return Ok(http.client.clone());
+        }
+        let client = build(&self.config).map_err(|problem| {
+            RegistryError::Refused(format!(
+                "cannot be asked: {problem}\nhint: see ca, certificate and key of schema_registry"
+            ))
+        })?;
+        Ok(current.insert(Http { client, files }).client.clone())
+    }
+
+    fn nonsense(&self, what: &str) -> RegistryError {
+        RegistryError::Unavailable(format!("{} gives {what}", self.shown()))
+    }
+}
+
+/// Proxies in front of a registry may know only JSON.
+const MEDIA_TYPE_ACCEPTED: &str = "application/vnd.schemaregistry.v1+json, application/json;q=0.9";
+
+impl Answer {
+    /// Tells answers of a registry from those of something else.
+    async fn read(base: &Url, response: Response) -> Result<Self, RegistryError> {
+        let status = response.status();
+        let unavailable = |what: &str| RegistryError::Unavailable(format!("{base} {what}"));
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let what = format!("{base} refuses access (status {})", status.as_u16());
+                return Err(RegistryError::Refused(format!(
+                    "{what}\nhint: see the credentials of schema_registry"
+                )));
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                return Err(unavailable(&format!("answers with status {}", status.as_u16())));
+            }
+            status if status.is_redirection() => {
+                return Err(unavailable(
+                    "answers that it is elsewhere\nhint: `url` names the address it redirects to",
+                ));
+            }
+            status if status.is_success() || status.is_client_error() => {}
+            status => return Err(unavailable(&format!("answers with status {}", status.as_u16()))),
+        }
+        let body = body(response).await.map_err(|what| unavailable(&what))?;
+        let body: Result<Value, _> = serde_json::from_slice(&body);
+        // A path that the server does not know has 404 as its code, a schema or a subject that is unknown 404xx.
+        let is_unknown = |body: &Value| answer::error_code(body).is_some_and(|code| code >= 1_000);
+        if status == StatusCode::NOT_FOUND && !body.as_ref().is_ok_and(is_unknown) {
+            let what = "does not know this request (status 404)\n\
+                        hint: is it a registry's address? Apicurio has this API at /apis/ccompat/v7";
+            return Err(RegistryError::NoSuchRequest(format!("{base} {what}")));
+        }
+        let body = body.map_err(|_| {
+            unavailable(&format!(
+                "answers with status {} and no JSON\nhint: is it a registry's address?",
+                status.as_u16()
+            ))
+        })?;
+        Ok(Self { status, body })
+    }
+
+    /// What the registry says about an error.
+    fn said(&self) -> String {
+        let code = answer::error_code(&self.body).unwrap_or(self.status.as_u16().into());
+        let message = answer::error_message(&self.body).unwrap_or("no message");
+        format!("{} ({code})", shortened(message))
+    }
+}
+
+fn shortened(message: &str) -> String {
+    const CHARACTERS_MAX: usize = 300;
+    let line = message.lines().next().unwrap_or_default();
+    line.chars().filter(|character| !character.is_control()).take(CHARACTERS_MAX).collect()
+}
+
+fn stored(body: &Value) -> Result<Stored, RegistryError> {
+    answer::stored(body).map_err(|problem| match body.get("schema") {
+        // It is a schema, of something else.
+        Some(_) => RegistryError::Unusable(format!("the registry has {problem}")),
+        None => RegistryError::Unavailable(format!("gives {problem}")),
+    })
+}
+
+/// The whole body of an answer, if it is not too long.
+pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(body),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Err(format!("answers with more than {ANSWER_BYTES_MAX} bytes")),
+            Err(error) => return Err(cause(&error)),
+        }
+    }
+}
+
+/// Why a request failed, without its address.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "does not answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let what = if error.is_connect() { "cannot be reached" } else { "does not answer as it should" };
+    format!("{what}: {cause}")
+}
+
+fn changed_at(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn build(config: &RegistryConfig) -> Result<reqwest::Client, String> {
+    let read = |file: &Path| {
+        std::fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))
+    };
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("realtime-processor/", env!("CARGO_PKG_VERSION")))
+        .timeout(config.timeout)
+        // Why: credentials go to the configured address and nowhere else.
+        .redirect(redirect::Policy::none());
+    let is_encrypted = |url: &Url| url.scheme() == "https";
+    if let Some(file) = &config.ca {
+        let certificates = Certificate::from_pem_bundle(&read(file)?);
+        let certificates = certificates.ok().filter(|certificates| !certificates.is_empty());
+        let certificates = certificates.ok_or_else(|| format!("{} holds no certificate", file.display()))?;
+        builder = builder.tls_certs_only(certificates);
+    } else if !config.urls.iter().any(is_encrypted) && !config.login.token_url().is_some_and(is_encrypted) {
+        // Why: without TLS, a system without certificates is no fault.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some(Identity { certificate, key }) = &config.identity {
+        let pem = [read(certificate)?, vec![b'\n'], read(key)?].concat();
+        let identity = reqwest::Identity::from_pem(&pem);
+        let problem =
+            || format!("{} and {} are no certificate and its key", certificate.display(), key.display());
+        builder = builder.identity(identity.map_err(|_| problem())?);
+    }
+    builder.build().map_err(|error| cause(&error))
+}

@@ -1,0 +1,112 @@
+//! What proves to a registry who asks: a header for each request. Secrets are read for each use, and a token of an OAuth
+//! server is kept until shortly before it expires.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::header::HeaderValue;
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::RegistryError;
+use crate::config::{Login, Secret};
+
+/// A token is not used any more this long before it expires.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(30);
+/// What a token is taken to be good for where its server says nothing.
+const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
+
+/// How requests are authorized, and the token that is current.
+pub(super) struct Authorizer {
+    login: Login,
+    token: Mutex<Option<Token>>,
+}
+
+struct Token {
+    text: String,
+    expires_at: Instant,
+}
+
+impl Authorizer {
+    pub fn new(login: Login) -> Self {
+        Self { login, token: Mutex::new(None) }
+    }
+
+    /// The value of the header `Authorization`.
+    ///
+    /// # Errors
+    /// A file that cannot be read; an OAuth server that refuses, or does not answer.
+    pub async fn header(&self, http: &Client) -> Result<Option<HeaderValue>, RegistryError> {
+        let text = match &self.login {
+            Login::Nobody => return Ok(None),
+            Login::Basic { username, password } => {
+                format!("Basic {}", BASE64.encode(format!("{username}:{}", read(password)?)))
+            }
+            Login::Bearer(token) => format!("Bearer {}", read(token)?),
+            Login::OAuth { .. } => format!("Bearer {}", self.token(http).await?),
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            RegistryError::Refused(
+                "gets no credentials: they hold a character that HTTP does not allow".to_owned(),
+            )
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// The registry has refused what [`Authorizer::header`] gave; whether another try with another token may help.
+    pub async fn refused(&self) -> bool {
+        self.token.lock().await.take().is_some()
+    }
+
+    async fn token(&self, http: &Client) -> Result<String, RegistryError> {
+        // Why held while it asks: all that wait for a token need the same one.
+        let mut current = self.token.lock().await;
+        if let Some(token) = current.as_ref().filter(|token| token.expires_at > Instant::now()) {
+            return Ok(token.text.clone());
+        }
+        let token = self.ask(http).await?;
+        Ok(current.insert(token).text.clone())
+    }
+
+    async fn ask(&self, http: &Client) -> Result<Token, RegistryError> {
+        let Login::OAuth { token_url, client_id, secret, scope } = &self.login else {
+            return Err(RegistryError::Refused("needs no token".to_owned()));
+        };
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(scope.as_deref().map(|scope| ("scope", scope)));
+        let request = http.post(token_url.clone()).basic_auth(client_id, Some(read(secret)?)).form(&form);
+        let unavailable = |what: &str| {
+            RegistryError::Unavailable(format!("needs a token, and the token server {token_url} {what}"))
+        };
+        let answer = request.send().await.map_err(|error| unavailable(&super::client::cause(&error)))?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let status = answer.status().as_u16();
+                let message = format!(
+                    "needs a token, and the token server {token_url} refuses the client (status {status})\n\
+                     hint: see client_id, client_secret and scope of schema_registry"
+                );
+                return Err(RegistryError::Refused(message));
+            }
+            status => return Err(unavailable(&format!("answers with status {}", status.as_u16()))),
+        }
+        let body = super::client::body(answer).await.map_err(|what| unavailable(&what))?;
+        let body: Value =
+            serde_json::from_slice(&body).map_err(|_| unavailable("does not answer with JSON"))?;
+        let text = body.get("access_token").and_then(Value::as_str);
+        let text = text.ok_or_else(|| unavailable("answers without access_token"))?.to_owned();
+        let lifetime =
+            body.get("expires_in").and_then(Value::as_u64).map_or(LIFETIME_DEFAULT, Duration::from_secs);
+        let expires_at =
+            Instant::now() + lifetime.saturating_sub(EXPIRY_MARGIN).min(Duration::from_secs(86_400));
+        Ok(Token { text, expires_at })
+    }
+}
+
+fn read(secret: &Secret) -> Result<String, RegistryError> {
+    secret.read().map_err(|problem| RegistryError::Refused(format!("gets no credentials: {problem}")))
+}
