@@ -5,6 +5,7 @@
 mod changes;
 mod database;
 mod file;
+mod http;
 mod outputs;
 mod read;
 mod relations;
@@ -20,6 +21,7 @@ use database::read_database;
 use file::Fault;
 pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
+pub use http::HttpConfig;
 use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
 use read::{Section, list_of_texts};
@@ -59,6 +61,8 @@ pub struct Config {
     /// appended to the table of its name.
     pub outputs: Option<Vec<OutputConfig>>,
     pub reload: ReloadOn,
+    /// `None`: nobody can watch the job by HTTP.
+    pub http: Option<HttpConfig>,
 }
 
 #[derive(Clone)]
@@ -373,6 +377,7 @@ fn read_config(
         &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
         ReloadOn::Signal,
     );
+    let http = http::read_http(&mut section);
     section.finish(faults);
     Some(Config {
         file: file.clone(),
@@ -391,6 +396,7 @@ fn read_config(
         state_tables,
         outputs,
         reload,
+        http,
     })
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod failure;
 mod fill;
 mod generate;
+mod health;
 mod job;
 mod moment;
 mod offsets;
@@ -94,6 +95,7 @@ enum Command {
     Fill(fill::Arguments),
     DeadLetters(dead_letters::Arguments),
     Sql(sql::Arguments),
+    Health(health::Arguments),
 }
 
 /// Reads the command line, runs the command, and says with what code the process ends.
@@ -113,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Fill(arguments) => block_on(WORKER_THREADS, fill::run(config, &arguments)),
         Command::DeadLetters(arguments) => block_on(WORKER_THREADS, dead_letters::run(config, &arguments)),
         Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
+        Command::Health(arguments) => block_on(1, health::run(config, &arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -158,7 +158,7 @@ impl Replay {
             let error = match self.attempt(&work, page, is_in_doubt).await {
                 Ok(()) => {
                     is_in_doubt = false;
-                    std::mem::take(&mut retry).succeeded("database");
+                    std::mem::take(&mut retry).succeeded("database", &self.stop);
                     continue;
                 }
                 Err(error) => error,

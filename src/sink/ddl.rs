@@ -14,9 +14,11 @@ pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
 pub(super) const SQL_VERSIONS_TABLE: &str = "realtime_sql_versions";
 pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
 pub(super) const FILLS_TABLE: &str = "realtime_fills";
+/// Made by the instances that can be watched, so it is none of [`own_tables`].
+pub(super) const INSTANCES_TABLE: &str = "realtime_instances";
 /// The tables of the program.
-pub(super) const OWN_NAMES: [&str; 5] =
-    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE, FILLS_TABLE];
+pub(super) const OWN_NAMES: [&str; 6] =
+    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE, FILLS_TABLE, INSTANCES_TABLE];
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -222,6 +224,21 @@ pub(super) fn fills_table(dialect: Dialect) -> String {
         "PRIMARY KEY (job, name)".into(),
     ];
     statement(FILLS_TABLE, &lines, dialect)
+}
+
+pub(super) fn instances_table(dialect: Dialect) -> String {
+    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let lines = [
+        format!("job {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("instance {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("page {long_text} NULL"),
+        format!("state {} NOT NULL", named(dialect, 32)),
+        format!("partitions {long_text} NOT NULL"),
+        "started_at DATETIME(6) NOT NULL".into(),
+        "seen_at DATETIME(6) NOT NULL".into(),
+        "PRIMARY KEY (job, instance)".into(),
+    ];
+    statement(INSTANCES_TABLE, &lines, dialect)
 }
 
 /// Room for the name of a version.

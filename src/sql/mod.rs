@@ -54,7 +54,7 @@ use crate::diagnostic::Place;
 pub use error::{SqlError, SqlErrorKind, render};
 pub use functions::FunctionHelp;
 pub(crate) use names::hint as name_hint;
-pub use pipeline::{Pipeline, PlannedState, Step};
+pub use pipeline::{Pipeline, PlannedState, Step, StepName};
 pub use session::type_of;
 pub use survey::Survey;
 pub use type_names::type_name;
