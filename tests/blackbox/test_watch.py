@@ -9,6 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 
+import pytest
 from avro import movement
 from confluent_kafka import Consumer, TopicPartition
 from counting import assert_each_once, counting_job
@@ -129,3 +130,22 @@ def test_systemd_hears_how_it_goes(new_job, new_topic, tmp_path):
         listener.join()
     said = "\n".join(heard)
     assert said.index("READY=1") < said.index("STOPPING=1"), said
+
+
+@pytest.mark.outage
+def test_an_outage_of_the_database_shows_at_once_and_ends_nothing(new_job, new_topic, services):
+    topic = new_topic(partitions=1)
+    job, port = watched_job(new_job, topic)
+    process = job.start()
+    wait_until(lambda: get(port, "/readyz")[0] == 200, 30, lambda: get(port, "/readyz"))
+    services("stop", "mysql")
+    try:
+        wait_until(lambda: get(port, "/readyz")[0] == 503, 5, lambda: get(port, "/readyz"))
+        _, text = get(port, "/readyz")
+        assert "waiting for MySQL since " in text
+        assert json.loads(get(port, "/api/status")[1])["state"] == "waiting"
+        assert get(port, "/livez")[0] == 200
+    finally:
+        services("start", "mysql")
+    wait_until(lambda: get(port, "/readyz")[0] == 200, 60, lambda: get(port, "/readyz"))
+    assert process.poll() is None
