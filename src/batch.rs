@@ -3,16 +3,17 @@
 //! takes one of them and gives the next, so a trigger can be read as a chain of types.
 
 mod polled;
+mod results;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
 
 pub use polled::{Polled, PutBack};
+pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming};
 
 /// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -294,6 +295,19 @@ impl Messages {
         extents
     }
 
+    /// The time of each message, milliseconds since the epoch.
+    pub fn timestamps_ms(&self) -> impl Iterator<Item = Option<i64>> {
+        let records = self.store.records[self.range.clone()].iter();
+        records.map(|record| (record.timestamp_ms != NO_TIMESTAMP).then_some(record.timestamp_ms))
+    }
+
+    /// Bytes of all keys and payloads.
+    pub fn payload_bytes(&self) -> u64 {
+        let length = |length: u32| if length == ABSENT { 0 } else { u64::from(length) };
+        let records = self.store.records[self.range.clone()].iter();
+        records.map(|record| length(record.key_length) + length(record.payload_length)).sum()
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -470,25 +484,6 @@ pub struct Decoded {
     /// The place of each row's message among the messages. Those that are skipped, or dead letters, have no row.
     pub places: Vec<u32>,
     pub dead_letters: Vec<DeadLetter>,
-}
-
-/// What the views made of one batch.
-#[derive(Clone, Debug, Default)]
-pub struct ViewResults {
-    /// The rows of each output, in the order the outputs are configured in.
-    pub outputs: Vec<Vec<RecordBatch>>,
-    /// The new rows of each state table, in the order the state tables are configured in.
-    pub states: Vec<Vec<RecordBatch>>,
-    /// For each computed view, in the order of computing: name, rows, time.
-    pub views: Vec<ViewTiming>,
-}
-
-/// What one view cost in one batch.
-#[derive(Clone, Debug)]
-pub struct ViewTiming {
-    pub view: Arc<str>,
-    pub rows: usize,
-    pub elapsed: Duration,
 }
 
 /// What one batch does to one state table.

@@ -5,6 +5,7 @@
 mod changes;
 mod database;
 mod file;
+mod http;
 mod outputs;
 mod read;
 mod relations;
@@ -21,6 +22,7 @@ use database::read_database;
 use file::Fault;
 pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
+pub use http::HttpConfig;
 use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
 use read::{Section, list_of_texts};
@@ -64,6 +66,8 @@ pub struct Config {
     pub reload: ReloadOn,
     /// Where writers' schemas are asked for.
     pub registry: Option<RegistryConfig>,
+    /// `None`: nobody can watch the job by HTTP.
+    pub http: Option<HttpConfig>,
 }
 
 #[derive(Clone)]
@@ -398,6 +402,7 @@ fn read_config(
         let fault = Fault::new(registry_line, "schema_registry goes with `avro_framing: confluent` only");
         section.fault(fault.hint("other framings do not name the registry's schemas"));
     }
+    let http = http::read_http(&mut section);
     section.finish(faults);
     Some(Config {
         file: file.clone(),
@@ -417,6 +422,7 @@ fn read_config(
         outputs,
         reload,
         registry,
+        http,
     })
 }
 

@@ -23,6 +23,10 @@ pub(crate) async fn reach(_: &str, _: &str) -> Option<Injected> {
 
 #[cfg(not(debug_assertions))]
 #[inline]
+pub(crate) fn reach_blocking(_: &str) {}
+
+#[cfg(not(debug_assertions))]
+#[inline]
 pub(crate) fn connected() {}
 
 /// What the threads of one job share; nothing in a release build.
@@ -43,9 +47,9 @@ impl Shared {
 }
 
 #[cfg(debug_assertions)]
-pub use script::{Fault, begin, end, stopped};
+pub use script::{Fault, begin, end, stop_at, stopped};
 #[cfg(debug_assertions)]
-pub(crate) use script::{connected, reach, share};
+pub(crate) use script::{connected, reach, reach_blocking, share};
 
 #[cfg(debug_assertions)]
 mod script {
@@ -76,6 +80,8 @@ mod script {
     struct Script {
         /// The number of the place, counted from 0, and what happens there.
         at: Option<(usize, Fault)>,
+        /// The place of this name stops the job whenever it is passed.
+        stops_at: Option<&'static str>,
         passed: Vec<String>,
         /// Whether connections that were open are lost.
         is_lost: bool,
@@ -115,6 +121,12 @@ mod script {
         Shared(Some(Arc::new(Mutex::new(script)))).join();
     }
 
+    /// Stops whichever thread of the job passes the place of this name.
+    pub fn stop_at(name: &'static str) {
+        let script = Script { stops_at: Some(name), ..Script::default() };
+        Shared(Some(Arc::new(Mutex::new(script)))).join();
+    }
+
     /// Ends the counting; gives the names of the places that were passed, in order.
     pub fn end() -> Vec<String> {
         let passed = with(|script| std::mem::take(&mut script.passed)).unwrap_or_default();
@@ -145,12 +157,22 @@ mod script {
         }
     }
 
+    /// Passes a place of a thread that waits for nothing else: it never comes back from where it is stopped.
+    pub(crate) fn reach_blocking(when: &str) {
+        if with(|script| script.pass(when, "")).flatten() == Some(Fault::Stop) {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
     impl Script {
         fn pass(&mut self, when: &str, what: &str) -> Option<Fault> {
             let number = self.passed.len();
             let what: String = what.chars().take(NAME_CHARACTERS_MAX).collect();
             self.passed.push(format!("{when} {what}").trim_end().to_owned());
             let fault = self.at.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+            let fault = if self.stops_at == Some(when) { Some(Fault::Stop) } else { fault };
             match fault {
                 Some(Fault::Lose) => self.is_lost = true,
                 Some(Fault::Stop) => self.stopped.notify_one(),

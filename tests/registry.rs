@@ -416,7 +416,7 @@ async fn dead_letters_of_an_unknown_id_are_replayed_when_the_registry_knows_it()
     registry.is_first(&[Mood::Status(500), Mood::Good]);
     let schemas = Schemas::of_job(&project.config).await.expect("a database");
     let replay = support::replayer(&project.config, 10).await.with_schemas(schemas);
-    let report = replay.run(&[], &mut |_| {}).await.expect("done");
+    let report = replay.run(&Selection::default(), &mut |_| {}).await.expect("done");
     assert_eq!((report.replayed, report.failed), (1, 0));
     assert_eq!(notes(&project).await, ["0,0,1,"]);
 }

@@ -4,6 +4,7 @@
 mod project;
 mod shown;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,13 +14,15 @@ use rdkafka::mocking::MockCluster;
 
 use super::failure::Failure;
 use super::progress::{Progress, Style};
+use super::run::unwatched;
 use super::samples::{CUSTOMERS, Movements};
 use super::sender::Sender;
 use super::{job, signals, terminal};
 use crate::avro::Encoder;
-use crate::config::{Config, read_duration};
+use crate::config::{Config, HttpConfig, read_duration};
 use crate::database::Address;
 use crate::prompt::{FirstBatch, Refusal, Session, SessionOptions, StateOf};
+use crate::watch::Watch;
 
 /// Show the job working: broker, database and job in this one process.
 ///
@@ -31,13 +34,16 @@ use crate::prompt::{FirstBatch, Refusal, Session, SessionOptions, StateOf};
 /// there and run the demo again with the same `--dir`: it sends the same movements, and shows the share of each reaction
 /// before and after the change. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no
 /// broker.
+///
+/// While the demo runs, it serves a page about the job and prints its address. With `--for 0` it runs until Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor demo",
     "realtime-processor demo --for 10s --rate 2000 --dir my-project",
+    "realtime-processor demo --for 0",
 ]))]
 pub(super) struct Arguments {
-    /// How long messages are sent.
+    /// How long messages are sent; 0: until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     time: Duration,
     /// Stop after N messages, if that is sooner.
@@ -57,6 +63,8 @@ const SAMPLE_MESSAGES_MAX: usize = 10_000;
 /// What the movements follow from: each run sends the same, so that only the rules differ between two runs.
 const SEED: u64 = 1;
 const PARTITIONS: i32 = 4;
+/// Where the page is.
+const PAGE_PORT: u16 = 9464;
 /// One of this many messages is broken.
 const BROKEN_EVERY: u64 = 250;
 /// How many messages the sender may be ahead of the commits: the mock broker keeps only 5 MiB per partition.
@@ -97,14 +105,19 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     config.kafka.topics = vec![topic];
     // Each demo has a broker of its own, so its offsets start again; the rows of earlier ones stay.
     config.job = format!("demo-{}", project::stamp());
+    let watch = open_page(&mut config)?;
     let (asked, stop) = signals::stop_on_signals()?;
+    let stop = stop.with_telemetry(watch.telemetry().clone());
+    let watching = watch.start(&config, stop.clone()).map_err(unwatched)?;
     let lanes = job::open(&config, false, stop.clone()).await?.lanes;
-    terminal::say(&format!(
-        "Sending {} movements a second for {:?}, in {}.",
-        arguments.rate,
-        arguments.time,
-        dir.display()
-    ));
+    let time = match arguments.time.is_zero() {
+        true => "until Ctrl-C".to_owned(),
+        false => format!("for {:?}", arguments.time),
+    };
+    terminal::say(&format!("Sending {} movements a second {time}, in {}.", arguments.rate, dir.display()));
+    if let Some(url) = &watching.url {
+        terminal::say(&format!("Watch the job at {url} while it runs."));
+    }
 
     let counts = Arc::new(Counts::default());
     let sender = start_sender(&config, arguments, &counts, stop.clone())?;
@@ -135,6 +148,18 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     keep_sample(&config, &dir.join(SAMPLE)).await?;
     shown::show(&config, &dir).await
+}
+
+/// Listens for people who watch: at the address that `config.yaml` shows, or at any free port if that is taken.
+fn open_page(config: &mut Config) -> Result<Watch, Failure> {
+    let at = |port| Some(HttpConfig { address: SocketAddr::from(([127, 0, 0, 1], port)), token: None });
+    config.http = at(PAGE_PORT);
+    Watch::open(config)
+        .or_else(|_| {
+            config.http = at(0);
+            Watch::open(config)
+        })
+        .map_err(unwatched)
 }
 
 /// Keeps some messages of the run for the prompt, as long as its broker is there.
@@ -169,7 +194,7 @@ fn start_sender(
         let mut movements = Movements::new(CUSTOMERS, SEED);
         let mut payload = Vec::new();
         let mut sent = 0;
-        while sent < messages && started.elapsed() < time && !stop.is_asked() {
+        while sent < messages && (time.is_zero() || started.elapsed() < time) && !stop.is_asked() {
             if sent.saturating_sub(counts.committed.load(Ordering::Acquire)) > AHEAD_MAX {
                 std::thread::sleep(Duration::from_millis(5));
                 continue;

@@ -52,12 +52,15 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     let mut plans = Plan::of_lanes(config, &decoder, lanes).await.map_err(not_planned)?;
     let Some(plan) = plans.first_mut() else { return Err(Failure::failed("a job has one lane at least")) };
     let running = Running::new(config, &decoder, plan);
+    let telemetry = stop.telemetry().clone();
+    telemetry.plans(plan.sql.clone(), plan.relations());
     let (targets, places, sql) = (std::mem::take(&mut plan.targets), plan.places.clone(), plan.sql.clone());
     let kafka = tokio::task::spawn_blocking({
         let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
         let bytes_max = batch_bytes_max(config, lanes);
         let limits = BatchLimits { rows_max: config.trigger.rows_max.min(decoder.rows_max()), bytes_max };
-        move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up, lanes)
+        let telemetry = telemetry.clone();
+        move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up, lanes, telemetry)
     });
     let (sink, sources) = tokio::join!(connect(config, targets, &places), kafka);
     let sink = sink?.with_sql(sql);
@@ -81,6 +84,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     });
     let parts =
         parts.collect::<Result<_, DecodeError>>().map_err(|error| Failure::failed(error.to_string()))?;
+    telemetry.started();
     let lanes = Lanes::new(parts, Options::of(config, until_caught_up), stop);
     let (reload, reloads) = Reloads::of_lanes(config.lanes());
     let lanes = lanes.with_reloads(reloads).with_schemas(schemas.as_ref());

@@ -9,6 +9,7 @@ mod demo;
 mod failure;
 mod fill;
 mod generate;
+mod health;
 mod job;
 mod moment;
 mod offsets;
@@ -96,6 +97,7 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     Sql(sql::Arguments),
     Schema(schema::Arguments),
+    Health(health::Arguments),
 }
 
 /// The whole command line. The documents are compared with it.
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(arguments) => block_on(WORKER_THREADS, dead_letters::run(config, &arguments)),
         Command::Schema(arguments) => block_on(WORKER_THREADS, schema::run(config, &arguments)),
         Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
+        Command::Health(arguments) => block_on(1, health::run(config, &arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

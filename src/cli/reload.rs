@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::watch::Watched;
 use crate::config::ReloadOn;
 use crate::engine::{ReloadError, ReloadSender, Running};
+use crate::telemetry::Telemetry;
 
 /// Receives SIGHUP from now on, so that it does not end the program.
 pub(super) fn hangup() -> Result<Signal, Failure> {
@@ -15,7 +16,7 @@ pub(super) fn hangup() -> Result<Signal, Failure> {
 }
 
 /// Reads the SQL again whenever it is asked to, as long as the program runs.
-pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) {
+pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender, telemetry: Telemetry) {
     let config = running.config();
     let mut watched = match config.reload {
         ReloadOn::Watch => Some(Watched::new(&[&config.file.path], &[(&config.sql, "sql")])),
@@ -29,7 +30,7 @@ pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) 
                 asked = hangup.recv() => if asked.is_none() { return },
                 () = changed(watched.as_mut()) => {}
             }
-            if let Err(ReloadError::Ended) = reload(&mut running, &sender).await {
+            if let Err(ReloadError::Ended) = reload(&mut running, &sender, &telemetry).await {
                 return;
             }
         }
@@ -38,13 +39,24 @@ pub(super) fn start(mut hangup: Signal, running: Running, sender: ReloadSender) 
     tokio::task::spawn_blocking(move || runtime.block_on(reloads));
 }
 
-async fn reload(running: &mut Running, sender: &ReloadSender) -> Result<(), ReloadError> {
+async fn reload(
+    running: &mut Running,
+    sender: &ReloadSender,
+    telemetry: &Telemetry,
+) -> Result<(), ReloadError> {
     let before = running.version().to_owned();
     let reloaded = running.reload(sender).await.map(str::to_owned);
     match reloaded {
-        Ok(version) if version == before => tracing::info!(version, "read again: the SQL is the same"),
-        Ok(version) => tracing::info!(version, before, "read again: new SQL"),
+        Ok(version) if version == before => {
+            tracing::info!(version, "read again: the SQL is the same");
+            telemetry.reloaded("unchanged", "read again: the SQL is the same");
+        }
+        Ok(version) => {
+            tracing::info!(version, before, "read again: new SQL");
+            telemetry.reloaded("taken_over", &format!("new SQL: version {version}, before it {before}"));
+        }
         Err(error) => {
+            telemetry.reloaded("refused", &format!("new SQL is refused: {error}"));
             tracing::error!("the job continues with the SQL of version {before}:\n{error}");
             return Err(error);
         }

@@ -9,6 +9,7 @@ use super::progress::{Progress, Style};
 use super::{block_on, job, reload, signals, terminal};
 use crate::config::Config;
 use crate::panics;
+use crate::watch::{Watch, WatchError};
 
 /// Run the job: Kafka -> SQL -> database, exactly once.
 ///
@@ -79,6 +80,14 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
 
 async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let (_asked, stop) = signals::stop_on_signals()?;
+    let watch = Watch::open(config).map_err(unwatched)?;
+    let telemetry = watch.telemetry().clone();
+    let stop = stop.with_telemetry(telemetry.clone());
+    // Dropped last: until then it is seen how the job ends.
+    let watching = watch.start(config, stop.clone()).map_err(unwatched)?;
+    if let Some(url) = &watching.url {
+        tracing::info!("the job can be watched at {url}");
+    }
     let hangup = reload::hangup()?;
     // After this, SIGHUP does not end the process: so nobody who reads the file can end it by asking for a reload.
     let _pid_file = arguments.pid_file.as_deref().map(PidFile::write).transpose()?;
@@ -87,7 +96,7 @@ async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
         tracing::info!("{}", acknowledge::forget(config).await?);
     }
     let Job { lanes, running, reload: sender } = job::open(config, arguments.until_caught_up, stop).await?;
-    reload::start(hangup, running, sender);
+    reload::start(hangup, running, sender, telemetry.clone());
     let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
     let show = &mut |report: &_| progress.show(report);
@@ -97,5 +106,12 @@ async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
         panic = panics::first() => Err(Failure::panicked(&panic)),
     };
     progress.finish(arguments.timings);
+    if let Err(failure) = &ended {
+        telemetry.failed(&failure.to_string());
+    }
     ended
+}
+
+pub(super) fn unwatched(error: WatchError) -> Failure {
+    Failure::failed(error.to_string())
 }

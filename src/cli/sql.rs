@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::terminal;
 use crate::config::Config;
 use crate::prompt::{
-    self, FirstBatch, Flow, Format, Refusal, Screen, Session, SessionOptions, Shell, StateOf,
+    self, FirstBatch, Flow, Format, Refusal, RunningJob, Screen, Session, SessionOptions, Shell, StateOf,
 };
 
 /// Run SQL queries over a batch, with the tables and views of the job.
@@ -25,6 +25,7 @@ use crate::prompt::{
     "realtime-processor sql -c 'SELECT reaction, count(*) AS n FROM reactions GROUP BY reaction'",
     "realtime-processor sql --from end --rows 1000 --format csv -f report.sql > report.csv",
     "echo 'SELECT * FROM db.dead_letters LIMIT 3;' | realtime-processor sql --format json",
+    "realtime-processor sql --job http://127.0.0.1:9464 -c 'SELECT count(*) AS n FROM batch'",
     "realtime-processor sql -c '\\load monday.arrow' -c 'SELECT count(*) AS n FROM reactions'",
 ]))]
 pub(super) struct Arguments {
@@ -55,6 +56,12 @@ pub(super) struct Arguments {
     /// the stored state, and a note says what is counted twice.
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     state: StateOf,
+    /// The messages are the last batches of a running job, and the views are those that it uses.
+    ///
+    /// URL is where the job can be watched, as `http` of its configuration says. `\next` takes the batches since then, `\watch`
+    /// runs a query again over newer ones, and `\diff` shows what an edited view would have made of them.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["from", "dead_letters"])]
+    job: Option<String>,
 }
 
 /// As many as `batch_rows_max` may say.
@@ -80,8 +87,18 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
         dead_letters: arguments.dead_letters,
         state: arguments.state,
     };
-    let session =
-        Session::open(config, options).await.map_err(|refusal| Failure::bad_config(refusal.to_string()))?;
+    let session = match &arguments.job {
+        None => Session::open(config, options)
+            .await
+            .map_err(|refusal| Failure::bad_config(refusal.to_string()))?,
+        Some(url) => {
+            let token = config.http.as_ref().and_then(|http| http.token.clone());
+            let opened = Session::beside(config, options, RunningJob::new(url, token)).await;
+            let (session, note) = opened.map_err(failed)?;
+            note.iter().for_each(|note| terminal::say(note));
+            session
+        }
+    };
     if let Some(faults) = session.faults() {
         terminal::say(&faults);
     }

@@ -29,6 +29,7 @@ impl Config {
             ("starting_offsets", kafka.starting_offsets != new_kafka.starting_offsets),
             ("lost_data", kafka.lost_data != new_kafka.lost_data),
             ("reload", self.reload != new.reload),
+            ("http or http_token", self.http != new.http),
             ("kafka_properties", kafka.properties != new_kafka.properties),
             ("state_tables", !keeps(&self.state_tables, &new.state_tables, StateTableConfig::as_written)),
             ("outputs", {

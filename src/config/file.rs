@@ -94,6 +94,24 @@ impl ConfigFile {
         self.place(line, &[key])
     }
 
+    /// The text as written, before `${NAME}` is replaced, without what may be a secret: of such a line its key is left.
+    pub fn without_secrets(&self) -> String {
+        let shown =
+            self.text.lines().enumerate().map(|(place, text)| match self.may_hold_secret(place + 1) {
+                false => format!("{text}\n"),
+                true => match text.split_once(':') {
+                    Some((key, value))
+                        if !key.contains(['{', '#', '"', '\'']) && !value.trim().is_empty() =>
+                    {
+                        format!("{key}: ***\n")
+                    }
+                    Some((key, _)) if !key.contains(['{', '#', '"', '\'']) => format!("{key}:\n"),
+                    _ => "***\n".to_owned(),
+                },
+            });
+        shown.collect()
+    }
+
     fn diagnostic(&self, fault: Fault) -> Diagnostic {
         let place = self.place(fault.line, &words_of(&fault.message));
         let place = if fault.hides_line { place.without_text() } else { place };

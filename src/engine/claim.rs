@@ -7,7 +7,7 @@ use super::Engine;
 use super::error::EngineError;
 use super::expiry::Expiry;
 use super::lost::{LostKind, LostMessages, lost_messages};
-use super::retry::persist;
+use super::retry::{KAFKA, persist};
 use super::turn::Baton;
 use super::writer::{Ended, Writer};
 use crate::batch::{Advance, Claim, Commit, TopicPartition};
@@ -55,6 +55,8 @@ impl<S: Source> Engine<S> {
                 return Ok(());
             }
         }
+        let ends: Vec<_> = bounds.iter().map(|bounds| (bounds.partition.clone(), bounds.high)).collect();
+        self.stop.telemetry().claimed(&claims, &ends);
         self.source.assign(assignment.number, &claims, &bounds);
         Ok(())
     }
@@ -114,7 +116,7 @@ impl<S: Source> Engine<S> {
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {
         let Self { source, stop, .. } = self;
-        persist("Kafka", stop, async || source.bounds(partitions).await).await
+        persist(KAFKA, stop, async || source.bounds(partitions).await).await
     }
 }
 

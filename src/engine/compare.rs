@@ -19,6 +19,7 @@ impl<S: Source> Engine<S> {
     /// reset offsets, and a failover of the database may have lost the last transactions; each shows without a new message.
     pub(super) async fn compare(&mut self) -> Result<(), EngineError> {
         self.compared_at = Instant::now();
+        self.tell_held();
         if self.source.carried().is_empty() {
             return Ok(());
         }

@@ -78,5 +78,5 @@ pub async fn preview(
     let states = stages.pipeline.states().iter().zip(&commit.states);
     let states = states.map(|(state, change)| (state.name.clone(), change.rows.num_rows()));
     let rows = outputs.chain(states).filter(|(name, _)| names.contains(name)).collect();
-    Ok(Preview { ranges, sampled, dead_letters: facts.dead_letters, rows })
+    Ok(Preview { ranges, sampled, dead_letters: facts.dead_letters.values().sum(), rows })
 }

@@ -18,7 +18,7 @@ use super::error::EngineError;
 use super::expiry::AHEAD_MS_MAX;
 use super::plan::Plan;
 use super::reasons::Reasons;
-use super::retry::{Retry, persist};
+use super::retry::{KAFKA, Retry, persist};
 use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
@@ -315,7 +315,7 @@ impl Filler {
         sink.finish(&prepared).await?;
         stages.states.committed();
         breaker.committed(&work.polled, &tallies, reasons);
-        std::mem::take(&mut self.retry).succeeded("database");
+        std::mem::take(&mut self.retry).succeeded("database", &self.stop);
         self.batch_size.passed();
         self.report.dead_letters += dead_letters;
         self.report.left_to_replay += waiting.len();
@@ -352,7 +352,7 @@ impl Filler {
             })
             .await
         };
-        let (ranges, messages) = persist("Kafka", &mut self.stop, read).await?;
+        let (ranges, messages) = persist(KAFKA, &mut self.stop, read).await?;
         Ok(self.work(&ranges, messages))
     }
 
@@ -375,7 +375,7 @@ impl Filler {
     async fn claim(&mut self) -> Result<(), EngineError> {
         let standings = self.standings().await?;
         let Self { browser, options: FillOptions { topics, from, .. }, stop, .. } = self;
-        let found = persist("Kafka", stop, async || first_offsets(browser, topics, *from).await).await?;
+        let found = persist(KAFKA, stop, async || first_offsets(browser, topics, *from).await).await?;
         let start = |standing: &Standing| {
             let Standing { partition, next_offset, .. } = standing;
             let first = found.iter().find(|(bounds, _)| bounds.partition == *partition);

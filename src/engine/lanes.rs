@@ -35,10 +35,10 @@ impl<S: Source + Send + 'static> Lanes<S> {
     pub fn new(parts: Vec<Parts<S>>, options: Options, stop: Stop) -> Self {
         let (asked, seen) = Stop::new();
         let is_alone = parts.len() == 1;
-        let seen = if is_alone { stop.clone() } else { seen };
-        let engines = parts.into_iter().map(|parts| {
+        let seen = if is_alone { stop.clone() } else { seen.with_telemetry(stop.telemetry().clone()) };
+        let engines = parts.into_iter().enumerate().map(|(lane, parts)| {
             let engine = Engine::new(parts, options, seen.clone());
-            if is_alone { engine } else { engine.beside_others() }
+            if is_alone { engine } else { engine.beside_others(lane) }
         });
         Self { engines: engines.collect(), stop, asked }
     }

@@ -31,6 +31,7 @@ mod schemas;
 mod settle;
 mod stages;
 mod stop;
+mod told;
 mod turn;
 mod waiting;
 mod work;
@@ -60,6 +61,7 @@ use pace::Pace;
 use retry::Retry;
 use settle::Settled;
 use stages::Stages;
+use told::LANE_PAUSE_MAX;
 use waiting::{WaitingFor, next_schema};
 use work::{Facts, Reason, Work};
 use writer::Writer;
@@ -163,6 +165,10 @@ pub struct Engine<S> {
     waiting_for: WaitingFor,
     /// When what is stored was known to be where this instance is: at the last commit, or look.
     compared_at: Instant,
+    /// Its number among the lanes, for reports.
+    lane: usize,
+    /// When it was reported what this lane holds in memory.
+    held_told_at: Option<std::time::Instant>,
 }
 
 /// What the loop does next.
@@ -215,12 +221,15 @@ impl<S: Source> Engine<S> {
             waiting_for: WaitingFor::new(),
             triggered_at: None,
             compared_at: Instant::now(),
+            lane: 0,
+            held_told_at: None,
         }
     }
 
     /// As one of several lanes, which keep the server busy together: each has one connection.
     #[must_use]
-    fn beside_others(mut self) -> Self {
+    fn beside_others(mut self, lane: usize) -> Self {
+        self.lane = lane;
         self.commits.one_at_a_time();
         self
     }
@@ -245,7 +254,12 @@ impl<S: Source> Engine<S> {
     /// The fault that ended the job; what was committed before it stays.
     pub async fn run(mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
         self.source.limit(self.rows_max());
-        let ended = self.turns(report).await;
+        self.tell_held();
+        let pulse = self.stop.telemetry().pulse(format!("lane {}", self.lane), LANE_PAUSE_MAX);
+        let ended = tokio::select! {
+            ended = self.turns(report) => ended,
+            () = pulse.beat_on() => Ok(()),
+        };
         // What is on its way is worth waiting for, whatever ended the loop.
         let settled = self.settle(report).await;
         self.source.close().await;
@@ -351,6 +365,7 @@ impl<S: Source> Engine<S> {
             Event::CaughtUp if self.options.until_caught_up => Turn::Finish,
             Event::Revoked(partitions) => {
                 self.breaker.revoked(&partitions);
+                self.stop.telemetry().dropped(&partitions);
                 Turn::Release
             }
             Event::CaughtUp => Turn::Nothing,
@@ -367,6 +382,7 @@ impl<S: Source> Engine<S> {
         let taken_at = Instant::now();
         let interval = self.triggered_at.map_or(Duration::ZERO, |before| taken_at - before);
         self.triggered_at = Some(taken_at);
+        self.stop.telemetry().taken(polled.messages.len());
         Some(Work { taken_at, poll: taken_at - waited_since, interval, ..Work::of(polled) })
     }
 
@@ -440,6 +456,7 @@ impl<S: Source> Engine<S> {
     async fn compute(&mut self, work: &Work) -> Result<(Prepared, Facts), EngineError> {
         self.misfits.clear();
         let (commit, facts) = self.stages.compute(work, None).await?;
+        self.stop.telemetry().computed(work.polled.messages.len());
         let outputs = commit.outputs.clone();
         let prepared = self.written.prepare(commit);
         let prepared = prepared.inspect_err(|_| self.misfits = self.written.misfits(&outputs))?;
@@ -464,6 +481,7 @@ impl<S: Source> Engine<S> {
                 Ok((mut commit, facts)) => {
                     let messages = work.polled.messages.len();
                     self.stages.decoder.tell_another_schema(messages, &mut commit.dead_letters);
+                    self.stop.telemetry().computed(work.polled.messages.len());
                     commit.tallies = self.breaker.weigh(&work.polled, &commit.dead_letters);
                     if let Err(error) = self.breaker.judge(&work.polled, &commit) {
                         writer.roll_back().await;
@@ -503,8 +521,9 @@ impl<S: Source> Engine<S> {
 
     /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
     fn change_over(&mut self, reload: Reload) {
-        let Reload { plan: Plan { tables, states, pipeline, sql, to_fill, .. }, written, dead_letters } =
-            reload;
+        let Reload { plan, written, dead_letters } = reload;
+        self.stop.telemetry().plans(plan.sql.clone(), plan.relations());
+        let Plan { tables, states, pipeline, sql, to_fill, .. } = plan;
         let has_other_names = pipeline.written() != self.stages.pipeline.written();
         tracing::info!(version = sql.id, "the SQL in use has changed");
         self.outputs = names_of_outputs(&pipeline);

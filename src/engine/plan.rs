@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use super::draft::{Draft, Reach, TargetPlaces, table_diagnostic};
 use crate::batch::SqlVersion;
@@ -12,8 +12,9 @@ use crate::config::{Config, Created, Mode, OutputConfig, StateTableConfig, Upser
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sink::{Target, TargetKind};
-use crate::sql::{Pipeline, SqlError, StateView, Survey, TableSpec, ViewFiles};
+use crate::sql::{BATCH, Pipeline, SqlError, StateView, StepName, Survey, TableSpec, ViewFiles};
 use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
+use crate::telemetry::{Relation, RelationKind};
 
 /// The part of the memory that reference tables may hold.
 pub(super) const TABLES_SHARES: usize = 4;
@@ -69,6 +70,70 @@ impl Plan {
     pub async fn prepare(config: &Config, decoder: &Decoder) -> Result<Self, PlanError> {
         let draft = Draft::of(config, Some(decoder), REACH).await;
         draft.plan.ok_or(PlanError(draft.diagnostics))
+    }
+
+    /// What SQL reads and computes, in the order of computing, for people.
+    pub fn relations(&self) -> Vec<Relation> {
+        let states: Vec<&str> = self.states.names().collect();
+        let references = self.tables.specs();
+        let name_of = |step: &StepName<'_>| match step {
+            StepName::View(view) => (*view).to_owned(),
+            StepName::Table(table) => match table.checked_sub(references.len()) {
+                None => references[*table].name.clone(),
+                Some(state) => states.get(state).map(|name| (*name).to_owned()).unwrap_or_default(),
+            },
+        };
+        let names: Vec<String> = self.pipeline.steps().map(|(step, ..)| name_of(&step)).collect();
+        let texts = ViewFiles::of_version(&self.sql);
+        let of_step = |(step, schema, reads): (StepName<'_>, &SchemaRef, &[usize])| {
+            let name = name_of(&step);
+            let mut read: Vec<String> = reads.iter().map(|place| names[*place].clone()).collect();
+            let kind = match step {
+                StepName::View(_) => RelationKind::View,
+                StepName::Table(table) if table < references.len() => RelationKind::Reference,
+                StepName::Table(_) => RelationKind::State,
+            };
+            let is_of_batch = match step {
+                StepName::View(view) => texts.reads(view).contains(BATCH),
+                StepName::Table(table) => {
+                    reads.is_empty() && references.get(table).is_none_or(|table| !table.key.is_empty())
+                }
+            };
+            if is_of_batch {
+                read.insert(0, BATCH.to_owned());
+            }
+            let output = self.targets.iter().find(|target| !target.is_state() && target.name == name);
+            let state =
+                self.pipeline.states().iter().find(|state| self.pipeline.view_of(state) == Some(&*name));
+            Relation {
+                name: name.as_str().into(),
+                kind,
+                schema: SchemaRef::clone(schema),
+                reads: read,
+                output: output.filter(|_| kind == RelationKind::View).map(|target| target.table.clone()),
+                state_of: state.filter(|_| kind == RelationKind::View).map(|state| state.name.clone()),
+                is_used: true,
+            }
+        };
+        let unused = self.pipeline.unused_views().iter().map(|name| Relation {
+            name: name.as_str().into(),
+            kind: RelationKind::View,
+            schema: Arc::new(Schema::empty()),
+            reads: texts.reads(name).into_iter().map(str::to_owned).collect(),
+            output: None,
+            state_of: None,
+            is_used: false,
+        });
+        let batch = Relation {
+            name: BATCH.into(),
+            kind: RelationKind::Batch,
+            schema: SchemaRef::clone(self.pipeline.batch()),
+            reads: Vec::new(),
+            output: None,
+            state_of: None,
+            is_used: true,
+        };
+        std::iter::once(batch).chain(self.pipeline.steps().map(of_step)).chain(unused).collect()
     }
 
     /// A plan for each of so many lanes, all of the same files, each with its part of the memory.

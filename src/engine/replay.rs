@@ -222,7 +222,7 @@ impl Replay {
             let error = match self.attempt(&work, page, is_in_doubt).await {
                 Ok(attempt) => {
                     is_in_doubt = false;
-                    std::mem::take(&mut retry).succeeded("database");
+                    std::mem::take(&mut retry).succeeded("database", &self.stop);
                     match attempt {
                         Attempt::Done => {}
                         Attempt::Newer if work.polled.messages.len() > 1 => {

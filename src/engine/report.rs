@@ -115,8 +115,8 @@ impl<S: Source> Engine<S> {
             interval: work.interval,
             partitions: partitions.collect(),
             outputs: self.outputs.iter().cloned().zip(facts.outputs).collect(),
-            dead_letters: facts.dead_letters,
-            null_keys: facts.null_keys,
+            dead_letters: facts.dead_letters.values().sum(),
+            null_keys: facts.null_keys.iter().sum(),
             conflicts: self.conflicts,
             views: facts.views,
         }

@@ -10,9 +10,13 @@ use crate::batch::Fault;
 use crate::sink::SinkError;
 use crate::source::SourceError;
 use crate::tables::TableError;
+use crate::telemetry::Server;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What is tried where Kafka is asked.
+pub(super) const KAFKA: &str = "Kafka";
 
 /// After so many tries with the same answer, one more of the same batch is in vain.
 pub(super) const SAME_ANSWERS_MAX: u32 = 8;
@@ -48,8 +52,10 @@ impl Retry {
     pub async fn pause(&mut self, what: &str, error: &(dyn Display + Sync), stop: &mut Stop) -> Patience {
         self.since.get_or_insert_with(Instant::now);
         let text = error.to_string();
+        let server = server_of(what);
+        stop.telemetry().waits(server, &text);
         if self.said != text {
-            tracing::warn!("{what}: {text}; waiting and trying again");
+            tracing::warn!(server = server.name(), "{what}: {text}; waiting and trying again");
             self.said = text;
         }
         let pause = PAUSE_FIRST.saturating_mul(1 << self.attempts.min(10)).min(PAUSE_MAX);
@@ -59,11 +65,22 @@ impl Retry {
     }
 
     /// The thing succeeded: says so where the waiting was said.
-    pub fn succeeded(self, what: &str) {
+    pub fn succeeded(self, what: &str, stop: &Stop) {
         if let Some(since) = self.since {
-            tracing::info!("{what}: works again after {:.1} s", since.elapsed().as_secs_f64());
+            let server = server_of(what);
+            stop.telemetry().works_again(server);
+            tracing::info!(
+                server = server.name(),
+                "{what}: works again after {:.1} s",
+                since.elapsed().as_secs_f64()
+            );
         }
     }
+}
+
+/// Whose failure it is to wait for: all that is not Kafka's is in the database.
+fn server_of(what: &str) -> Server {
+    if what == KAFKA { Server::Kafka } else { Server::Database }
 }
 
 /// An error that says whether waiting helps.
@@ -102,7 +119,7 @@ pub(super) async fn persist<T, E: Classified>(
     loop {
         match attempt().await {
             Ok(value) => {
-                retry.succeeded(what);
+                retry.succeeded(what, stop);
                 return Ok(value);
             }
             Err(error) if error.fault() == Fault::Infrastructure => {

@@ -76,6 +76,7 @@ impl<S: Source> Engine<S> {
             let writing = facts.handed_over_at.map_or(Duration::ZERO, |at| at.elapsed());
             self.spent_in_vain += facts.decode + facts.sql + writing;
         }
+        self.tell_ended(&ended);
         let states = &mut self.stages.states;
         match ended {
             Ended::Committed { elapsed, is_ahead, expired } => {
@@ -88,6 +89,7 @@ impl<S: Source> Engine<S> {
                 let mut facts = facts;
                 self.breaker.committed(&work.polled, &facts.tallies, std::mem::take(&mut facts.reasons));
                 self.source.stored(&work.polled.advances);
+                self.tell_committed(&work, &facts, elapsed);
                 // A commit that only moves positions is no batch that anybody waits for.
                 if !work.polled.messages.is_empty() {
                     let has_changed = self.pace.committed(work.polled.messages.len(), elapsed, is_ahead);
@@ -98,7 +100,7 @@ impl<S: Source> Engine<S> {
                     self.batches += 1;
                 }
                 self.conflicts = 0;
-                std::mem::take(&mut self.contention).succeeded("state");
+                std::mem::take(&mut self.contention).succeeded("state", &self.stop);
                 Settled::Clear
             }
             Ended::Refused(reason, refused) => {
@@ -161,6 +163,9 @@ impl<S: Source> Engine<S> {
     /// `refused`: the rows that are known to be refused, which may say at once which messages those are.
     pub(super) async fn narrow(&mut self, work: Work, reason: Reason, refused: Vec<RefusedRow>) -> Vec<Work> {
         let rows = work.polled.messages.len();
+        if rows > 1 {
+            self.stop.telemetry().narrowed(reason.stage.name(), &reason.place);
+        }
         if rows > 1 && !refused.is_empty() {
             let started = Instant::now();
             let blamed = self.blame(&work, refused).await;

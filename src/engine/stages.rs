@@ -9,7 +9,7 @@ use super::retry::persist;
 use super::schemas::Schemas;
 use super::stop::Stop;
 use super::work::{Facts, Work};
-use crate::batch::{Commit, Messages, ViewResults};
+use crate::batch::{BatchRows, Commit, Messages, ViewResults};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::Sink;
@@ -85,7 +85,9 @@ impl Stages {
         let decode = started.elapsed();
         fault_point::reach("decoded", "").await;
         let started = Instant::now();
-        let results = self.run_views(decoded.batch, work.is_again, locked).await?;
+        let is_watched = self.stop.telemetry().is_on();
+        let batch = is_watched.then(|| decoded.batch.clone());
+        let (results, lookup) = self.run_views(decoded.batch, work.is_again, locked).await?;
         // Why of these alone: what is wrong with a dead letter may be its time.
         let message_time = if self.states.is_empty() { None } else { work.message_time_ms(&decoded.places) };
         let message_time =
@@ -94,7 +96,9 @@ impl Stages {
         let (outputs, states, dead_letters) = (results.outputs, staged.changes, decoded.dead_letters);
         let commit = Commit { advances, extents, outputs, states, dead_letters, ..Commit::default() };
         let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());
-        let facts = Facts { views, null_keys, decode, sql, ..Facts::of(&commit) };
+        let rows = batch.map(|batch| BatchRows { batch, relations: results.relations });
+        let rows = rows.and_then(|rows| self.stop.telemetry().sample(rows));
+        let facts = Facts { views, null_keys, rows, decode, sql, lookup, ..Facts::of(&commit) };
         fault_point::reach("computed", "").await;
         Ok((commit, facts))
     }
@@ -104,24 +108,29 @@ impl Stages {
         batch: RecordBatch,
         is_again: bool,
         mut locked: Option<&mut Sink>,
-    ) -> Result<ViewResults, EngineError> {
+    ) -> Result<(ViewResults, Duration), EngineError> {
+        let started = Instant::now();
         if !is_again {
             let Self { tables, stop, .. } = self;
             persist("reference table", stop, async || tables.begin_batch().await).await?;
         }
+        let mut lookup = started.elapsed();
         self.states.begin_batch();
+        self.pipeline.keep_rows(self.stop.telemetry().is_on());
         self.pipeline.start(batch);
         let references = self.tables.specs().len();
         loop {
             match self.pipeline.next().await? {
                 Step::Table { table, keys } => {
+                    let started = Instant::now();
                     let rows = match table.checked_sub(references) {
                         None => self.reference_rows(table, &keys).await?,
                         Some(state) => self.state_rows(state, &keys, locked.as_deref_mut()).await?,
                     };
+                    lookup += started.elapsed();
                     self.pipeline.provide(table, rows);
                 }
-                Step::Done(results) => return Ok(results),
+                Step::Done(results) => return Ok((results, lookup)),
             }
         }
     }

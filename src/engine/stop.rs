@@ -1,10 +1,14 @@
 //! The wish to stop, as every waiting place sees it. A job that is told to stop finishes the batch in hand; a
 //! database that is away then is waited for a bounded time only.
+//!
+//! Every waiting place has a [`Stop`], so that is also how it finds where to report that it waits.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::telemetry::Telemetry;
 
 /// How long a job that was told to stop waits for a server that is away.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
@@ -15,22 +19,36 @@ pub struct StopSender(watch::Sender<Option<Instant>>);
 
 /// Sees when the job was asked to stop. Clones see the same.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<Option<Instant>>);
+pub struct Stop {
+    asked_at: watch::Receiver<Option<Instant>>,
+    telemetry: Telemetry,
+}
 
 impl Stop {
     /// A wish that nobody has yet, and the way to express it.
     pub fn new() -> (StopSender, Self) {
         let (sender, receiver) = watch::channel(None);
-        (StopSender(sender), Self(receiver))
+        (StopSender(sender), Self { asked_at: receiver, telemetry: Telemetry::default() })
+    }
+
+    /// The same wish, for a job that reports what it does.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    /// Where the job reports what it does.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     pub fn is_asked(&self) -> bool {
-        self.0.borrow().is_some()
+        self.asked_at.borrow().is_some()
     }
 
     /// Returns when the job is asked to stop; never, where nobody can ask any more.
     pub async fn asked(&mut self) {
-        if self.0.wait_for(Option::is_some).await.is_err() {
+        if self.asked_at.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -39,7 +57,7 @@ impl Stop {
     pub(super) async fn sleep(&mut self, wait: Duration) -> Patience {
         let until = Instant::now() + wait;
         loop {
-            let asked_at = *self.0.borrow();
+            let asked_at = *self.asked_at.borrow();
             let give_up_at = asked_at.map(|asked_at| asked_at + GIVE_UP_AFTER);
             if give_up_at.is_some_and(|at| at <= Instant::now()) {
                 return Patience::Over;

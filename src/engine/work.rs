@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::reasons::Reasons;
-use crate::batch::{Commit, Fault, Polled, Stage, Tally, ViewTiming};
+use crate::batch::{BatchRows, Commit, Fault, Polled, Stage, Tally, ViewTiming};
 use crate::sink::SinkError;
 use crate::sql::SqlErrorKind;
 
@@ -47,16 +47,22 @@ pub(super) struct Reason {
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub outputs: Vec<usize>,
-    pub dead_letters: usize,
+    /// How many dead letters there are of each stage that has some.
+    pub dead_letters: BTreeMap<&'static str, usize>,
     /// Why.
     pub reasons: Reasons,
     /// As they are committed with the batch.
     pub tallies: Vec<Tally>,
-    /// Rows of state views that had no key.
-    pub null_keys: usize,
+    /// For each state table the rows of its view that had no key.
+    pub null_keys: Vec<usize>,
     pub views: Vec<ViewTiming>,
+    /// What SQL saw and computed, if somebody may look at it.
+    pub rows: Option<BatchRows>,
     pub decode: Duration,
+    /// Views and the look-ups they needed.
     pub sql: Duration,
+    /// The part of it that look-ups took.
+    pub lookup: Duration,
     /// When its commit began.
     pub handed_over_at: Option<Instant>,
 }
@@ -153,9 +159,13 @@ impl Reason {
 impl Facts {
     pub fn of(commit: &Commit) -> Self {
         let rows = |batches: &Vec<RecordBatch>| batches.iter().map(RecordBatch::num_rows).sum();
+        let mut dead_letters = BTreeMap::new();
+        for letter in &commit.dead_letters {
+            *dead_letters.entry(letter.stage.name()).or_default() += 1;
+        }
         Self {
             outputs: commit.outputs.iter().map(rows).collect(),
-            dead_letters: commit.dead_letters.len(),
+            dead_letters,
             reasons: Reasons::of(&commit.dead_letters),
             tallies: commit.tallies.clone(),
             ..Self::default()

@@ -11,6 +11,7 @@ use super::turn::{Baton, Turn};
 use super::work::Reason;
 use crate::batch::{Advance, Claim, Commit, Fault, SqlVersion, Tally, TopicPartition};
 use crate::sink::{Committed, Outcome, Prepared, RefusedRow, Sink, SinkError, Tables};
+use crate::telemetry::Server;
 
 /// How a commit ended.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Writer {
             if let Some(ended) = self.ended(tried, prepared, started, &mut retry).await? {
                 if let Ended::Committed { .. } = ended {
                     baton.pass();
-                    retry.succeeded("database");
+                    retry.succeeded("database", &self.stop);
                 }
                 return Ok(ended);
             }
@@ -156,7 +157,7 @@ impl Writer {
         let mut retry = std::mem::take(&mut self.locked);
         let ended = self.ended(tried, prepared, started, &mut retry).await?;
         match &ended {
-            Some(Ended::Committed { .. }) => retry.succeeded("database"),
+            Some(Ended::Committed { .. }) => retry.succeeded("database", &self.stop),
             _ => self.locked = retry,
         }
         Ok(match ended {
@@ -275,8 +276,12 @@ impl Writer {
     /// A fault that is not infrastructure.
     pub async fn look(&mut self) -> Result<Option<Vec<Claim>>, EngineError> {
         match self.sink.progress().await {
-            Ok(stored) => Ok(Some(stored)),
+            Ok(stored) => {
+                self.stop.telemetry().works_again(Server::Database);
+                Ok(Some(stored))
+            }
             Err(error) if error.fault() == Fault::Infrastructure => {
+                self.stop.telemetry().waits(Server::Database, &error.to_string());
                 tracing::debug!("the database does not say what is stored for now: {error}");
                 Ok(None)
             }

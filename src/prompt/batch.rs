@@ -29,6 +29,8 @@ pub(super) enum Origin {
     Topic,
     File(PathBuf),
     DeadLetters,
+    /// Of the running job at this address.
+    Job(String),
 }
 
 /// The offsets that rows have, by partition: what the batch of a file covers.

@@ -134,6 +134,7 @@ impl Session {
     fn origin_of_batch(&self) -> String {
         match self.batch.as_ref().map(|batch| &batch.origin) {
             Some(Origin::File(file)) => file.display().to_string(),
+            Some(Origin::Job(url)) => format!("the last batches of the job at {url}"),
             Some(Origin::DeadLetters) => format!("dead letters of {}", self.config.database.redacted()),
             _ => format!("topic {}", self.config.kafka.topics.join(", ")),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use super::job::RunningJob;
 use super::session::{Refusal, Session};
 use crate::sql::{SqlError, ViewFiles};
 
@@ -113,6 +114,11 @@ impl Session {
     /// # Errors
     /// No such draft; a view that was changed by somebody else since the draft was begun; a file that cannot be written.
     pub(super) fn apply(&mut self, name: Option<&str>) -> Result<Vec<PathBuf>, Refusal> {
+        if self.job.as_ref().is_some_and(RunningJob::has_other_sql) {
+            let text = "the job has other SQL than the project, so a draft of it does not belong into the project's files\n\
+                        hint: bring the project to the SQL of the job, or the job to that of the project";
+            return Err(Refusal::error(text));
+        }
         let mut written = Vec::new();
         for name in self.drafts_named(name)? {
             let view = self.view_file(&name);
@@ -168,7 +174,7 @@ impl Session {
 }
 
 /// A folder that no other session has, and only this user may read.
-fn new_folder() -> std::io::Result<PathBuf> {
+pub(super) fn new_folder() -> std::io::Result<PathBuf> {
     let id = std::process::id();
     let mut number = 0;
     loop {

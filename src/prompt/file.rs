@@ -84,6 +84,19 @@ pub(super) fn load(file: &Path, avro: &AvroConfig, schema: &SchemaRef) -> Result
 fn read_arrow(file: BufReader<File>, schema: &SchemaRef) -> Result<Batch, String> {
     let reader = FileReader::try_new(file, None).map_err(|error| format!("is no Arrow file: {error}"))?;
     let found = reader.schema();
+    let batches: Result<Vec<RecordBatch>, _> = reader.collect();
+    batch_of(&found, batches.map_err(|error| error.to_string())?, schema)
+}
+
+/// Decoded messages that come from elsewhere, as a batch with the columns of `schema`.
+///
+/// # Errors
+/// Columns that are not those of the schema: what is wrong with them.
+pub(super) fn batch_of(
+    found: &SchemaRef,
+    batches: Vec<RecordBatch>,
+    schema: &SchemaRef,
+) -> Result<Batch, String> {
     for field in found.fields() {
         match schema.field_with_name(field.name()) {
             Ok(known) if known.data_type() == field.data_type() => {}
@@ -104,14 +117,14 @@ fn read_arrow(file: BufReader<File>, schema: &SchemaRef) -> Result<Batch, String
     }
     let places: Vec<usize> =
         schema.fields().iter().filter_map(|field| found.index_of(field.name()).ok()).collect();
-    let mut batches = Vec::new();
-    for batch in reader {
-        let batch = batch.and_then(|batch| batch.project(&places)).map_err(|error| error.to_string())?;
-        batches.push(
+    let mut taken = Vec::new();
+    for batch in batches {
+        let batch = batch.project(&places).map_err(|error| error.to_string())?;
+        taken.push(
             RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|e| e.to_string())?,
         );
     }
-    let rows = concat_batches(schema, &batches).map_err(|error| error.to_string())?;
+    let rows = concat_batches(schema, &taken).map_err(|error| error.to_string())?;
     let mut builder = MessagesBuilder::default();
     for row in 0..rows.num_rows() {
         let place = Place::of(&rows, row).ok_or("has no kafka_topic, kafka_partition and kafka_offset")?;

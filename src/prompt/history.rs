@@ -77,7 +77,7 @@ impl Session {
         let of = self.options.state;
         let is_computed = match of {
             StateOf::Before => true,
-            StateOf::Auto => batch.origin == Origin::Topic && !overlap.is_none(),
+            StateOf::Auto => matches!(batch.origin, Origin::Topic | Origin::Job(_)) && !overlap.is_none(),
             StateOf::Stored => false,
         };
         let messages = batch.ranges.iter().map(|range| range.to - range.from).sum();

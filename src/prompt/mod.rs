@@ -15,6 +15,7 @@ mod execute;
 mod file;
 mod functions;
 mod history;
+mod job;
 mod load;
 mod moment;
 mod output;
@@ -29,6 +30,7 @@ mod views;
 mod whole;
 
 pub use execute::{Flow, Shell};
+pub use job::RunningJob;
 pub use moment::StateOf;
 pub use output::Screen;
 pub use print::{Format, Printer};

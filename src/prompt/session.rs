@@ -17,6 +17,7 @@ use super::batch::{
 use super::command::Seek;
 use super::drafts::Drafts;
 use super::file;
+use super::job::RunningJob;
 use super::load::{Limits, Loaded, Loading, Others, Start, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
@@ -110,6 +111,10 @@ pub struct Session {
     schemas: Option<Schemas>,
     pub(super) limits: Limits,
     dead_letters: bool,
+    /// The running job whose SQL it is, if there is one.
+    pub(super) job: Option<RunningJob>,
+    /// Whether the batch comes from that job.
+    pub(super) is_of_job: bool,
     start: Seek,
     /// Where `start` has led; the batch after this one starts elsewhere.
     next: Option<Start>,
@@ -173,6 +178,8 @@ impl Session {
             schemas,
             limits,
             dead_letters: options.dead_letters,
+            job: None,
+            is_of_job: false,
             start,
             next: None,
             loading: None,
@@ -244,6 +251,7 @@ impl Session {
         if self.batch.is_none() {
             self.progress.step("reading the batch");
             let batch = match self.dead_letters {
+                _ if self.is_of_job => self.load_job().await?,
                 true => self.load_dead_letters().await?,
                 false => self.load_topic().await?,
             };
@@ -324,7 +332,7 @@ impl Session {
     pub(super) fn seek(&mut self, seek: Seek) {
         self.start = seek;
         self.next = None;
-        self.dead_letters = false;
+        (self.dead_letters, self.is_of_job) = (false, false);
         self.drop_batch();
     }
 
@@ -333,6 +341,12 @@ impl Session {
     /// # Errors
     /// Where the batch does not come from the topic.
     pub(super) async fn go_on(&mut self) -> Result<(), Refusal> {
+        let origin = self.load().await?.origin.clone();
+        if let (Origin::Job(_), Some(job)) = (&origin, &mut self.job) {
+            job.go_on();
+            self.drop_batch();
+            return Ok(());
+        }
         let batch = self.load().await?;
         if batch.origin != Origin::Topic {
             let text = "this batch does not come from the topic, so nothing follows it\n\
@@ -389,7 +403,8 @@ impl Session {
     /// # Errors
     /// A configuration with a fault: then everything is as before.
     pub(super) async fn reload(&mut self) -> Result<Reloaded, Refusal> {
-        let config = Config::load(&self.config.file.path).map_err(|error| Refusal(error.to_string()))?;
+        let mut config = Config::load(&self.config.file.path).map_err(|error| Refusal(error.to_string()))?;
+        self.job.iter().for_each(|job| job.leads(&mut config));
         let keys = self.config.needs_restart(&config);
         let changed = self.changed(&self.drafts.over(&config.sql).0);
         // What does not work is nothing to compare with.
@@ -408,6 +423,7 @@ impl Session {
     /// Keeps of the session before what a reload leaves as it was.
     fn take_over(&mut self, old: Self, keys: &[&str]) {
         (self.progress, self.drafts) = (old.progress, old.drafts);
+        (self.job, self.is_of_job) = (old.job, old.is_of_job);
         (self.started, self.before) = (old.started, old.before);
         let is_file = old.batch.as_ref().is_some_and(|batch| matches!(batch.origin, Origin::File(_)));
         let is_of_batch = |key: &&str| AVRO_KEYS.contains(key) || (!is_file && TOPIC_KEYS.contains(key));

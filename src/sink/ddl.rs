@@ -16,9 +16,18 @@ pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
 pub(super) const FILLS_TABLE: &str = "realtime_fills";
 /// Only a job with a schema registry has it.
 pub(super) const SCHEMAS_TABLE: &str = "realtime_schemas";
+/// Made by the instances that can be watched, so it is none of [`own_tables`].
+pub(super) const INSTANCES_TABLE: &str = "realtime_instances";
 /// The tables of the program.
-pub(super) const OWN_NAMES: [&str; 6] =
-    [OFFSETS_TABLE, DEAD_LETTERS_TABLE, SQL_VERSIONS_TABLE, SQL_HISTORY_TABLE, FILLS_TABLE, SCHEMAS_TABLE];
+pub(super) const OWN_NAMES: [&str; 7] = [
+    OFFSETS_TABLE,
+    DEAD_LETTERS_TABLE,
+    SQL_VERSIONS_TABLE,
+    SQL_HISTORY_TABLE,
+    FILLS_TABLE,
+    SCHEMAS_TABLE,
+    INSTANCES_TABLE,
+];
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -241,6 +250,21 @@ pub(super) fn schemas_table(dialect: Dialect) -> String {
 
 /// Room for a number or a GUID.
 const SCHEMA_ID_CHARACTERS_MAX: usize = 64;
+
+pub(super) fn instances_table(dialect: Dialect) -> String {
+    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let lines = [
+        format!("job {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("instance {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
+        format!("page {long_text} NULL"),
+        format!("state {} NOT NULL", named(dialect, 32)),
+        format!("partitions {long_text} NOT NULL"),
+        "started_at DATETIME(6) NOT NULL".into(),
+        "seen_at DATETIME(6) NOT NULL".into(),
+        "PRIMARY KEY (job, instance)".into(),
+    ];
+    statement(INSTANCES_TABLE, &lines, dialect)
+}
 
 /// Room for the name of a version.
 const VERSION_CHARACTERS_MAX: usize = 64;

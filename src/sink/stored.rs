@@ -124,6 +124,15 @@ impl StoredOffsets {
         }
     }
 
+    /// The versions of the SQL that have computed rows of the job: name, views as a JSON object, and when each was used
+    /// first, by the database's clock in UTC, as text. The newest first, a few of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn versions(&mut self) -> Result<Vec<(String, String, String)>, SinkError> {
+        Ok(versions::of_job(&mut self.connection, &self.job).await?)
+    }
+
     /// How many rows of state there are; `None` where there is no such table.
     ///
     /// # Errors

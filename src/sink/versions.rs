@@ -116,6 +116,30 @@ pub(super) async fn in_use(
     Ok(rows.first().and_then(text))
 }
 
+/// Versions that are read.
+const VERSIONS_READ_MAX: usize = 10;
+
+/// The versions that have computed rows of a job, the newest first: name, views, and when each was used first.
+pub(super) async fn of_job(
+    connection: &mut Connection,
+    job: &str,
+) -> Result<Vec<(String, String, String)>, DatabaseError> {
+    if table(connection, SQL_HISTORY_TABLE).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let used = match connection.dialect() {
+        Dialect::Sqlite => "first_used_at",
+        Dialect::MySql | Dialect::MariaDb => "CAST(first_used_at AS CHAR)",
+    };
+    let sql = format!(
+        "SELECT version, files, {used} FROM {SQL_VERSIONS_TABLE} WHERE version IN (SELECT version FROM {SQL_HISTORY_TABLE} \
+         WHERE job = ?) ORDER BY first_used_at DESC LIMIT {VERSIONS_READ_MAX}"
+    );
+    let rows = connection.query(&sql, vec![Value::text(job)]).await?;
+    let text = |row: &[Value<'static>], index: usize| Some(row.get(index)?.as_text()?.to_owned());
+    Ok(rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?, text(row, 2)?))).collect())
+}
+
 /// The offset and the version of a partition's last row.
 async fn last(
     connection: &mut Connection,

@@ -8,6 +8,7 @@ mod gaps;
 mod lookup;
 mod poller;
 mod state;
+mod statistics;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,9 @@ use rdkafka::error::KafkaError;
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Polled, Position, PutBack, TopicPartition};
 use crate::config::KafkaConfig;
+use crate::fault_point;
 use crate::panics;
+use crate::telemetry::Telemetry;
 use gaps::GapReader;
 use lookup::bounds_of;
 pub(crate) use poller::push;
@@ -81,7 +84,7 @@ enum Command {
 
 impl KafkaSource {
     /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers. Gives a source
-    /// for each of `lanes`, whose batches have the `limits`.
+    /// for each of `lanes`, whose batches have the `limits`. What happens is reported to `telemetry`.
     ///
     /// # Errors
     /// [`SourceError::Unavailable`] where no broker answers within 10 s, [`SourceError::Broken`] where a topic
@@ -93,8 +96,9 @@ impl KafkaSource {
         memory_max: usize,
         until_caught_up: bool,
         lanes: usize,
+        telemetry: Telemetry,
     ) -> Result<Vec<Self>, SourceError> {
-        let shared = Arc::new(Shared::new(lanes, until_caught_up));
+        let shared = Arc::new(Shared::new(lanes, until_caught_up, telemetry));
         let context = Context::new(Arc::clone(&shared));
         let client = client_config(config, job, memory_max);
         let consumer: BaseConsumer<Context> = client.create_with_context(context).map_err(refused)?;
@@ -110,9 +114,13 @@ impl KafkaSource {
         let gaps = GapReader::new(config, job, Arc::clone(&shared));
         let poller =
             Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics, gaps);
+        let script = fault_point::share();
         let thread = std::thread::Builder::new()
             .name("kafka-poll".into())
-            .spawn(move || poll(poller))
+            .spawn(move || {
+                script.join();
+                poll(poller);
+            })
             .map_err(|error| SourceError::Broken(format!("no thread for polling: {error}")))?;
         let thread = Arc::new(Mutex::new(Some(thread)));
         let source = |lane| Self {

@@ -57,7 +57,7 @@ pub use error::{SqlError, SqlErrorKind, render};
 pub use failing::failing_row;
 pub use functions::FunctionHelp;
 pub(crate) use names::hint as name_hint;
-pub use pipeline::{Pipeline, PlannedState, Step};
+pub use pipeline::{Pipeline, PlannedState, Step, StepName};
 pub use session::type_of;
 pub use survey::Survey;
 pub use type_names::type_name;

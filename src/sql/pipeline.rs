@@ -26,7 +26,7 @@ use super::state::StateColumns;
 use super::survey::{Planned, Survey};
 use super::view::{HeldRows, View};
 use super::view_files::ViewFiles;
-use crate::batch::{ViewResults, ViewTiming};
+use crate::batch::{RelationRows, ViewResults, ViewTiming};
 
 /// The prepared views of one lane. One batch at a time.
 pub struct Pipeline {
@@ -47,6 +47,8 @@ pub struct Pipeline {
     unused: Vec<String>,
     tables_read: Vec<usize>,
     held: HeldRows,
+    /// Whether results have the rows of all tables and views.
+    keeps_rows: bool,
     /// What `now()` gives; the time of each batch's start where `None`.
     clock: Option<DateTime<Utc>>,
     run: Run,
@@ -81,6 +83,14 @@ pub enum Step {
     },
     /// Every view is computed.
     Done(ViewResults),
+}
+
+/// What one step of a batch gives rows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepName<'p> {
+    /// A table, by its place among the tables.
+    Table(usize),
+    View(&'p str),
 }
 
 #[derive(Debug)]
@@ -160,6 +170,7 @@ impl Pipeline {
             unused: graph.unused,
             tables_read,
             held: HeldRows { reservation, counter: RecordBatchMemoryCounter::new() },
+            keeps_rows: false,
             clock: None,
             run: Run { is_empty: true, ..Run::default() },
         }
@@ -244,6 +255,36 @@ impl Pipeline {
             PreparedStep::View { view, .. } => Some(&*view.name),
             PreparedStep::Table { .. } => None,
         })
+    }
+
+    /// The columns of `batch`.
+    pub fn batch(&self) -> &SchemaRef {
+        self.batch.schema()
+    }
+
+    /// From the next batch on, results have the rows of all tables and views, or those of outputs and state only.
+    pub fn keep_rows(&mut self, keeps_rows: bool) {
+        self.keeps_rows = keeps_rows;
+    }
+
+    /// The computed views and the tables they read, in the order of computing: the name of a table by its place among the
+    /// tables, its columns, and the places of the others that it reads.
+    pub fn steps(&self) -> impl Iterator<Item = (StepName<'_>, &SchemaRef, &[usize])> {
+        self.steps.iter().zip(&self.reads).map(|(step, reads)| {
+            let name = match step {
+                PreparedStep::Table { table, .. } => StepName::Table(*table),
+                PreparedStep::View { view, .. } => StepName::View(&view.name),
+            };
+            (name, step.slot().schema(), reads.as_slice())
+        })
+    }
+
+    /// The view that computes a state table.
+    pub fn view_of(&self, state: &PlannedState) -> Option<&str> {
+        match self.steps.get(state.step) {
+            Some(PreparedStep::View { view, .. }) => Some(&view.name),
+            _ => None,
+        }
     }
 
     /// Lets the clock stand: `now()`, and what else follows from it, tells this moment in all batches to come.
@@ -353,7 +394,14 @@ impl Pipeline {
         let outputs = self.outputs.iter().zip(&self.output_steps);
         let outputs = outputs.map(|((name, _), step)| rows(name, *step)).collect();
         let states = self.states.iter().map(|state| rows(&state.name, state.step)).collect();
-        ViewResults { outputs, states, views: std::mem::take(&mut self.run.timings) }
+        let relations = if self.keeps_rows { self.relations() } else { Vec::new() };
+        ViewResults { outputs, states, views: std::mem::take(&mut self.run.timings), relations }
+    }
+
+    fn relations(&self) -> Vec<RelationRows> {
+        let rows_of =
+            |slot: &Slot| RelationRows { name: Arc::clone(slot.name()), rows: slot.rows(), is_cut: false };
+        self.steps.iter().map(|step| rows_of(step.slot())).collect()
     }
 
     /// Drops all rows of the batch in hand.

@@ -73,6 +73,10 @@ impl Slot {
         Self { name: name.into(), schema, rows_expected, held: Arc::default() }
     }
 
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
     }

@@ -131,6 +131,16 @@ impl ViewFiles {
         if errors.is_empty() { Ok(files) } else { Err(errors) }
     }
 
+    /// The views of a version, as far as they can be parsed: a job has planned all of them.
+    pub fn of_version(version: &SqlVersion) -> Self {
+        let texts: BTreeMap<String, String> = serde_json::from_str(&version.files).unwrap_or_default();
+        let mut files = Self { folder: "sql".into(), views: BTreeMap::new(), broken: BTreeSet::new() };
+        for (name, text) in texts {
+            files.add(name.clone(), format!("sql/{name}.sql"), text, &mut Vec::new());
+        }
+        files
+    }
+
     fn add(&mut self, name: String, file: String, text: String, errors: &mut Vec<SqlError>) {
         match ViewFile::parse(name.clone(), file, text) {
             Ok(view) => drop(self.views.insert(name, view)),

@@ -75,6 +75,19 @@ impl DatabaseTable {
         }
     }
 
+    /// Rows, bytes, and when a whole table was fetched.
+    pub(super) fn held(&self) -> (usize, usize, Option<Instant>) {
+        match &self.rows {
+            Rows::Whole { rows, fetched_at, .. } => {
+                (rows.iter().map(RecordBatch::num_rows).sum(), self.bytes(), Some(*fetched_at))
+            }
+            Rows::ByKey(held) => {
+                let (rows, bytes) = held.size();
+                (rows, bytes, None)
+            }
+        }
+    }
+
     /// How much may be held from now on.
     pub(super) fn set_bytes_max(&mut self, max: usize) {
         match &mut self.rows {

@@ -28,6 +28,8 @@ pub(super) struct FileTable {
     bytes_max: usize,
     contents: Contents,
     checked_at: Instant,
+    /// When the file was found to be as it is held, the last time.
+    seen_at: Instant,
     /// The state of the file whose contents could not be used: it is not read again until it changes.
     refused: Option<Stamp>,
     /// What was last said in the log; nothing once the file is in order again.
@@ -88,6 +90,7 @@ impl FileTable {
             bytes_max,
             contents,
             checked_at: now,
+            seen_at: now,
             refused: None,
             said: None,
         })
@@ -95,6 +98,17 @@ impl FileTable {
 
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.contents.schema
+    }
+
+    pub(super) fn seen_at(&self) -> Instant {
+        self.seen_at
+    }
+
+    pub(super) fn count(&self) -> usize {
+        match &self.contents.rows {
+            Rows::Whole(rows) => rows.num_rows(),
+            Rows::ByKey(index) => index.count(),
+        }
     }
 
     /// What the rows hold.
@@ -127,11 +141,11 @@ impl FileTable {
         self.checked_at = now;
         match look {
             Look::StillRefused => {}
-            Look::Same => (self.refused, self.said) = (None, None),
+            Look::Same => (self.refused, self.said, self.seen_at) = (None, None, now),
             Look::Changed(contents) => {
                 tracing::info!(table = self.name, file = %self.file.path.display(), "reference table read again");
                 self.contents = contents;
-                (self.refused, self.said) = (None, None);
+                (self.refused, self.said, self.seen_at) = (None, None, now);
             }
             Look::Fault { fault, lasting } => {
                 self.refused = lasting;

@@ -93,6 +93,11 @@ impl HeldRows {
         self.bytes_max = bytes_max;
     }
 
+    /// How many keys are held, absent ones too, and the bytes that they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.held.len(), self.bytes)
+    }
+
     /// What was used before may be dropped or fetched again from now on.
     pub(super) fn begin_batch(&mut self) {
         self.batch += 1;

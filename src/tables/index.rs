@@ -43,6 +43,11 @@ impl From<ArrowError> for IndexFault {
 }
 
 impl KeyIndex {
+    /// Rows of the table.
+    pub(super) fn count(&self) -> usize {
+        self.rows.num_rows()
+    }
+
     /// Indexes the rows of a table; gives how many rows have NULL in their key and can never be found.
     pub(super) fn build(key: KeyForm, rows: RecordBatch) -> Result<(Self, usize), IndexFault> {
         let keys = key.of_table(&rows)?;

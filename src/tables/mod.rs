@@ -34,6 +34,7 @@ use self::file_table::FileTable;
 use self::given::GivenRows;
 use crate::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use crate::database::{Address, Home, Reader};
+use crate::telemetry::HeldTable;
 
 pub use error::TableError;
 pub use state::{Staged, StateTableSpec, StateTables};
@@ -144,6 +145,16 @@ impl ReferenceTables {
         &self.specs
     }
 
+    /// What is held of each table that is open.
+    pub fn held(&self) -> Vec<HeldTable> {
+        let open = self.specs.iter().zip(&self.tables);
+        open.filter_map(|(spec, table)| {
+            let (rows, bytes, seen_at) = table.as_ref()?.held();
+            Some(HeldTable { name: spec.name.as_str().into(), rows, bytes, seen_at })
+        })
+        .collect()
+    }
+
     /// Lets the tables move on: what was last looked at `refresh_interval` ago or longer is looked at again, and
     /// this batch sees what it holds now. Waits for files that have changed and for tables without a key; what is
     /// held of keyed tables of the database is fetched again when it is asked for.
@@ -226,6 +237,15 @@ impl Table {
             Self::File(table) => table.schema(),
             Self::Database(table) => table.schema(),
             Self::Unmet(schema) => schema,
+        }
+    }
+
+    /// Rows, bytes, and when they were found to be as they are.
+    fn held(&self) -> (usize, usize, Option<Instant>) {
+        match self {
+            Self::File(table) => (table.count(), table.bytes(), Some(table.seen_at())),
+            Self::Database(table) => table.held(),
+            Self::Unmet(_) => (0, 0, None),
         }
     }
 

@@ -26,6 +26,7 @@ use super::held::{HeldFault, HeldRows};
 use super::key::KeyForm;
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::database::{Address, Home, Origin, Reader, Relation};
+use crate::telemetry::HeldTable;
 use faults::{arrow_error, database_error, moved, not_given, twins, twins_given};
 use memory::Memory;
 
@@ -67,8 +68,8 @@ type Layer = HashMap<Box<[u8]>, Option<Box<[u8]>>>;
 pub struct Staged {
     /// One for each table.
     pub changes: Vec<StateChange>,
-    /// Rows of the views whose key is NULL, which were left out.
-    pub null_keys: usize,
+    /// For each table, rows of its view whose key is NULL, which were left out.
+    pub null_keys: Vec<usize>,
 }
 
 struct StateTable {
@@ -188,6 +189,15 @@ impl StateTables {
         self.tables.iter().any(|table| table.spec.follows_partition)
     }
 
+    /// What is held of each table.
+    pub fn held(&self) -> Vec<HeldTable> {
+        let of_one = |table: &StateTable| {
+            let (rows, bytes) = table.held.size();
+            HeldTable { name: table.spec.name.as_str().into(), rows, bytes, seen_at: None }
+        };
+        self.tables.iter().map(of_one).collect()
+    }
+
     /// Begins a batch, or a part of one, or the same one again.
     pub fn begin_batch(&mut self) {
         for table in &mut self.tables {
@@ -301,7 +311,7 @@ impl StateTables {
         for (table, rows) in self.tables.iter().zip(rows) {
             let (change, layer, null_keys) = table.stage(rows, message_time_ms)?;
             staged.changes.push(change);
-            staged.null_keys += null_keys;
+            staged.null_keys.push(null_keys);
             layers.push(layer);
         }
         self.staged.push_back(layers);

@@ -18,10 +18,11 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
 use super::state::{Place, Shared, State};
-use super::{BatchLimits, Command, without_secrets};
+use super::{BatchLimits, Command, statistics, without_secrets};
 use crate::batch::{Headers, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
-use crate::panics;
 use crate::source::{Recreated, SourceError};
+use crate::telemetry::{EventKind, Server};
+use crate::{fault_point, panics};
 
 /// How long one poll waits: the longest a command waits to be seen while nothing arrives.
 const POLL_WAIT_MAX: Duration = Duration::from_millis(100);
@@ -34,6 +35,8 @@ const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
 const FULL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Partitions that are taken away are held back this long, so that the batch in hand can be committed.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How long the thread may be away: longer than any of these waits, and than a call to librdkafka may take.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The least time between two commits of offsets to Kafka, which only people's tools read.
 const KAFKA_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -67,6 +70,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        statistics::report(&self.shared.telemetry, &statistics);
         let mut state = self.shared.lock();
         let State { lanes, places, .. } = &mut *state;
         let mut gaps = Vec::new();
@@ -105,10 +109,14 @@ impl ConsumerContext for Context {
         let mut state = self.shared.lock();
         let answered = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             state.give(&partitions);
-            tracing::info!("{}", assigned(&partitions, &state.partitions()));
+            let text = assigned(&partitions, &state.partitions());
+            tracing::info!("{text}");
+            self.shared.telemetry.assigned(&text);
             consumer.incremental_assign(&TopicPartitionList::new())
         } else {
-            tracing::info!("revoked: {}", names(&partitions));
+            let text = format!("revoked: {}", names(&partitions));
+            tracing::info!("{text}");
+            self.shared.telemetry.event(EventKind::Revoked, text);
             let current = consumer.assignment().map(|list| partitions_of(&list)).unwrap_or_default();
             let assigned = list_of(partitions.iter().filter(|partition| current.contains(partition)));
             // Why: a partition that is lost has another owner already.
@@ -225,7 +233,10 @@ impl Poller {
 
     /// Polls until told to close; leaves the group then.
     pub fn run(mut self) {
+        let pulse = self.shared.telemetry.pulse("the polling thread", PAUSE_MAX);
         while self.obey() == Next::Poll {
+            pulse.beat();
+            fault_point::reach_blocking("poll");
             self.tell_kafka(KAFKA_COMMIT_INTERVAL);
             self.join_after_leaving();
             if self.wait_for_room() {
@@ -394,7 +405,7 @@ impl Poller {
     fn collect(&mut self, message: &BorrowedMessage<'_>) {
         if self.is_broker_away {
             self.is_broker_away = false;
-            tracing::info!("Kafka answers again");
+            tracing::info!(server = Server::Kafka.name(), "Kafka answers again");
         }
         let Some(topic) = self.topic(message).cloned() else { return };
         let partition = TopicPartition { topic, partition: message.partition() };
@@ -462,13 +473,17 @@ impl Poller {
                 self.rejoin();
             }
             (None, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)) => {
+                self.shared.telemetry.waits(Server::Kafka, error);
                 if !self.is_broker_away {
                     self.is_broker_away = true;
                     let error = match self.consumer.context().last_failure().misunderstanding() {
                         Some(misunderstanding) => misunderstanding.text("the configured address"),
                         None => error.clone(),
                     };
-                    tracing::warn!("Kafka does not answer; waiting for it ({error})");
+                    tracing::warn!(
+                        server = Server::Kafka.name(),
+                        "Kafka does not answer; waiting for it ({error})"
+                    );
                 }
             }
             (None, _) => tracing::warn!("Kafka: {error}"),

@@ -14,6 +14,7 @@ use super::BatchLimits;
 use super::gaps::Gap;
 use crate::batch::{Advance, Claim, MessagesBuilder, Polled, Position, PutBack, TopicPartition};
 use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, SourceError};
+use crate::telemetry::Telemetry;
 
 /// A partition without a message for this long is quiet: what is before its end may hold no message.
 const QUIET: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub released: Condvar,
     /// Whether the end matters: otherwise it is never said.
     pub until_caught_up: bool,
+    /// Where assignments, ends of partitions and failures are reported.
+    pub telemetry: Telemetry,
 }
 
 #[derive(Debug)]
@@ -101,8 +104,9 @@ pub(super) struct Slot {
 }
 
 impl Shared {
-    pub fn new(lanes: usize, until_caught_up: bool) -> Self {
+    pub fn new(lanes: usize, until_caught_up: bool, telemetry: Telemetry) -> Self {
         Self {
+            telemetry,
             state: Mutex::new(State::new(lanes)),
             changed: (0..lanes).map(|_| Notify::new()).collect(),
             room: Condvar::new(),

@@ -35,7 +35,7 @@ fn config(broker: &MockCluster<'static, DefaultProducerContext>) -> KafkaConfig 
 }
 
 fn connect(config: &KafkaConfig) -> KafkaSource {
-    KafkaSource::connect(config, "job", LIMITS, 64 << 20, false, 1).unwrap().remove(0)
+    KafkaSource::connect(config, "job", LIMITS, 64 << 20, false, 1, Telemetry::default()).unwrap().remove(0)
 }
 
 fn produce(config: &KafkaConfig, count: i64) {
