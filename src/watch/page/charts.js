@@ -11,6 +11,9 @@ const TIME_STEPS = [
   60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000,
 ];
 
+// There is no half a message.
+const COUNT_STEPS = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 const perSecond = (value) => `${rate(value)}/s`;
 const CHARTS = [
   {
@@ -25,6 +28,7 @@ const CHARTS = [
   {
     id: "lag",
     axis: (value) => short.format(value),
+    steps: COUNT_STEPS,
     lines: [{ key: "lag_messages", name: "not committed", color: "--first", fill: "--first-fill", text: count }],
   },
   {

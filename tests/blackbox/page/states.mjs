@@ -217,7 +217,7 @@ export const states = {
     status: (times) => base(times, {
       lag: [61_310, 60_987, 61_200, 61_022],
       status: {
-        sentence: `waiting for MySQL since ${at(times.since).slice(11, 19)}: connection refused`, state: "waiting",
+        sentence: `waiting for MySQL since ${at(times.since).slice(11, 19)}: cannot connect to 127.0.0.1:3306: the connection to the database failed: Connection refused (os error 111)`, state: "waiting",
         waiting_for: "MySQL", rates: { in: 5210, computed: 0, out: 0 },
       },
     }),
