@@ -86,7 +86,7 @@ function makeChart(chart) {
       y: { range: (_, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, size: 24, space: 60, values: (_, at) => at.map((second) => new Date(second * 1000).toISOString().slice(11, 16)) },
+      { ...axis, size: 24, space: 44, values: (_, at) => at.map((second) => new Date(second * 1000).toISOString().slice(11, 16)) },
       { ...axis, size: 52, space: 36, incrs: chart.steps, values: (_, at) => at.map(chart.axis) },
     ],
     series: [{}, ...chart.lines.map((line) => ({
