@@ -11,6 +11,9 @@ const TIME_STEPS = [
   60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000,
 ];
 
+// There is no half a message.
+const COUNT_STEPS = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 const perSecond = (value) => `${rate(value)}/s`;
 const CHARTS = [
   {
@@ -25,6 +28,7 @@ const CHARTS = [
   {
     id: "lag",
     axis: (value) => short.format(value),
+    steps: COUNT_STEPS,
     lines: [{ key: "lag_messages", name: "not committed", color: "--first", fill: "--first-fill", text: count }],
   },
   {
@@ -82,7 +86,7 @@ function makeChart(chart) {
       y: { range: (_, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, size: 24, space: 60, values: (_, at) => at.map((second) => new Date(second * 1000).toISOString().slice(11, 16)) },
+      { ...axis, size: 24, space: 44, values: (_, at) => at.map((second) => new Date(second * 1000).toISOString().slice(11, 16)) },
       { ...axis, size: 52, space: 36, incrs: chart.steps, values: (_, at) => at.map(chart.axis) },
     ],
     series: [{}, ...chart.lines.map((line) => ({

@@ -3,6 +3,8 @@
 const $ = (id) => document.getElementById(id);
 
 const BAR_SHARE_MIN = 0.02;
+// Text of a cell that stays in one line.
+const CELL_LETTERS_MAX = 48;
 
 /** A new element: attributes that are functions are listeners, children that are strings are text. */
 function element(tag, attributes = {}, ...children) {
@@ -93,8 +95,9 @@ function rowsTable({ columns, rows, truncated }, label) {
   const head = columns.map(({ name, type }, index) =>
     element("th", { scope: "col", class: isNumber[index] ? "n" : null, title: type }, name));
   const body = rows.map((row) => element("tr", {}, ...row.map((value, index) => {
-    const kind = value === null ? "null" : isNumber[index] ? "n" : null;
-    return element("td", { class: kind }, value === null ? "NULL" : String(value));
+    if (value === null) return element("td", { class: "null" }, "NULL");
+    const text = String(value);
+    return element("td", { class: isNumber[index] ? "n" : text.length > CELL_LETTERS_MAX ? "long" : null }, text);
   })));
   const table = element("table", { class: "rows" },
     element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));

@@ -20,7 +20,7 @@ function setStatus(next) {
   setClock(next.now);
   document.body.dataset.state = next.state;
   const sentence = next.sentence.charAt(0).toUpperCase() + next.sentence.slice(1);
-  setText($("sentence"), sentence);
+  drawSentence(sentence, next.state);
   setText($("since"), next.since ? `For ${longDuration(age(next.since))}, since ${clock(next.since)} UTC` : "");
   setText($("why"), reason(next));
   // Why: people who listen are told of changes, not of every second.
@@ -38,6 +38,13 @@ function setStatus(next) {
   drawBatch(next.batch);
   drawMemory(next.memory);
   return before;
+}
+
+/** The sentence; the error that a job waits for, or ended with, is smaller and in a line of its own. */
+function drawSentence(sentence, state) {
+  const end = ["waiting", "failed", "stopping"].includes(state) ? sentence.indexOf(": ") : -1;
+  const parts = end < 0 ? [sentence, "", ""] : [sentence.slice(0, end), ": ", sentence.slice(end + 2)];
+  parts.forEach((part, index) => setText($("sentence").children[index], part));
 }
 
 /** What is known of a number of all partitions. */

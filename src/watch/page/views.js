@@ -1,13 +1,15 @@
 // The graph of views, and what is known of the one that was chosen.
 
 const VIEW = { width: 184, height: 46 };
+const VIEW_WIDTH_MIN = 148;
+const VIEW_WIDTH_MAX = 184;
 const VIEW_PADDING = 10;
 // Between two layers.
 const GAP_MIN = 26;
 const GAP_MAX = 96;
 // Below this width of the page, the lines run from top to bottom.
 const ACROSS_WIDTH_MIN = 700;
-const NAME_LETTERS_MAX = 22;
+const LETTER_WIDTH = 7;
 
 let views = [];
 let chosen = null;
@@ -45,19 +47,8 @@ function drawGraph() {
 const nodeOf = (name) => [...document.querySelectorAll("[data-view]")].find((node) => node.dataset.view === name);
 
 function picture(across, room) {
-  const gap = across ? { depth: 48, breadth: 14 } : { depth: 36, breadth: 10 };
-  // On a telephone, two views stand side by side.
-  VIEW.width = across ? 184 : Math.min(184, Math.floor((room - gap.breadth - 4) / 2));
+  const laid = across ? laidAcross(room - 2) : laidDown(room - 2);
   const size = across ? { depth: VIEW.width, breadth: VIEW.height } : { depth: VIEW.height, breadth: VIEW.width };
-  let laid = layOut(views, size, gap);
-  if (!across && laid.breadth + 2 > room) laid = layOut(views, size, gap, "centred");
-  // The gaps between the layers take what room there is.
-  const layers = Math.round((laid.depth + gap.depth) / (size.depth + gap.depth));
-  if (across && layers > 1) {
-    const fitting = Math.floor((room - 2 - layers * size.depth) / (layers - 1));
-    gap.depth = Math.min(GAP_MAX, Math.max(GAP_MIN, fitting));
-    laid = layOut(views, size, gap);
-  }
   const screen = (depth, breadth) => (across ? [depth + 1, breadth + 1] : [breadth + 1, depth + 1]);
   const toScreen = (depth, breadth) => screen(depth, breadth).map((number) => number.toFixed(1)).join(",");
   const [width, height] = screen(laid.depth, laid.breadth).map((number) => Math.ceil(number + 1));
@@ -72,9 +63,28 @@ function picture(across, room) {
     ...lines, ...nodes);
 }
 
+/** From left to right: the views, then the gaps between the layers, become as narrow as the room makes them. */
+function laidAcross(room) {
+  const layers = Math.max(...layersOf(views).values()) + 1;
+  const limited = (value, least, most) => Math.floor(Math.min(most, Math.max(least, value)));
+  VIEW.width = limited((room - (layers - 1) * GAP_MIN) / layers, VIEW_WIDTH_MIN, VIEW_WIDTH_MAX);
+  const gap = limited((room - layers * VIEW.width) / Math.max(1, layers - 1), GAP_MIN, GAP_MAX);
+  return layOut(views, { depth: VIEW.width, breadth: VIEW.height }, { depth: gap, breadth: 14 });
+}
+
+/** From top to bottom, as on a telephone, where two views stand side by side with a line between them. */
+function laidDown(room) {
+  const gap = { depth: 36, breadth: 10 };
+  VIEW.width = Math.min(VIEW_WIDTH_MAX, Math.floor((room - LINE_BREADTH) / 2) - gap.breadth);
+  const size = { depth: VIEW.height, breadth: VIEW.width };
+  const laid = layOut(views, size, gap);
+  return laid.breadth > room ? layOut(views, size, gap, "centred") : laid;
+}
+
 function node(view, x, y) {
-  const isLong = view.name.length > NAME_LETTERS_MAX;
-  const name = isLong ? `${view.name.slice(0, NAME_LETTERS_MAX - 1)}…` : view.name;
+  const letters = Math.floor((VIEW.width - 2 * VIEW_PADDING) / LETTER_WIDTH);
+  const isLong = view.name.length > letters;
+  const name = isLong ? `${view.name.slice(0, letters - 1)}…` : view.name;
   const choose = () => showView(view.name);
   return drawn("g", {
     class: `node ${view.kind}${view.used ? "" : " unused"}`,
@@ -198,7 +208,7 @@ function updateView() {
   terms.push(["Read by", readers.join(", ") || "nothing"]);
   terms.push(["Last batch", [view.rows == null ? null : counted(view.rows, "row"), view.seconds == null ? null : duration(view.seconds)]
     .filter(Boolean).join(" in ") || UNKNOWN]);
-  terms.push(["Since the start", `${counted(view.rows_total, "row")} in ${duration(view.seconds_total)}`]);
+  if (view.kind === "view") terms.push(["Since the start", `${counted(view.rows_total, "row")} in ${duration(view.seconds_total)}`]);
   if (!view.used) terms.push(["Not computed", "nothing reads it, and it is no output"]);
   fillTerms($("view-terms"), terms);
 }

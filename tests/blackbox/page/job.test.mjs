@@ -1,6 +1,7 @@
 // The page in a real browser, of a real job whose address is in PAGE_URL. Run by scripts/test-page --url.
 
 import assert from "node:assert/strict";
+import { execSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { holds, launch, open, SCHEMES, shows, tabStops, WIDTHS } from "./browser.mjs";
 
@@ -48,5 +49,35 @@ test("everything is there, and it is live", async () => {
   await page.waitForFunction((before) => document.querySelector("#identity").textContent !== before, before);
   const { left, unmarked } = await tabStops(page);
   assert.deepEqual({ left, unmarked, faults: page.faults }, { left: [], unmarked: [], faults: [] });
+  await page.close();
+});
+
+test("a customer's name is text", { skip: !process.env.PAGE_NAME }, async () => {
+  const page = await open(browser, PAGE_URL);
+  await page.locator("#sql").fill("SELECT name, customer FROM enriched_movements WHERE name IS NOT NULL");
+  await page.keyboard.press("Control+Enter");
+  await page.waitForSelector("#answer td");
+  assert.equal(await page.locator("#answer td").first().textContent(), process.env.PAGE_NAME);
+  await page.locator("[data-view=enriched_movements]").click();
+  await page.getByText("Show the last rows").click();
+  await page.waitForSelector("#view .answer td");
+  assert.ok((await page.locator("#view .answer").textContent()).includes(process.env.PAGE_NAME));
+  assert.equal(await page.locator("img").count(), 0);
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
+
+test("an outage is shown, and its end", { skip: !process.env.PAGE_OUTAGE }, async () => {
+  const page = await open(browser, PAGE_URL);
+  await shows(page, "#sentence", /^(Keeping|Catching) up/, 30_000);
+  execSync(process.env.PAGE_OUTAGE);
+  try {
+    await shows(page, "#sentence", /^Waiting for MySQL since \d\d:\d\d:\d\d: /);
+  } finally {
+    execSync(process.env.PAGE_OUTAGE_ENDS);
+  }
+  await shows(page, "#sentence", /^(Keeping|Catching) up/, 30_000);
+  await shows(page, "#events-table", /recovered/);
+  assert.equal(await page.locator("#lost").isVisible(), false);
   await page.close();
 });

@@ -92,7 +92,7 @@ withJob("rows are asked for on request only", "keeping_up", async (page, fake) =
 withJob("the sentence changes with the job, and back", "keeping_up", async (page, fake) => {
   await shows(page, "#sentence", /^Keeping up$/);
   fake.set("waiting");
-  await shows(page, "#sentence", /^Waiting for MySQL since \d\d:\d\d:\d\d: connection refused$/);
+  await shows(page, "#sentence", /^Waiting for MySQL since \d\d:\d\d:\d\d: cannot connect to 127\.0\.0\.1:3306: .+Connection refused \(os error 111\)$/);
   await shows(page, "#said", /^Waiting for MySQL/);
   assert.match(await page.title(), /^Waiting for MySQL/);
   assert.match(await page.locator("#why").textContent(), /^244,519 messages are not committed\. Nothing is lost/);

@@ -92,8 +92,8 @@ function view(name, reads, rows, seconds, more = {}) {
   };
 }
 
-function table(name, kind, rows, columns) {
-  return { name, kind, output: null, state_of: null, reads: [], rows, seconds: null, rows_total: rows * 51_200, seconds_total: 0, columns, sql: null, used: true };
+function table(name, kind, rows, columns, reads = []) {
+  return { name, kind, output: null, state_of: null, reads, rows, seconds: null, rows_total: rows * 51_200, seconds_total: 0, columns, sql: null, used: true };
 }
 
 const ENRICHED = `-- Every movement of the batch, with what is known of its customer's account.
@@ -119,8 +119,9 @@ const VIEWS = {
   sql_version: "8c1f0e42",
   views: [
     table("batch", "batch", 164, MESSAGE),
-    table("accounts", "reference", 131, [column("customer_id", "Int32", false), ...ACCOUNT]),
-    table("account_state", "state", 131, [column("customer", "Int32", false), column("movements", "Int64"), column("last_balance", "Float64")]),
+    // Of a keyed table, SQL sees the rows of the batch's keys, so it reads the batch.
+    table("accounts", "reference", 131, [column("customer_id", "Int32", false), ...ACCOUNT], ["batch"]),
+    table("account_state", "state", 131, [column("customer", "Int32", false), column("movements", "Int64"), column("last_balance", "Float64")], ["batch"]),
     view("enriched_movements", ["batch", "accounts"], 164, 0.0008, { sql: ENRICHED }),
     view("assessed_movements", ["enriched_movements"], 164, 0.0004),
     view("account_history", ["assessed_movements", "account_state"], 164, 0.0031),
@@ -216,7 +217,7 @@ export const states = {
     status: (times) => base(times, {
       lag: [61_310, 60_987, 61_200, 61_022],
       status: {
-        sentence: `waiting for MySQL since ${at(times.since).slice(11, 19)}: connection refused`, state: "waiting",
+        sentence: `waiting for MySQL since ${at(times.since).slice(11, 19)}: cannot connect to 127.0.0.1:3306: the connection to the database failed: Connection refused (os error 111)`, state: "waiting",
         waiting_for: "MySQL", rates: { in: 5210, computed: 0, out: 0 },
       },
     }),
