@@ -11,6 +11,7 @@ use realtime_processor::avro::{Encoder, Frame, Schema};
 use realtime_processor::batch::{Headers, Message, Messages, MessagesBuilder};
 use realtime_processor::config::Config;
 use realtime_processor::engine::{EngineError, Schemas};
+use realtime_processor::sink::Selection;
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
 
