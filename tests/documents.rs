@@ -310,6 +310,9 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("memory_max", "1GiB"),
     ("dead_letters_max_ratio", "0.5"),
     ("dead_letters_window", "2000"),
+    ("schema_registry", "{ url: http://127.0.0.1:8081 }\navro_framing: confluent"),
+    ("http", "127.0.0.1:9464"),
+    ("http_token", "0123456789abcdef\nhttp: 127.0.0.1:9464"),
 ];
 
 #[test]

@@ -129,7 +129,7 @@ impl ConfigFile {
 /// Lines with one of these may hold a secret.
 const SECRETS: &[&str] = &["password", "secret", "jaas", "ssl.key", "token"];
 /// So may all lines of these keys.
-const SECRET_KEYS: &[&str] = &["database", "kafka_properties", "schema_registry"];
+const SECRET_KEYS: &[&str] = &["database", "http_token", "kafka_properties", "schema_registry"];
 
 /// Why: the text may hold a password.
 impl fmt::Debug for ConfigFile {
