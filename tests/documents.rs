@@ -276,7 +276,9 @@ fn every_piece_of_configuration_in_the_documents_is_valid() {
             // A file with a password is not there.
             let text =
                 format!("{rest}{}", block.replace("password_file: /run/secrets/db", "password: secret"));
-            let config = Config::parse(Path::new("config.yaml"), &text, &|_: &str| Some("value".to_owned()));
+            let config = Config::parse(Path::new("config.yaml"), &text, &|_: &str| {
+                Some("the-value-of-a-variable".to_owned())
+            });
             wrong.extend(config.err().map(|error| format!("{}: {block}{error}", path.display())));
             pieces += 1;
         }

@@ -68,6 +68,8 @@ impl Others {
             };
             let found = owned.iter().find(is_it);
             let (end, message_time_ms) = found.map_or((None, None), |(_, (.., end, time))| (*end, *time));
+            // The owner's row may be older than the stored offset.
+            let end = end.map(|end| end.max(*committed));
             let place =
                 Partition { committed: Some(*committed), end, message_time_ms, ..Partition::default() };
             let owner = found.map(|(owner, _)| (*owner).to_owned());
