@@ -65,16 +65,21 @@ impl Ranks {
 
 impl Output {
     /// Rows to delete and rows to write, one for each key. In the order of the keys, so that instances lock in the same
-    /// order; if the server takes different keys for equal, in the order of the rows, so that the last of them wins.
+    /// order. If the server takes different keys for equal, all rows are written in their order: only the server knows which
+    /// are one row, and it keeps the key that came first.
     ///
     /// # Errors
     /// A value that does not fit; two rows for one key, where nothing says which is the last.
     pub(super) fn by_key(self: &Arc<Self>, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
-        let mut rows = self.last_rows(batch)?;
-        if let Some(order) = self.order.as_ref().filter(|_| !self.has_exact_key) {
-            let ranks = self.ranks(order, batch)?;
-            rows.sort_unstable_by(|a, b| ranks.compare(*a, *b));
-        }
+        let rows = match &self.order {
+            Some(order) if !self.has_exact_key => {
+                let ranks = self.ranks(order, batch)?;
+                let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
+                rows.sort_by(|a, b| ranks.compare(*a, *b));
+                rows
+            }
+            _ => self.last_rows(batch)?,
+        };
         Ok(rows.into_iter().partition(|row| self.is_removed(batch, *row)))
     }
 

@@ -129,8 +129,8 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
     let loose = loose.map(|column| {
         let collation = collation_of(column, dialect);
         let message = format!(
-            "its collation {collation} takes keys for equal that differ only in {}: they are one row, which has \
-             the values of the last of them\n\
+            "its collation {collation} takes keys for equal that differ only in {}: they are one row, with \
+             the key of the first and the other values of the last\n\
              hint: if they are different keys, change the column to COLLATE {}",
             merged_by(collation),
             dialect.collation()
@@ -228,7 +228,9 @@ fn unique_fault(table: &str, key: &[String], found: &Table) -> Option<TableFault
         return None;
     }
     let list = key.join(", ");
-    let message = format!("no primary or unique key over exactly ({list})\nhint: add PRIMARY KEY ({list})");
+    let has_primary = found.keys.iter().any(|other| other.name == "PRIMARY");
+    let kind = if has_primary { "UNIQUE KEY" } else { "PRIMARY KEY" };
+    let message = format!("no primary or unique key over exactly ({list})\nhint: add {kind} ({list})");
     Some(TableFault::new(table, message))
 }
 
