@@ -31,8 +31,8 @@ use crate::watch::Watch;
 /// are broken: they become dead letters.
 ///
 /// The project (config.yaml, sql, schemas, data) is written into a folder. Existing files are not overwritten. Change the SQL
-/// there and run the demo again with the same `--dir`: it sends the same movements, and shows the share of each reaction
-/// before and after the change. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no
+/// there and run the demo again with the same `--dir`: it sends the same movements to an empty database, and shows the share of
+/// each reaction before and after the change. The database of the run before is kept as `data/before.db`. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no
 /// broker.
 ///
 /// While the demo runs, it serves a page about the job and prints its address. With `--for 0` it runs until Ctrl-C.
@@ -92,7 +92,7 @@ impl Counts {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let broker = MockCluster::new(1).map_err(|error| Failure::failed(format!("no broker: {error}")))?;
     // Each run has a topic of its own, since its offsets begin at 0: so its rows are told from those of the runs before.
-    let topic = format!("customer_movements_{}", project::stamp());
+    let topic = format!("{}{}", project::TOPIC_PREFIX, project::stamp());
     broker
         .create_topic(&topic, PARTITIONS, 1)
         .map_err(|error| Failure::failed(format!("no topic in the demo's broker: {error}")))?;
@@ -100,11 +100,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     project::write(&dir)
         .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", dir.display())))?;
     let mut config = Config::load(&dir.join("config.yaml"))?;
-    config.database = Address::Sqlite { path: dir.join("data/realtime.db") };
+    shown::set_aside(&dir).await?;
+    config.database = Address::Sqlite { path: dir.join(project::DATABASE) };
     config.kafka.server = broker.bootstrap_servers();
     config.kafka.topics = vec![topic];
-    // Each demo has a broker of its own, so its offsets start again; the rows of earlier ones stay.
-    config.job = format!("demo-{}", project::stamp());
     let watch = open_page(&mut config)?;
     let (asked, stop) = signals::stop_on_signals()?;
     let stop = stop.with_telemetry(watch.telemetry().clone());
@@ -147,7 +146,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         _ => return Err(Failure::failed("the demo's sender ended without an answer")),
     }
     keep_sample(&config, &dir.join(SAMPLE)).await?;
-    shown::show(&config, &dir).await
+    shown::show(&config, &dir, arguments).await
 }
 
 /// Listens for people who watch: at the address that `config.yaml` shows, or at any free port if that is taken.

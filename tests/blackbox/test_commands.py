@@ -339,6 +339,18 @@ def test_demo(job):
     second = job.run("demo", "--for", "4s", "--dir", str(folder), timeout=60).stdout
     loan = re.search(r"personal loan campaign +\| +(\d+) .*?([\d.]+) % -> ([\d.]+) %", second)
     assert loan and float(loan[3]) < float(loan[2]) / 2, second
+    # State begins empty, and the job of `config.yaml` is that of the demo.
+    config = ("--config", str(folder / "config.yaml"))
+    before = "SELECT count(*) FILTER (WHERE movements_before = 0) AS first, count(DISTINCT customer) AS n FROM db.classified_movements"
+    load = f"\\load {folder}/data/sample.arrow"
+    done = subprocess.run(
+        [job.binary, *config, "sql", "--format", "csv", "-c", load, "-c", before],
+        capture_output=True, text=True, timeout=60, check=True,
+    )
+    first, customers = done.stdout.splitlines()[1].split(",")
+    assert first == customers, done.stdout
+    letters = subprocess.run([job.binary, *config, "dead-letters", "list"], capture_output=True, text=True, timeout=60, check=True)
+    assert "decode" in letters.stdout, letters
     # What it says to try next works, without a broker.
     count = ("sql", "--format", "csv", "-c", f"\\load {folder}/data/sample.arrow", "-c", "SELECT count(*) AS n FROM batch")
     done = subprocess.run(

@@ -82,7 +82,7 @@ def test_a_reset_brings_no_old_value_back(new_job, new_topic, database):
     job.catch_up()
     database.execute("UPDATE customers SET name = 'by hand', version = 4 WHERE customer_no = 'C-1'")
     done = job.run("offsets", "reset", "--to", "earliest", "--yes", expect=0)
-    assert "overwritten, but for newer ones" in done.stderr, done.stderr
+    assert "overwritten, except newer ones" in done.stderr, done.stderr
     job.catch_up()
     assert stored(database)[1] == ("C-1", "by hand", "Porto")
     # The word that the column does not have is said, with those it has.

@@ -27,6 +27,30 @@ const FILES: &[(&str, &str)] = shipped![
     "sql/tests/reactions.yaml",
 ];
 
+/// The database of a run, in the project's folder, as `config.yaml` has it.
+pub(super) const DATABASE: &str = "data/realtime.db";
+/// That of the run before.
+pub(super) const DATABASE_BEFORE: &str = "data/before.db";
+/// How the topics of demos begin: the time of the run follows.
+pub(super) const TOPIC_PREFIX: &str = "customer_movements_";
+
+/// Makes room for the database of a new run: the one that is there becomes that of the run before.
+pub(super) fn set_database_aside(dir: &Path) -> io::Result<()> {
+    // SQLite has files beside the database, of which some are left if a run is killed.
+    for beside in ["", "-wal", "-shm"] {
+        let (now, before) =
+            (dir.join(format!("{DATABASE}{beside}")), dir.join(format!("{DATABASE_BEFORE}{beside}")));
+        match std::fs::remove_file(&before) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if now.exists() {
+            std::fs::rename(now, before)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the files that are missing.
 pub(super) fn write(dir: &Path) -> io::Result<()> {
     for (path, text) in FILES {

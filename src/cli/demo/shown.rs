@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
-use super::SAMPLE;
+use super::project::{self, DATABASE, DATABASE_BEFORE, TOPIC_PREFIX};
+use super::{Arguments, SAMPLE};
 use crate::cli::failure::Failure;
 use crate::config::Config;
-use crate::database::{Origin, Reader, json};
+use crate::database::{Address, Origin, Reader, json};
 use crate::prompt::{Format, Printer, Screen};
 
 /// More than any of the tables below holds.
@@ -78,16 +79,38 @@ impl Reactions {
     }
 }
 
+/// Puts the database of the run before aside, so that state and tables of this one begin empty.
+///
+/// # Errors
+/// It has rows of another job than a demo.
+pub(super) async fn set_aside(dir: &Path) -> Result<(), Failure> {
+    let path = dir.join(DATABASE);
+    if path.exists() {
+        let mut reader = Reader::new(Address::Sqlite { path: path.clone() });
+        // Without the table no job was here.
+        let topics =
+            rows(&mut reader, "SELECT DISTINCT kafka_topic FROM realtime_offsets").await.unwrap_or_default();
+        let is_other = |topic: &String| !topic.starts_with(TOPIC_PREFIX);
+        if let Some(topic) = texts(&topics).into_iter().flatten().find(is_other) {
+            return Err(Failure::failed(format!(
+                "{} has rows of a job that read the topic {topic}\nhint: give the demo another folder with --dir",
+                path.display()
+            )));
+        }
+    }
+    project::set_database_aside(dir)
+        .map_err(|error| Failure::failed(format!("{} cannot be put aside: {error}", path.display())))
+}
+
 /// Prints the tables of the run on stdout.
-pub(super) async fn show(config: &Config, dir: &Path) -> Result<(), Failure> {
+pub(super) async fn show(config: &Config, dir: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let mut reader = Reader::new(config.database.clone());
     let topic = &config.kafka.topics[0];
-    let reactions = reactions_of(&mut reader, topic).await?;
-    let earlier = topic_before(&mut reader, topic).await?;
-    let (title, before) = match earlier {
-        Some(earlier) => (
+    let reactions = reactions_of(&mut reader).await?;
+    let (title, before) = match reactions_before(dir).await {
+        Some(before) => (
             "How the bank reacts (table `reactions`), and its share in the run before -> in this one",
-            Some(reactions_of(&mut reader, &earlier).await?),
+            Some(before),
         ),
         None => ("How the bank reacts (table `reactions`)", None),
     };
@@ -97,28 +120,40 @@ pub(super) async fn show(config: &Config, dir: &Path) -> Result<(), Failure> {
         print(title, &rows(&mut reader, &query).await?)?;
     }
     let dir = dir.display();
+    // The same messages: else the shares move without a change.
+    let again = match arguments.messages {
+        Some(messages) => format!("--messages {messages} "),
+        None => format!("--for {:?} ", arguments.time),
+    };
     println!(
         "\nThe project is in {dir}, and its database in data/realtime.db there.\n\
          Ask questions, without a broker:\n\
          \x20 realtime-processor --config {dir}/config.yaml sql -c '\\load {dir}/{SAMPLE}' \\\n\
          \x20   -c 'SELECT reaction, count(*) AS n FROM reactions GROUP BY reaction'\n\
          Change a rule, and see how the shares move: edit {dir}/sql/assessed_movements.sql, then\n\
-         \x20 realtime-processor demo --for 10s --dir {dir}\n\
+         \x20 realtime-processor demo {again}--dir {dir}\n\
          With your own broker: set kafka_server and database in {dir}/config.yaml, then\n\
          \x20 realtime-processor --config {dir}/config.yaml run"
     );
     Ok(())
 }
 
-async fn reactions_of(reader: &mut Reader, topic: &str) -> Result<Reactions, Failure> {
-    let movements = format!("SELECT count(*) AS n FROM classified_movements WHERE kafka_topic = '{topic}'");
-    let movements = texts(&rows(reader, &movements).await?);
-    let by_name = format!(
-        "SELECT reaction, count(*) AS movements, count(DISTINCT customer) AS customers FROM reactions \
-         WHERE kafka_topic = '{topic}' GROUP BY reaction"
-    );
+/// Those of the run before, if there was one.
+async fn reactions_before(dir: &Path) -> Option<Reactions> {
+    let path = dir.join(DATABASE_BEFORE);
+    if !path.exists() {
+        return None;
+    }
+    // Why no error: a run that was ended at once may have left no tables.
+    reactions_of(&mut Reader::new(Address::Sqlite { path })).await.ok()
+}
+
+async fn reactions_of(reader: &mut Reader) -> Result<Reactions, Failure> {
+    let movements = texts(&rows(reader, "SELECT count(*) AS n FROM classified_movements").await?);
+    let by_name = "SELECT reaction, count(*) AS movements, count(DISTINCT customer) AS customers FROM reactions \
+                   GROUP BY reaction";
     let number = |text: &String| text.parse().unwrap_or(0);
-    let by_name = texts(&rows(reader, &by_name).await?);
+    let by_name = texts(&rows(reader, by_name).await?);
     let by_name = by_name.iter().filter_map(|row| match &row[..] {
         [name, movements, customers] => Some((name.clone(), (number(movements), number(customers)))),
         _ => None,
@@ -127,14 +162,6 @@ async fn reactions_of(reader: &mut Reader, topic: &str) -> Result<Reactions, Fai
         movements: movements.first().and_then(|row| row.first()).map_or(0, number),
         by_name: by_name.collect(),
     })
-}
-
-/// The topic of the run before. Each has one of its own, and their names are in the order of time.
-async fn topic_before(reader: &mut Reader, topic: &str) -> Result<Option<String>, Failure> {
-    let query = format!(
-        "SELECT DISTINCT kafka_topic FROM classified_movements WHERE kafka_topic < '{topic}' ORDER BY kafka_topic DESC"
-    );
-    Ok(texts(&rows(reader, &query).await?).into_iter().flatten().next())
 }
 
 async fn rows(reader: &mut Reader, query: &str) -> Result<Vec<RecordBatch>, Failure> {

@@ -155,5 +155,5 @@ class Fleet(threading.Thread):
                 return code == -signal.SIGKILL
             # It gives up after a while if a server is away; told before it listens, it ends by the signal.
             case "terminated":
-                return code in (0, -signal.SIGTERM) or "was told to stop" in instance.process.stderr_text()
+                return code in (0, -signal.SIGTERM) or "was stopped while the server was unreachable" in instance.process.stderr_text()
         return False
