@@ -120,7 +120,8 @@ async fn the_rule_of_the_readme_has_the_rows_that_it_shows() {
     let (rule, _) = rule.split_once("```").expect("its end");
     let accounts = table(&page, "The reference table `accounts`");
     let accounts: String = accounts.iter().map(|row| row.join(",") + "\n").collect();
-    let (messages, rows) = (table(&page, "Messages from Kafka"), table(&page, "New rows in the MySQL table"));
+    let (messages, rows) =
+        (table(&page, "SQL sees the messages from Kafka"), table(&page, "New rows in the MySQL table"));
     assert!(messages.len() > 2 && rows.len() > 1, "there are rows");
     let (messages, rows) = (yaml_rows(&messages), yaml_rows(&rows));
     let test = format!("- name: the rule\n  messages: {messages}\n  expect: {{ loan_offers: {rows} }}\n");
