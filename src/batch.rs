@@ -224,6 +224,12 @@ impl Store {
     }
 }
 
+impl Record {
+    fn timestamp_ms(&self) -> Option<i64> {
+        (self.timestamp_ms != NO_TIMESTAMP).then_some(self.timestamp_ms)
+    }
+}
+
 impl Messages {
     /// No messages.
     pub fn empty() -> Self {
@@ -251,7 +257,7 @@ impl Messages {
             topic: &self.store.topics[usize::from(record.topic)],
             partition: record.partition,
             offset: record.offset,
-            timestamp_ms: (record.timestamp_ms != NO_TIMESTAMP).then_some(record.timestamp_ms),
+            timestamp_ms: record.timestamp_ms(),
             key: key.map(|length| &self.store.bytes[record.start..record.start + length]),
             payload: payload.map(|length| &self.store.bytes[payload_start..payload_start + length]),
             headers: self.store.headers.get(&record.place).map_or(&[], Vec::as_slice),
@@ -298,7 +304,15 @@ impl Messages {
     /// The time of each message, milliseconds since the epoch.
     pub fn timestamps_ms(&self) -> impl Iterator<Item = Option<i64>> {
         let records = self.store.records[self.range.clone()].iter();
-        records.map(|record| (record.timestamp_ms != NO_TIMESTAMP).then_some(record.timestamp_ms))
+        records.map(Record::timestamp_ms)
+    }
+
+    /// The time of the message at `index`, milliseconds since the epoch.
+    ///
+    /// # Panics
+    /// As [`Messages::get`].
+    pub fn timestamp_ms(&self, index: usize) -> Option<i64> {
+        self.store.records[self.range.start + index].timestamp_ms()
     }
 
     /// Bytes of all keys and payloads.
@@ -549,82 +563,4 @@ pub struct FailedAgain {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_that_a_message_holds_counts_as_its_bytes() {
-        let topic: Arc<str> = "t".into();
-        let headers = vec![("trace".to_owned(), Some(vec![0; 1_000])), ("n".repeat(500), None)];
-        let mut builder = MessagesBuilder::default();
-        let mut bytes = Vec::new();
-        for (key, payload, headers) in [
-            (None, None, &[][..]),
-            (Some(&[0; 300][..]), None, &[]),
-            (None, Some(&[0; 400][..]), &[]),
-            (None, None, &headers),
-        ] {
-            let before = builder.bytes();
-            builder.push(Message {
-                topic: &topic,
-                partition: 0,
-                offset: 0,
-                timestamp_ms: None,
-                key,
-                payload,
-                headers,
-            });
-            bytes.push(builder.bytes() - before);
-        }
-        let message = MESSAGE_OVERHEAD_BYTES;
-        assert_eq!(bytes[..3], [message, message + 300, message + 400]);
-        assert_eq!(bytes[3], message + 5 + 1_000 + 500 + 2 * HEADER_OVERHEAD_BYTES);
-    }
-
-    #[test]
-    fn messages_are_ordered_by_topic_partition_and_offset_however_they_arrive() {
-        let arrived =
-            [("b", 0, 7), ("a", 1, 2), ("c", 0, 1), ("a", 0, 9), ("b", 0, 6), ("a", 1, 1), ("a", 0, 3)];
-        let topics: BTreeMap<&str, Arc<str>> =
-            arrived.iter().map(|(topic, ..)| (*topic, (*topic).into())).collect();
-        let mut builder = MessagesBuilder::default();
-        for (topic, partition, offset) in arrived {
-            let header = [(topic.to_owned(), Some(vec![offset as u8]))];
-            builder.push(Message {
-                topic: &topics[topic],
-                partition,
-                offset,
-                timestamp_ms: Some(offset),
-                key: Some(topic.as_bytes()),
-                payload: None,
-                headers: &header,
-            });
-        }
-        let messages = builder.finish();
-        let found: Vec<(&str, i32, i64)> = messages
-            .iter()
-            .map(|message| (message.topic.as_ref(), message.partition, message.offset))
-            .collect();
-        let mut expected = arrived.to_vec();
-        expected.sort_unstable();
-        assert_eq!(found, expected);
-        for message in messages.iter() {
-            assert_eq!(message.key, Some(message.topic.as_bytes()));
-            assert_eq!(message.headers, [(message.topic.to_string(), Some(vec![message.offset as u8]))]);
-        }
-        let of =
-            |topic: &str, partition| messages.count_of(&TopicPartition { topic: topic.into(), partition });
-        assert_eq!([of("a", 0), of("a", 1), of("b", 0), of("c", 0), of("c", 1)], [2, 2, 2, 1, 0]);
-        let extents = |messages: Messages| -> Vec<(String, i64, i64)> {
-            let extents = messages.extents().into_iter();
-            extents.map(|extent| (extent.partition.to_string(), extent.first, extent.last)).collect()
-        };
-        let named = |all: &[(&str, i64, i64)]| -> Vec<(String, i64, i64)> {
-            all.iter().map(|(name, first, last)| ((*name).to_owned(), *first, *last)).collect()
-        };
-        let all = [("a[0]", 3, 9), ("a[1]", 1, 2), ("b[0]", 6, 7), ("c[0]", 1, 1)];
-        assert_eq!(extents(messages.clone()), named(&all));
-        assert_eq!(extents(messages.slice(3..5)), named(&[("a[1]", 2, 2), ("b[0]", 6, 6)]));
-        assert_eq!(extents(Messages::empty()), []);
-    }
-}
+mod tests;

@@ -91,7 +91,7 @@ impl Counts {
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let broker = MockCluster::new(1).map_err(|error| Failure::failed(format!("no broker: {error}")))?;
-    // Each run has a topic of its own, since its offsets begin at 0: so its rows are told from those of the runs before.
+    // The name says that it is a demo's: only a database with such topics is set aside.
     let topic = format!("{}{}", project::TOPIC_PREFIX, project::stamp());
     broker
         .create_topic(&topic, PARTITIONS, 1)

@@ -85,7 +85,7 @@ impl Work {
 
     /// The time of the newest of the messages at these places, milliseconds since the epoch.
     pub fn message_time_ms(&self, places: &[u32]) -> Option<i64> {
-        let times = places.iter().filter_map(|place| self.polled.messages.get(*place as usize).timestamp_ms);
+        let times = places.iter().filter_map(|place| self.polled.messages.timestamp_ms(*place as usize));
         times.max().max(self.reached_ms)
     }
 

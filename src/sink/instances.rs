@@ -4,7 +4,7 @@
 
 use super::SinkError;
 use super::ddl::{INSTANCES_TABLE, OFFSETS_TABLE, instances_table};
-use super::offsets::now;
+use super::offsets::{now, time_text};
 use crate::batch::TopicPartition;
 use crate::database::{Address, Connection, DatabaseError, Dialect, Link, Purpose, Value, table};
 
@@ -70,7 +70,7 @@ impl Instances {
     pub async fn all(&mut self) -> Result<Vec<Instance>, SinkError> {
         let connection = self.link.ready().await?;
         let dialect = connection.dialect();
-        let (seen, age) = (text(dialect, "seen_at"), age(dialect));
+        let (seen, age) = (time_text(dialect, "seen_at"), age(dialect));
         let sql = format!(
             "SELECT instance, page, state, partitions, {seen}, {age} FROM {INSTANCES_TABLE} WHERE job = ? \
              ORDER BY instance LIMIT {INSTANCES_MAX}"
@@ -155,12 +155,5 @@ fn age(dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => "CAST((julianday('now') - julianday(seen_at)) * 86400 AS INTEGER)".to_owned(),
         _ => format!("TIMESTAMPDIFF(SECOND, seen_at, {})", now(dialect)),
-    }
-}
-
-fn text(dialect: Dialect, column: &str) -> String {
-    match dialect {
-        Dialect::Sqlite => column.to_owned(),
-        _ => format!("CAST({column} AS CHAR)"),
     }
 }

@@ -200,6 +200,14 @@ pub(super) fn now(dialect: Dialect) -> &'static str {
     }
 }
 
+/// A time as text, by the database.
+pub(super) fn time_text(dialect: Dialect, column: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => column.to_owned(),
+        Dialect::MySql | Dialect::MariaDb => format!("CAST({column} AS CHAR)"),
+    }
+}
+
 /// Milliseconds as the tables' DATETIME(3); NULL where they are beyond its years, as producers may set any number.
 pub(super) fn message_time<'a>(millis: Option<i64>) -> Value<'a> {
     match millis.filter(|millis| MESSAGE_TIMES_MS.contains(millis)) {

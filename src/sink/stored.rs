@@ -2,6 +2,7 @@
 
 use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
+use super::offsets::time_text;
 use super::{offsets, versions};
 use crate::batch::{PARTITION_COLUMNS, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table, table};
@@ -68,15 +69,12 @@ impl StoredOffsets {
     /// # Errors
     /// The database's.
     pub async fn all(&mut self) -> Result<Vec<StoredOffset>, SinkError> {
-        let text = |column: &str| match self.connection.dialect() {
-            Dialect::Sqlite => column.to_owned(),
-            Dialect::MySql | Dialect::MariaDb => format!("CAST({column} AS CHAR)"),
-        };
+        let dialect = self.connection.dialect();
         let sql = format!(
             "SELECT kafka_topic, kafka_partition, next_offset, epoch, {}, {} FROM {OFFSETS_TABLE} WHERE job = ? \
              ORDER BY kafka_topic, kafka_partition",
-            text("message_time"),
-            text("updated_at")
+            time_text(dialect, "message_time"),
+            time_text(dialect, "updated_at")
         );
         let rows = self.connection.query(&sql, vec![Value::text(self.job.clone())]).await?;
         let read = |row: Vec<Value<'static>>| {

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
-use super::offsets::{WHERE_PARTITION, now, partition};
+use super::offsets::{WHERE_PARTITION, now, partition, time_text};
 use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value, table};
 
@@ -127,10 +127,7 @@ pub(super) async fn of_job(
     if table(connection, SQL_HISTORY_TABLE).await?.is_none() {
         return Ok(Vec::new());
     }
-    let used = match connection.dialect() {
-        Dialect::Sqlite => "first_used_at",
-        Dialect::MySql | Dialect::MariaDb => "CAST(first_used_at AS CHAR)",
-    };
+    let used = time_text(connection.dialect(), "first_used_at");
     let sql = format!(
         "SELECT version, files, {used} FROM {SQL_VERSIONS_TABLE} WHERE version IN (SELECT version FROM {SQL_HISTORY_TABLE} \
          WHERE job = ?) ORDER BY first_used_at DESC LIMIT {VERSIONS_READ_MAX}"
