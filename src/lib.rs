@@ -6,7 +6,6 @@
 //!
 //! The modules are listed in the order data flows. Each depends only on those above it, and the stages (`source`,
 //! `decode`, `tables`, `sql`, `sink`) do not import each other: `engine` connects them.
-#![forbid(unsafe_code)]
 
 pub mod fault_point;
 mod panics;

@@ -100,7 +100,7 @@ pub struct Sink {
     job: String,
     tables: Tables,
     load: load::Load,
-    versions: versions::Versions,
+    versions: Versions,
     fills: fills::Fills,
 }
 
