@@ -8,6 +8,7 @@ mod bins;
 mod bounded;
 mod coercion;
 mod columns;
+mod constants;
 mod dialect;
 mod error;
 mod failing;

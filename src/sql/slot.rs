@@ -27,7 +27,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::bounded::FewRowsAtOnce;
-use super::numbers::zero;
+use super::numbers::signs;
 use super::width;
 
 /// A wish to end a query that was typed, put into its session's configuration.
@@ -94,7 +94,7 @@ impl Slot {
         let longest =
             |column: usize| rows.iter().map(move |batch| width::longest(batch.column(column))).max();
         let widths = (0..self.schema.fields().len()).map(|column| longest(column).unwrap_or(0)).collect();
-        let rows = rows.into_iter().map(zero::clear_rows).collect();
+        let rows = rows.into_iter().map(signs::clear_rows).collect();
         *self.lock() = Held { rows, widths };
         Ok(())
     }
