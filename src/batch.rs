@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 
-pub use polled::{Polled, PutBack};
+pub use polled::{Limits, Polled, PutBack};
 pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming};
 
 /// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.

@@ -15,12 +15,12 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::frame::Frame;
 use super::json::{Map, Value};
-use super::parse::nearest;
 use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm};
 use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
 use crate::batch::Fault;
 use crate::config::AvroConfig;
+use crate::nearest::{did_you_mean, nearest};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -267,7 +267,7 @@ impl Writer<'_> {
                 };
                 let Some(index) = symbols.iter().position(|symbol| symbol == text) else {
                     let error = FieldError::new(shown(json), format!("one of {}", list(symbols)));
-                    return Err(did_you_mean(error, text, symbols.iter().map(String::as_str)));
+                    return Err(with_nearest(error, text, symbols.iter().map(String::as_str)));
                 };
                 write_long(index as i64, out);
             }
@@ -323,7 +323,7 @@ impl Writer<'_> {
                         .in_field(&field.name);
                     let unknown = entries.keys().find(|key| !record.fields.iter().any(|f| f.name == *key));
                     return Err(match unknown {
-                        Some(unknown) if nearest(&field.name, [unknown].into_iter()).is_some() => {
+                        Some(unknown) if nearest(&field.name, [unknown]).is_some() => {
                             error.hint(format!("is `{unknown}` meant to be `{}`?", field.name))
                         }
                         _ => error,
@@ -340,7 +340,7 @@ impl Writer<'_> {
             Some(unknown) => {
                 let expected = format!("one of the fields of `{}`", record.name.short());
                 let error = FieldError::new("a field the schema does not have", expected).in_field(unknown);
-                Err(did_you_mean(error, unknown, names()))
+                Err(with_nearest(error, unknown, names()))
             }
         }
     }
@@ -584,9 +584,9 @@ fn list(names: &[String]) -> String {
     shown.join(", ")
 }
 
-fn did_you_mean<'a>(error: FieldError, word: &str, known: impl Iterator<Item = &'a str>) -> FieldError {
-    match nearest(word, known) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+fn with_nearest<'a>(error: FieldError, word: &str, known: impl Iterator<Item = &'a str>) -> FieldError {
+    match did_you_mean(word, known) {
+        Some(hint) => error.hint(hint),
         None => error,
     }
 }

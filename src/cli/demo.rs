@@ -21,7 +21,8 @@ use super::{job, signals, terminal};
 use crate::avro::Encoder;
 use crate::config::{Config, HttpConfig, read_duration};
 use crate::database::Address;
-use crate::prompt::{FirstBatch, Refusal, Session, SessionOptions, StateOf};
+use crate::prompt::{Refusal, Seek, Session, SessionOptions, StateOf};
+use crate::source::StartAt;
 use crate::watch::Watch;
 
 /// Show the job working: broker, database and job in this one process.
@@ -164,7 +165,7 @@ fn open_page(config: &mut Config) -> Result<Watch, Failure> {
 /// Keeps some messages of the run for the prompt, as long as its broker is there.
 async fn keep_sample(config: &Config, file: &Path) -> Result<(), Failure> {
     let options = SessionOptions {
-        from: FirstBatch::Beginning,
+        from: Seek::To(StartAt::Beginning),
         rows_max: Some(SAMPLE_MESSAGES_MAX),
         dead_letters: false,
         state: StateOf::Stored,

@@ -24,7 +24,7 @@ pub enum Purpose {
 
 /// What statements of a connection must stay below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct StatementLimits {
     /// Placeholders in one statement.
     pub placeholders_max: usize,
     /// Bytes of one statement that holds many rows.
@@ -99,7 +99,7 @@ impl Connection {
         }
     }
 
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> StatementLimits {
         match self {
             Self::MySql(connection) => connection.limits(),
             Self::Sqlite(database) => database.limits(),

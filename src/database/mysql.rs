@@ -20,7 +20,7 @@ use mysql_async::{
 
 use super::address::{MySqlAddress, TlsMode};
 use super::column::{ColumnType, Dialect};
-use super::connection::{Interrupted, Limits, Parts, Purpose, Statement as Text, TakeRow};
+use super::connection::{Interrupted, Parts, Purpose, Statement as Text, StatementLimits, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 
@@ -155,10 +155,10 @@ impl MySqlConnection {
         self.dialect
     }
 
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> StatementLimits {
         let row_bytes_max =
             self.packet_bytes_max.saturating_sub(PACKET_MARGIN_BYTES).max(PACKET_MARGIN_BYTES);
-        Limits {
+        StatementLimits {
             placeholders_max: PLACEHOLDERS_MAX,
             statement_bytes_max: row_bytes_max.min(STATEMENT_BYTES_MAX),
             row_bytes_max,

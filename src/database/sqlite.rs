@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::column::{ColumnType, Dialect, quote};
-use super::connection::{Limits, Parts, Purpose, TakeRow};
+use super::connection::{Parts, Purpose, StatementLimits, TakeRow};
 use super::{DatabaseError, Value, value};
 
 /// An open SQLite file.
@@ -72,8 +72,8 @@ impl SqliteDatabase {
         Ok(Self { connection })
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> StatementLimits {
+        StatementLimits {
             placeholders_max: PLACEHOLDERS_MAX,
             statement_bytes_max: STATEMENT_BYTES_MAX,
             row_bytes_max: ROW_BYTES_MAX,

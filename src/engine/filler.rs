@@ -23,13 +23,13 @@ use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
-use crate::batch::{Advance, Claim, Fault, Messages, Polled, Stage, TopicPartition};
+use crate::batch::{Advance, Claim, Fault, Limits, Messages, Polled, Stage, TopicPartition};
 use crate::config::{Config, DeadLettersConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::fault_point;
 use crate::sink::{Begun, FillId, Sink, SinkError, Standing};
-use crate::source::{Bounds, Browser, Range, SourceError, first_ranges};
+use crate::source::{Bounds, Browser, Range, SourceError, StartAt, first_ranges};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 
@@ -47,26 +47,18 @@ pub struct FillParts {
     pub browser: Browser,
 }
 
-/// Where a fill begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FillFrom {
-    Beginning,
-    /// The first message at or after it, in milliseconds since the epoch.
-    Moment(i64),
-}
-
 /// What drives a fill besides its parts.
 #[derive(Clone, Debug)]
 pub struct FillOptions {
     pub topics: Vec<String>,
-    pub from: FillFrom,
+    /// Where the fill begins.
+    pub from: StartAt,
     /// The tables of the names.
     pub tables: Vec<String>,
     /// Whether their rows are deleted first.
     pub clears: bool,
-    /// Messages and bytes of one batch.
-    pub rows_max: usize,
-    pub bytes_max: usize,
+    /// Of one batch.
+    pub limits: Limits,
     /// Offsets that the last transaction moves over, at most: the job stands still meanwhile.
     pub hand_over_max: i64,
     pub dead_letters: DeadLettersConfig,
@@ -341,9 +333,9 @@ impl Filler {
             Some((Bounds { partition: partition.clone(), low: from, high: (*high).max(from) }, from))
         };
         let stretches: Vec<(Bounds, i64)> = standings.iter().filter_map(stretch).collect();
-        let rows_max = self.options.rows_max.min(self.batch_size.rows_max());
+        let rows_max = self.options.limits.rows_max.min(self.batch_size.rows_max());
         let ranges = first_ranges(&stretches, rows_max);
-        let (browser, bytes_max) = (&self.browser, self.options.bytes_max);
+        let (browser, bytes_max) = (&self.browser, self.options.limits.bytes_max);
         let read = async || {
             let (browser, mut ranges) = (Arc::clone(browser), ranges.clone());
             blocking(move || {
@@ -444,18 +436,19 @@ fn leaving_out(work: &Work, waiting: &BTreeSet<(TopicPartition, i64)>) -> Work {
 pub(super) async fn first_offsets(
     browser: &Arc<Browser>,
     topics: &[String],
-    from: FillFrom,
+    from: StartAt,
 ) -> Result<Vec<(Bounds, i64)>, SourceError> {
     let (browser, topics) = (Arc::clone(browser), topics.to_vec());
     blocking(move || {
         let mut found = Vec::new();
         for topic in &topics {
             let bounds = browser.lookup().bounds(topic)?;
-            let firsts = match from {
-                FillFrom::Beginning => bounds.iter().map(|bounds| bounds.low).collect(),
-                FillFrom::Moment(moment_ms) => browser.lookup().offsets_at(&bounds, moment_ms)?,
+            let firsts = from.offsets(browser.lookup(), &bounds)?;
+            let first = |(bounds, first): (Bounds, i64)| {
+                let first = first.clamp(bounds.low, bounds.high);
+                (bounds, first)
             };
-            found.extend(bounds.into_iter().zip(firsts));
+            found.extend(bounds.into_iter().zip(firsts).map(first));
         }
         Ok(found)
     })

@@ -20,11 +20,12 @@ use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
 use crate::batch::{
-    DeadLetter, FailedAgain, Fault, Messages, MessagesBuilder, Polled, Replayed, Stage, TopicPartition,
+    DeadLetter, FailedAgain, Fault, Limits, Messages, MessagesBuilder, Polled, Replayed, Stage,
+    TopicPartition,
 };
 use crate::decode::Decoder;
 use crate::sink::{
-    Age, LetterCursor, LetterOrder, OpenedReplay, PageLimits, Prepared, Replaced, Selection, Sink, SinkError,
+    Age, LetterCursor, LetterOrder, OpenedReplay, Prepared, Replaced, Selection, Sink, SinkError,
     StoredLetter, StoredLetters, Waiting,
 };
 use crate::sql::Pipeline;
@@ -46,7 +47,7 @@ pub struct Replay {
     stages: Stages,
     sink: Sink,
     letters: StoredLetters,
-    limits: PageLimits,
+    limits: Limits,
     batch_size: BatchSize,
     stop: Stop,
     reached_ms: Option<i64>,
@@ -111,7 +112,7 @@ struct Named {
 
 impl Replay {
     /// `limits`: what one batch may hold.
-    pub fn new(parts: ReplayParts, limits: PageLimits, stop: Stop) -> Self {
+    pub fn new(parts: ReplayParts, limits: Limits, stop: Stop) -> Self {
         let ReplayParts { decoder, tables, states, pipeline, sink, letters } = parts;
         Self {
             stages: Stages::new(decoder, tables, states, pipeline, stop.clone()),

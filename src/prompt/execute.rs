@@ -13,12 +13,13 @@ use super::command::{self, Command};
 use super::complete::{Words, quoted_path};
 use super::diff::Base;
 use super::functions::Functions;
-use super::output::{Output, Page, Screen};
-use super::print::{Changes, Format, Look, Printer, Records, write_plans};
+use super::output::{Output, Page};
 use super::rows_file::RowsFile;
 use super::script::{Part, PartKind, parts};
 use super::session::{Refusal, Session, time};
 use crate::config::ReloadOn;
+use crate::nearest::did_you_mean;
+use crate::print::{Changes, Format, Look, Printer, Records, Screen, write_plans};
 use crate::sql::{Rows, Typed};
 
 /// A session and how its answers are shown.
@@ -294,8 +295,8 @@ impl Shell {
         // A file that could not be parsed is there too.
         let file = self.session.config.sql.join(format!("{name}.sql"));
         std::fs::read_to_string(&file).map_err(|_| {
-            let near = crate::config::nearest(name, self.session.views.files().names());
-            let hint = near.map_or("`\\d` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(name, self.session.views.files().names())
+                .unwrap_or_else(|| "`\\d` lists all".into());
             Refusal::error(format!("no view `{name}`: there is no {}\nhint: {hint}", file.display()))
         })
     }

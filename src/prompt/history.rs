@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 
 use super::batch::{Batch, Origin};
-use super::load::{Limits, Loaded, Loading, Start, history};
+use super::load::{Loaded, Loading, Start, history};
 use super::moment::{Moment, StateOf};
 use super::session::{Refusal, Session};
 use super::views::{StateStore, Views};
-use crate::batch::TopicPartition;
+use crate::batch::{Limits, TopicPartition};
 use crate::config::StartingOffsets;
 use crate::sink::StoredOffsets;
 use crate::source::Range;

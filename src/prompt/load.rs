@@ -7,25 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
-use crate::batch::{Messages, TopicPartition};
+use crate::batch::{Limits, Messages, TopicPartition};
 use crate::config::{Config, StartingOffsets};
 use crate::sink::{SinkError, StoredOffsets};
-use crate::source::{Bounds, Browser, Range, SourceError, first_ranges, last_ranges};
+use crate::source::{Bounds, Browser, Range, SourceError, StartAt, first_ranges, last_ranges};
 
 /// Where a batch starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    Beginning,
-    /// So that it ends at the end.
-    End,
-    /// At these offsets; the other partitions as said.
-    At(BTreeMap<TopicPartition, i64>, Others),
-    /// At this offset in every partition.
-    Offset(i64),
+    /// There, in every partition; [`StartAt::End`]: so that it ends at the end.
+    At(StartAt),
+    /// At these offsets; the other partitions at one of their ends.
+    After(BTreeMap<TopicPartition, i64>, Others),
     /// At these offsets, by the partition's number; without the other partitions.
     Partitions(Vec<(i32, i64)>),
-    /// At the first message at or after it, milliseconds since the epoch.
-    Moment(i64),
     /// These ranges and nothing after them.
     Between(Vec<Range>),
 }
@@ -35,13 +30,6 @@ pub(super) enum Start {
 pub(super) enum Others {
     Beginning,
     End,
-}
-
-/// How much one batch may hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub rows_max: usize,
-    pub bytes_max: usize,
 }
 
 /// Messages that were read.
@@ -114,17 +102,15 @@ fn ranges(
     rows_max: usize,
 ) -> Result<Vec<Range>, SourceError> {
     let starts: Vec<i64> = match start {
-        Start::End => return Ok(last_ranges(bounds, rows_max)),
+        Start::At(StartAt::End) => return Ok(last_ranges(bounds, rows_max)),
         Start::Between(ranges) => {
             let bounds = ranges.iter().map(|Range { partition, from, to }| {
                 (Bounds { partition: partition.clone(), low: *from, high: *to }, *from)
             });
             return Ok(first_ranges(&bounds.collect::<Vec<_>>(), rows_max));
         }
-        Start::Beginning => bounds.iter().map(|bounds| bounds.low).collect(),
-        Start::Offset(offset) => vec![*offset; bounds.len()],
-        Start::Moment(moment_ms) => browser.lookup().offsets_at(bounds, *moment_ms)?,
-        Start::At(offsets, others) => {
+        Start::At(place) => place.offsets(browser.lookup(), bounds)?,
+        Start::After(offsets, others) => {
             let other = |bounds: &Bounds| match others {
                 Others::Beginning => bounds.low,
                 Others::End => bounds.high,
@@ -206,5 +192,5 @@ pub(super) async fn stored(config: &Config) -> Result<Start, SinkError> {
         StartingOffsets::Latest if offsets.is_empty() => Others::End,
         _ => Others::Beginning,
     };
-    Ok(Start::At(offsets, others))
+    Ok(Start::After(offsets, others))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::print::cut;
+use crate::print::cut;
 
 /// A query that ends sooner shows no progress.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);

@@ -14,21 +14,21 @@ use datafusion::catalog::SchemaProvider as _;
 use super::batch::{
     Batch, Origin, dead_letters_schema, dead_letters_table, message_of, messages_of, ranges_of,
 };
-use super::command::Seek;
 use super::drafts::Drafts;
 use super::file;
 use super::job::RunningJob;
-use super::load::{Limits, Loaded, Loading, Others, Start, stored};
+use super::load::{Loaded, Loading, Others, Start, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
+use super::seek::Seek;
 use super::views::{Ailments, Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
-use crate::batch::{DeadLetter, Decoded, Messages, ViewTiming};
+use crate::batch::{DeadLetter, Decoded, Limits, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
 use crate::engine::Schemas;
-use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
+use crate::sink::{LetterOrder, Selection, StoredLetters};
 use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
 use crate::tables::ReferenceTables;
 
@@ -71,21 +71,11 @@ impl From<SqlError> for Refusal {
     }
 }
 
-/// Where the first batch comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum FirstBatch {
-    /// The first messages of each partition.
-    Beginning,
-    /// The last messages of each partition.
-    End,
-    /// Where the job would go on.
-    Stored,
-}
-
 /// What to ask about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionOptions {
-    pub from: FirstBatch,
+    /// Where the first batch starts.
+    pub from: Seek,
     /// Messages of a batch, at most; `None`: as many as a batch of the job.
     pub rows_max: Option<usize>,
     /// The messages are the dead letters of the database instead of the topic's.
@@ -166,18 +156,14 @@ impl Session {
             rows_max: options.rows_max.unwrap_or(config.trigger.rows_max).min(decoder.rows_max()),
             bytes_max: config.memory_max / BATCH_SHARES,
         };
-        let start = match options.from {
-            FirstBatch::Beginning => Seek::Beginning,
-            FirstBatch::End => Seek::End,
-            FirstBatch::Stored => Seek::Stored,
-        };
+        let start = options.from.clone();
         let mut session = Self {
             config,
-            options,
             decoder,
             schemas,
             limits,
             dead_letters: options.dead_letters,
+            options,
             job: None,
             is_of_job: false,
             start,
@@ -293,11 +279,8 @@ impl Session {
 
     async fn resolve(&self) -> Result<Start, Refusal> {
         Ok(match &self.start {
-            Seek::Beginning => Start::Beginning,
-            Seek::End => Start::End,
-            Seek::Offset(offset) => Start::Offset(*offset),
+            Seek::To(place) => Start::At(*place),
             Seek::Partitions(offsets) => Start::Partitions(offsets.clone()),
-            Seek::Moment(moment_ms) => Start::Moment(*moment_ms),
             Seek::Stored => stored(&self.config).await.map_err(Refusal::error)?,
         })
     }
@@ -308,7 +291,7 @@ impl Session {
         let mut letters: Vec<DeadLetter> = Vec::new();
         if let Some(mut stored) = StoredLetters::look(database, job).await.map_err(Refusal::error)? {
             let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
-            let page = stored.page(&waiting, LetterOrder::Oldest, None, PageLimits { rows_max, bytes_max });
+            let page = stored.page(&waiting, LetterOrder::Oldest, None, Limits { rows_max, bytes_max });
             letters.extend(page.await.map_err(Refusal::error)?.into_iter().map(|stored| stored.letter));
         }
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
@@ -354,7 +337,7 @@ impl Session {
             return Err(Refusal::error(text));
         }
         let ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
-        self.next = Some(Start::At(ends, Others::Beginning));
+        self.next = Some(Start::After(ends, Others::Beginning));
         self.drop_batch();
         Ok(())
     }
@@ -414,7 +397,7 @@ impl Session {
             self.before = Some(self.views.files().clone());
         }
         // Boxed: opening is large, and the stack of a caller small.
-        let fresh = Box::pin(Self::open_over(config, self.options, &self.drafts)).await?;
+        let fresh = Box::pin(Self::open_over(config, self.options.clone(), &self.drafts)).await?;
         let old = std::mem::replace(self, fresh);
         self.take_over(old, &keys);
         Ok(Reloaded { views: changed, keys })

@@ -23,6 +23,7 @@ use crate::database::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, constraints,
     quote, quote_table, table, table_names,
 };
+use crate::nearest::distance;
 
 /// What is done about a table that is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -392,7 +393,7 @@ async fn near_name(
     let stem = |name: &str| name.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_owned();
     let is_near = |name: &String| {
         let name = name.to_lowercase();
-        strsim::damerau_levenshtein(&wanted, &name) <= LETTERS_MAX && stem(&wanted) != stem(&name)
+        distance(&wanted, &name) <= LETTERS_MAX && stem(&wanted) != stem(&name)
     };
     if wanted.chars().count() < NAME_LETTERS_MIN || wanted.contains('.') {
         return Ok(None);

@@ -14,7 +14,7 @@ use super::ddl::DEAD_LETTERS_TABLE;
 use super::offsets::{message_time, now};
 use super::statement::{Shape, chunks};
 use crate::batch::{DeadLetter, Headers};
-use crate::database::{Dialect, Limits, Value, json};
+use crate::database::{Dialect, StatementLimits, Value, json};
 
 /// Characters kept of a reason; a server's message can hold the whole row.
 const REASON_CHARACTERS_MAX: usize = 10_000;
@@ -36,7 +36,7 @@ impl<'a> Letters<'a> {
         job: &'a str,
         letters: &'a [DeadLetter],
         dialect: Dialect,
-        limits: &Limits,
+        limits: &StatementLimits,
     ) -> Result<Self, SinkError> {
         let rows: Vec<_> = letters.iter().map(|letter| row(job, letter)).collect();
         let sizes: Vec<usize> = rows.iter().map(|row| row.iter().map(Value::size).sum()).collect();
@@ -52,7 +52,7 @@ impl<'a> Letters<'a> {
         Ok(Self { rows, sizes, shape: shape(dialect) })
     }
 
-    pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
+    pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         chunks(&self.sizes, WIDTH, limits)
     }
 

@@ -8,7 +8,7 @@ use super::SinkError;
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
 use super::offsets::now;
-use crate::batch::{DeadLetter, Stage, TopicPartition};
+use crate::batch::{DeadLetter, Limits, Stage, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, table};
 
 /// Rows that one statement fetches or deletes, at most.
@@ -84,13 +84,6 @@ pub enum LetterOrder {
 pub struct LetterCursor {
     pub offset: i64,
     pub id: i64,
-}
-
-/// What one page may hold; one dead letter in any case.
-#[derive(Clone, Copy, Debug)]
-pub struct PageLimits {
-    pub rows_max: usize,
-    pub bytes_max: usize,
 }
 
 /// A connection to the dead letters of one job and of its fills, opened again if it was lost.
@@ -248,7 +241,7 @@ impl StoredLetters {
         selection: &Selection,
         order: LetterOrder,
         after: Option<LetterCursor>,
-        limits: PageLimits,
+        limits: Limits,
     ) -> Result<Vec<StoredLetter>, SinkError> {
         let mut after = after;
         loop {

@@ -50,7 +50,7 @@ pub use ddl::{column_type, create_statements, own_tables};
 pub use error::{SinkError, TableFault};
 pub use fills::{Begun, FillId, Standing};
 pub use instances::{Instance, Instances};
-pub use letters::{Cause, LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
+pub use letters::{Cause, LetterCursor, LetterOrder, Selection, StoredLetter, StoredLetters};
 pub use newer::{Age, Replaced};
 pub use prepared::Prepared;
 pub use refused::RefusedRow;

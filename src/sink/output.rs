@@ -20,7 +20,7 @@ use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
 use crate::database::{
-    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value,
+    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, StatementLimits, Table, TableColumn, Value,
 };
 
 /// How the rows of one view are written.
@@ -347,7 +347,7 @@ impl Rows {
     ///
     /// # Errors
     /// Data: a row that is larger.
-    pub fn check_sizes(&self, limits: &Limits) -> Result<(), SinkError> {
+    pub fn check_sizes(&self, limits: &StatementLimits) -> Result<(), SinkError> {
         let max = limits.row_bytes_max;
         let Some(size) = self.sizes.iter().find(|size| **size > max) else { return Ok(()) };
         let reason = format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
@@ -408,7 +408,7 @@ impl Rows {
     }
 
     /// The rows of each statement: full ones, and one with what is left.
-    pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
+    pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         // Why fewer conditions: a parser goes down one level for each of them.
         let is_of_conditions = match self.change {
             Change::Remove => self.output.version().is_some(),
@@ -419,7 +419,7 @@ impl Rows {
             true => limits.placeholders_max.min(CONDITIONS_MAX * self.sent.len()),
             false => limits.placeholders_max,
         };
-        chunks(&self.sizes, self.sent.len(), &Limits { placeholders_max, ..*limits })
+        chunks(&self.sizes, self.sent.len(), &StatementLimits { placeholders_max, ..*limits })
     }
 
     pub fn sql(&self, rows: usize) -> String {
@@ -436,8 +436,11 @@ impl Rows {
 
     /// The rows of each part of LOAD DATA: so many that they take about `bytes_max`.
     pub fn load_parts(&self, bytes_max: usize) -> Vec<Range<usize>> {
-        let limits =
-            Limits { placeholders_max: usize::MAX, statement_bytes_max: bytes_max, row_bytes_max: 0 };
+        let limits = StatementLimits {
+            placeholders_max: usize::MAX,
+            statement_bytes_max: bytes_max,
+            row_bytes_max: 0,
+        };
         chunks(&self.sizes, self.sent.len(), &limits)
     }
 

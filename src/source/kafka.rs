@@ -21,7 +21,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, Polled, Position, PutBack, TopicPartition};
+use crate::batch::{Advance, Claim, Limits, Polled, Position, PutBack, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::fault_point;
 use crate::panics;
@@ -35,7 +35,8 @@ use state::Shared;
 pub use browse::{Browser, Range};
 pub(crate) use browse::{first_ranges, last_ranges, partition};
 pub(crate) use failure::{LastFailure, Logged, no_answer};
-pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
+use lookup::partitions_of;
+pub(crate) use lookup::{TopicLookup, check_properties};
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -52,13 +53,6 @@ const DEFAULT_MESSAGE_BYTES_MAX: usize = 1 << 20;
 const FETCH_SHARES: usize = 2048;
 const FETCH_BYTES_MIN: usize = 64 << 10;
 const FETCH_BYTES_MAX: usize = 1 << 20;
-
-/// What one batch may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchLimits {
-    pub rows_max: usize,
-    pub bytes_max: usize,
-}
 
 /// One lane of a member of the job's consumer group: the partitions that go to it. All lanes share the member, which
 /// leaves the group when the last of them is closed.
@@ -92,7 +86,7 @@ impl KafkaSource {
     pub fn connect(
         config: &KafkaConfig,
         job: &str,
-        limits: BatchLimits,
+        limits: Limits,
         memory_max: usize,
         until_caught_up: bool,
         lanes: usize,

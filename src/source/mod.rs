@@ -4,13 +4,15 @@
 
 mod kafka;
 mod replay;
+mod start;
 
-pub use kafka::{BatchLimits, Browser, KafkaSource, Range};
+pub use kafka::{Browser, KafkaSource, Range};
 pub(crate) use kafka::{
     LastFailure, Logged, TopicLookup, base_config, check_properties, consumer_config, first_ranges,
-    last_ranges, no_answer, partition, partitions_of, push, refused, without_secrets,
+    last_ranges, no_answer, partition, push, refused, without_secrets,
 };
 pub use replay::ReplaySource;
+pub use start::StartAt;
 
 use crate::batch::{Advance, Claim, Fault, Polled, Position, PutBack, TopicPartition};
 

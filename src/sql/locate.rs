@@ -11,6 +11,7 @@ use super::run_errors;
 use super::sql_types::in_sql;
 use super::view_files::ViewFile;
 use crate::diagnostic::{Code, Place};
+use crate::nearest::distance;
 
 /// A place in `text`, where the parser and the planner count with 64 bits.
 pub(super) fn place(file: &str, text: &str, line: u64, column: u64, width: usize) -> Place {
@@ -95,9 +96,8 @@ fn misspelt(
         let Token::Word(Word { value, quote_style: None, .. }) = &token.token else { return None };
         let word = value.to_uppercase();
         // A plural is a name.
-        let is_near = |keyword: &&&str| {
-            strsim::damerau_levenshtein(&word, keyword) == 1 && word.strip_suffix('S') != Some(**keyword)
-        };
+        let is_near =
+            |keyword: &&&str| distance(&word, keyword) == 1 && word.strip_suffix('S') != Some(**keyword);
         if KEYWORDS.contains(&word.as_str()) { None } else { KEYWORDS.iter().find(is_near).copied() }
     };
     // Without a place, the words before it were read as something.

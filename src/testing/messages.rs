@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 
 use super::fault::Fault;
 use super::suite::{Cell, Row, Test};
-use super::time::moment;
 use super::yaml::{Node, Value};
 use crate::avro::Encoder;
 use crate::batch::{Headers, Message, Messages, MessagesBuilder};
+use crate::moment::moment;
 
 /// What a message may say of itself besides its fields.
 const META: [&str; 7] = [

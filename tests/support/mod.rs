@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use realtime_processor::batch::Limits;
 use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
@@ -11,7 +12,7 @@ use realtime_processor::engine::{
     Engine, EngineError, Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
     ReplayReport, Report, Running, Stop, StopSender,
 };
-use realtime_processor::sink::{PageLimits, Selection, Sink, StoredLetters};
+use realtime_processor::sink::{Selection, Sink, StoredLetters};
 use realtime_processor::source::{ReplaySource, Source};
 
 /// Where rows are written.
@@ -259,7 +260,7 @@ pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
     let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
     let letters = letters.expect("a job has run");
     let (_, stop) = Stop::new();
-    let limits = PageLimits { rows_max, bytes_max: 1 << 20 };
+    let limits = Limits { rows_max, bytes_max: 1 << 20 };
     Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop)
 }
 

@@ -18,8 +18,8 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
 use super::state::{Place, Shared, State};
-use super::{BatchLimits, Command, statistics, without_secrets};
-use crate::batch::{Headers, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
+use super::{Command, statistics, without_secrets};
+use crate::batch::{Headers, Limits, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
 use crate::source::{Recreated, SourceError};
 use crate::telemetry::{EventKind, Server};
 use crate::{fault_point, panics};
@@ -175,7 +175,7 @@ pub(super) struct Poller {
     consumer: Arc<BaseConsumer<Context>>,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
-    limits: BatchLimits,
+    limits: Limits,
     topics: Vec<Arc<str>>,
     /// Whether partitions were assigned: then messages are waited for, before commands.
     is_reading: bool,
@@ -206,7 +206,7 @@ impl Poller {
         consumer: Arc<BaseConsumer<Context>>,
         shared: Arc<Shared>,
         commands: Receiver<Command>,
-        limits: BatchLimits,
+        limits: Limits,
         topics: &[String],
         gaps: GapReader,
     ) -> Self {

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::BatchLimits;
 use super::gaps::Gap;
-use crate::batch::{Advance, Claim, MessagesBuilder, Polled, Position, PutBack, TopicPartition};
+use crate::batch::{Advance, Claim, Limits, MessagesBuilder, Polled, Position, PutBack, TopicPartition};
 use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, SourceError};
 use crate::telemetry::Telemetry;
 
@@ -166,13 +165,13 @@ impl Slot {
 
 impl Lane {
     /// A message was added to the batch; whether the engine should look.
-    pub fn has_collected(&mut self, limits: BatchLimits) -> bool {
+    pub fn has_collected(&mut self, limits: Limits) -> bool {
         self.is_full = self.is_at(limits);
         self.is_full || self.batch.len() == self.wanted
     }
 
     /// Whether the batch that is being collected holds what one may hold.
-    fn is_at(&self, limits: BatchLimits) -> bool {
+    fn is_at(&self, limits: Limits) -> bool {
         let rows_max = limits.rows_max.min(self.rows_limit.unwrap_or(usize::MAX));
         self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
     }

@@ -13,7 +13,7 @@ fn claim(partition: TopicPartition) -> Claim {
     Claim { partition, epoch: 3, next_offset: 5, message_time_ms: None, tally: Tally::default() }
 }
 
-const NO_LIMITS: BatchLimits = BatchLimits { rows_max: usize::MAX, bytes_max: usize::MAX };
+const NO_LIMITS: Limits = Limits { rows_max: usize::MAX, bytes_max: usize::MAX };
 
 /// Two partitions, claimed at offset 5, of which messages 7 and 9 were collected.
 fn collected(lanes: usize) -> State {
@@ -128,7 +128,7 @@ fn partitions_that_are_gone_are_not_claimed() {
 fn a_batch_is_bounded_in_messages_and_in_bytes() {
     let mut lane = collected(1).lanes.remove(0);
     let (rows_max, bytes_max) = (lane.batch.len(), lane.batch.bytes());
-    let is_full = |lane: &Lane, rows_max, bytes_max| lane.is_at(BatchLimits { rows_max, bytes_max });
+    let is_full = |lane: &Lane, rows_max, bytes_max| lane.is_at(Limits { rows_max, bytes_max });
     assert!(!is_full(&lane, rows_max + 1, bytes_max + 1));
     assert!(is_full(&lane, rows_max, bytes_max + 1));
     assert!(is_full(&lane, rows_max + 1, bytes_max));
