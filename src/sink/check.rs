@@ -12,9 +12,10 @@ use super::ddl::{
     sql_history_table, sql_versions_table,
 };
 use super::order::parents_first;
-use super::output::{self, Output, is_own};
+use super::output::{self, Output};
 use super::requirements::{
-    is_same_table, kind_fault, own_key_faults, same_table_fault, table_faults, table_warnings, target_faults,
+    is_own, is_same_table, kind_fault, own_key_faults, same_table_fault, table_faults, table_warnings,
+    target_faults,
 };
 use super::{Inspection, SinkError, TableFault, Target, dead_letters, fills, offsets, versions, width};
 use crate::batch::Fault;

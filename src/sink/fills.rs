@@ -13,8 +13,9 @@
 
 use std::collections::BTreeSet;
 
+use super::columns::{WHERE_PARTITION, now, partition};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE, OFFSETS_TABLE};
-use super::offsets::{self, WHERE_PARTITION, now, partition};
+use super::offsets;
 use super::script::Script;
 use super::stored::{StateRows, clear};
 use super::{Sink, SinkError};

@@ -3,8 +3,8 @@
 //! itself, and a user that may not create it loses this view and nothing else.
 
 use super::SinkError;
+use super::columns::{now, time_text};
 use super::ddl::{INSTANCES_TABLE, OFFSETS_TABLE, instances_table};
-use super::offsets::{now, time_text};
 use crate::batch::TopicPartition;
 use crate::database::{Address, Connection, DatabaseError, Dialect, Link, Purpose, Value, table};
 

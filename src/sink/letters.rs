@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::SinkError;
+use super::columns::now;
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
-use super::offsets::now;
 use crate::batch::{DeadLetter, Limits, Stage, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, table};
 

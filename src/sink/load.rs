@@ -15,7 +15,7 @@ use super::SinkError;
 use super::output::Rows;
 use super::script::{Part, Script};
 use crate::config::BulkLoad;
-use crate::database::{Connection, DatabaseError, Dialect, LOAD_FORMAT, LoadText, quote_table};
+use crate::database::{Connection, Dialect, LOAD_FORMAT, LoadText, quote_table};
 
 /// Fewer rows go by INSERT: a statement that is prepared already costs less than a new one.
 const LOAD_ROWS_MIN: usize = 200;
@@ -80,7 +80,7 @@ pub(super) fn fits(rows: &Rows) -> bool {
 /// A value that does not fit.
 pub(super) fn encode_ahead(rows: &mut Rows) -> Result<(), SinkError> {
     if fits(rows) {
-        rows.text_ahead = Parts::of(rows).take(PARTS_AHEAD).collect::<Result<_, _>>()?;
+        rows.text_ahead = TextParts::of(rows).take(PARTS_AHEAD).collect::<Result<_, _>>()?;
     }
     Ok(())
 }
@@ -89,8 +89,8 @@ pub(super) fn encode_ahead(rows: &mut Rows) -> Result<(), SinkError> {
 /// keep the server busy. Gives the number of statements.
 ///
 /// # Errors
-/// [`SinkError::LoadInDoubt`] where the server did not take every row as it is; or what a statement before them came to.
-pub(super) async fn load<'a>(
+/// [`SinkError::LoadInDoubt`] if the server did not take every row as it is; or the error of a statement before them.
+pub(super) async fn send_text<'a>(
     connection: &mut Connection,
     script: &mut Script<'a>,
     rows: &'a Rows,
@@ -98,7 +98,7 @@ pub(super) async fn load<'a>(
 ) -> Result<usize, SinkError> {
     script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
     let packet_bytes_max = connection.limits().row_bytes_max;
-    let mut parts = Parts::of(rows);
+    let mut parts = TextParts::of(rows);
     let mut broken = None;
     let mut taken = 0;
     let mut rest = Bytes::new();
@@ -120,7 +120,7 @@ pub(super) async fn load<'a>(
         // Invariant: no packet is larger than the server takes. The server reads them as one text, wherever it is cut.
         Some(rest.split_to(packet_bytes_max.min(rest.len())))
     };
-    let loaded = script.load(connection, &mut next_packet).await;
+    let loaded = script.send_load(connection, &mut next_packet).await;
     if let Some(error) = broken {
         return Err(error);
     }
@@ -136,20 +136,20 @@ pub(super) async fn load<'a>(
 }
 
 /// The text of rows, a part after the other: what was encoded ahead, then the rest.
-struct Parts<'a> {
+struct TextParts<'a> {
     rows: &'a Rows,
     text: LoadText,
     ranges: Enumerate<IntoIter<Range<usize>>>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> TextParts<'a> {
     fn of(rows: &'a Rows) -> Self {
         let text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
         Self { rows, text, ranges: rows.load_parts(PART_BYTES_MAX).into_iter().enumerate() }
     }
 }
 
-impl Iterator for Parts<'_> {
+impl Iterator for TextParts<'_> {
     type Item = Result<Bytes, SinkError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -160,14 +160,6 @@ impl Iterator for Parts<'_> {
         }
         let put = rows.each(&part, &mut |_, column, value| text.put(column, &value));
         Some(put.map(|()| text.take_lines().into()))
-    }
-}
-
-/// What it means that the server refused LOAD DATA.
-pub(super) fn refused(rows: &Rows, error: DatabaseError) -> SinkError {
-    match error.is_load_refused() {
-        true => SinkError::LoadInDoubt(format!("{}: {error}", rows.table())),
-        false => rows.refused(error),
     }
 }
 

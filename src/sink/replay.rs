@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::columns::now;
 use super::ddl::{DEAD_LETTERS_TABLE, OFFSETS_TABLE};
-use super::dead_letters::verdict;
-use super::offsets::{now, raise_epoch};
-use super::transaction::letter_refused;
+use super::dead_letters::{letter_refused, verdict};
+use super::offsets::raise_epoch;
 use super::{Sink, SinkError};
 use crate::batch::{Replayed, TopicPartition};
 use crate::database::{Connection, Dialect, Value};

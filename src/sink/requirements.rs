@@ -3,9 +3,8 @@
 use arrow::datatypes::Field;
 
 use super::ddl::OWN_NAMES;
-use super::output::is_own;
 use super::{TableFault, Target};
-use crate::batch::DELETE_COLUMN;
+use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
 use crate::database::{ColumnType, Dialect, Key, Table, TableColumn, TableKind, quote};
 use crate::nearest::same_in_another_style;
@@ -178,6 +177,18 @@ pub(super) fn missing_column(target: &Target, field: &Field, found: &Table, dial
         column,
         format!("no such column, {needs} ({kind}); the table has {names}{hint}"),
     )
+}
+
+/// True for the columns of state tables that the program fills.
+pub(super) fn is_own(target: &Target, column: &str) -> bool {
+    let is_own_name =
+        [VERSION_COLUMN, MESSAGE_TIME_COLUMN].contains(&column) || PARTITION_COLUMNS.contains(&column);
+    target.kind.is_state() && is_own_name
+}
+
+/// True for the columns of the view that say which row is the last and that the table need not have.
+pub(super) fn orders_alone(target: &Target, column: &str) -> bool {
+    matches!(&target.mode, Mode::Upsert(upsert) if upsert.order_by.iter().any(|name| name == column))
 }
 
 pub(super) fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<TableFault> {

@@ -3,8 +3,8 @@
 
 use super::SinkError;
 use super::check::made_or_refused;
+use super::columns::now;
 use super::ddl::{SCHEMAS_TABLE, schemas_table};
-use super::offsets::now;
 use crate::config::CreateTables;
 use crate::database::{Address, Dialect, Link, Purpose, Value, table};
 

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
+use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
+use super::dead_letters::letter_refused;
 use super::output::Rows;
-use super::transaction::letter_refused;
-use super::{SinkError, load};
 use crate::batch::{Advance, Fault};
 use crate::database::{Connection, DatabaseError, Interrupted, Loaded, NextPart, Statement, Value};
 
@@ -71,8 +71,8 @@ impl<'a> Script<'a> {
     /// Sends what waits, the last of which asks for rows. Gives the number of statements.
     ///
     /// # Errors
-    /// What the first one that failed stands for.
-    pub async fn load(
+    /// The error of the first one that failed.
+    pub async fn send_load(
         &mut self,
         connection: &mut Connection,
         next_part: &mut NextPart<'_>,
@@ -107,8 +107,10 @@ impl Part<'_> {
         match self {
             Part::Begin => error.into(),
             Part::Fence(_) => SinkError::Refused { table: OFFSETS_TABLE.into(), error },
-            Part::Rows(rows) => rows.refused(error),
-            Part::Load(rows) => load::refused(rows, error),
+            Part::Load(rows) if error.is_load_refused() => {
+                SinkError::LoadInDoubt(format!("{}: {error}", rows.table()))
+            }
+            Part::Rows(rows) | Part::Load(rows) => rows.refused(error),
             Part::DeadLetters => letter_refused(error),
             // The database refuses the transaction as a whole: its size, or a constraint that is checked at its end.
             Part::Commit if error.fault() == Fault::Data => {

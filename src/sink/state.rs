@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::HashMap;
 
-use super::offsets::now;
+use super::columns::now;
 use super::{Sink, SinkError, Target};
 use crate::batch::{
     Advance, DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,

@@ -1,8 +1,8 @@
 //! The stored offsets of a job as people see and change them, beside the job itself.
 
 use super::SinkError;
+use super::columns::time_text;
 use super::ddl::OFFSETS_TABLE;
-use super::offsets::time_text;
 use super::{offsets, versions};
 use crate::batch::{PARTITION_COLUMNS, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table, table};

@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
+use super::columns::{WHERE_PARTITION, now, partition, time_text};
 use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
-use super::offsets::{WHERE_PARTITION, now, partition, time_text};
 use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value, table};
 
