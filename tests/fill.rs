@@ -484,7 +484,7 @@ async fn a_preview_says_what_it_will_be_and_writes_nothing() {
 /// At whichever step a fill is stopped or fails: it goes on where it was.
 #[cfg(debug_assertions)]
 mod at_every_step {
-    use realtime_processor::fault_point::{self, Fault};
+    use realtime_processor::fault_point::{self, Accident};
 
     use super::*;
 
@@ -515,7 +515,7 @@ mod at_every_step {
     fn run(
         project: &Project,
         topic: &Topic,
-        at: Option<(usize, Fault)>,
+        at: Option<(usize, Accident)>,
     ) -> (Vec<String>, Option<FillReport>) {
         alone(async {
             let filler = filler(&project.config, topic, &NAMES, false).await;
@@ -531,7 +531,7 @@ mod at_every_step {
         })
     }
 
-    fn with(server: Server, fault: Fault) {
+    fn with(server: Server, fault: Accident) {
         let mut topic = Topic::new();
         let mut kinds = vec![Kind::Good; 6];
         (kinds[3], kinds[4]) = (Kind::Broken, Kind::Zero);
@@ -545,7 +545,7 @@ mod at_every_step {
         let (steps, report) = run(&project, &topic, None);
         assert_eq!(report.expect("nothing stopped it").filled, 8);
         assert!(steps.len() > 40, "{steps:#?}");
-        let is_meant = |step: &str| fault != Fault::Busy || step.starts_with("before ");
+        let is_meant = |step: &str| fault != Accident::Busy || step.starts_with("before ");
         for (at, step) in steps.iter().enumerate().filter(|(_, step)| is_meant(step)) {
             alone(restored(&project));
             if run(&project, &topic, Some((at, fault))).1.is_none() {
@@ -570,14 +570,14 @@ mod at_every_step {
             mod sqlite {
                 $(#[test]
                 fn $name() {
-                    super::with(super::Server::Sqlite, super::Fault::$fault);
+                    super::with(super::Server::Sqlite, super::Accident::$fault);
                 })*
             }
             mod mysql {
                 $(#[test]
                 #[ignore = "needs MySQL: scripts/services up"]
                 fn $name() {
-                    super::with(super::Server::MySql, super::Fault::$fault);
+                    super::with(super::Server::MySql, super::Accident::$fault);
                 })*
             }
         };

@@ -15,7 +15,7 @@ use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::Limits;
 use realtime_processor::config::Config;
 use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, Options, Parts, Plan, Stop, StopSender};
+use realtime_processor::engine::{Engine, JobParts, Options, Plan, Stop, StopSender};
 use realtime_processor::sink::Sink;
 use realtime_processor::source::KafkaSource;
 use realtime_processor::watch::{Watch, Watching};
@@ -73,7 +73,7 @@ impl Job {
         let (kafka, job, told) = (config.kafka.clone(), config.job.clone(), telemetry.clone());
         let source =
             KafkaSource::connect(&kafka, &job, limits, 64 << 20, false, 1, told).expect("a source").remove(0);
-        let parts = Parts { source, decoder, tables, states, pipeline, sink };
+        let parts = JobParts { source, decoder, tables, states, pipeline, sink };
         telemetry.started();
         let engine = Engine::new(parts, Options::of(config, false), stop);
         (Self { project, broker, watching: Some(watching), stop: sender, telemetry }, engine)

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::decode::{DecodeError, Decoder};
 use crate::diagnostic::render;
 use crate::engine::{
-    self, FillOptions, FillParts, Filler, Lanes, Options, Parts, Plan, PlanError, Preview, ReloadSender,
+    self, FillOptions, FillParts, Filler, JobParts, Lanes, Options, Plan, PlanError, Preview, ReloadSender,
     Reloads, Replay, ReplayParts, Running, Schemas, Stop, TargetPlaces, fill_together, split_fills,
 };
 use crate::sink::{FillId, Sink, SinkError, StoredLetters, Target};
@@ -79,7 +79,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     let sinks = std::iter::once(sink).chain(more);
     let parts = plans.into_iter().zip(sources).zip(sinks).map(|((plan, source), sink)| {
         let Plan { tables, states, pipeline, .. } = plan;
-        Ok(Parts { source, decoder: decoder.another()?, tables, states, pipeline, sink })
+        Ok(JobParts { source, decoder: decoder.another()?, tables, states, pipeline, sink })
     });
     let parts =
         parts.collect::<Result<_, DecodeError>>().map_err(|error| Failure::failed(error.to_string()))?;

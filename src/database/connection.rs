@@ -65,7 +65,7 @@ pub enum Connection {
 }
 
 /// Takes some rows that were read, a list of values each; the next are read when it is ready.
-pub(super) type Parts = tokio::sync::mpsc::Sender<Vec<Vec<Value<'static>>>>;
+pub(super) type RowSender = tokio::sync::mpsc::Sender<Vec<Vec<Value<'static>>>>;
 
 /// Takes one row that was read.
 pub type TakeRow<'f> = dyn FnMut(Vec<Value<'static>>) -> Result<(), DatabaseError> + Send + 'f;
@@ -210,7 +210,7 @@ impl Connection {
         sql: &str,
         parameters: Vec<Value<'_>>,
         rows_max: usize,
-        parts: &Parts,
+        parts: &RowSender,
     ) -> Result<(), DatabaseError> {
         match self {
             Self::MySql(connection) => connection.query_parts(sql, parameters, rows_max, parts).await,

@@ -20,7 +20,7 @@ use mysql_async::{
 
 use super::address::{MySqlAddress, TlsMode};
 use super::column::{ColumnType, Dialect};
-use super::connection::{Interrupted, Parts, Purpose, Statement as Text, StatementLimits, TakeRow};
+use super::connection::{Interrupted, Purpose, RowSender, Statement as Text, StatementLimits, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 
@@ -263,7 +263,7 @@ impl MySqlConnection {
         sql: &str,
         parameters: Vec<Value<'_>>,
         rows_max: usize,
-        parts: &Parts,
+        parts: &RowSender,
     ) -> Result<(), DatabaseError> {
         let statement = self.statement(sql).await?;
         let parameters = wire_parameters(parameters);

@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::column::{ColumnType, Dialect, quote};
-use super::connection::{Parts, Purpose, StatementLimits, TakeRow};
+use super::connection::{Purpose, RowSender, StatementLimits, TakeRow};
 use super::{DatabaseError, Value, value};
 
 /// An open SQLite file.
@@ -123,7 +123,7 @@ impl SqliteDatabase {
         sql: &str,
         parameters: Vec<Value<'_>>,
         rows_max: usize,
-        parts: &Parts,
+        parts: &RowSender,
     ) -> Result<(), DatabaseError> {
         let arguments = arguments(parameters)?;
         let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql.to_string()), arguments);

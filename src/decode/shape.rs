@@ -20,7 +20,7 @@ const DECIMAL128_DIGITS_MAX: u8 = 38;
 
 /// One column or part of a column.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct ColumnShape {
     pub(super) shape: Shape,
     pub(super) nullable: Option<NullIs>,
 }
@@ -50,12 +50,12 @@ pub(super) enum Shape {
     UuidText,
     UuidFixed,
     Enum(Arc<[String]>),
-    List(Box<Slot>),
-    Map(Box<Slot>),
-    Struct(Vec<(String, Slot)>),
+    List(Box<ColumnShape>),
+    Map(Box<ColumnShape>),
+    Struct(Vec<(String, ColumnShape)>),
 }
 
-impl Slot {
+impl ColumnShape {
     /// The column of a type.
     ///
     /// # Errors
@@ -146,8 +146,8 @@ impl Slot {
                 let names = schema.branch_names(branches);
                 let mut fields = Vec::with_capacity(members.len());
                 for member in members {
-                    let slot = Self::of(schema, branches[member], &format!("{path}.{}", names[member]))?;
-                    fields.push((names[member].clone(), Self { nullable: Some(NullIs::First), ..slot }));
+                    let part = Self::of(schema, branches[member], &format!("{path}.{}", names[member]))?;
+                    fields.push((names[member].clone(), Self { nullable: Some(NullIs::First), ..part }));
                 }
                 Ok(Self { shape: Shape::Struct(fields), nullable: has_null.then_some(NullIs::First) })
             }
@@ -204,8 +204,8 @@ impl Slot {
                 let fields: Vec<Value> = fields
                     .iter()
                     .enumerate()
-                    .map(|(index, (_, slot))| {
-                        json!({"name": format!("f{index}"), "type": slot.plain_avro(names)})
+                    .map(|(index, (_, part))| {
+                        json!({"name": format!("f{index}"), "type": part.plain_avro(names)})
                     })
                     .collect();
                 json!({"type": "record", "name": name, "fields": fields})
@@ -220,19 +220,19 @@ impl Slot {
 }
 
 /// The entries of a map: key and value.
-pub(super) fn entries_field(value: &Slot) -> FieldRef {
+pub(super) fn entries_field(value: &ColumnShape) -> FieldRef {
     let key = Arc::new(Field::new("key", DataType::Utf8, false));
     let fields = Fields::from(vec![key, value.field("value")]);
     Arc::new(Field::new("entries", DataType::Struct(fields), false))
 }
 
 /// The fields of a record inside another: all nullable, because the record may be null.
-pub(super) fn part_fields(fields: &[(String, Slot)]) -> Fields {
-    fields.iter().map(|(name, slot)| Field::new(name, slot.data_type(), true)).collect()
+pub(super) fn part_fields(fields: &[(String, ColumnShape)]) -> Fields {
+    fields.iter().map(|(name, part)| Field::new(name, part.data_type(), true)).collect()
 }
 
-pub(super) fn struct_fields(fields: &[(String, Slot)]) -> Fields {
-    fields.iter().map(|(name, slot)| slot.field(name)).collect()
+pub(super) fn struct_fields(fields: &[(String, ColumnShape)]) -> Fields {
+    fields.iter().map(|(name, part)| part.field(name)).collect()
 }
 
 fn decimal_type(precision: u8, scale: u8) -> DataType {

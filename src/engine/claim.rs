@@ -111,7 +111,7 @@ impl<S: Source> Engine<S> {
         let commit = Commit { advances: vec![advance], ..Commit::default() };
         let prepared = self.written.prepare(commit)?;
         claim.next_offset = lost.first_kept;
-        Ok(matches!(writer.commit(&prepared, &mut Baton::of_nobody()).await?, Ended::Committed { .. }))
+        Ok(matches!(writer.deliver(&prepared, &mut Baton::of_nobody()).await?, Ended::Committed { .. }))
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {

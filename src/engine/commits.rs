@@ -39,7 +39,7 @@ pub(super) struct Commits {
 
 /// How far the commits have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Milestone {
     /// The server has rows enough to be busy with.
     Sent,
     /// The first one has ended.
@@ -122,8 +122,8 @@ impl Commits {
         let (mut baton, next) = Baton::new();
         let task = tokio::spawn(async move {
             let ended = match turn {
-                None => writer.commit(&prepared, &mut baton).await,
-                Some(turn) => writer.commit_ahead(&prepared, turn, &mut baton).await,
+                None => writer.deliver(&prepared, &mut baton).await,
+                Some(turn) => writer.deliver_ahead(&prepared, turn, &mut baton).await,
             };
             (writer, ended)
         });
@@ -132,16 +132,16 @@ impl Commits {
         Ok(())
     }
 
-    /// Waits for the next step; for ever, where nothing is on its way.
-    pub async fn step(&mut self) -> Step {
+    /// Waits for the next step; forever, if nothing is in flight.
+    pub async fn step(&mut self) -> Milestone {
         let mut on_way = self.on_way.iter_mut();
         let Some(OnWay { running, sending, .. }) = on_way.next() else { return std::future::pending().await };
         let mut none = Sending(None);
         let behind = on_way.next().map_or(&mut none, |commit| &mut commit.sending);
         tokio::select! {
-            () = running.finish() => Step::Ended,
-            () = sending.end() => Step::Sent,
-            () = behind.end() => Step::Sent,
+            () = running.finish() => Milestone::Ended,
+            () = sending.end() => Milestone::Sent,
+            () = behind.end() => Milestone::Sent,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::error::EngineError;
 use super::report::Report;
 use super::stop::{Stop, StopSender};
-use super::{Engine, Options, Parts, Reloads, Schemas};
+use super::{Engine, JobParts, Options, Reloads, Schemas};
 use crate::fault_point;
 use crate::source::Source;
 
@@ -32,7 +32,7 @@ pub struct Lanes<S> {
 
 impl<S: Source + Send + 'static> Lanes<S> {
     /// A lane for each of `parts`.
-    pub fn new(parts: Vec<Parts<S>>, options: Options, stop: Stop) -> Self {
+    pub fn new(parts: Vec<JobParts<S>>, options: Options, stop: Stop) -> Self {
         let (asked, seen) = Stop::new();
         let is_alone = parts.len() == 1;
         let seen = if is_alone { stop.clone() } else { seen.with_telemetry(stop.telemetry().clone()) };

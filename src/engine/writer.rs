@@ -77,7 +77,7 @@ impl Writer {
     ///
     /// # Errors
     /// A fault that is neither data, nor infrastructure, nor the work of another instance; or the end of patience.
-    pub async fn commit(&mut self, prepared: &Prepared, baton: &mut Baton) -> Result<Ended, EngineError> {
+    pub async fn deliver(&mut self, prepared: &Prepared, baton: &mut Baton) -> Result<Ended, EngineError> {
         let started = Instant::now();
         let mut retry = Retry::default();
         loop {
@@ -102,8 +102,8 @@ impl Writer {
     /// server or of the turn, the batch has to be done again, behind the one before.
     ///
     /// # Errors
-    /// As [`Writer::commit`]; it is one only if the batch before is committed.
-    pub async fn commit_ahead(
+    /// As [`Writer::deliver`]; it is one only if the batch before is committed.
+    pub async fn deliver_ahead(
         &mut self,
         prepared: &Prepared,
         turn: Turn,

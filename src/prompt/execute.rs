@@ -20,7 +20,7 @@ use super::session::{Refusal, Session, time};
 use crate::config::ReloadOn;
 use crate::nearest::did_you_mean;
 use crate::print::{Changes, Format, Look, Printer, Records, Screen, write_plans};
-use crate::sql::{Rows, Typed};
+use crate::sql::{QueryRows, Typed};
 
 /// A session and how its answers are shown.
 pub struct Shell {
@@ -176,7 +176,7 @@ impl Shell {
     }
 
     /// The next rows of an answer; an error with the message that it is of, where that is known.
-    async fn next_of(&self, rows: &mut Rows, typed: &Typed) -> Result<Option<RecordBatch>, Refusal> {
+    async fn next_of(&self, rows: &mut QueryRows, typed: &Typed) -> Result<Option<RecordBatch>, Refusal> {
         match rows.next().await {
             Ok(next) => Ok(next),
             Err(error) => Err(self.session.refused(typed, error).await),

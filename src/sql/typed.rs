@@ -68,7 +68,7 @@ pub struct TypedPlan {
 }
 
 /// The rows of a query that runs. Dropped, the query ends.
-pub struct Rows {
+pub struct QueryRows {
     place: String,
     text: String,
     receiver: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
@@ -402,7 +402,7 @@ impl TypedPlan {
     }
 
     /// Starts it, in a task of the runtime.
-    pub fn run(self) -> Rows {
+    pub fn run(self) -> QueryRows {
         let Self { place, text, plan, context, cancel, .. } = self;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
@@ -412,7 +412,7 @@ impl TypedPlan {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        Rows { place, text, receiver, task, cancel, is_over: false }
+        QueryRows { place, text, receiver, task, cancel, is_over: false }
     }
 }
 
@@ -437,7 +437,7 @@ async fn send_all(
     Ok(())
 }
 
-impl Rows {
+impl QueryRows {
     /// The next rows; `None` at the end.
     ///
     /// # Errors
@@ -466,7 +466,7 @@ impl Rows {
     }
 }
 
-impl Drop for Rows {
+impl Drop for QueryRows {
     fn drop(&mut self) {
         self.cancel.ask();
         self.task.abort();

@@ -17,7 +17,7 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
 use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
-use super::state::{Place, Shared, State};
+use super::state::{LanePartition, Shared, State};
 use super::{Command, statistics, without_secrets};
 use crate::batch::{Headers, Limits, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
 use crate::source::{Recreated, SourceError};
@@ -74,17 +74,17 @@ impl ClientContext for Context {
         let mut state = self.shared.lock();
         let State { lanes, places, .. } = &mut *state;
         let mut gaps = Vec::new();
-        for (partition, Place { lane, assignment, slot }) in places {
-            let Some(slot) = slot else { continue };
+        for (partition, LanePartition { lane, assignment, cursor }) in places {
+            let Some(cursor) = cursor else { continue };
             let topic = statistics.topics.get(partition.topic.as_ref());
             let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else {
                 continue;
             };
-            slot.end = slot.end.max(found.ls_offset);
+            cursor.end = cursor.end.max(found.ls_offset);
             let is_waiting = lanes[*lane].is_waiting();
-            let is_waiting = is_waiting && slot.is_read();
-            if slot.is_quiet(self.shared.until_caught_up) && is_waiting && slot.next < slot.end {
-                let (partition, from) = (partition.clone(), slot.next);
+            let is_waiting = is_waiting && cursor.is_read();
+            if cursor.is_quiet(self.shared.until_caught_up) && is_waiting && cursor.next < cursor.end {
+                let (partition, from) = (partition.clone(), cursor.next);
                 gaps.push(Gap { partition, assignment: *assignment, from });
             }
         }
@@ -411,21 +411,23 @@ impl Poller {
         let partition = TopicPartition { topic, partition: message.partition() };
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let mut state = self.shared.lock();
-        let Some(Place { lane, slot: Some(slot), .. }) = state.places.get_mut(&partition) else { return };
-        if !slot.is_read() {
+        let Some(LanePartition { lane, cursor: Some(cursor), .. }) = state.places.get_mut(&partition) else {
+            return;
+        };
+        if !cursor.is_read() {
             return;
         }
         let lane = *lane;
-        if offset < slot.next {
-            if slot.claim.is_contradicted_by(offset, timestamp_ms) {
+        if offset < cursor.next {
+            if cursor.claim.is_contradicted_by(offset, timestamp_ms) {
                 state.leave(&partition, Recreated::OtherTime);
                 drop(state);
                 self.shared.tell(lane);
             }
             return;
         }
-        slot.next = offset + 1;
-        slot.last_timestamp_ms = timestamp_ms.or(slot.last_timestamp_ms);
+        cursor.next = offset + 1;
+        cursor.last_timestamp_ms = timestamp_ms.or(cursor.last_timestamp_ms);
         push(&mut state.lanes[lane].batch, &partition.topic, message);
         let is_news = state.lanes[lane].has_collected(self.limits);
         self.has_room = state.is_flowing();
