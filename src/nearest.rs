@@ -1,6 +1,6 @@
 //! "Did you mean": the name that was probably meant, for messages about a name that is not known.
 
-/// One letter in so many may be wrong: `custmer` is `customer`, `xyz` is no name at all.
+/// One letter in this many may be wrong: `custmer` is `customer`, `xyz` is no name at all.
 const LETTERS_A_FAULT: usize = 3;
 /// From here on two names in different styles are probably the same. Of Jaro-Winkler, 1 is equal.
 const LIKENESS_MIN: f64 = 0.8;

@@ -1,4 +1,4 @@
-//! JSON written as Avro, for `produce`: every value is carried exactly or refused with the field it stands in, what
+//! JSON written as Avro, for `produce`: every value is carried exactly or refused with the field it is in, what
 //! was found and what was expected.
 //!
 //! Values are written as `consume` prints them and as people type them: bytes and fixed as base64, decimals as
@@ -44,7 +44,7 @@ impl Encoder {
     /// An encoder for a schema file.
     ///
     /// # Errors
-    /// Where the file is not a usable schema of a record, or a default in it is not of its field's type.
+    /// The file is not a usable schema of a record, or a default in it is not of its field's type.
     pub fn new(schema_file: &Path, frame: Frame) -> Result<Self, SchemaError> {
         Self::with_schema(Schema::read(schema_file)?, frame)
     }
@@ -89,7 +89,7 @@ impl Encoder {
     /// Appends one framed payload to `out`, which is as it was after an error.
     ///
     /// # Errors
-    /// What does not fit the schema, and where.
+    /// A value does not fit the schema; the error says which, and why.
     pub fn encode_exact(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
         let start = out.len();
         out.extend_from_slice(&self.header);
@@ -212,7 +212,7 @@ impl Writer<'_> {
     fn value(&self, id: TypeId, json: &Value, out: &mut Vec<u8>) -> Written {
         let ty = self.schema.get(id);
         let wrong = |expected: &str| Err(FieldError::new(shown(json), expected));
-        // A default is written as what its logical type stands on.
+        // A default is written as the base of its logical type.
         let logical = if self.defaults.is_some() { ty.logical } else { None };
         match &ty.kind {
             Kind::Null if json.is_null() => {}

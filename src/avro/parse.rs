@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
     Ok(Schema { file: file.to_owned(), types, root, recursion, ignored })
 }
 
-/// serde_json ends its messages with the position, which stands in front of ours.
+/// serde_json ends its messages with the position, which is placed before ours.
 fn without_position(message: &str) -> &str {
     message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }

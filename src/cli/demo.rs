@@ -31,10 +31,10 @@ use crate::watch::Watch;
 /// classifies them with the SQL files of its project, and writes them to a SQLite file, which stays. A few of the messages
 /// are broken: they become dead letters.
 ///
-/// The project (config.yaml, sql, schemas, data) is written into a folder. Existing files are not overwritten. Change the SQL
-/// there and run the demo again with the same `--dir`: it sends the same movements to an empty database, and shows the share of
-/// each reaction before and after the change. The database of the run before is kept as `data/before.db`. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no
-/// broker.
+/// The project (config.yaml, sql, schemas, data) is written into a folder. Existing files are not overwritten. Change
+/// the SQL there and run the demo again with the same `--dir`: it sends the same movements to an empty database, and
+/// shows the share of each reaction before and after the change. The database of the run before is kept as
+/// `data/before.db`. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no broker.
 ///
 /// While the demo runs, it serves a page about the job and prints its address. With `--for 0` it runs until Ctrl-C.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use crate::nearest::did_you_mean;
 
 /// A mapping of which each key is read at most once.
 pub(super) struct Section<'a> {
-    /// Where this stands, for messages: empty at the top, `outputs.name` below.
+    /// Where this is, for messages: empty at the top, `outputs.name` below.
     path: String,
     line: usize,
     entries: Vec<(&'a str, &'a Node)>,

@@ -117,7 +117,7 @@ impl Connection {
         .await
     }
 
-    /// Runs a statement that changes rows, prepared once and kept while there is room. Gives the number of rows
+    /// Runs a statement that changes rows, prepared once and kept while there is room. Returns the number of rows
     /// that it matched.
     pub async fn execute(&mut self, sql: &str, parameters: Vec<Value<'_>>) -> Result<u64, DatabaseError> {
         sent(sql, async {
@@ -285,7 +285,7 @@ pub fn begin(dialect: Dialect) -> &'static str {
     }
 }
 
-/// A statement on its way, with the places at which tests make it fail.
+/// A statement in flight, with the places at which tests make it fail.
 async fn sent<T>(
     sql: &str,
     statement: impl Future<Output = Result<T, DatabaseError>>,

@@ -273,7 +273,7 @@ impl MySqlConnection {
         let columns = result.columns();
         let types = columns.as_deref().unwrap_or_default();
         let mut part = Vec::new();
-        // Why a wait for each row: whoever takes the rows may take his time.
+        // Why a wait for each row: the receiver of the rows may be slow.
         while let Some(row) = within(wait_max, "the next row of a query", result.next()).await? {
             let values = mysql_async::Row::unwrap(row).into_iter().enumerate();
             let values = values.map(|(index, value)| from_wire(value, types.get(index)));

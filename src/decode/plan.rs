@@ -1,7 +1,7 @@
 //! Schema resolution, done once for each writer: what has to be done with a payload so that it reads as the
 //! reader's plain schema (see `shape`) has it.
 //!
-//! Where the writer's bytes are the reader's bytes, the plan is a single [`Step::Copy`], and payloads go on as they
+//! Where the writer's bytes are the reader's bytes, the plan is a single [`ValueStep::Copy`], and payloads go on as they
 //! are. The rules are the specification's
 //! (<https://avro.apache.org/docs/1.12.0/specification/#schema-resolution>), with three decisions where it leaves
 //! room: outside of unions the names of records, enums and fixeds need not agree; a reader's union takes an
@@ -56,7 +56,7 @@ pub(super) struct ItemStep {
 pub(super) struct RecordStep {
     /// The writer's fields in the writer's order, with defaults in between.
     pub(super) parts: Box<[Part]>,
-    /// Where the reader's order differs: which part stands at each of its places.
+    /// If the reader's order differs: which part comes at each of its places.
     pub(super) order: Option<Box<[usize]>>,
 }
 

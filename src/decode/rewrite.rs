@@ -4,7 +4,7 @@
 use super::check::{Bad, Checked, Cursor};
 use super::plan::{Part, RecordStep, ValueStep};
 
-/// A payload may become so many times its length when it is rewritten (defaults, defaults in each item of an
+/// A payload may become this many times as long when it is rewritten (defaults, defaults in each item of an
 /// array), and [`GROWN_BYTES_MIN`] in any case.
 const GROWTH_MAX: usize = 16;
 const GROWN_BYTES_MIN: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! The columns a reader's schema stands for: which Arrow type each Avro type becomes in `batch`, and the plain Avro
+//! The columns that a reader's schema describes: which Arrow type each Avro type becomes in `batch`, and the plain Avro
 //! schema that arrow-avro is handed to build those columns from.
 //!
 //! arrow-avro sees only this plain schema and only payloads written with it. It has the reader's types in the
@@ -34,9 +34,9 @@ pub(super) enum NullIs {
 
 #[derive(Clone, Debug)]
 pub(super) enum Shape {
-    /// Always null. A null without bytes is no column for arrow-avro, so it stands there as a null of a union.
+    /// Always null. A null without bytes is no column for arrow-avro, so there it is a null of a union.
     Null,
-    /// A type that arrow-avro builds as it stands in `batch`, with its Avro schema.
+    /// A type that arrow-avro builds as it is in `batch`, with its Avro schema.
     Plain {
         avro: Value,
         arrow: DataType,
@@ -59,7 +59,7 @@ impl ColumnShape {
     /// The column of a type.
     ///
     /// # Errors
-    /// Where Arrow has no such column; `path` says which field.
+    /// Arrow has no such column; `path` says which field.
     pub(super) fn of(schema: &Schema, id: TypeId, path: &str) -> Result<Self, SchemaError> {
         let ty = schema.get(id);
         let plain = |avro: &str, arrow| Shape::Plain { avro: avro.into(), arrow };

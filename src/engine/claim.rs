@@ -75,7 +75,7 @@ impl<S: Source> Engine<S> {
         self.waiting = waiting;
     }
 
-    /// A partition whose topic was made anew is read from its first message, where that is wanted.
+    /// A partition whose topic was deleted and created again is read from its first message, if that is wanted.
     pub(super) async fn go_anew(&mut self, claim: Claim, how: Recreated) -> Result<(), EngineError> {
         let bounds = self.bounds(std::slice::from_ref(&claim.partition)).await?;
         let bounds = bounds_of(&claim.partition, &bounds)?;

@@ -2,7 +2,7 @@
 //! and a thread, since computing blocks; they share nothing but the source's member of the group.
 //!
 //! Invariant: the lanes end together. Whatever ends one before it is done, the others are asked to stop: they finish what
-//! they have in hand and commit it. The first error is the job's.
+//! they are working on and commit it. The first error is the job's.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,7 +24,7 @@ const REPORTS_MAX: usize = 64;
 /// A job, in one lane or several.
 pub struct Lanes<S> {
     engines: Vec<Engine<S>>,
-    /// Whoever asks the job to stop.
+    /// The sender that asks the job to stop.
     stop: Stop,
     /// Asks several lanes to stop.
     asked: StopSender,

@@ -1,10 +1,10 @@
 //! The trigger loop: take what has arrived, compute, commit. While one batch commits, the next is collected,
-//! decoded and computed, and its rows may be on their way already; it commits only after. The stages do not know each
+//! decoded and computed, and its rows may be in flight already; it commits only after. The stages do not know each
 //! other: they meet here.
 //!
 //! What fails decides what happens: a fault of data is narrowed down by halving until single messages become
-//! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance ask the group
-//! anew, and anything else ends the job with all that was committed in place.
+//! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance join the group
+//! again, and anything else ends the job with all that was committed in place.
 
 mod blame;
 mod breaker;
@@ -116,10 +116,10 @@ pub struct JobParts<S> {
     pub sink: Sink,
 }
 
-/// After another instance took partitions over, this one waits at most so long before it asks the group again.
+/// After another instance took partitions over, this one waits at most this long before it joins the group again.
 const FENCED_PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// After so many conflicts in a row a batch is computed with its keys locked.
+/// After this many conflicts in a row, a batch is computed with its keys locked.
 const CONFLICTS_MAX: u32 = 2;
 
 /// A running job, or one lane of it.
@@ -260,7 +260,7 @@ impl<S: Source> Engine<S> {
             ended = self.run_loop(report) => ended,
             () = pulse.beat_on() => Ok(()),
         };
-        // What is on its way is worth waiting for, whatever ended the loop.
+        // What is in flight is worth waiting for, whatever ended the loop.
         let settled = self.settle(report).await;
         self.source.close().await;
         ended.and(settled.map(|_| ()))
@@ -404,14 +404,14 @@ impl<S: Source> Engine<S> {
         if !self.commits.are_finished() {
             self.pace.was_early();
         }
-        // Invariant: what came of a batch, a fault too, counts only if the batches before it are committed: it was computed
+        // Invariant: the result of a batch, a fault too, counts only if the batches before it are committed: it was computed
         // from the state which they leave. One that goes ahead is committed only if they are.
         let goes_ahead = matches!(&computed, Some(Ok((prepared, _))) if self.goes_ahead(prepared));
         let settled = if goes_ahead { Settled::Clear } else { self.settle(report).await? };
         match settled {
             Settled::Clear => {}
             Settled::Redo(parts) => {
-                // Invariant: the backlog stands in the order of offsets: first the parts of the batch before.
+                // Invariant: the backlog is in the order of offsets: first the parts of the batch before.
                 self.backlog.push_front(work.again());
                 self.redo(parts);
                 return Ok(());
@@ -443,7 +443,7 @@ impl<S: Source> Engine<S> {
         }
     }
 
-    /// Whether a batch's rows are sent while others are on their way. Nothing of it depends on what comes of those, beyond
+    /// Whether a batch's rows are sent while others are in flight. Nothing of it depends on the result of those, beyond
     /// whether they are committed.
     fn goes_ahead(&self, prepared: &Prepared) -> bool {
         self.commits.take_ahead(prepared) && self.breaker.has_counted_none() && !self.expiry.is_due()
@@ -519,7 +519,7 @@ impl<S: Source> Engine<S> {
         judged
     }
 
-    /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
+    /// Computes with new SQL from the next batch on. Nothing is in flight, so nothing that the old SQL staged is left.
     fn change_over(&mut self, reload: Reload) {
         let Reload { plan, written, dead_letters } = reload;
         self.stop.telemetry().plans(plan.sql.clone(), plan.relations());
@@ -550,7 +550,7 @@ impl<S: Source> Engine<S> {
     /// Starts the commit of a batch.
     fn hand_over(&mut self, work: Work, facts: Facts, prepared: Prepared) {
         let facts = Facts { handed_over_at: Some(Instant::now()), ..facts };
-        // Invariant: a writer is idle, since nothing is on its way, or less than can be.
+        // Invariant: a writer is idle, since nothing is in flight, or less than can be.
         if let Err(work) = self.commits.start(work, facts, prepared) {
             self.backlog.push_front(*work);
         }

@@ -35,7 +35,7 @@ use crate::tables::{ReferenceTables, StateTables};
 pub struct ReplayParts {
     pub decoder: Decoder,
     pub tables: ReferenceTables,
-    /// Those of the pipeline, as in [`super::Parts`].
+    /// Those of the pipeline, as in [`super::JobParts`].
     pub states: StateTables,
     pub pipeline: Pipeline,
     pub sink: Sink,
@@ -67,7 +67,7 @@ enum Mode {
     SkipNewer,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     Done,
@@ -75,7 +75,7 @@ enum Attempt {
     Newer,
 }
 
-/// What became of the messages so far.
+/// The result so far.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayReport {
     pub replayed: usize,
@@ -217,7 +217,7 @@ impl Replay {
         self.stages.learn(&page.messages).await?;
         let mut backlog = VecDeque::from([self.work(page)]);
         let mut retry = Retry::default();
-        // The part in hand may be committed already: the answer was lost.
+        // The current part may be committed already: the answer was lost.
         let mut is_in_doubt = false;
         while let Some(work) = backlog.pop_front() {
             let error = match self.attempt(&work, page, is_in_doubt).await {
@@ -381,8 +381,8 @@ impl ReplayReport {
 }
 
 impl Page {
-    /// The messages of these dead letters, which stand in the order of their offsets. It ends before a message that
-    /// stands where another one does: the topic was made anew in between. `None` where there are none.
+    /// The messages of these dead letters, which are in the order of their offsets. It ends before a message that
+    /// has the offset of another one: the topic was deleted and created again in between. `None` if there are none.
     fn of(stored: Vec<StoredLetter>) -> Option<Self> {
         let mut builder = MessagesBuilder::default();
         let mut named = BTreeMap::new();

@@ -8,7 +8,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::database::json;
 
-/// What stands for NULL.
+/// The text of NULL.
 pub(crate) const NULL: &str = "NULL";
 
 /// Appends the value at `row`, and says whether it is NULL.

@@ -83,7 +83,7 @@ impl Changes {
     }
 }
 
-/// What stands before a cell that has changed.
+/// The mark before a cell that has changed.
 const CHANGED: char = '*';
 
 /// Prints the rows of one answer.
@@ -126,7 +126,7 @@ impl Printer {
     /// Prints rows, or keeps them until enough are there to know the widths.
     ///
     /// # Errors
-    /// Where they go.
+    /// The rows cannot be written.
     pub fn write(&mut self, out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
         match self.format {
             Format::Json => {
@@ -157,7 +157,7 @@ impl Printer {
     /// Prints what is left, and says how many rows there were.
     ///
     /// # Errors
-    /// Where they go.
+    /// The rows cannot be written.
     pub fn finish(mut self, out: &mut dyn Write) -> io::Result<usize> {
         match self.format {
             Format::Json => {}
@@ -337,7 +337,7 @@ pub(crate) fn numbers(numbers: impl IntoIterator<Item = Option<i64>>) -> ArrayRe
 /// The plans that EXPLAIN gives, each below its name.
 ///
 /// # Errors
-/// Where they go.
+/// The rows cannot be written.
 pub fn write_plans(out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
     for row in 0..batch.num_rows() {
         for column in batch.columns() {

@@ -142,7 +142,7 @@ impl Session {
     /// What each partition has of the batch, and a line that sums it up. `is_table`: a person reads it, so times are short.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet.
+    /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn describe_batch(&mut self, is_table: bool) -> Result<(RecordBatch, String), Refusal> {
         let batch = self.load().await?.clone();
         let rows = partitions_table(&batch, is_table)?;
@@ -158,7 +158,7 @@ impl Session {
     /// The views in the order they are computed.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet.
+    /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn graph(&mut self) -> Result<RecordBatch, Refusal> {
         let timings = self.timings().await?;
         let files = self.views.files();

@@ -76,7 +76,7 @@ impl Differences {
     /// A line for each view; `None` if there is none.
     ///
     /// # Errors
-    /// Where a table cannot be made.
+    /// A table cannot be made.
     pub fn table(&self) -> Result<Option<RecordBatch>, Refusal> {
         if self.of.is_empty() {
             return Ok(None);

@@ -96,7 +96,7 @@ impl Shell {
     /// Carries out the parts of a text, up to the first that fails. `place` is what errors call the text.
     ///
     /// # Errors
-    /// What could not be done. Dropped half-way, a query is cancelled and the session can be asked again.
+    /// A query or a command fails. If the future is dropped half-way, a query is cancelled and the session can be asked again.
     pub async fn execute(&mut self, place: &str, text: &str) -> Result<Flow, Refusal> {
         // The text and the files that it includes, the innermost last.
         let mut open = vec![Script::new(place.to_owned(), text.to_owned())];
@@ -476,7 +476,7 @@ impl Shell {
     }
 }
 
-/// Ends an answer. Whoever reads a pipe and leaves has seen enough; who leaves the pager, enough of this answer.
+/// Ends an answer. A reader who closes a pipe has seen enough; one who leaves the pager has seen enough of this answer.
 fn close(page: Page, shown: io::Result<()>) -> Result<Flow, Refusal> {
     let is_paged = page.is_paged();
     match shown.and(page.close()) {

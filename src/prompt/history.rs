@@ -136,7 +136,7 @@ impl Session {
     }
 }
 
-/// Computes a batch on the state that is there and keeps what comes of it. Messages that views fail on are left out, as
+/// Computes a batch on the state that is there and keeps its result. Messages that views fail on are left out, as
 /// the job does; returns how many those are.
 async fn advance(
     views: &mut Views,

@@ -41,7 +41,7 @@ pub(super) struct Loaded {
     pub is_cut: bool,
 }
 
-/// A batch on its way. Dropped, the reading ends.
+/// A batch that is being read. If it is dropped, the reading ends.
 pub(super) struct Loading {
     task: JoinHandle<Result<Loaded, SourceError>>,
     stop: Arc<AtomicBool>,
@@ -63,7 +63,7 @@ impl Loading {
     /// Waits for the messages. Waiting that is given up can be taken up again.
     ///
     /// # Errors
-    /// The broker's.
+    /// No broker answers.
     pub async fn messages(&mut self) -> Result<Loaded, SourceError> {
         let read = (&mut self.task).await;
         read.unwrap_or_else(|error| Err(SourceError::Broken(format!("the reading broke off: {error}"))))
@@ -179,7 +179,7 @@ pub(super) async fn history(
 /// Where the job would go on: what is stored, and where it would start in other partitions.
 ///
 /// # Errors
-/// The database's.
+/// The database does not answer, or refuses the statement.
 pub(super) async fn stored(config: &Config) -> Result<Start, SinkError> {
     let mut offsets = BTreeMap::new();
     if let Some(mut stored) = StoredOffsets::look(&config.database, &config.job).await? {

@@ -67,7 +67,7 @@ impl Output {
     }
 }
 
-/// One answer on its way. With a pager the first lines wait until they are more than the screen has.
+/// One answer that is being printed. With a pager the first lines wait until they are more than the screen has.
 #[derive(Debug)]
 pub(super) struct Page {
     sink: PageSink,
@@ -124,7 +124,7 @@ impl Page {
     /// Shows what waits, and waits for the reader to leave the pager.
     ///
     /// # Errors
-    /// Where it goes.
+    /// The text cannot be written.
     pub fn close(mut self) -> io::Result<()> {
         self.finish()
     }

@@ -40,7 +40,7 @@ impl Progress {
         (state.step, state.rows) = (step, 0);
     }
 
-    /// So many rows more have come of this step.
+    /// This many more rows of this step have come.
     pub fn add_rows(&self, rows: usize) {
         self.lock().rows += rows as u64;
     }

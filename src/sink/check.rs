@@ -169,7 +169,7 @@ pub(super) async fn check(
     Ok(inspection)
 }
 
-/// What can be said of the tables where none is at hand.
+/// What is known of the tables if there is no database.
 pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspection {
     let mut faults = Vec::new();
     for (index, target) in targets.iter().enumerate() {
@@ -453,7 +453,7 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
     target.schema.fields().iter().filter(is_new).filter_map(column).collect()
 }
 
-/// What is said of a column that a job will add.
+/// The note on a column that a job will add.
 fn addition(target: &Target, column: &TableColumn) -> TableFault {
     let message = format!(
         "no such column, so a job adds it as {} NULL\n\

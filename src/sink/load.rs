@@ -19,14 +19,14 @@ use crate::database::{Connection, Dialect, LOAD_FORMAT, LoadText, quote_table};
 
 /// Fewer rows go by INSERT: a statement that is prepared already costs less than a new one.
 const LOAD_ROWS_MIN: usize = 200;
-/// Batches that are written by INSERT after LOAD DATA was in doubt.
+/// Batches that are written by INSERT after a LOAD DATA that may not have stored every row.
 const PAUSE_COMMITS: u32 = 20;
 /// Bytes of values that are encoded at once. They may be many packets: those are cut when it is known what the server
 /// takes.
 const PART_BYTES_MAX: usize = 1 << 20;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;
-/// With so many parts the server is busy for a while.
+/// With this many parts the server is busy for a while.
 const PARTS_BUSY: usize = 8;
 
 /// Whether LOAD DATA is used.
@@ -62,7 +62,7 @@ impl Load {
         self.pause == 0
     }
 
-    /// It was in doubt: the next commits go without.
+    /// It may not have stored every row: the next commits do without.
     pub fn pause(&mut self, why: &str) {
         tracing::debug!("{why}; written by INSERT for the next {PAUSE_COMMITS} batches");
         self.pause = PAUSE_COMMITS;
@@ -85,8 +85,8 @@ pub(super) fn encode_ahead(rows: &mut Rows) -> Result<(), SinkError> {
     Ok(())
 }
 
-/// Sends all rows, behind the statements that wait, and tells `sent` when the last of them are on their way, or enough to
-/// keep the server busy. Gives the number of statements.
+/// Sends all rows, after the statements that wait, and notifies `sent` when the last of them are in flight, or enough to
+/// keep the server busy. Returns the number of statements.
 ///
 /// # Errors
 /// [`SinkError::LoadInDoubt`] if the server did not take every row as it is; or the error of a statement before them.

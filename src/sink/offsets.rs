@@ -20,10 +20,10 @@ impl Sink {
         Ok(self.link.done(read)?)
     }
 
-    /// What is stored of all partitions of the job, whoever owns them.
+    /// What is stored of all partitions of the job, also of those that others own.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn progress(&mut self) -> Result<Vec<Claim>, SinkError> {
         let sql = format!(
             "SELECT {CLAIM_COLUMNS}, kafka_topic, kafka_partition FROM {OFFSETS_TABLE} WHERE job = ?"
@@ -83,14 +83,14 @@ impl Sink {
     /// are left as they are.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn store_tallies(&mut self, advances: &[Advance], tallies: &[Tally]) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let stored = store_tallies(connection, &self.job, advances, tallies).await;
         Ok(self.link.done(stored)?)
     }
 
-    /// What became of a commit that ended in [`SinkError::UnknownOutcome`]: the stored offsets are read with
+    /// The result of a commit that ended in [`SinkError::UnknownOutcome`]: the stored offsets are read with
     /// their rows locked, which waits until the old session has ended.
     ///
     /// # Errors

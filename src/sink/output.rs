@@ -439,7 +439,7 @@ impl Rows {
         shape.sql(rows)
     }
 
-    /// The rows of each part of LOAD DATA: so many that they take about `bytes_max`.
+    /// The rows of each part of LOAD DATA: as many as take about `bytes_max`.
     pub fn load_parts(&self, bytes_max: usize) -> Vec<Range<usize>> {
         let limits = StatementLimits {
             placeholders_max: usize::MAX,

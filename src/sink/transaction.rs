@@ -1,4 +1,4 @@
-//! One batch, one transaction.
+//! One batch, one transaction: a [`Sink`] tries it, and a [`Transaction`] is one try, from its first statement to COMMIT.
 
 use std::sync::atomic::Ordering;
 
@@ -36,8 +36,8 @@ impl Sink {
         }
     }
 
-    /// Writes one batch while the one before is on its way: its rows at once, everything else when it is its turn, which
-    /// `turn` tells. `None` where nothing is written: the turn did not come, or rows cannot be sent so.
+    /// Writes one batch while the one before is in flight: its rows at once, everything else when it is its turn, which
+    /// `turn` tells. `None` if nothing is written: the turn did not come, or the rows cannot be sent ahead.
     ///
     /// # Errors
     /// As [`Sink::commit`].
@@ -72,7 +72,7 @@ impl Sink {
     /// The rows of these keys in a state table (by its place among them), locked until the transaction ends.
     ///
     /// # Errors
-    /// The database's; the transaction is rolled back.
+    /// The database does not answer, or refuses the statement; the transaction is rolled back.
     pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
         let connection = self.link.in_use()?;
         let rows = self.tables.readers[table].locked(connection, keys).await;

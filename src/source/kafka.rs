@@ -77,7 +77,7 @@ enum Command {
 }
 
 impl KafkaSource {
-    /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers. Gives a source
+    /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers. Returns a source
     /// for each of `lanes`, whose batches have the `limits`. What happens is reported to `telemetry`.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl KafkaSource {
     }
 
     fn send(&self, command: Command) {
-        // Why: the thread ends only after `Close` or a fatal error, which stands among the events then.
+        // Why: the thread ends only after `Close` or a fatal error, which is among the events then.
         let _ = self.commands.send(command);
     }
 }
@@ -146,7 +146,7 @@ fn poll(poller: Poller) {
 /// The properties of every client of this program, with the user's on top.
 pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
     let mut client = ClientConfig::new();
-    // How connections fail is said at this level (`failure`).
+    // librdkafka logs failed connections at this level (`failure`).
     client.set_log_level(RDKafkaLogLevel::Info);
     client
         .set("bootstrap.servers", &config.server)

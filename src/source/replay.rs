@@ -86,7 +86,7 @@ impl ReplaySource {
         self.bounds.iter().position(|bounds| bounds.partition == *partition)
     }
 
-    /// Whether the message that arrives at `position` stands before the claimed one, or in a partition nobody claimed.
+    /// Whether the message that arrives at `position` comes before the claimed one, or in a partition nobody claimed.
     fn is_behind(&self, position: usize) -> bool {
         let index = self.arrival[position];
         let offset = self.messages.get(index).offset;

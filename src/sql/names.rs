@@ -79,7 +79,7 @@ pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
     ("unix_timestamp", "`to_unixtime(x)`"),
 ];
 
-/// What stands here in place of a function that other dialects have.
+/// What is written here instead of a function that other dialects have.
 pub(super) fn function_elsewhere(name: &str) -> Option<&'static str> {
     let known = FUNCTIONS_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere.eq_ignore_ascii_case(name));
     known.map(|(_, instead)| *instead)

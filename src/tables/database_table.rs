@@ -99,7 +99,7 @@ impl DatabaseTable {
     /// Reads a whole table again where that is due.
     ///
     /// # Errors
-    /// The database's; what was held stays.
+    /// The database does not answer, or refuses the statement; what was held stays.
     pub(super) async fn begin_batch(&mut self, now: Instant, reader: &mut Reader) -> Result<(), TableError> {
         match &mut self.rows {
             DatabaseRows::ByKey(held) => held.begin_batch(),
@@ -117,7 +117,8 @@ impl DatabaseTable {
     /// All rows, or those whose key occurs among `keys`, fetching what is not held.
     ///
     /// # Errors
-    /// The database's; two rows of one key; data, where the keys of this batch alone are more than may be held.
+    /// The database does not answer, or refuses the statement; two rows of one key; data, where the keys of this batch
+    /// alone are more than may be held.
     pub(super) async fn gather(
         &mut self,
         keys: &[RecordBatch],

@@ -4,7 +4,7 @@
 //! file has changed, so no batch sees rows that are out of date for longer than the interval. Why it waits: a look
 //! is one call of the operating system, and what `memory_max` bounds is soon read.
 //!
-//! A file that cannot be used (half written, a value of another type, two rows of one key) is said once in the log,
+//! A file that cannot be used (half written, a value of another type, two rows of one key) is logged once,
 //! and the rows that were there stay.
 
 use std::time::{Duration, Instant};

@@ -61,7 +61,7 @@ pub(super) enum Keep {
     Last,
 }
 
-/// Columns and rows as JSON, at most so many rows.
+/// Columns and rows as JSON, at most `rows_max` rows.
 pub(super) fn table(
     schema: &Schema,
     rows: &[RecordBatch],

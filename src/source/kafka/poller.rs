@@ -33,7 +33,7 @@ const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
 /// A full batch is waited for this long before the partitions are paused. Longer than a commit takes, with state up to 1.6 s
 /// (`engine::pace`): a pause throws away what librdkafka holds ready, and half a second passes before messages come again.
 const FULL_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Partitions that are taken away are held back this long, so that the batch in hand can be committed.
+/// Partitions that are revoked are held back this long, so that the current batch can be committed.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long the thread may be away: longer than any of these waits, and than a call to librdkafka may take.
 const PAUSE_MAX: Duration = Duration::from_secs(30);

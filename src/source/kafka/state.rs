@@ -64,7 +64,7 @@ pub(super) struct Lane {
     is_paused: bool,
     /// Messages of one batch, at most, where that is fewer than configured.
     pub rows_limit: Option<usize>,
-    /// Whether the engine has something of revoked partitions in hand.
+    /// Whether the engine still works on something of revoked partitions.
     pub is_releasing: bool,
     /// Whether a position has moved over offsets that hold no message.
     has_moved: bool,
@@ -98,7 +98,7 @@ pub(super) struct Cursor {
     pub end: i64,
     /// `next` when it was looked at last, and since when it is that.
     seen: (i64, Instant),
-    /// Whether it was put back, and is not read yet from there: what comes of it is of before.
+    /// Whether it was put back, and is not read yet from there: what arrives is from before.
     is_put_back: bool,
 }
 
@@ -275,7 +275,7 @@ impl State {
     }
 
     /// The group takes partitions away: nothing that was collected of them counts. The lanes that had some of them have
-    /// something in hand until they release it, unless nobody would wait for that.
+    /// something to finish until they release it, unless nobody would wait for that.
     pub fn take_away(&mut self, partitions: &[TopicPartition], is_waited_for: bool) {
         let mut taken: BTreeMap<usize, Vec<TopicPartition>> = BTreeMap::new();
         for partition in partitions {
@@ -292,7 +292,7 @@ impl State {
         }
     }
 
-    /// Whether a lane has something of revoked partitions in hand.
+    /// Whether a lane still works on something of revoked partitions.
     pub fn is_releasing(&self) -> bool {
         self.lanes.iter().any(|lane| lane.is_releasing)
     }
@@ -426,8 +426,8 @@ impl State {
         positions.collect()
     }
 
-    /// Reads nothing more of a partition whose topic was made anew: its engine decides where to go on. What was collected of it
-    /// and is not taken is dropped.
+    /// Reads nothing more of a partition whose topic was deleted and created again: its engine decides where to go on.
+    /// What was collected of it and is not taken is dropped.
     pub fn leave(&mut self, partition: &TopicPartition, how: Recreated) {
         let Some(place) = self.places.get_mut(partition) else { return };
         let Some(cursor) = place.cursor.take() else { return };

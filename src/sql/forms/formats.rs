@@ -1,4 +1,5 @@
-//! Formats of dates as other databases write them, in the fields that are known here: those of C's `strftime`, with a percent sign.
+//! Formats of dates as other databases write them, in the fields that are known here: those of C's `strftime`, with a
+//! percent sign.
 
 use chrono::format::{Item, StrftimeItems};
 
