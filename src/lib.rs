@@ -10,9 +10,12 @@
 pub mod fault_point;
 mod panics;
 pub mod diagnostic;
+mod nearest;
+mod moment;
 pub mod batch;
 pub mod telemetry;
 pub mod database;
+pub mod print;
 pub mod config;
 pub mod avro;
 pub mod registry;

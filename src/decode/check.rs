@@ -26,7 +26,7 @@ pub(super) const DAY_MICROS: i64 = DAY_MILLIS * 1_000;
 /// The widest decimal of 128 bits, in digits.
 pub(super) const DECIMAL128_DIGITS_MAX: u8 = 38;
 
-/// What is said of a payload that is longer than its schema, and of one that is shorter.
+/// The messages for a payload that is longer than its schema, and for one that is shorter.
 const LEFT_OVER: &str = "are left over after the last field";
 const ENDS_INSIDE: &str = "the payload ends inside";
 
@@ -46,7 +46,7 @@ pub(super) enum Op {
     Boolean,
     Int,
     Long,
-    /// So many bytes of any content: float, double, fixed.
+    /// This many bytes of any content: float, double, fixed.
     Skip(usize),
     Bytes,
     String,

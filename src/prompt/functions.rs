@@ -2,8 +2,10 @@
 
 use arrow::array::RecordBatch;
 
-use super::describe::{table, texts};
+use super::describe::table;
 use super::session::{Refusal, Session};
+use crate::nearest::did_you_mean;
+use crate::print::texts;
 use crate::sql::FunctionHelp;
 
 /// The answer to `\df`.
@@ -27,8 +29,8 @@ impl Session {
         let found: Vec<&FunctionHelp> =
             all.values().filter(|function| function.name.contains(&wanted)).collect();
         if found.is_empty() {
-            let near = crate::config::nearest(&wanted, all.keys().map(String::as_str));
-            let hint = near.map_or("`\\df` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(&wanted, all.keys().map(String::as_str))
+                .unwrap_or_else(|| "`\\df` lists all".into());
             return Err(Refusal::error(format!("no function `{wanted}`\nhint: {hint}")));
         }
         let column =

@@ -9,8 +9,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::FileWriter;
 
-use super::print::{csv_head, csv_rows};
 use crate::database::json;
+use crate::print::{csv_head, csv_rows};
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]

@@ -10,11 +10,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value as Json;
 
 use super::SinkError;
+use super::columns::{message_time, now};
 use super::ddl::DEAD_LETTERS_TABLE;
-use super::offsets::{message_time, now};
 use super::statement::{Shape, chunks};
-use crate::batch::{DeadLetter, Headers};
-use crate::database::{Dialect, Limits, Value, json};
+use crate::batch::{DeadLetter, Fault, Headers};
+use crate::database::{DatabaseError, Dialect, StatementLimits, Value, json};
 
 /// Characters kept of a reason; a server's message can hold the whole row.
 const REASON_CHARACTERS_MAX: usize = 10_000;
@@ -36,7 +36,7 @@ impl<'a> Letters<'a> {
         job: &'a str,
         letters: &'a [DeadLetter],
         dialect: Dialect,
-        limits: &Limits,
+        limits: &StatementLimits,
     ) -> Result<Self, SinkError> {
         let rows: Vec<_> = letters.iter().map(|letter| row(job, letter)).collect();
         let sizes: Vec<usize> = rows.iter().map(|row| row.iter().map(Value::size).sum()).collect();
@@ -52,7 +52,7 @@ impl<'a> Letters<'a> {
         Ok(Self { rows, sizes, shape: shape(dialect) })
     }
 
-    pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
+    pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         chunks(&self.sizes, WIDTH, limits)
     }
 
@@ -95,6 +95,15 @@ fn row<'a>(job: &'a str, letter: &'a DeadLetter) -> [Value<'a>; WIDTH] {
         place,
         reason,
     ]
+}
+
+/// What it means that the database refused a statement about dead letters. One that is refused cannot become a dead letter:
+/// halving the batch would never end.
+pub(super) fn letter_refused(error: DatabaseError) -> SinkError {
+    match error.fault() {
+        Fault::Data => SinkError::Sql(format!("{DEAD_LETTERS_TABLE}: {error}")),
+        _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },
+    }
 }
 
 /// Stage, place and reason as they are stored.

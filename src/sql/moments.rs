@@ -1,5 +1,5 @@
-//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds where nothing else is
-//! said, which end in 2262. Here the types of SQL and the functions that make a timestamp say microseconds.
+//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds by default
+//! , which end in 2262. Here the types of SQL and the functions that make a timestamp say microseconds.
 
 use std::sync::Arc;
 

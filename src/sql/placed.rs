@@ -1,4 +1,4 @@
-//! Casts and functions that can fail on a row say which expression failed, and where it stands. DataFusion's errors know only
+//! Casts and functions that can fail on a row say which expression failed, and its place. DataFusion's errors know only
 //! the value.
 
 use std::sync::Arc;

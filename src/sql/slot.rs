@@ -51,7 +51,7 @@ fn cancelled() -> DataFusionError {
     DataFusionError::Execution("cancelled".into())
 }
 
-/// The rows of one relation in the batch in hand. Clones share the rows.
+/// The rows of one relation in the current batch. Clones share the rows.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
     name: Arc<str>,
@@ -84,7 +84,7 @@ impl Slot {
     /// Puts in the rows of a batch.
     ///
     /// # Errors
-    /// Where their columns are not those of the relation: what was expected and found.
+    /// Their columns are not those of the relation; the error says what was expected and found.
     pub(super) fn fill(&self, rows: Vec<RecordBatch>) -> Result<(), String> {
         for batch in &rows {
             check_columns(&self.schema, &batch.schema()).map_err(|difference| {

@@ -12,7 +12,7 @@ use super::{Arguments, SAMPLE};
 use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::database::{Address, Origin, Reader, json};
-use crate::prompt::{Format, Printer, Screen};
+use crate::print::{Format, Printer, Screen};
 
 /// More than any of the tables below holds.
 const SHOWN_BYTES_MAX: usize = 1 << 20;

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::config::Config;
-use crate::prompt::{FirstBatch, SessionOptions};
+use crate::prompt::{Seek, SessionOptions};
+use crate::source::StartAt;
 
 const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"customer","type":"int"},{"name":"value","type":"double"}]}"#;
@@ -39,7 +40,7 @@ impl Project {
         views.iter().for_each(|(name, text)| write(&format!("sql/{name}.sql"), text));
         let config = Config::load(&folder.path().join("config.yaml")).unwrap();
         let options = SessionOptions {
-            from: FirstBatch::Beginning,
+            from: Seek::To(StartAt::Beginning),
             rows_max: None,
             dead_letters: false,
             state: crate::prompt::StateOf::Auto,

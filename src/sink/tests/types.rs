@@ -143,7 +143,7 @@ fn written(seed: u64, rows: usize, is_mysql: bool) -> Vec<Written> {
     columns
 }
 
-/// Writes random values of every type and reads them back; gives what was sent.
+/// Writes random values of every type and reads them back; returns what was sent.
 async fn is_read_back(place: &Place, seed: u64, rows: usize) -> Committed {
     place.run("DROP TABLE IF EXISTS rows_out").await;
     let written = written(seed, rows, place.is_mysql());

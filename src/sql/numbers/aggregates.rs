@@ -144,7 +144,7 @@ fn averaged() -> Signature {
     Signature::one_of(of, Volatility::Immutable)
 }
 
-/// What comes of sums of exact values.
+/// The result of sums of exact values.
 #[derive(Clone, Debug)]
 struct Outcome {
     /// As the call is written.

@@ -278,7 +278,7 @@ impl Arithmetic {
         }
     }
 
-    /// Sums and differences of signed integers, if none overflows; what stands in the place of a NULL counts too. Why: a
+    /// Sums and differences of signed integers, if none overflows; the value under a NULL counts too. Why: a
     /// loop that may end at each row takes one at a time.
     fn vectorized(&self, left: &dyn Datum, right: &dyn Datum) -> Result<Option<ArrayRef>, ArrowError> {
         let wrapping = match self.kind {
@@ -460,7 +460,7 @@ fn shifted(kind: Kind, value: i128, distance: i128) -> Option<i128> {
 fn fits<T: DecimalType>(values: &PrimitiveArray<T>, of: &DataType) -> bool {
     let digits = decimal(of).map_or(0, |(digits, _)| digits);
     let is_valid = |value: T::Native| T::is_valid_decimal_precision(value, digits);
-    // Why all first: a loop without a condition for each row. What stands in the place of a NULL may be anything.
+    // Why all first: a loop without a condition for each row. The value under a NULL may be anything.
     values.values().iter().all(|value| is_valid(*value)) || values.iter().flatten().all(is_valid)
 }
 
