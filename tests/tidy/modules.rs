@@ -286,7 +286,8 @@ mod rules {
 
     #[test]
     fn a_file_that_uses_one_above_it_is_found() {
-        let files = [("sink", ""), ("sink::a", "use super::b;"), ("sink::b", "use super::c::d;"), ("sink::c", "")];
+        let files =
+            [("sink", ""), ("sink::a", "use super::b;"), ("sink::b", "use super::c::d;"), ("sink::c", "")];
         assert_eq!(upward("sink", &["a", "b", "c"], &known(&files)), [""; 0]);
         assert_eq!(upward("sink", &["b", "a", "c"], &known(&files)), ["a uses b, which is above it"]);
     }
