@@ -19,9 +19,11 @@ const KNOWN_CYCLES: &[(&str, &[&str])] = &[
         "sql",
         &[
             "columns",
+            "forms",
             "literals",
             "locate",
             "moments",
+            "numbers",
             "operators",
             "placed",
             "rewrite",

@@ -1,6 +1,6 @@
-//! `array_agg(DISTINCT x ORDER BY x)` and `string_agg(DISTINCT x, ',' ORDER BY x)`. DataFusion takes another order for the one that is
-//! asked for, if it finds it in the rows or in another aggregate. So here the distinct values are collected first, then sorted. Some
-//! aggregates forget DISTINCT.
+//! `array_agg(DISTINCT x ORDER BY x)` and `string_agg(DISTINCT x, ',' ORDER BY x)`. DataFusion takes another order for
+//! the one that is asked for, if it finds it in the rows or in another aggregate. So here the distinct values are
+//! collected first, then sorted. Some aggregates forget DISTINCT.
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
@@ -110,7 +110,7 @@ fn distinct_and_ordered(call: &Function) -> Option<(Expr, Vec<OrderByExpr>)> {
     Some((argument(list.args.first()?)?.clone(), order))
 }
 
-/// What stands between the texts of a `string_agg`.
+/// What is between the texts of a `string_agg`.
 fn separator(call: &Function) -> Option<&Expr> {
     let FunctionArguments::List(list) = &call.args else { return None };
     argument(list.args.get(1)?)

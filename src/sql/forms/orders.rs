@@ -1,5 +1,5 @@
-//! An ORDER BY that names one expression twice, or two that become the same when they are simplified. The second adds nothing, but in
-//! an aggregate, and in DISTINCT ON, which becomes one, DataFusion panics over it.
+//! An ORDER BY that names one expression twice, or two that become the same when they are simplified. The second adds
+//! nothing, but in an aggregate, and in DISTINCT ON, which becomes one, DataFusion panics over it.
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort};

@@ -133,7 +133,7 @@ impl Kind {
     }
 }
 
-/// The quotient of two whole numbers, with so many digits more; `None` if it is too large.
+/// The quotient of two whole numbers, with this many digits more; `None` if it is too large.
 fn scaled_quotient(dividend: i256, divisor: i256, digits: i8) -> Option<i256> {
     let power = i256::from_i128(10).checked_pow(u32::from(digits.unsigned_abs()))?;
     match digits < 0 {

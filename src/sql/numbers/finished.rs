@@ -59,7 +59,7 @@ type Map = fn(&ArrayRef) -> ArrayRef;
 /// Of many groups.
 pub(super) struct FinishedGroups {
     of_datafusion: Box<dyn GroupsAccumulator>,
-    /// What becomes of values on their way in, and of states on both ways.
+    /// What becomes of values that go in, and of states that go in or out.
     enter: Map,
     finish: Map,
 }

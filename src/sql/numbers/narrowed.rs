@@ -1,5 +1,5 @@
-//! Casts of doubles to narrower numbers. Arrow's make an infinity of a double that is too large for a REAL, and calculate the digits
-//! of a DECIMAL as a double, which has 15 of them.
+//! Casts of doubles to narrower numbers. Arrow's make an infinity of a double that is too large for a REAL, and
+//! calculate the digits of a DECIMAL as a double, which has 15 of them.
 
 use std::sync::Arc;
 

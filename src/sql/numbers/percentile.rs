@@ -1,4 +1,5 @@
-//! `percentile_cont` of doubles. DataFusion cuts the fraction to millionths, and subtracts it from 1 for values in descending order.
+//! `percentile_cont` of doubles. DataFusion cuts the fraction to millionths, and subtracts it from 1 for values in
+//! descending order.
 
 use std::sync::Arc;
 
