@@ -11,6 +11,7 @@
 pub mod fault_point;
 mod panics;
 pub mod diagnostic;
+pub mod memory;
 pub mod batch;
 pub mod telemetry;
 pub mod database;
