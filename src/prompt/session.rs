@@ -18,7 +18,7 @@ use super::command::Seek;
 use super::drafts::Drafts;
 use super::file;
 use super::job::RunningJob;
-use super::load::{Limits, Loaded, Loading, Others, Start, stored};
+use super::load::{Limits, Loaded, Loading, Others, Start, no_messages, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
 use super::views::{Computed, StateStore, Views, open_references};
@@ -268,7 +268,7 @@ impl Session {
         let Some(loading) = &mut self.loading else { return Err(Refusal::error("nothing is loaded")) };
         let read = loading.messages().await;
         self.loading = None;
-        let Loaded { messages, ranges, is_cut } = read.map_err(Refusal::error)?;
+        let Loaded { messages, ranges, is_cut } = read.map_err(no_messages)?;
         if is_cut {
             self.note = Some(format!(
                 "the batch has fewer messages than asked for: {} bytes are its share of `memory_max`",
