@@ -160,7 +160,8 @@ fn held_state(rows: i32) -> StateTables {
         ttl: None,
     };
     let nowhere = Address::Sqlite { path: "never-opened.db".into() };
-    let mut states = StateTables::new(vec![spec], &nowhere, MEMORY_MAX).expect("a key");
+    let (mut states, faults) = StateTables::new(vec![spec], &nowhere, MEMORY_MAX);
+    assert!(faults.is_empty(), "{faults:?}");
     states.begin_batch();
     for first in (1..=rows).step_by(PART_ROWS as usize) {
         let stored = stored_state(first..rows.min(first + PART_ROWS - 1) + 1);

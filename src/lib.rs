@@ -12,6 +12,7 @@ mod panics;
 pub mod diagnostic;
 mod nearest;
 mod moment;
+pub mod memory;
 pub mod batch;
 pub mod telemetry;
 pub mod database;

@@ -703,6 +703,25 @@ fn what_other_databases_do_otherwise_is_warned_of_unless_the_sql_says_it() {
 }
 
 #[test]
+fn text_compared_with_a_date_is_warned_about() {
+    let view = "SELECT kafka_partition, kafka_offset, customer FROM batch\n\
+                WHERE agency = CAST(kafka_timestamp AS DATE)\n  AND kafka_timestamp > agency\n  \
+                AND CAST(kafka_timestamp AS DATE) >= '2026-03-01'";
+    let said = warnings(PLAIN, &[("v", view)]);
+    assert!(
+        said.contains("sql/v.sql:2:7: warning: text is compared with a date: each text is silently"),
+        "{said}"
+    );
+    assert!(said.contains("AS VARCHAR), TRY_CAST(batch.agency AS DATE)"), "{said}");
+    assert!(said.contains("text is compared with a timestamp"), "{said}");
+    assert_eq!(
+        said.matches("text is compared with").count(),
+        2,
+        "a literal is how people write a date: {said}"
+    );
+}
+
+#[test]
 fn rows_made_of_an_array_say_which_message_they_come_from() {
     let unnested = "SELECT kafka_partition, kafka_offset, unnest(make_array(customer, 7)) AS x FROM batch";
     let checked = check_with(&[("sql/v.sql", unnested)], &["--offline", "--format", "json"]);

@@ -9,54 +9,11 @@ use realtime_processor::check::Findings;
 use realtime_processor::diagnostic::{Code, Diagnostic, render};
 use realtime_processor::sql::{QuerySession, Typed};
 use realtime_processor::testing::{Report, Tests};
-use support::Project;
+use support::{Example, examples};
 
-/// A section with at least one example: its heading, and its files by their paths.
-struct Example {
-    heading: String,
-    files: Vec<(String, String)>,
-}
-
-/// The sections of the page; a file is a line with its path in backticks, then a fenced block.
-fn examples() -> Vec<Example> {
-    let page = std::fs::read_to_string("docs/sql.md").expect("the page");
-    let mut examples: Vec<Example> = Vec::new();
-    let mut lines = page.lines();
-    let mut path = None;
-    while let Some(line) = lines.next() {
-        if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")) {
-            examples.push(Example { heading: heading.to_owned(), files: Vec::new() });
-        } else if let Some(named) = line.strip_prefix('`').and_then(|line| line.strip_suffix("`:")) {
-            path = Some(named.to_owned());
-        } else if line.starts_with("```") {
-            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            let path = path.take().unwrap_or_else(|| panic!("a block without a path: {text:?}"));
-            examples.last_mut().expect("a heading").files.push((path, text.join("\n") + "\n"));
-        }
-    }
-    examples.retain(|example| !example.files.is_empty());
-    examples
-}
-
-/// Runs the tests of an example, and checks it. What its configuration does not say is nothing, not what ships.
+/// Runs the tests of an example, and checks it.
 async fn run(example: &Example, schema: &str) -> (Report, Vec<Diagnostic>) {
-    let mut files = vec![("schema.avsc", schema.to_owned())];
-    let mut config = String::new();
-    for (path, text) in &example.files {
-        if path == "config.yaml" {
-            config.push_str(text);
-        } else {
-            files.push((path, text.clone()));
-        }
-    }
-    for key in ["reference_tables", "state_tables"] {
-        if !config.contains(key) {
-            config.push_str(&format!("{key}: {{}}\n"));
-        }
-    }
-    files.push(("config.yaml", config));
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-    let project = Project::new(&files);
+    let project = example.project(schema);
     let tests = Tests::prepare(&project.config, &[]).await;
     let report = tests.unwrap_or_else(|error| panic!("{}: {error}", example.heading)).run().await;
     let findings = Findings::of(&project.folder.path().join("config.yaml"), true).await;

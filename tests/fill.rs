@@ -400,7 +400,7 @@ async fn state_that_waits_is_read_by_nothing_that_does_not() {
     ] {
         write(&mut project, &[("config.yaml", &config)]);
         let plan = Plan::prepare(&project.config, &decoder).await.expect("plans");
-        let said = split_fills(&plan, &project.config).await.expect("the database answers");
+        let said = split_fills(&plan.pipeline, &project.config).await.expect("the database answers");
         let said = said.first().map(|diagnostic| diagnostic.to_string());
         match expected {
             None => assert_eq!(said, None),

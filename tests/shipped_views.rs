@@ -13,7 +13,7 @@ use realtime_processor::batch::ViewResults;
 use realtime_processor::config::{KeyPlace, ReferenceTableConfig, TableOrigin};
 use realtime_processor::database::Address;
 use realtime_processor::diagnostic::Place;
-use realtime_processor::sql::{Pipeline, StateView, Step, TableSpec, ViewFiles};
+use realtime_processor::sql::{Pipeline, SqlError, StateView, TableSpec, ViewFiles};
 use realtime_processor::tables::ReferenceTables;
 
 const MEMORY_MAX: usize = 64 << 20;
@@ -132,20 +132,12 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
 
 async fn run(pipeline: &mut Pipeline, tables: &mut ReferenceTables, movements: &[Movement]) -> ViewResults {
     tables.begin_batch().await.unwrap();
-    pipeline.start(batch(movements));
-    loop {
-        match pipeline.next().await.unwrap() {
-            Step::Table { table, .. } if table == tables.specs().len() => {
-                let none = RecordBatch::new_empty(Arc::clone(&pipeline.states()[0].schema));
-                pipeline.provide(table, vec![none]);
-            }
-            Step::Table { table, keys } => {
-                let rows = tables.gather(table, &keys).await.unwrap();
-                pipeline.provide(table, rows);
-            }
-            Step::Done(results) => return results,
-        }
-    }
+    let no_state = RecordBatch::new_empty(Arc::clone(&pipeline.states()[0].schema));
+    let rows_of = async |table, keys: Vec<RecordBatch>| match table == tables.specs().len() {
+        true => Ok::<_, SqlError>(vec![no_state.clone()]),
+        false => Ok(tables.gather(table, &keys).await.unwrap()),
+    };
+    pipeline.run(batch(movements), rows_of).await.unwrap()
 }
 
 /// Of an output: offset -> its texts in the column, in order.

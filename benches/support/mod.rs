@@ -14,7 +14,7 @@ use realtime_processor::database::Address;
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::Plan;
 use realtime_processor::sink::Target;
-use realtime_processor::sql::{Pipeline, Step};
+use realtime_processor::sql::{Pipeline, SqlError};
 use realtime_processor::tables::{ReferenceTables, StateTables};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -132,35 +132,25 @@ impl Shipped {
     async fn look_up(&mut self, tables: &mut ReferenceTables, states: &mut StateTables) {
         tables.begin_batch().await.expect("a file");
         states.begin_batch();
-        self.pipeline.start(self.batch.clone());
-        loop {
-            match self.pipeline.next().await.expect("rows that fit") {
-                Step::Table { table, keys } => {
-                    let rows = match table.checked_sub(tables.specs().len()) {
-                        None => tables.gather(table, &keys).await.expect("rows in memory"),
-                        Some(state) => state_rows(states, state, &keys),
-                    };
-                    self.given[table].clone_from(&rows);
-                    self.pipeline.provide(table, rows);
-                }
-                Step::Done(results) => {
-                    states.stage(&results.states, None).expect("one row for each customer");
-                    states.committed();
-                    return;
-                }
-            }
-        }
+        let Self { pipeline, given, batch, .. } = self;
+        let rows_of = async |table: usize, keys: Vec<RecordBatch>| {
+            let rows = match table.checked_sub(tables.specs().len()) {
+                None => tables.gather(table, &keys).await.expect("rows in memory"),
+                Some(state) => state_rows(states, state, &keys),
+            };
+            given[table].clone_from(&rows);
+            Ok::<_, SqlError>(rows)
+        };
+        let results = pipeline.run(batch.clone(), rows_of).await.expect("rows that fit");
+        states.stage(&results.states, None).expect("one row for each customer");
+        states.committed();
     }
 
     /// Runs the views, and nothing else.
     pub async fn compute(&mut self) -> ViewResults {
-        self.pipeline.start(self.batch.clone());
-        loop {
-            match self.pipeline.next().await.expect("rows that fit") {
-                Step::Table { table, .. } => self.pipeline.provide(table, self.given[table].clone()),
-                Step::Done(results) => return results,
-            }
-        }
+        let given = &self.given;
+        let rows_of = async |table: usize, _| Ok::<_, SqlError>(given[table].clone());
+        self.pipeline.run(self.batch.clone(), rows_of).await.expect("rows that fit")
     }
 }
 

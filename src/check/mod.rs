@@ -97,8 +97,8 @@ impl Findings {
         let inspection = self.inspect(config, &draft, offline).await;
         self.tables = TableFinding::all(&draft.targets, &inspection, config.registry.is_some());
         // Where the database does not answer, that was said.
-        if let Some(plan) = draft.plan.as_ref().filter(|_| !offline)
-            && let Ok(split) = split_fills(plan, config).await
+        if let Some(pipeline) = draft.pipeline.as_ref().filter(|_| !offline)
+            && let Ok(split) = split_fills(pipeline, config).await
         {
             self.diagnostics.extend(split);
         }

@@ -18,7 +18,8 @@ use crate::batch::{Messages, MessagesBuilder};
 use crate::config::Config;
 use crate::database::json;
 use crate::decode::{DecodeError, Decoder};
-use crate::engine::Schemas;
+use crate::engine::{Schemas, uses};
+use crate::memory::Budget;
 use crate::print::{self, Printer, Screen};
 use crate::source::{Bounds, Logged, SourceError, StartAt, TopicLookup, consumer_config, push, refused};
 
@@ -61,14 +62,13 @@ enum Format {
 /// Messages printed at once, and the bytes they may take unless one takes more.
 const PRINTED_AT_ONCE_MAX: usize = 1000;
 const PRINTED_BYTES_MAX: usize = 1 << 20;
-/// The part of the memory that they may take as Arrow.
-const COLUMNS_SHARES: usize = 4;
 /// How long messages are collected before they are printed.
 const COLLECT_WAIT: Duration = Duration::from_millis(20);
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let mut decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
+    let mut decoder =
+        Decoder::new(&config.avro)?.bounded(Budget::of_prompt(config.memory_max, uses(&config)).columns);
     let registry = Registry::open(&config)?;
     let topics = match &arguments.topic {
         Some(topic) => std::slice::from_ref(topic),

@@ -11,17 +11,12 @@ use crate::engine::{
     self, FillOptions, FillParts, Filler, JobParts, Lanes, Options, Plan, PlanError, Preview, ReloadSender,
     Reloads, Replay, ReplayParts, Running, Schemas, Stop, TargetPlaces, fill_together, split_fills,
 };
+use crate::memory::Budget;
 use crate::sink::{FillId, Sink, SinkError, StoredLetters, Target};
 use crate::source::{Browser, KafkaSource, StartAt};
 use crate::sql::name_hint;
 
 use super::failure::Failure;
-
-/// The part of the memory that the payloads of one batch may take: two batches are in flight, each as payloads, as
-/// Arrow, as rows of outputs and as statements, and one is being collected.
-const BATCH_SHARES: usize = 16;
-/// The part of the memory that one batch may take as Arrow.
-const COLUMNS_SHARES: usize = 8;
 
 /// Messages of one batch of a fill, at most.
 const FILL_ROWS_MAX: usize = 20_000;
@@ -44,7 +39,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     if lanes < config.write_connections.count {
         tracing::info!("SQLite takes one writer at a time: there is one write connection");
     }
-    let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES / lanes);
+    let decoder = Decoder::new(&config.avro)?.bounded(budget(config, lanes).columns);
     for ignored in Decoder::ignored(&config.avro) {
         tracing::warn!("{ignored}");
     }
@@ -99,7 +94,7 @@ pub(super) async fn open_replay(
     letters: StoredLetters,
     stop: Stop,
 ) -> Result<Replay, Failure> {
-    let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
+    let decoder = Decoder::new(&config.avro)?.bounded(budget(config, 1).columns);
     let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
     let Plan { tables, states, pipeline, targets, places, sql, to_fill } = plan;
     let sink = connect(config, targets, &places).await?.with_sql(sql).with_fills(to_fill);
@@ -121,7 +116,7 @@ pub(super) struct PlannedFill {
 /// # Errors
 /// Names of nothing, names that cannot be filled without others, and everything else that is wrong.
 pub(super) async fn plan_fill(config: &Config, names: &[String]) -> Result<PlannedFill, Failure> {
-    let decoder = Decoder::new(&config.avro)?.bounded(config.memory_max / COLUMNS_SHARES);
+    let decoder = Decoder::new(&config.avro)?.bounded(budget(config, 1).columns);
     let plan = Plan::prepare(config, &decoder).await.map_err(not_planned)?;
     let written = plan.pipeline.written();
     let names: BTreeSet<String> = names.iter().cloned().collect();
@@ -199,7 +194,7 @@ fn browser(config: &Config) -> Result<Browser, Failure> {
 
 /// A job must not compute what it writes from state that is not filled.
 async fn refuse_split_fills(config: &Config, plan: &Plan) -> Result<(), Failure> {
-    let split = split_fills(plan, config).await;
+    let split = split_fills(&plan.pipeline, config).await;
     let split = split.map_err(|error| refused(config, &plan.places, &error))?;
     if split.is_empty() { Ok(()) } else { Err(Failure::bad_config(render(&split))) }
 }
@@ -211,9 +206,14 @@ fn not_planned(error: PlanError) -> Failure {
     }
 }
 
+/// The memory of each lane, if the job has this many.
+fn budget(config: &Config, lanes: usize) -> Budget {
+    Budget::of_job(config.memory_max, engine::uses(config)).of_lane(lanes)
+}
+
 /// Bytes of one batch, if the job has this many lanes.
 fn batch_bytes_max(config: &Config, lanes: usize) -> usize {
-    config.trigger.bytes_max.min(config.memory_max / BATCH_SHARES / lanes)
+    config.trigger.bytes_max.min(budget(config, lanes).messages)
 }
 
 async fn connect(config: &Config, targets: Vec<Target>, places: &TargetPlaces) -> Result<Sink, Failure> {

@@ -1,9 +1,9 @@
-//! What can be made of a configuration, right or wrong: a fault in one place hides none in another. A job needs a
-//! [`Plan`], which there is where nothing is wrong; `check` shows the rest as well.
+//! What can be made of a configuration, right or wrong: a fault in one place hides none in another. A job and the tests of
+//! views need all of it to be right, `check` shows what is wrong, and the prompt computes what is sound.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::plan::{self, Plan};
+use super::targets::{self, TargetPlaces};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::{
     Config, Mode, OutputConfig, POSITION, ReferenceTableConfig, StateTableConfig, TableOrigin, Upsert,
@@ -11,18 +11,23 @@ use crate::config::{
 };
 use crate::database::Address;
 use crate::decode::Decoder;
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
-use crate::sink::{TableFault, Target};
-use crate::sql::{self, SqlError, Survey, ViewFiles};
+use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::memory::Budget;
+use crate::sink::Target;
+use crate::sql::{self, Faulty, Pipeline, Scope, Survey, ViewFiles};
 use crate::tables::{ReferenceTables, StateTables, TableError};
 
 /// A configuration's SQL and tables, as far as they could be made sense of.
 pub struct Draft {
     /// All that is wrong, and with [`Reach::warns`] what probably is.
     pub diagnostics: Vec<Diagnostic>,
-    /// Where nothing is wrong.
-    pub plan: Option<Plan>,
-    /// The tables that are written, of the views that could be planned; as in [`Plan::targets`].
+    /// The views and tables that are sound, ready to run; `None` only if there is no session to plan in.
+    pub pipeline: Option<Pipeline>,
+    /// The state tables of the pipeline, in its order.
+    pub states: StateTables,
+    /// The views and tables that are not in the pipeline because of faults.
+    pub faulty: Faulty,
+    /// The tables that are written, of the views that could be planned: outputs, then state tables.
     pub targets: Vec<Target>,
     pub places: TargetPlaces,
     /// The views in the order of computing, those that nothing needs last: each with what it reads.
@@ -43,41 +48,74 @@ pub struct Reach {
     pub warns: bool,
 }
 
+/// What is computed beside outputs and state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Besides<'a> {
+    Nothing,
+    /// These views; the pipeline has them after its outputs.
+    Views(&'a [String]),
+    /// All views and all open tables.
+    Everything,
+}
+
+/// What a draft is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub config: &'a Config,
+    pub views: &'a ViewFiles,
+    /// The reference tables, as far as they could be opened, and the faults of the others.
+    pub tables: &'a ReferenceTables,
+    pub table_faults: &'a [TableError],
+    /// `None` if the schema has a fault, so that views over `batch` cannot be planned.
+    pub decoder: Option<&'a Decoder>,
+    pub budget: Budget,
+}
+
 impl Draft {
     /// Reads and plans the views, and opens the tables they read.
     ///
-    /// `decoder`: `None` where the schema has a fault, so that views over `batch` cannot be planned.
+    /// `decoder`: `None` if the schema has a fault, so that views over `batch` cannot be planned.
     pub async fn of(config: &Config, decoder: Option<&Decoder>, reach: Reach) -> Self {
-        Self::of_views(config, &ViewFiles::read_some(&config.sql), decoder, reach).await
+        let views = &ViewFiles::read_some(&config.sql);
+        let budget = Budget::of_job(config.memory_max, targets::uses(config));
+        let (tables, table_faults) = open_references(config, views, budget, reach.servers).await;
+        let (tables, table_faults) = (&tables, table_faults.as_slice());
+        let inputs = Inputs { config, views, tables, table_faults, decoder, budget };
+        Self::over(&inputs, reach, Besides::Nothing).await
     }
 
-    /// The same, of files that were read; with what is wrong with them.
-    pub(super) async fn of_views(
-        config: &Config,
-        (views, faults): &(ViewFiles, Vec<SqlError>),
-        decoder: Option<&Decoder>,
-        reach: Reach,
-    ) -> Self {
-        let mut diagnostics: Vec<Diagnostic> = faults.iter().cloned().map(Diagnostic::from).collect();
-        let states = plan::state_tables(config, views);
-        diagnostics.extend(states_of_one_lane(config, &states));
-        let (tables, errors) = open_references(config, views, &states, reach.servers).await;
-        diagnostics.extend(errors.iter().map(|error| table_diagnostic(config, error)));
-        let unknown = unknown_tables(&tables);
+    /// Plans the views over tables that are open.
+    pub(crate) async fn over(inputs: &Inputs<'_>, reach: Reach, besides: Besides<'_>) -> Self {
+        let Inputs { config, views, tables, table_faults, decoder, budget } = *inputs;
+        let mut faulty = Faulty::default();
+        views.faults().for_each(|(view, fault)| faulty.add(view, fault.clone().into()));
+        table_faults.iter().for_each(|fault| faulty.add(fault.table(), table_diagnostic(config, fault)));
+        let mut diagnostics: Vec<Diagnostic> =
+            views.faults().map(|(_, fault)| Diagnostic::from(fault.clone())).collect();
+        let state_configs = targets::state_tables(config, views);
+        diagnostics.extend(states_of_one_lane(config, &state_configs));
+        diagnostics.extend(table_faults.iter().map(|error| table_diagnostic(config, error)));
+        let unknown = unknown_tables(tables);
         if reach.warns {
             diagnostics.extend(tables_not_checked(config, views, &unknown, reach.servers));
         }
-        let outputs = configured_outputs(config, views, &mut diagnostics);
-        let specs = plan::table_specs(config, &tables, &states);
+        let outputs = outputs_there(config, views, &mut diagnostics);
+        let specs = targets::table_specs(config, tables, &state_configs);
+        let also: &[String] = if let Besides::Views(also) = besides { also } else { &[] };
+        let computed: Vec<String> =
+            outputs.iter().chain(also.iter().filter(|view| !outputs.contains(view))).cloned().collect();
+        let scope = match besides {
+            Besides::Everything => Scope::Whole(&computed),
+            Besides::Nothing | Besides::Views(_) => Scope::Outputs(&computed),
+        };
         let batch = decoder.map(Decoder::schema);
-        let memory = config.memory_max / plan::SQL_SHARES;
-        let survey = Survey::of(views, batch, specs, &unknown, outputs.as_deref(), memory).await;
-        diagnostics.extend(survey.faults().iter().cloned().map(Diagnostic::from));
-        let state_specs = plan::state_specs(&survey, &states, config);
-        let targets = plan::targets(config, &survey, &state_specs);
+        let survey = Survey::of(views, batch, specs, &unknown, scope, budget.sql).await;
+        diagnostics.extend(survey.faults().cloned().map(Diagnostic::from));
+        let state_specs = targets::state_specs(&survey, &state_configs, config);
+        let targets = targets::targets(config, &survey, &outputs, &state_specs);
         diagnostics.extend(unordered(config, &survey, &targets));
         let places = TargetPlaces::of(config, views, &targets);
-        let lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
+        let text_lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
         let symbols = match decoder.filter(|_| reach.warns) {
             Some(decoder) => symbols(&survey, &targets, decoder),
             None => Vec::new(),
@@ -87,40 +125,41 @@ impl Draft {
                 |view: &str| targets.iter().any(|target| target.name == view && target.mode == Mode::Append);
             diagnostics.extend(survey.warnings(&is_append));
             diagnostics.extend(orders_of_batches(config, &survey, &targets));
-            diagnostics.extend(unused_tables(config, views, &states));
+            diagnostics.extend(unused_tables(config, views, &state_configs));
+        }
+        let mut faulty = survey.faulty(faulty);
+        let sound_states = state_specs.into_iter().filter(|state| !faulty.has(&state.name)).collect();
+        let (mut states, key_faults) = StateTables::new(sound_states, &config.database, budget.state);
+        for fault in &key_faults {
+            let fault_found = table_diagnostic(config, fault);
+            faulty.add(fault.table(), fault_found.clone());
+            diagnostics.push(fault_found);
         }
         let graph = survey.graph().into_iter();
         let graph =
             graph.map(|(view, reads)| (view.to_owned(), reads.into_iter().map(str::to_owned).collect()));
         let graph = graph.collect();
         let unused_views = survey.unused_views().to_vec();
-        let mut draft = Self {
+        let (pipeline, faulty) = survey.into_sound_pipeline(faulty);
+        let computed = pipeline.iter().flat_map(Pipeline::states).map(|state| state.name.as_str());
+        states.retain(&computed.collect());
+        Self {
             diagnostics,
-            plan: None,
+            pipeline,
+            states,
+            faulty,
             targets,
             places,
             graph,
             unused_views,
-            text_lengths: lengths,
+            text_lengths,
             symbols,
-        };
-        if draft.diagnostics.iter().any(Diagnostic::is_error) {
-            return draft;
         }
-        let held = StateTables::new(state_specs, &config.database, config.memory_max / plan::STATE_SHARES);
-        let states = match held {
-            Ok(states) => states,
-            Err(errors) => {
-                draft.diagnostics.extend(errors.iter().map(|error| table_diagnostic(config, error)));
-                return draft;
-            }
-        };
-        let (targets, places) = (draft.targets.clone(), draft.places.clone());
-        if let Ok(pipeline) = survey.into_pipeline() {
-            let (sql, to_fill) = (views.version(), plan::to_fill(config));
-            draft.plan = Some(Plan { tables, states, pipeline, targets, places, sql, to_fill });
-        }
-        draft
+    }
+
+    /// Whether all of it is right.
+    pub(super) fn is_right(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
     }
 }
 
@@ -145,21 +184,20 @@ fn states_of_one_lane(config: &Config, states: &[&StateTableConfig]) -> Vec<Diag
 }
 
 /// Opens the reference tables that views read, or that the keys of state tables are compared with.
-async fn open_references(
+pub(super) async fn open_references(
     config: &Config,
     views: &ViewFiles,
-    states: &[&StateTableConfig],
+    budget: Budget,
     servers: bool,
 ) -> (ReferenceTables, Vec<TableError>) {
-    let read = plan::read_by(views, states);
+    let read = targets::read_by(views, &targets::state_tables(config, views));
     let is_read = |name: &str| read.contains(name);
     let is_server = matches!(config.database, Address::MySql(_));
     let may_open = |table: &ReferenceTableConfig| {
         servers || !is_server || matches!(table.origin, TableOrigin::File { .. })
     };
-    let held_max = config.memory_max / plan::TABLES_SHARES;
     let tables = &config.reference_tables;
-    ReferenceTables::open_some(tables, &is_read, &may_open, &config.database, held_max).await
+    ReferenceTables::open_some(tables, &is_read, &may_open, &config.database, budget.tables).await
 }
 
 fn unknown_tables(tables: &ReferenceTables) -> BTreeSet<String> {
@@ -216,7 +254,7 @@ fn symbols(survey: &Survey<'_>, targets: &[Target], decoder: &Decoder) -> Vec<Ve
 
 /// Reference tables that are configured and not read.
 fn unused_tables(config: &Config, views: &ViewFiles, states: &[&StateTableConfig]) -> Vec<Diagnostic> {
-    let read = plan::read_by(views, states);
+    let read = targets::read_by(views, states);
     let is_key = |name: &str| {
         let places = config.reference_tables.iter().flat_map(|table| table.matches.iter().flatten());
         places.into_iter().any(|place| place.relation == name)
@@ -232,25 +270,21 @@ fn unused_tables(config: &Config, views: &ViewFiles, states: &[&StateTableConfig
     warnings.collect()
 }
 
-/// The outputs of the configuration whose view is there.
-fn configured_outputs(
-    config: &Config,
-    views: &ViewFiles,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Vec<String>> {
-    let outputs = config.outputs.as_ref()?;
+/// The views of the outputs, as far as they are there.
+fn outputs_there(config: &Config, views: &ViewFiles, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+    let outputs = targets::outputs(config, views);
     for OutputConfig { view, line, .. } in outputs.iter().filter(|output| !views.has_file(&output.view)) {
         let message = format!("no view for the output `{view}`: {view}.sql does not exist");
         let error = Diagnostic::error(Code::Output, config.file.place(*line, &[view]), message);
         let hint = sql::name_hint(view, views.names());
         diagnostics.push(Diagnostic { hint, ..error });
     }
-    let there = outputs.iter().filter(|output| views.has_file(&output.view));
-    Some(there.map(|output| output.view.clone()).collect())
+    let there = outputs.into_iter().map(|output| output.view);
+    there.filter(|view| views.has_file(view)).collect()
 }
 
 /// Outputs with a key whose views may give several rows for it in one batch, where nothing says which is the last.
-pub(super) fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Diagnostic> {
+fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Diagnostic> {
     let outputs = targets.iter().filter(|target| !target.is_state());
     let unordered = outputs.filter_map(|target| {
         let Mode::Upsert(upsert) = &target.mode else { return None };
@@ -310,7 +344,7 @@ fn orders_of_batches(config: &Config, survey: &Survey<'_>, targets: &[Target]) -
     found.collect()
 }
 
-pub(super) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnostic {
+pub(crate) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnostic {
     let code = match error.fault() {
         Fault::Infrastructure => Code::Unreachable,
         _ => Code::ReferenceTable,
@@ -326,56 +360,4 @@ pub(super) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnosti
     let (message, hint) = crate::diagnostic::split_hint(error.message());
     let hint = error.hint().map(str::to_owned).or(hint);
     Diagnostic { hint, ..Diagnostic::error(code, place, format!("{}: {message}", error.subject())) }
-}
-
-/// Where the columns of tables are written in the SQL, and the tables in the configuration: the places of what is
-/// wrong with tables.
-#[derive(Clone, Debug, Default)]
-pub struct TargetPlaces {
-    /// By the name of the table, in lower case.
-    tables: BTreeMap<String, TargetPlace>,
-}
-
-#[derive(Clone, Debug)]
-struct TargetPlace {
-    table: Place,
-    columns: BTreeMap<String, Place>,
-}
-
-impl TargetPlaces {
-    pub(super) fn of(config: &Config, views: &ViewFiles, targets: &[Target]) -> Self {
-        let outputs = config.outputs.iter().flatten().map(|output| (&output.view, output.line));
-        let states = config.state_tables.iter().map(|table| (&table.view, table.line));
-        let lines: BTreeMap<&String, usize> = states.chain(outputs).collect();
-        let tables = targets.iter().map(|target| {
-            let line = lines.get(&target.name).copied().unwrap_or(0);
-            let table = match line {
-                0 => views.place(&target.name).unwrap_or_default(),
-                line => config.file.place(line, &[&target.table, &target.name]),
-            };
-            let columns = target.schema.fields().iter().filter_map(|field| {
-                Some((field.name().clone(), views.column_place(&target.name, field.name())?))
-            });
-            (target.table.to_lowercase(), TargetPlace { table, columns: columns.collect() })
-        });
-        Self { tables: tables.collect() }
-    }
-
-    /// Where a column of a table is written; the table's place where it is none of the view's.
-    pub fn place(&self, table: &str, column: Option<&str>) -> Place {
-        let Some(target) = self.tables.get(&table.to_lowercase()) else { return Place::default() };
-        column.and_then(|column| target.columns.get(column)).unwrap_or(&target.table).clone()
-    }
-
-    /// The faults of tables with their places.
-    pub fn diagnostics(&self, faults: &[TableFault]) -> Vec<Diagnostic> {
-        faults.iter().map(|fault| self.diagnostic(Severity::Error, Code::Table, fault)).collect()
-    }
-
-    /// What is to be said of a table, with its place.
-    pub fn diagnostic(&self, severity: Severity, code: Code, fault: &TableFault) -> Diagnostic {
-        let place = self.place(&fault.table, fault.column.as_deref());
-        let message = format!("table {}: {}", fault.subject(), fault.message);
-        Diagnostic { severity, code, place, message, hint: fault.hint.clone() }
-    }
 }

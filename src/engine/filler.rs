@@ -16,12 +16,12 @@ use super::batch_size::BatchSize;
 use super::breaker::Breaker;
 use super::error::EngineError;
 use super::expiry::AHEAD_MS_MAX;
-use super::plan::Plan;
 use super::reasons::Reasons;
 use super::retry::{KAFKA, Retry, persist};
 use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
+use super::targets::to_fill;
 use super::work::{Reason, Work};
 use crate::batch::{Advance, Claim, Fault, Limits, Messages, Polled, Stage, TopicPartition};
 use crate::config::{Config, DeadLettersConfig};
@@ -482,8 +482,8 @@ pub fn fill_together(pipeline: &Pipeline, names: &BTreeSet<String>) -> Option<St
 ///
 /// # Errors
 /// The database does not say what is filled.
-pub async fn split_fills(plan: &Plan, config: &Config) -> Result<Vec<Diagnostic>, SinkError> {
-    let waiting = Sink::look_waiting(&config.database, &config.job, &plan.to_fill).await?;
+pub async fn split_fills(pipeline: &Pipeline, config: &Config) -> Result<Vec<Diagnostic>, SinkError> {
+    let waiting = Sink::look_waiting(&config.database, &config.job, &to_fill(config)).await?;
     let outputs = config.outputs.iter().flatten().map(|output| (&output.view, output.line));
     let states = config.state_tables.iter().map(|table| (&table.name, table.line));
     let lines: BTreeMap<&String, usize> = outputs.chain(states).collect();
@@ -505,5 +505,5 @@ pub async fn split_fills(plan: &Plan, config: &Config) -> Result<Vec<Diagnostic>
         let place = config.file.place(lines.get(&written).copied().unwrap_or(0), &[&written]);
         Diagnostic::error(Code::State, place, message).with_hint(hint)
     };
-    Ok(plan.pipeline.split_by(&waiting).into_iter().map(diagnostic).collect())
+    Ok(pipeline.split_by(&waiting).into_iter().map(diagnostic).collect())
 }

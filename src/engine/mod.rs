@@ -31,6 +31,7 @@ mod schemas;
 mod settle;
 mod stages;
 mod stop;
+mod targets;
 mod told;
 mod turn;
 mod waiting;
@@ -66,19 +67,21 @@ use waiting::{WaitingFor, next_schema};
 use work::{Facts, Reason, Work};
 use writer::Writer;
 
-pub use draft::{Draft, Reach, TargetPlaces};
+pub(crate) use draft::{Besides, Inputs, table_diagnostic};
+pub use draft::{Draft, Reach};
 pub use error::EngineError;
 pub use fill_preview::{Preview, preview};
 pub use filler::{FillOptions, FillParts, FillReport, Filler, fill_together, split_fills};
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
-pub(crate) use plan::{outputs, state_tables, table_specs};
 pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};
 pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
 pub use replay::{Replay, ReplayParts, ReplayReport};
 pub use report::{Durations, PartitionProgress, Report};
 pub use schemas::Schemas;
 pub use stop::{Stop, StopSender};
+pub use targets::TargetPlaces;
+pub(crate) use targets::{outputs, state_tables, uses};
 
 /// What drives the loop besides its parts.
 #[derive(Clone, Copy, Debug)]

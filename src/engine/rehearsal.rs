@@ -5,7 +5,7 @@
 //! What is left out: what a database refuses beyond the types of its columns (foreign keys, CHECK, lengths of tables
 //! that somebody else made), and everything about offsets.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,19 +13,21 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
-use super::draft::{TargetPlaces, unordered};
+use super::draft::{Besides, Draft, Inputs};
 use super::error::EngineError;
-use super::plan::{self, PlanError};
+use super::plan::{PlanError, REACH};
 use super::stages::Stages;
 use super::stop::Stop;
+use super::targets;
 use super::work::{Reason, Work};
 use crate::batch::{Advance, Commit, DELETE_COLUMN, DeadLetter, Messages, Polled, TopicPartition};
 use crate::config::{Config, Mode};
 use crate::database::{Address, Dialect};
 use crate::decode::Decoder;
+use crate::memory::Budget;
 use crate::sink::{Tables, Target};
-use crate::sql::{Survey, ViewFiles};
-use crate::tables::{ColumnsOf, ReferenceTables, StateTables, TableError};
+use crate::sql::ViewFiles;
+use crate::tables::{ColumnsOf, ReferenceTables, TableError};
 
 /// The views of a job, planned once and run as often as wanted. One run at a time.
 pub struct Rehearsal {
@@ -79,34 +81,21 @@ impl Rehearsal {
         also: &[String],
         columns: &ColumnsOf<'_>,
     ) -> Result<Self, PlanError> {
-        let files = ViewFiles::read(&config.sql).map_err(PlanError::of_sql)?;
-        let outputs = plan::outputs(config, &files);
-        let mut views: Vec<String> = outputs.iter().map(|output| output.view.clone()).collect();
-        views.extend(also.iter().filter(|view| !views.contains(view)).cloned().collect::<Vec<_>>());
-        let state_configs = plan::state_tables(config, &files);
-        let read = plan::read_by(&files, &state_configs);
+        let views = &ViewFiles::read_some(&config.sql);
+        let budget = Budget::of_job(config.memory_max, targets::uses(config));
+        let read = targets::read_by(views, &targets::state_tables(config, views));
         let is_read = |name: &str| read.contains(name);
-        let tables = ReferenceTables::open_without_database(
-            &config.reference_tables,
-            &is_read,
-            columns,
-            config.memory_max / plan::TABLES_SHARES,
-        );
+        let configured = &config.reference_tables;
+        let tables = ReferenceTables::open_without_database(configured, &is_read, columns, budget.tables);
         let tables = tables.await.map_err(|errors| PlanError::of_tables(config, &errors))?;
-        let specs = plan::table_specs(config, &tables, &state_configs);
-        let memory = config.memory_max / plan::SQL_SHARES;
-        let (batch, known) = (Some(decoder.schema()), BTreeSet::new());
-        let survey = Survey::of(&files, batch, specs, &known, Some(&views), memory).await;
-        let states = plan::state_specs(&survey, &state_configs, config);
-        let mut targets = plan::targets(config, &survey, &states);
-        targets.retain(|target| target.is_state() || outputs.iter().any(|o| o.view == target.name));
-        let unordered = unordered(config, &survey, &targets);
-        if !unordered.is_empty() {
-            return Err(PlanError(unordered));
-        }
-        let pipeline = survey.into_pipeline().map_err(PlanError::of_sql)?;
+        let inputs =
+            Inputs { config, views, tables: &tables, table_faults: &[], decoder: Some(&decoder), budget };
+        let draft = Draft::over(&inputs, REACH, Besides::Views(also)).await;
+        let is_right = draft.is_right();
+        let Draft { diagnostics, pipeline, states, targets, places, .. } = draft;
+        let pipeline = pipeline.filter(|_| is_right).ok_or(PlanError(diagnostics))?;
         let written = Tables::expected(&targets, dialect(&config.database))
-            .map_err(|faults| PlanError(TargetPlaces::of(config, &files, &targets).diagnostics(&faults)))?;
+            .map_err(|faults| PlanError(places.diagnostics(&faults)))?;
         let mode = |view: &str| {
             let is_it = |target: &&Target| !target.is_state() && target.name == view;
             targets.iter().find(is_it).map(|target| target.mode.clone())
@@ -120,14 +109,13 @@ impl Rehearsal {
             RehearsedView { name: name.clone(), schema, mode }
         });
         let views = views.collect();
-        let rehearsed = states.iter().map(|state| RehearsedState {
+        let states = states.emptied();
+        let rehearsed = states.specs().map(|state| RehearsedState {
             name: state.name.clone(),
             schema: state.schema.clone(),
             key: state.key.clone(),
         });
         let rehearsed = rehearsed.collect();
-        let states = StateTables::in_memory(states, config.memory_max / plan::STATE_SHARES);
-        let states = states.map_err(|errors| PlanError::of_tables(config, &errors))?;
         // Nothing is waited for here, so nobody has to ask for an end.
         let (_, stop) = Stop::new();
         let stages = Stages::new(decoder, tables, states, pipeline, stop);

@@ -3,9 +3,9 @@
 use arrow::datatypes::SchemaRef;
 use tokio::sync::mpsc;
 
-use super::draft::TargetPlaces;
 use super::filler::split_fills;
 use super::plan::{Plan, PlanError};
+use super::targets::TargetPlaces;
 use crate::batch::{DELETE_COLUMN, SqlVersion};
 use crate::config::{Config, ConfigError, DeadLettersConfig};
 use crate::decode::Decoder;
@@ -111,7 +111,7 @@ impl Running {
         let plans = Plan::of_lanes(&config, &decoder, sender.0.len()).await?;
         let Some(plan) = plans.first() else { return Err(ReloadError::Ended) };
         self.check_state(plan)?;
-        let split = split_fills(plan, &config).await?;
+        let split = split_fills(&plan.pipeline, &config).await?;
         if !split.is_empty() {
             return Err(PlanError(split).into());
         }

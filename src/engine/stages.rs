@@ -13,7 +13,7 @@ use crate::batch::{BatchRows, Commit, Messages, ViewResults};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::Sink;
-use crate::sql::{Pipeline, Step};
+use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 
 /// What computes a commit from messages.
@@ -110,56 +110,41 @@ impl Stages {
         mut locked: Option<&mut Sink>,
     ) -> Result<(ViewResults, Duration), EngineError> {
         let started = Instant::now();
+        let Self { tables, states, pipeline, stop, .. } = self;
         if !is_again {
-            let Self { tables, stop, .. } = self;
             persist("reference table", stop, async || tables.begin_batch().await).await?;
         }
         let mut lookup = started.elapsed();
-        self.states.begin_batch();
-        self.pipeline.keep_rows(self.stop.telemetry().is_on());
-        self.pipeline.start(batch);
-        let references = self.tables.specs().len();
-        loop {
-            match self.pipeline.next().await? {
-                Step::Table { table, keys } => {
-                    let started = Instant::now();
-                    let rows = match table.checked_sub(references) {
-                        None => self.reference_rows(table, &keys).await?,
-                        Some(state) => self.state_rows(state, &keys, locked.as_deref_mut()).await?,
-                    };
-                    lookup += started.elapsed();
-                    self.pipeline.provide(table, rows);
-                }
-                Step::Done(results) => return Ok((results, lookup)),
-            }
-        }
-    }
-
-    /// The rows of a reference table for these keys; waits for its database where that is away.
-    async fn reference_rows(
-        &mut self,
-        table: usize,
-        keys: &[RecordBatch],
-    ) -> Result<Vec<RecordBatch>, EngineError> {
-        let Self { tables, stop, .. } = self;
-        persist("reference table", stop, async || tables.gather(table, keys).await).await
-    }
-
-    /// The rows of a state table for these keys, as the batch before leaves them.
-    async fn state_rows(
-        &mut self,
-        table: usize,
-        keys: &[RecordBatch],
-        locked: Option<&mut Sink>,
-    ) -> Result<Vec<RecordBatch>, EngineError> {
-        let Self { states, stop, .. } = self;
-        if let Some(missing) = states.missing(table, keys)? {
-            let fetched = match locked {
-                Some(sink) => sink.locked_rows(table, &missing).await?,
-                None => persist("state table", stop, async || states.fetch(table, &missing).await).await?,
+        states.begin_batch();
+        pipeline.keep_rows(stop.telemetry().is_on());
+        let references = tables.specs().len();
+        let results = pipeline.run(batch, async |table, keys: Vec<RecordBatch>| -> Result<_, EngineError> {
+            let started = Instant::now();
+            let rows = match table.checked_sub(references) {
+                None => persist("reference table", stop, async || tables.gather(table, &keys).await).await?,
+                Some(state) => state_rows(states, state, &keys, stop, locked.as_deref_mut()).await?,
             };
-            states.hold(table, &missing, &fetched)?;
-        }
-        Ok(vec![states.rows(table, keys)?])
+            lookup += started.elapsed();
+            Ok(rows)
+        });
+        Ok((results.await?, lookup))
     }
+}
+
+/// The rows of a state table for these keys, as the batch before leaves them.
+async fn state_rows(
+    states: &mut StateTables,
+    table: usize,
+    keys: &[RecordBatch],
+    stop: &mut Stop,
+    locked: Option<&mut Sink>,
+) -> Result<Vec<RecordBatch>, EngineError> {
+    if let Some(missing) = states.missing(table, keys)? {
+        let fetched = match locked {
+            Some(sink) => sink.locked_rows(table, &missing).await?,
+            None => persist("state table", stop, async || states.fetch(table, &missing).await).await?,
+        };
+        states.hold(table, &missing, &fetched)?;
+    }
+    Ok(vec![states.rows(table, keys)?])
 }

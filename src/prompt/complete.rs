@@ -98,7 +98,7 @@ impl Words {
         for (name, schema) in session.columns() {
             relations.insert(name, schema.fields().iter().map(|field| field.name().clone()).collect());
         }
-        let views = session.views.files().names().chain(session.views.ailments().names());
+        let views = session.views.files().names().chain(session.views.faulty().names());
         let views: BTreeSet<&str> = views.filter(|name| !name.is_empty()).collect();
         Self {
             relations,

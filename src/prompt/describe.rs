@@ -29,16 +29,16 @@ impl Session {
         names.extend(self.config.reference_tables.iter().map(|table| table.name.clone()));
         names.extend(self.config.state_tables.iter().map(|table| table.name.clone()));
         names.extend(self.views.files().names().map(str::to_owned));
-        names.extend(self.views.ailments().names().filter(|name| !name.is_empty()).map(str::to_owned));
+        names.extend(self.views.faulty().names().map(str::to_owned));
         names.push(DEAD_LETTERS.to_owned());
         let mut seen = std::collections::BTreeSet::new();
         for name in names.into_iter().filter(|name| seen.insert(name.clone())) {
-            let is_ailing = self.views.ailments().has(&name);
-            if !is_ailing && !self.queries.relations().contains_key(&name) {
+            let is_faulty = self.views.faulty().has(&name);
+            if !is_faulty && !self.queries.relations().contains_key(&name) {
                 continue;
             }
             let (kind, mut origin) = self.origin_of(&name);
-            if is_ailing {
+            if is_faulty {
                 origin = format!("has a fault: `\\d {name}` shows it");
             }
             counts.push(self.count_of(&name));
@@ -59,7 +59,7 @@ impl Session {
     /// # Errors
     /// No such relation; the fault of one that has a fault.
     pub(super) async fn describe(&mut self, name: &str) -> Result<(RecordBatch, String), Refusal> {
-        if let Some(fault) = self.views.ailments().of(name) {
+        if let Some(fault) = self.views.faulty().of(name) {
             return Err(Refusal(fault));
         }
         if let Some(table) = name.strip_prefix(&format!("{WHOLE}.")) {
@@ -121,7 +121,7 @@ impl Session {
                 format!("{}{keys}; written from `{}`", self.config.database.redacted(), table.view),
             );
         }
-        if self.views.files().text(name).is_some() || self.views.ailments().has(name) {
+        if self.views.files().text(name).is_some() || self.views.faulty().has(name) {
             return ("view", self.config.sql.join(format!("{name}.sql")).display().to_string());
         }
         if name.starts_with(&format!("{WHOLE}.")) {
@@ -163,9 +163,9 @@ impl Session {
         let timings = self.timings().await?;
         let files = self.views.files();
         let reads = |name: &str| Some(files.reads(name).into_iter().collect::<Vec<_>>().join(", "));
-        let ailing: Vec<&str> = files.names().filter(|name| self.views.ailments().has(name)).collect();
+        let faulty: Vec<&str> = files.names().filter(|name| self.views.faulty().has(name)).collect();
         let names = timings.iter().map(|timing| timing.view.to_string());
-        let names: Vec<String> = names.chain(ailing.iter().map(|name| (*name).to_owned())).collect();
+        let names: Vec<String> = names.chain(faulty.iter().map(|name| (*name).to_owned())).collect();
         let states = self.config.state_tables.iter();
         let states: BTreeMap<&str, &str> =
             states.map(|table| (table.view.as_str(), table.name.as_str())).collect();
@@ -178,7 +178,7 @@ impl Session {
         let times = timings.iter().map(|timing| Some(timing.elapsed.as_secs_f64() * 1000.0));
         let times = times.map(|ms| ms.map(|ms| (ms * 1000.0).round() / 1000.0));
         let rows = timings.iter().map(|timing| i64::try_from(timing.rows).ok());
-        let none = ailing.len();
+        let none = faulty.len();
         table([
             ("view", texts(names.iter().cloned().map(Some))),
             ("reads", texts(names.iter().map(|name| reads(name)))),

@@ -140,11 +140,11 @@ impl Session {
         let files = self.files_of(base).await?;
         self.ready().await?;
         self.compute_again().await?;
-        if let Some(fault) = name.and_then(|name| self.views.ailments().of(name)) {
+        if let Some(fault) = name.and_then(|name| self.views.faulty().of(name)) {
             return Err(Refusal(fault));
         }
-        let (before, ailing) = self.compute_with(files).await?;
-        if let Some((name, fault)) = name.and_then(|name| Some((name, ailing.of(name)?))) {
+        let (before, faulty) = self.compute_with(files).await?;
+        if let Some((name, fault)) = name.and_then(|name| Some((name, faulty.of(name)?))) {
             return Err(Refusal(format!(
                 "error: `{name}` could not be computed as of {}\n{fault}",
                 base.text()
@@ -156,8 +156,8 @@ impl Session {
             self.views.files().text(other).is_some() || !self.queries.relations().contains_key(other.as_str())
         };
         let all: BTreeSet<&String> = before.relations.keys().chain(now.keys()).filter(is_view).collect();
-        let is_ailing = |name: &str| self.views.ailments().has(name) || ailing.has(name);
-        for view in all.into_iter().filter(|view| name.is_none_or(|name| name == *view) && !is_ailing(view)) {
+        let is_faulty = |name: &str| self.views.faulty().has(name) || faulty.has(name);
+        for view in all.into_iter().filter(|view| name.is_none_or(|name| name == *view) && !is_faulty(view)) {
             let key = self.key_of(view);
             let (old, new) = (before.relations.get(view), now.get(view));
             let difference = match (old, new) {
@@ -180,9 +180,9 @@ impl Session {
         let of_state = differences.of.iter().any(|(view, _)| self.reads_state(view));
         let note = self.moment.as_ref().and_then(|moment| moment.note.clone());
         differences.notes.extend(note.filter(|_| of_state));
-        let ailing: Vec<&str> = self.views.ailments().names().filter(|name| !name.is_empty()).collect();
-        if name.is_none() && !ailing.is_empty() {
-            differences.notes.push(format!("not compared, for their faults: {}", ailing.join(", ")));
+        let faulty: Vec<&str> = self.views.faulty().names().collect();
+        if name.is_none() && !faulty.is_empty() {
+            differences.notes.push(format!("not compared, for their faults: {}", faulty.join(", ")));
         }
         Ok(differences)
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::job::RunningJob;
 use super::session::{Refusal, Session};
-use crate::sql::{SqlError, ViewFiles};
+use crate::sql::ViewFiles;
 
 /// The drafts by the name of the view.
 #[derive(Debug, Default)]
@@ -65,22 +65,11 @@ impl Drafts {
         }
     }
 
-    /// The views with the drafts in place of their files, and the faults of both.
-    pub fn over(&self, folder: &Path) -> (ViewFiles, Vec<SqlError>) {
-        let (mut files, mut faults) = ViewFiles::read_some(folder);
-        for (name, draft) in &self.of {
-            let own = folder.join(format!("{name}.sql"));
-            faults.retain(|fault| Path::new(fault.file()) != own);
-            let text = std::fs::read_to_string(&draft.file).unwrap_or_default();
-            match files.with_file(name, &draft.file, &text) {
-                Ok(with_draft) => files = with_draft,
-                Err(errors) => {
-                    files = files.without(&|other| other == name);
-                    faults.extend(errors);
-                }
-            }
-        }
-        (files, faults)
+    /// The views with the drafts in place of their files.
+    pub fn over(&self, folder: &Path) -> ViewFiles {
+        let mut files = ViewFiles::read_some(folder);
+        self.of.iter().for_each(|(name, draft)| files.put(name, &draft.file));
+        files
     }
 }
 
@@ -109,11 +98,11 @@ impl Session {
         }
     }
 
-    /// Writes drafts to the files of their views: of one view, or of all. Returns the files.
+    /// Writes drafts to the files of their views: of one view, or of all. Returns the views and their files.
     ///
     /// # Errors
     /// No such draft; a view that was changed by somebody else since the draft was begun; a file that cannot be written.
-    pub(super) fn apply(&mut self, name: Option<&str>) -> Result<Vec<PathBuf>, Refusal> {
+    pub(super) fn apply(&mut self, name: Option<&str>) -> Result<Vec<(String, PathBuf)>, Refusal> {
         if self.job.as_ref().is_some_and(RunningJob::has_other_sql) {
             let text = "the job has other SQL than the project, so a draft of it does not belong into the project's files\n\
                         hint: bring the project to the SQL of the job, or the job to that of the project";
@@ -139,9 +128,28 @@ impl Session {
                 .and_then(|_| std::fs::rename(&unfinished, &view))
                 .map_err(failed)?;
             self.drafts.end(&name);
-            written.push(view);
+            written.push((name, view));
         }
         Ok(written)
+    }
+
+    /// What is to be said of views that a job does not compute.
+    pub(super) fn note_of_unused(&self, views: &[&str]) -> Option<String> {
+        let unused: Vec<String> = self
+            .views
+            .unused()
+            .iter()
+            .map(String::as_str)
+            .filter(|view| views.contains(view))
+            .map(|view| format!("`{view}`"))
+            .collect();
+        (!unused.is_empty()).then(|| {
+            format!(
+                "warning: the job does not compute {}: no output, state table or other view needs it\n\
+                 hint: name it under `outputs` in the configuration",
+                unused.join(", ")
+            )
+        })
     }
 
     /// Forgets drafts: of one view, or all. Returns their names.

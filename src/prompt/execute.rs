@@ -434,13 +434,15 @@ impl Shell {
 
     async fn apply(&mut self, name: Option<&str>) -> Result<(), Refusal> {
         let written = self.session.apply(name)?;
-        let files: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = written.iter().map(|(_, file)| file.display().to_string()).collect();
         let taken = match self.session.config.reload {
             ReloadOn::Watch => "a running job takes it over by itself",
             ReloadOn::Signal => "a running job takes it over when it is sent SIGHUP",
         };
         self.say(&format!("written: {}; {taken}", files.join(", ")));
         self.session.reload().await?;
+        let views: Vec<&str> = written.iter().map(|(view, _)| view.as_str()).collect();
+        self.session.note_of_unused(&views).iter().for_each(|note| self.say(note));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::moment::{Moment, StateOf};
 use super::session::{Refusal, Session};
 use super::views::{StateStore, Views};
 use crate::batch::{Limits, TopicPartition};
-use crate::config::StartingOffsets;
+use crate::config::{Config, StartingOffsets};
 use crate::sink::StoredOffsets;
 use crate::source::Range;
 use crate::tables::ReferenceTables;
@@ -109,11 +109,7 @@ impl Session {
         self.progress.step("reading the messages before the batch");
         let mut left = history(&self.config, batch, messages_max).await?;
         let messages: i64 = left.iter().map(|range| range.to - range.from).sum();
-        let files = self.started.clone();
-        let (batch, store) = (self.decoder.schema(), StateStore::Memory);
-        let prepared =
-            Views::prepare(&self.config, files, &[], batch, &self.references, &self.tables_ailing, store);
-        let mut views = prepared.await;
+        let mut views = self.views_of(self.started.clone(), StateStore::Memory).await;
         let limits = Limits { rows_max: CHUNK_ROWS.min(self.decoder.rows_max()), ..self.limits };
         let mut failed = 0;
         while left.iter().any(|range| !range.is_empty()) {
@@ -127,7 +123,9 @@ impl Session {
                 left.from = read.to;
             }
             let decoded = self.decode(&messages).await?;
-            failed += advance(&mut views, decoded.batch, &mut self.references, FAILED_MAX - failed).await?;
+            let failed_max = FAILED_MAX - failed;
+            failed +=
+                advance(&mut views, &self.config, decoded.batch, &mut self.references, failed_max).await?;
             self.progress.add_rows(messages.len());
         }
         let rows = views.state_rows()?;
@@ -140,6 +138,7 @@ impl Session {
 /// the job does; returns how many those are.
 async fn advance(
     views: &mut Views,
+    config: &Config,
     batch: RecordBatch,
     references: &mut ReferenceTables,
     failed_max: usize,
@@ -149,7 +148,7 @@ async fn advance(
         if batch.num_rows() == 0 {
             continue;
         }
-        let Err(fault) = views.advance(&batch, references).await else { continue };
+        let Err(fault) = views.advance(config, &batch, references).await else { continue };
         if batch.num_rows() > 1 {
             let half = batch.num_rows() / 2;
             open.push(batch.slice(half, batch.num_rows() - half));

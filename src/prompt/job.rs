@@ -58,7 +58,7 @@ impl RunningJob {
         let answer: serde_json::Value = serde_json::from_slice(&answer.body).map_err(Refusal::error)?;
         let texts: BTreeMap<String, String> =
             serde_json::from_value(answer["files"].clone()).map_err(Refusal::error)?;
-        let (files, _) = ViewFiles::read_some(&config.sql);
+        let files = ViewFiles::read_some(&config.sql);
         let names = files.names().map(str::to_owned).chain(texts.keys().cloned());
         let mut differing: Vec<String> =
             names.filter(|name| files.text(name) != texts.get(name).map(String::as_str)).collect();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
+use super::session::Refusal;
 use crate::batch::{Limits, Messages, TopicPartition};
 use crate::config::{Config, StartingOffsets};
 use crate::sink::{SinkError, StoredOffsets};
@@ -67,6 +68,17 @@ impl Loading {
     pub async fn messages(&mut self) -> Result<Loaded, SourceError> {
         let read = (&mut self.task).await;
         read.unwrap_or_else(|error| Err(SourceError::Broken(format!("the reading broke off: {error}"))))
+    }
+}
+
+/// Why there are no messages, and how to get some if no broker answers.
+pub(super) fn no_messages(error: SourceError) -> Refusal {
+    match error {
+        SourceError::Unavailable(_) => Refusal::error(format!(
+            "{error}\nhint: no broker is needed for `\\load FILE`, which takes a batch that `\\save` kept, and for `sql --job URL`, \
+             which takes the last batches of a running job"
+        )),
+        SourceError::Broken(_) => Refusal::error(error),
     }
 }
 

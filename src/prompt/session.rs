@@ -17,31 +17,26 @@ use super::batch::{
 use super::drafts::Drafts;
 use super::file;
 use super::job::RunningJob;
-use super::load::{Loaded, Loading, Others, Start, stored};
+use super::load::{Loaded, Loading, Others, Start, no_messages, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
 use super::seek::Seek;
-use super::views::{Ailments, Computed, StateStore, Views, open_references};
+use super::views::{Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
 use crate::batch::{DeadLetter, Decoded, Limits, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
-use crate::engine::Schemas;
+use crate::engine::{Schemas, uses};
+use crate::memory::Budget;
 use crate::sink::{LetterOrder, Selection, StoredLetters};
-use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
-use crate::tables::ReferenceTables;
+use crate::sql::{BATCH, Faulty, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
+use crate::tables::{ReferenceTables, TableError};
 
 /// Keys of the configuration that decide which messages a batch of the topic has.
 const TOPIC_KEYS: &[&str] = &["kafka_server", "kafka_topic", "kafka_properties", "job", "memory_max"];
 /// Keys that decide what its columns are.
 const AVRO_KEYS: &[&str] = &["avro_schema", "avro_framing or the writers' schemas", "tombstones"];
-/// The part of the memory that queries of people may use.
-const QUERY_SHARES: usize = 4;
-/// The part of the memory that the payloads of a batch may take: here there is one batch, and nothing is written.
-const BATCH_SHARES: usize = 2;
-/// What its columns may take.
-const COLUMNS_SHARES: usize = 2;
 /// The schema of the whole tables of the database.
 pub(super) const WHOLE: &str = "db";
 /// The messages of the batch that cannot be decoded.
@@ -113,7 +108,8 @@ pub struct Session {
     note: Option<String>,
     pub(super) batch: Option<Batch>,
     pub(super) references: ReferenceTables,
-    pub(super) tables_ailing: Ailments,
+    /// Of those that could not be opened.
+    table_faults: Vec<TableError>,
     pub(super) views: Views,
     pub(super) computed: Option<Computed>,
     /// The state that `computed` started from.
@@ -143,18 +139,19 @@ impl Session {
     async fn open_over(config: Config, options: SessionOptions, drafts: &Drafts) -> Result<Self, Refusal> {
         let decoder =
             Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
-        let decoder = decoder.bounded(config.memory_max / COLUMNS_SHARES);
+        let budget = Budget::of_prompt(config.memory_max, uses(&config));
+        let decoder = decoder.bounded(budget.columns);
         let schemas = Schemas::for_reading(&config).await;
-        let (files, unread) = drafts.over(&config.sql);
-        let (references, tables_ailing) = open_references(&config, &files).await;
-        let (started, batch, store) = (files.clone(), decoder.schema(), StateStore::Database);
-        let views = Views::prepare(&config, files, &unread, batch, &references, &tables_ailing, store).await;
-        let mut queries = QuerySession::new(config.memory_max / QUERY_SHARES)?;
+        let files = drafts.over(&config.sql);
+        let (references, table_faults) = open_references(&config, &files).await;
+        let (started, store) = (files.clone(), StateStore::Database);
+        let views = Views::prepare(&config, files, &decoder, &references, &table_faults, store).await;
+        let mut queries = QuerySession::new(budget.queries)?;
         let whole = Arc::new(WholeTables::new(&config.database));
         queries.add_schema(WHOLE, Arc::clone(&whole) as Arc<_>)?;
         let limits = Limits {
             rows_max: options.rows_max.unwrap_or(config.trigger.rows_max).min(decoder.rows_max()),
-            bytes_max: config.memory_max / BATCH_SHARES,
+            bytes_max: budget.messages,
         };
         let start = options.from.clone();
         let mut session = Self {
@@ -172,7 +169,7 @@ impl Session {
             note: None,
             batch: None,
             references,
-            tables_ailing,
+            table_faults,
             views,
             computed: None,
             moment: None,
@@ -190,8 +187,8 @@ impl Session {
 
     /// The faults of views and tables, as the job prints them; `None` where there are none.
     pub fn faults(&self) -> Option<String> {
-        let ailments = self.views.ailments();
-        (!ailments.is_empty()).then(|| ailments.to_string())
+        let faulty = self.views.faulty();
+        (!faulty.is_empty()).then(|| faulty.to_string())
     }
 
     /// Loads the batch and computes the views, while nobody waits for them. A fault is reported to the query that needs it.
@@ -257,7 +254,7 @@ impl Session {
         let Some(loading) = &mut self.loading else { return Err(Refusal::error("nothing is loaded")) };
         let read = loading.messages().await;
         self.loading = None;
-        let Loaded { messages, ranges, is_cut } = read.map_err(Refusal::error)?;
+        let Loaded { messages, ranges, is_cut } = read.map_err(no_messages)?;
         if is_cut {
             self.note = Some(format!(
                 "the batch has fewer messages than asked for: {} bytes are its share of `memory_max`",
@@ -389,10 +386,10 @@ impl Session {
         let mut config = Config::load(&self.config.file.path).map_err(|error| Refusal(error.to_string()))?;
         self.job.iter().for_each(|job| job.leads(&mut config));
         let keys = self.config.needs_restart(&config);
-        let changed = self.changed(&self.drafts.over(&config.sql).0);
+        let changed = self.changed(&self.drafts.over(&config.sql));
         // What does not work is nothing to compare with.
         let worked =
-            |name: &String| self.views.files().text(name).is_none() || !self.views.ailments().has(name);
+            |name: &String| self.views.files().text(name).is_none() || !self.views.faulty().has(name);
         if !changed.is_empty() && (self.before.is_none() || changed.iter().all(worked)) {
             self.before = Some(self.views.files().clone());
         }
@@ -428,7 +425,7 @@ impl Session {
 
     /// Whether a file of the views is another one now.
     pub(super) fn is_stale(&self) -> bool {
-        !self.changed(&self.drafts.over(&self.config.sql).0).is_empty()
+        !self.changed(&self.drafts.over(&self.config.sql)).is_empty()
     }
 
     /// Whether a relation is a state table or reads one, itself or through views.
@@ -449,16 +446,19 @@ impl Session {
     ///
     /// # Errors
     /// No broker answers, if the batch is not loaded yet.
-    pub(super) async fn compute_with(&mut self, files: ViewFiles) -> Result<(Computed, Ailments), Refusal> {
+    pub(super) async fn compute_with(&mut self, files: ViewFiles) -> Result<(Computed, Faulty), Refusal> {
         self.ready().await?;
         let rows = self.load().await?.rows.clone();
-        let (batch, store) = (self.decoder.schema(), StateStore::Database);
-        let prepared =
-            Views::prepare(&self.config, files, &[], batch, &self.references, &self.tables_ailing, store);
-        let mut views = prepared.await;
+        let mut views = self.views_of(files, StateStore::Database).await;
         let moment = self.moment.get_or_insert_default();
         let computed = views.compute(&self.config, &rows, &mut self.references, moment).await;
-        Ok((computed, views.ailments().clone()))
+        Ok((computed, views.faulty().clone()))
+    }
+
+    /// Other views over the same tables.
+    pub(super) async fn views_of(&self, files: ViewFiles, store: StateStore) -> Views {
+        let Self { config, decoder, references, table_faults, .. } = self;
+        Views::prepare(config, files, decoder, references, table_faults, store).await
     }
 
     /// Plans a query, with its relations ready, and says what is worth knowing about its answer.
@@ -470,7 +470,7 @@ impl Session {
         if reads.iter().any(|name| self.queries.relations().contains_key(name)) {
             self.ready().await?;
         }
-        if let Some(fault) = reads.iter().find_map(|name| self.views.ailments().of(name)) {
+        if let Some(fault) = reads.iter().find_map(|name| self.views.faulty().of(name)) {
             return Err(Refusal(fault));
         }
         self.progress.step("planning");

@@ -1,10 +1,9 @@
-//! The views over a batch, computed as a job does, but so that a view with a fault keeps no other one back: it is left
-//! out, together with what reads it, and the fault is kept to be shown when somebody asks for it.
+//! The views over a batch, computed as a job does, except that a faulty view keeps no other one back: it is left out,
+//! together with what reads it, and its fault is kept for people who ask.
 //!
 //! State tables are read as of one [`Moment`]; nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -14,42 +13,24 @@ use arrow::error::ArrowError;
 use super::batch::message_of;
 use super::moment::Moment;
 use crate::batch::{ViewResults, ViewTiming};
-use crate::config::{Config, StateTableConfig};
+use crate::config::Config;
 use crate::database::{Address, Connection, DatabaseError, Purpose, table};
-use crate::engine::{state_tables, table_specs};
-use crate::sql::{Pipeline, SqlError, SqlErrorKind, Step, TableSpec, ViewFiles, failing_row};
-use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
-
-/// The part of the memory that the plans of the views may use.
-const SQL_SHARES: usize = 2;
-/// The part of the memory that rows of state tables may be held in.
-const STATE_SHARES: usize = 8;
-/// The part of the memory that reference tables may hold.
-const TABLES_SHARES: usize = 4;
-/// A view of this prefix and a table's name passes on the table's rows.
-const OF_TABLE: &str = "table ";
-
-/// What keeps a view or a table from being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ailment {
-    /// Its own fault, as it is printed.
-    Fault(String),
-    /// It reads this one, which has a fault.
-    Reads(String),
-}
-
-/// The faults by the name of the view or table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ailments(BTreeMap<String, Ailment>);
+use crate::decode::Decoder;
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Besides, Draft, Inputs, Reach, table_diagnostic, uses};
+use crate::memory::Budget;
+use crate::sql::{Faulty, Pipeline, SqlError, SqlErrorKind, ViewFiles, failing_row};
+use crate::tables::{ReferenceTables, StateTables, TableError};
 
 /// The views of a folder, planned as far as they are sound.
 pub(super) struct Views {
-    /// All that could be parsed.
     files: ViewFiles,
-    store: StateStore,
-    batch: SchemaRef,
-    ailments: Ailments,
-    planned: Option<Planned>,
+    faulty: Faulty,
+    unused: Vec<String>,
+    pipeline: Option<Pipeline>,
+    states: StateTables,
+    /// For each state table that was asked for, whether there is one to read. A job that never ran has made none.
+    has_rows: BTreeMap<String, bool>,
 }
 
 /// Where rows of state tables are.
@@ -59,21 +40,6 @@ pub(super) enum StateStore {
     Database,
     /// No rows at first, then what the views have computed.
     Memory,
-}
-
-/// The sound part.
-struct Planned {
-    pipeline: Pipeline,
-    states: StateTables,
-    /// For each table of the pipeline, where its rows come from.
-    lookups: Vec<Lookup>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Lookup {
-    Reference(usize),
-    /// By its place among the state tables; whether it exists in the database.
-    State(usize, bool),
 }
 
 /// What the views and tables hold over one batch.
@@ -101,233 +67,88 @@ impl Relation {
     }
 }
 
-impl Ailments {
-    /// What to say to a person who asks for `name`; `None` where nothing is wrong with it.
-    pub fn of(&self, name: &str) -> Option<String> {
-        match self.0.get(name)? {
-            Ailment::Fault(text) => Some(text.clone()),
-            Ailment::Reads(other) => {
-                let cause = self.of(other).unwrap_or_default();
-                Some(format!(
-                    "error: `{name}` cannot be computed: it reads `{other}`, which has a fault\n{cause}"
-                ))
-            }
-        }
-    }
+/// Why a batch could not be computed.
+struct Failed {
+    fault: Diagnostic,
+    /// Whether SQL failed on a row.
+    is_of_row: bool,
+}
 
-    pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    fn add(&mut self, name: &str, ailment: Ailment) -> bool {
-        match self.0.get_mut(name) {
-            // Several faults of one file.
-            Some(Ailment::Fault(known)) => {
-                if let Ailment::Fault(text) = ailment
-                    && !known.contains(&text)
-                {
-                    known.push('\n');
-                    known.push_str(&text);
-                }
-                false
-            }
-            Some(Ailment::Reads(_)) => false,
-            None => self.0.insert(name.to_owned(), ailment).is_none(),
-        }
+impl From<SqlError> for Failed {
+    fn from(error: SqlError) -> Self {
+        Self { is_of_row: error.kind() == SqlErrorKind::Row, fault: error.into() }
     }
 }
 
-impl fmt::Display for Ailments {
-    /// The faults themselves, then one line with what they keep from being computed.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults = self.0.values().filter_map(|ailment| match ailment {
-            Ailment::Fault(text) => Some(text.as_str()),
-            Ailment::Reads(_) => None,
-        });
-        f.write_str(&faults.collect::<Vec<_>>().join("\n"))?;
-        let kept_back: Vec<String> = self
-            .0
-            .iter()
-            .filter(|(_, ailment)| matches!(ailment, Ailment::Reads(_)))
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        if !kept_back.is_empty() {
-            write!(f, "\nnot computed, because they read what has a fault: {}", kept_back.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
-/// Opens the reference tables of a configuration. One that cannot be opened keeps the others not back.
-pub(super) async fn open_references(config: &Config, files: &ViewFiles) -> (ReferenceTables, Ailments) {
+/// Opens the reference tables of a configuration, also those that no view reads; beside it the faults of those that cannot
+/// be opened.
+pub(super) async fn open_references(
+    config: &Config,
+    files: &ViewFiles,
+) -> (ReferenceTables, Vec<TableError>) {
     let read = files.read_by_any();
-    let mut ailments = Ailments::default();
-    loop {
-        // The one by default is there only for views that read it.
-        let is_used = |name: &str| {
-            let table = config.reference_tables.iter().find(|table| table.name == name);
-            !ailments.has(name) && (read.contains(name) || table.is_some_and(|table| table.line > 0))
-        };
-        let held_max = config.memory_max / TABLES_SHARES;
-        let opened = ReferenceTables::open(&config.reference_tables, &is_used, &config.database, held_max);
-        match opened.await {
-            Ok(tables) => return (tables, ailments),
-            // Each round leaves a table out, so the rounds are no more than the tables.
-            Err(errors) => {
-                for error in errors {
-                    ailments.add(error.table(), Ailment::Fault(error.to_string()));
-                }
-            }
-        }
-    }
+    // The one by default is there only for views that read it.
+    let configured =
+        |name: &str| config.reference_tables.iter().any(|table| table.name == name && table.line > 0);
+    let is_used = |name: &str| read.contains(name) || configured(name);
+    let held_max = Budget::of_prompt(config.memory_max, uses(config)).tables;
+    let tables = &config.reference_tables;
+    ReferenceTables::open_some(tables, &is_used, &|_| true, &config.database, held_max).await
 }
 
 impl Views {
-    /// Plans what can be planned of `files`; `unread` are the faults of files that could not be read or parsed.
+    /// Plans what can be planned of `files`. With [`StateStore::Memory`] that is what a job computes, else everything.
     pub async fn prepare(
         config: &Config,
         files: ViewFiles,
-        unread: &[SqlError],
-        batch: SchemaRef,
-        references: &ReferenceTables,
-        tables_ailing: &Ailments,
+        decoder: &Decoder,
+        tables: &ReferenceTables,
+        table_faults: &[TableError],
         store: StateStore,
     ) -> Self {
-        let mut ailments = tables_ailing.clone();
-        for error in unread {
-            ailments.add(&culprit(error).unwrap_or_default(), Ailment::Fault(error.to_string()));
-        }
-        let mut views = Self { files, store, batch, ailments, planned: None };
-        views.plan(config, references).await;
-        views
+        let (besides, is_read) = match store {
+            StateStore::Database => (Besides::Everything, true),
+            StateStore::Memory => (Besides::Nothing, false),
+        };
+        let budget = Budget::of_prompt(config.memory_max, uses(config));
+        let inputs = Inputs { config, views: &files, tables, table_faults, decoder: Some(decoder), budget };
+        let draft = Draft::over(&inputs, Reach { servers: true, warns: false }, besides).await;
+        let Draft { mut pipeline, states, faulty, unused_views: unused, .. } = draft;
+        pipeline.iter_mut().for_each(|pipeline| pipeline.keep_rows(is_read));
+        let (states, has_rows) = match store {
+            StateStore::Database => (states, BTreeMap::new()),
+            StateStore::Memory => {
+                let has_rows = states.names().map(|name| (name.to_owned(), true)).collect();
+                (states.emptied(), has_rows)
+            }
+        };
+        Self { files, faulty, unused, pipeline, states, has_rows }
     }
 
-    pub fn ailments(&self) -> &Ailments {
-        &self.ailments
+    /// What cannot be computed, and why.
+    pub fn faulty(&self) -> &Faulty {
+        &self.faulty
     }
 
     pub fn files(&self) -> &ViewFiles {
         &self.files
     }
 
-    /// Plans the sound views, leaving out one after the other until the planner is content.
-    async fn plan(&mut self, config: &Config, references: &ReferenceTables) {
-        self.planned = None;
-        let states = self.state_tables(config);
-        // Each round leaves one more view or table out.
-        for _ in 0..=self.files.names().count() + references.specs().len() + states.len() {
-            self.leave_out_readers(config, &states);
-            let files = self.files.without(&|name| self.ailments.has(name));
-            let specs = self.sound_specs(config, references, &states);
-            let with_tables = specs.iter().try_fold(files, |files, spec| {
-                let quoted = spec.name.replace('"', "\"\"");
-                files.with(&format!("{OF_TABLE}{}", spec.name), &format!("SELECT * FROM \"{quoted}\""))
-            });
-            let files = match with_tables {
-                Ok(files) if files.names().next().is_some() => files,
-                _ => return,
-            };
-            let outputs: Vec<String> = files.names().map(str::to_owned).collect();
-            let memory = config.memory_max / SQL_SHARES;
-            let prepared =
-                Pipeline::prepare(&files, Arc::clone(&self.batch), specs.clone(), Some(&outputs), memory);
-            match prepared.await {
-                Ok(pipeline) => {
-                    match Planned::new(pipeline, &specs, references, &states, config, self.store).await {
-                        Ok(planned) => self.planned = Some(planned),
-                        Err(text) => {
-                            states.iter().for_each(|state| {
-                                self.ailments.add(&state.name, Ailment::Fault(text.clone()));
-                            });
-                            continue;
-                        }
-                    }
-                    return;
-                }
-                Err(errors) => {
-                    let mut is_new = false;
-                    for error in &errors {
-                        let name = culprit(error).or_else(|| table_at(error, &specs)).unwrap_or_default();
-                        is_new |= self.ailments.add(&name, Ailment::Fault(error.to_string()));
-                    }
-                    if !is_new {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Those of the configuration, and the shipped one where its view is.
-    fn state_tables<'c>(&self, config: &'c Config) -> Vec<&'c StateTableConfig> {
-        let mut tables = state_tables(config, &self.files);
-        // A view that could not be read is a view.
-        let ailing =
-            config.state_tables.iter().filter(|table| table.line == 0 && self.ailments.has(&table.view));
-        tables.extend(ailing);
-        tables.dedup_by_key(|table| table.name.clone());
-        tables
+    /// The views that a job does not compute, because nothing needs them.
+    pub fn unused(&self) -> &[String] {
+        &self.unused
     }
 
     /// The columns of all views and tables that are sound, by name.
     pub fn schemas(&self) -> Vec<(String, SchemaRef)> {
-        let outputs = self.planned.iter().flat_map(|planned| planned.pipeline.outputs());
-        let named = |(name, schema): &(String, SchemaRef)| {
-            (name.strip_prefix(OF_TABLE).unwrap_or(name).to_owned(), Arc::clone(schema))
-        };
-        outputs.map(named).collect()
-    }
-
-    /// Whatever reads something with a fault cannot be computed.
-    fn leave_out_readers(&mut self, config: &Config, states: &[&StateTableConfig]) {
-        loop {
-            let mut found: Vec<(String, String)> = Vec::new();
-            for name in self.files.names().filter(|name| !self.ailments.has(name)) {
-                let ailing = self.files.reads(name).into_iter().find(|read| self.ailments.has(read));
-                found.extend(ailing.map(|read| (name.to_owned(), read.to_owned())));
-            }
-            let keyed = config.reference_tables.iter().map(|table| (&table.name, &table.matches, None));
-            let keyed =
-                keyed.chain(states.iter().map(|table| (&table.name, &table.matches, Some(&table.view))));
-            for (name, matches, view) in keyed.filter(|(name, _, _)| !self.ailments.has(name)) {
-                let mut read = matches.iter().flatten().map(|place| &place.relation).chain(view);
-                found.extend(
-                    read.find(|read| self.ailments.has(read)).map(|read| (name.clone(), read.clone())),
-                );
-            }
-            if found.is_empty() {
-                return;
-            }
-            for (name, read) in found {
-                self.ailments.add(&name, Ailment::Reads(read));
-            }
-        }
-    }
-
-    /// The tables that can be read, as the planner knows them.
-    fn sound_specs(
-        &self,
-        config: &Config,
-        references: &ReferenceTables,
-        states: &[&StateTableConfig],
-    ) -> Vec<TableSpec> {
-        let mut specs = table_specs(config, references, states);
-        let is_opened = |spec: &TableSpec| spec.state.is_some() || !spec.schema.fields().is_empty();
-        specs.retain(|spec| is_opened(spec) && !self.ailments.has(&spec.name));
-        specs
+        let steps = self.pipeline.iter().flat_map(Pipeline::steps);
+        let sound = steps.filter(|step| !self.faulty.has(step.name));
+        sound.map(|step| (step.name.to_owned(), Arc::clone(step.schema))).collect()
     }
 
     /// Whether a state table is read or computed.
     pub fn has_states(&self) -> bool {
-        self.planned.as_ref().is_some_and(|planned| !planned.states.is_empty())
+        !self.states.is_empty()
     }
 
     /// Computes a batch on state in memory, which is then what the views have computed of it.
@@ -336,15 +157,15 @@ impl Views {
     /// The first fault; the state is as it was.
     pub async fn advance(
         &mut self,
+        config: &Config,
         batch: &RecordBatch,
-        references: &mut ReferenceTables,
+        tables: &mut ReferenceTables,
     ) -> Result<(), String> {
-        let Some(planned) = &mut self.planned else { return Err("no view can be computed".into()) };
-        let results = planned.results(batch, references, &mut Moment::default()).await;
-        let results = results.map_err(|failed| failed.text)?;
-        let staged = planned.states.stage(&results.states, None);
+        let results = self.run(config, batch, tables, &mut Moment::default()).await;
+        let results = results.map_err(|failed| failed.fault.to_string())?;
+        let staged = self.states.stage(&results.states, None);
         staged.map_err(|error| error.to_string())?;
-        planned.states.committed();
+        self.states.committed();
         Ok(())
     }
 
@@ -353,9 +174,8 @@ impl Views {
     /// # Errors
     /// Rows that do not have the columns of their table.
     pub fn state_rows(&self) -> Result<Vec<(String, RecordBatch)>, String> {
-        let Some(planned) = &self.planned else { return Ok(Vec::new()) };
-        let tables = planned.states.names().enumerate();
-        let rows = tables.map(|(index, name)| Ok((name.to_owned(), planned.states.all_rows(index)?)));
+        let tables = self.states.names().enumerate();
+        let rows = tables.map(|(index, name)| Ok((name.to_owned(), self.states.all_rows(index)?)));
         rows.collect::<Result<_, TableError>>().map_err(|error| error.to_string())
     }
 
@@ -364,202 +184,126 @@ impl Views {
         &mut self,
         config: &Config,
         batch: &RecordBatch,
-        references: &mut ReferenceTables,
+        tables: &mut ReferenceTables,
         moment: &mut Moment,
     ) -> Computed {
-        // Each round leaves one more view or table out.
-        loop {
-            let Some(planned) = &mut self.planned else { return Computed::default() };
-            let failed = match planned.run(batch, references, moment).await {
-                Ok(computed) => return computed,
+        // Each round sets a step aside.
+        for _ in 0..=self.pipeline.iter().flat_map(Pipeline::steps).count() {
+            let failed = match self.run(config, batch, tables, moment).await {
+                Ok(results) => return self.computed(results),
                 Err(failed) => failed,
             };
-            let mut text = failed.text.clone();
-            if failed.is_of_row {
-                let message = planned.failing_message(&failed.name, batch, references, moment).await;
-                text.extend(message.map(|message| format!("\nmessage: {message}")));
-            }
-            if !self.ailments.add(&failed.name, Ailment::Fault(text)) {
-                return Computed::default();
-            }
-            self.plan(config, references).await;
+            let Some(step) = self.failed_step() else { break };
+            let message = match failed.is_of_row {
+                true => self.failing_message(step, config, batch, tables, moment).await,
+                false => None,
+            };
+            self.set_aside(step, failed.fault, message);
         }
-    }
-}
-
-/// A view or a table that cannot be computed.
-struct Failed {
-    /// What is to blame.
-    name: String,
-    /// The fault, as it is printed.
-    text: String,
-    /// Whether a row is.
-    is_of_row: bool,
-}
-
-impl Failed {
-    fn view(error: &SqlError) -> Self {
-        let (name, is_of_row) = (culprit(error).unwrap_or_default(), error.kind() == SqlErrorKind::Row);
-        Self { name, text: error.to_string(), is_of_row }
+        Computed::default()
     }
 
-    fn table(error: &TableError) -> Self {
-        Self { name: error.table().to_owned(), text: error.to_string(), is_of_row: false }
-    }
-}
-
-impl Planned {
-    async fn new(
-        pipeline: Pipeline,
-        specs: &[TableSpec],
-        references: &ReferenceTables,
-        configs: &[&StateTableConfig],
-        config: &Config,
-        store: StateStore,
-    ) -> Result<Self, String> {
-        let mut state_specs = Vec::new();
-        for planned in pipeline.states() {
-            let name = &specs[planned.table].name;
-            let Some(table) = configs.iter().find(|table| table.name == *name) else { continue };
-            state_specs.push(StateTableSpec {
-                name: name.clone(),
-                view: table.view.clone(),
-                schema: Arc::clone(&planned.schema),
-                key: table.key.clone(),
-                deletes: planned.deletes,
-                follows_partition: table.follows_partition,
-                ttl: table.ttl,
-            });
-        }
-        let names: Vec<&str> = state_specs.iter().map(|spec| spec.name.as_str()).collect();
-        let existing = match store {
-            StateStore::Database => existing(&config.database, &names).await,
-            StateStore::Memory => Ok(names.iter().map(|name| (*name).to_owned()).collect()),
-        };
-        let existing = existing.map_err(|error| format!("error: {error}"))?;
-        let lookups = specs.iter().map(|spec| match names.iter().position(|name| *name == spec.name) {
-            Some(state) => Lookup::State(state, existing.contains(&spec.name)),
-            None => {
-                let place = references.specs().iter().position(|other| other.name == spec.name);
-                Lookup::Reference(place.unwrap_or(usize::MAX))
-            }
+    fn computed(&self, results: ViewResults) -> Computed {
+        let steps = self.pipeline.iter().flat_map(Pipeline::steps);
+        let sound = steps.zip(results.relations).filter(|(step, _)| !self.faulty.has(step.name));
+        let relations = sound.map(|(step, relation)| {
+            (step.name.to_owned(), Relation { schema: Arc::clone(step.schema), rows: relation.rows })
         });
-        let lookups = lookups.collect();
-        let memory_max = config.memory_max / STATE_SHARES;
-        let states = match store {
-            StateStore::Database => StateTables::new(state_specs, &config.database, memory_max),
-            StateStore::Memory => StateTables::in_memory(state_specs, memory_max),
-        };
-        let states =
-            states.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-        Ok(Self { pipeline, states, lookups })
+        Computed { relations: relations.collect(), timings: results.views }
     }
 
     async fn run(
         &mut self,
+        config: &Config,
         batch: &RecordBatch,
-        references: &mut ReferenceTables,
-        moment: &mut Moment,
-    ) -> Result<Computed, Failed> {
-        let results = self.results(batch, references, moment).await?;
-        let relations = self.pipeline.outputs().iter().zip(results.outputs).map(|((name, schema), rows)| {
-            let name = name.strip_prefix(OF_TABLE).unwrap_or(name);
-            (name.to_owned(), Relation { schema: Arc::clone(schema), rows })
-        });
-        let relations = relations.collect();
-        let timings = results.views.into_iter().filter(|timing| !timing.view.starts_with(OF_TABLE));
-        Ok(Computed { relations, timings: timings.collect() })
-    }
-
-    async fn results(
-        &mut self,
-        batch: &RecordBatch,
-        references: &mut ReferenceTables,
+        tables: &mut ReferenceTables,
         moment: &mut Moment,
     ) -> Result<ViewResults, Failed> {
-        self.states.begin_batch();
-        self.states.forget();
-        self.pipeline.start(batch.clone());
-        loop {
-            let step = self.pipeline.next().await;
-            match step.map_err(|error| Failed::view(&error))? {
-                Step::Table { table, keys } => {
-                    let rows = self.rows_of(table, &keys, references, moment).await;
-                    let rows = rows.map_err(|error| Failed::table(&error))?;
-                    self.pipeline.provide(table, rows);
-                }
-                Step::Done(results) => return Ok(results),
-            }
+        let Self { pipeline, states, has_rows, .. } = self;
+        let Some(pipeline) = pipeline else {
+            return Err(SqlError::internal("no view can be computed").into());
+        };
+        states.begin_batch();
+        states.forget();
+        let state_places: Vec<usize> = pipeline.states().iter().map(|state| state.table).collect();
+        let results = pipeline.run(batch.clone(), async |table, keys: Vec<RecordBatch>| {
+            let rows = match state_places.iter().position(|place| *place == table) {
+                None => tables.gather(table, &keys).await,
+                Some(state) => state_rows(states, state, &keys, moment, has_rows, &config.database).await,
+            };
+            rows.map_err(|error| Failed { fault: table_diagnostic(config, &error), is_of_row: false })
+        });
+        results.await
+    }
+
+    /// The step at which the last run failed.
+    fn failed_step(&self) -> Option<usize> {
+        self.pipeline.as_ref().and_then(Pipeline::failed)
+    }
+
+    /// Leaves a step out from now on, and what reads it.
+    fn set_aside(&mut self, step: usize, fault: Diagnostic, message: Option<String>) {
+        let Some(pipeline) = &mut self.pipeline else { return };
+        let readers = pipeline.set_aside(step);
+        let names: Vec<&str> = pipeline.steps().map(|step| step.name).collect();
+        self.faulty.add_met(names[step], fault, message);
+        for (reader, read) in readers {
+            self.faulty.add_reader(names[reader], names[read]);
         }
     }
 
-    /// The message over which alone a view fails, if there is one.
+    /// The message over which alone a step fails, if there is one.
     async fn failing_message(
         &mut self,
-        view: &str,
+        step: usize,
+        config: &Config,
         batch: &RecordBatch,
-        references: &mut ReferenceTables,
+        tables: &mut ReferenceTables,
         moment: &mut Moment,
     ) -> Option<String> {
         let fails_over = async |rows: RecordBatch| {
-            let results = self.results(&rows, references, moment).await;
-            results.is_err_and(|failed| failed.is_of_row && failed.name == view)
+            let results = self.run(config, &rows, tables, moment).await;
+            results.is_err_and(|failed| failed.is_of_row) && self.failed_step() == Some(step)
         };
         message_of(&failing_row(batch, fails_over).await?)
     }
-
-    async fn rows_of(
-        &mut self,
-        table: usize,
-        keys: &[RecordBatch],
-        references: &mut ReferenceTables,
-        moment: &mut Moment,
-    ) -> Result<Vec<RecordBatch>, TableError> {
-        let (state, exists) = match self.lookups[table] {
-            Lookup::Reference(place) => return references.gather(place, keys).await,
-            Lookup::State(state, exists) => (state, exists),
-        };
-        if let Some(missing) = self.states.missing(state, keys)? {
-            let (columns, name) = (self.states.held_columns(state), self.states.name(state).to_owned());
-            let failed = |error: ArrowError| TableError::state(&name, error.to_string());
-            if let Some(unknown) = moment.unknown(&name, &missing).map_err(failed)? {
-                let rows = match exists {
-                    true => self.states.fetch(state, &unknown).await?,
-                    false => RecordBatch::new_empty(Arc::clone(&columns)),
-                };
-                moment.keep(&name, &unknown, rows);
-            }
-            let rows = moment.rows(&name, &missing, &columns).map_err(failed)?;
-            self.states.hold(state, &missing, &rows)?;
-        }
-        Ok(vec![self.states.rows(state, keys)?])
-    }
 }
 
-/// Which of these tables exist. A job that never ran has made none.
-async fn existing(database: &Address, names: &[&str]) -> Result<BTreeSet<String>, DatabaseError> {
-    let mut found = BTreeSet::new();
-    let is_absent = matches!(database, Address::Sqlite { path } if !path.exists());
-    if names.is_empty() || is_absent {
-        return Ok(found);
+/// The rows of a state table for these keys, as of the moment.
+async fn state_rows(
+    states: &mut StateTables,
+    state: usize,
+    keys: &[RecordBatch],
+    moment: &mut Moment,
+    has_rows: &mut BTreeMap<String, bool>,
+    database: &Address,
+) -> Result<Vec<RecordBatch>, TableError> {
+    if let Some(missing) = states.missing(state, keys)? {
+        let (columns, name) = (states.held_columns(state), states.name(state).to_owned());
+        let failed = |error: ArrowError| TableError::state(&name, error.to_string());
+        if let Some(unknown) = moment.unknown(&name, &missing).map_err(failed)? {
+            if !has_rows.contains_key(&name) {
+                let exists = exists(database, &name).await;
+                let exists = exists.map_err(|error| TableError::state(&name, error.to_string()))?;
+                has_rows.insert(name.clone(), exists);
+            }
+            let rows = match has_rows.get(&name) {
+                Some(true) => states.fetch(state, &unknown).await?,
+                _ => RecordBatch::new_empty(Arc::clone(&columns)),
+            };
+            moment.keep(&name, &unknown, rows);
+        }
+        let rows = moment.rows(&name, &missing, &columns).map_err(failed)?;
+        states.hold(state, &missing, &rows)?;
+    }
+    Ok(vec![states.rows(state, keys)?])
+}
+
+/// Whether the database has a table.
+async fn exists(database: &Address, name: &str) -> Result<bool, DatabaseError> {
+    if matches!(database, Address::Sqlite { path } if !path.exists()) {
+        return Ok(false);
     }
     let mut connection = Connection::open(database, Purpose::ReadOnly).await?;
-    for name in names {
-        if table(&mut connection, name).await?.is_some() {
-            found.insert((*name).to_owned());
-        }
-    }
-    Ok(found)
-}
-
-/// The view whose file an error names.
-fn culprit(error: &SqlError) -> Option<String> {
-    let name = error.file().strip_suffix(".sql")?;
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    Some(name.strip_prefix(OF_TABLE).unwrap_or(name).to_owned())
-}
-
-/// The table whose place in the configuration an error names.
-fn table_at(error: &SqlError, specs: &[TableSpec]) -> Option<String> {
-    specs.iter().find(|spec| spec.place == *error.place()).map(|spec| spec.name.clone())
+    Ok(table(&mut connection, name).await?.is_some())
 }

@@ -24,6 +24,7 @@ use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Limits, Polled, Position, PutBack, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::fault_point;
+use crate::memory;
 use crate::panics;
 use crate::telemetry::Telemetry;
 use gaps::GapReader;
@@ -42,13 +43,11 @@ pub(crate) use lookup::{TopicLookup, check_properties};
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Commands that may wait for the polling thread: one a partition change, and the goodbye.
 const COMMANDS_MAX: usize = 64;
-/// What librdkafka may hold ready, as a part of the memory.
-const QUEUE_SHARES: usize = 8;
 /// librdkafka fetches while it holds fewer messages than this ready, and less than its share of the memory. It counts neither
 /// keys nor headers as bytes (`rko_len` in its `rdkafka_op.c`), so its share is as many messages of the size that brokers
 /// take by default. To fetch sooner is of no use: the polling thread collects while a batch is written.
 const DEFAULT_MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// What one answer of a broker brings, as a part of the memory. All of it is decompressed at once, to a thousand times its
+/// What one answer of a broker brings, as a part of the memory; it becomes part of the queue. All of it is decompressed at once, to a thousand times its
 /// size at worst. A broker sends one producer's batch at least, whatever its size.
 const FETCH_SHARES: usize = 2048;
 const FETCH_BYTES_MIN: usize = 64 << 10;
@@ -165,7 +164,7 @@ pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
 /// The properties of every consumer of this program: nothing is committed by itself, only messages of committed transactions
 /// are read, and what is fetched has its share of `memory_max`.
 pub(crate) fn consumer_config(config: &KafkaConfig, memory_max: usize) -> ClientConfig {
-    let queue_bytes = memory_max / QUEUE_SHARES;
+    let queue_bytes = memory::queue(memory_max);
     let fetch_bytes = (memory_max / FETCH_SHARES).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX).to_string();
     let mut client = ClientConfig::new();
     client.set_log_level(RDKafkaLogLevel::Info);

@@ -80,7 +80,7 @@ impl SqlError {
     }
 
     /// Nothing that a person has written is to blame.
-    pub(super) fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::wrong(Code::Sql, Place::default(), message)
     }
 

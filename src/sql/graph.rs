@@ -8,17 +8,31 @@ use super::view_files::ViewFiles;
 use super::{BATCH, TableSpec};
 use crate::diagnostic::{Code, Place, shown};
 
+/// A fault, and the view or table that has it; no name if it is of none.
+pub(super) type Blame = (String, SqlError);
+
 /// Views in a folder, at most; it bounds how deep the search for circles goes.
 const VIEWS_MAX: usize = 1000;
+
+/// What of the views and tables is computed for a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// State, and every view that no other reads and that computes neither state nor the keys of a table.
+    Leaves,
+    /// State, and these views.
+    Outputs(&'a [String]),
+    /// The same, and all other views and tables after it.
+    Whole(&'a [String]),
+}
 
 /// What is computed for a batch, and what is not.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// All there is, each after what it reads; what outputs and state need comes first.
+    /// All there is, each after what it reads; what the scope needs comes first.
     pub(super) order: Vec<Node>,
     /// For each of `order`, the places of what it reads.
     pub(super) reads: Vec<Vec<usize>>,
-    /// How many of `order` they need.
+    /// How many of `order` the scope needs.
     pub(super) needed: usize,
     /// The outputs, in the order they were asked for.
     pub(super) outputs: Vec<String>,
@@ -35,14 +49,25 @@ pub(super) enum Node {
     View(String),
 }
 
-/// Finds the order in which `outputs` and state are computed; beside it all faults of names: taken twice, unknown, or
-/// reading each other in a circle. Where `outputs` is `None`, every leaf is one but those that compute state or the keys
-/// of a table.
-pub(super) fn resolve(
-    files: &ViewFiles,
-    tables: &[TableSpec],
-    outputs: Option<&[String]>,
-) -> (Graph, Vec<SqlError>) {
+impl Graph {
+    /// The part that consists of these nodes. None of them may read one that is left out.
+    pub(super) fn only(self, is_kept: impl Fn(&Node) -> bool) -> Self {
+        let kept: Vec<bool> = self.order.iter().map(is_kept).collect();
+        // For each place, how many before it are kept: where the node is now.
+        let place = |old: usize| kept[..old].iter().filter(|kept| **kept).count();
+        let moved = |reads: Vec<usize>| {
+            reads.into_iter().filter(|read| kept[*read]).map(place).collect::<Vec<usize>>()
+        };
+        let (needed, mut is_kept) = (place(self.needed), kept.iter());
+        let nodes = self.order.into_iter().zip(self.reads).filter(|_| is_kept.next() == Some(&true));
+        let (order, reads) = nodes.map(|(node, reads)| (node, moved(reads))).unzip();
+        Self { order, reads, needed, ..self }
+    }
+}
+
+/// Finds the order in which everything within the scope is computed; beside it all faults of names: taken twice, unknown,
+/// or reading each other in a circle.
+pub(super) fn resolve(files: &ViewFiles, tables: &[TableSpec], scope: Scope<'_>) -> (Graph, Vec<Blame>) {
     let mut errors = Vec::new();
     let relations = Relations::new(files, tables, &mut errors);
     relations.check_references(&mut errors);
@@ -52,9 +77,9 @@ pub(super) fn resolve(
         let mut places = tables.iter().flat_map(|table| table.matches.iter().flatten());
         places.any(|place| place.relation == *view)
     };
-    let outputs = match outputs {
-        Some(wanted) => relations.check_outputs(wanted, &mut errors),
-        None => files.leaves().into_iter().filter(|leaf| !is_state(leaf) && !is_key(leaf)).collect(),
+    let outputs = match scope {
+        Scope::Outputs(wanted) | Scope::Whole(wanted) => relations.check_outputs(wanted, &mut errors),
+        Scope::Leaves => files.leaves().into_iter().filter(|leaf| !is_state(leaf) && !is_key(leaf)).collect(),
     };
     let mut search = Search {
         relations: &relations,
@@ -70,6 +95,12 @@ pub(super) fn resolve(
         search.visit(&Node::Table(index));
         search.visit(&Node::View(view.to_owned()));
     }
+    let written = search.order.len();
+    if matches!(scope, Scope::Whole(_)) {
+        let open = tables.iter().enumerate().filter(|(_, table)| table.is_open());
+        open.for_each(|(index, _)| search.visit(&Node::Table(index)));
+        files.names().for_each(|name| search.visit(&Node::View(name.to_owned())));
+    }
     let needed = search.order.len();
     // Why: faults of views that no output needs are faults too, and where every view is in a circle there is no leaf
     // to start from.
@@ -81,10 +112,10 @@ pub(super) fn resolve(
     if needed == 0 && errors.is_empty() && files.broken().next().is_none() {
         let place = Place::of_file(shown(files.folder()));
         let error = SqlError::wrong(Code::Output, place, "no output: nothing would be written");
-        errors.push(error.with_hint("name a view under `outputs` in the configuration"));
+        errors.push((String::new(), error.with_hint("name a view under `outputs` in the configuration")));
     }
-    let computed: BTreeSet<&Node> = order[..needed].iter().collect();
-    let is_unused = |name: &&str| !computed.contains(&Node::View((*name).to_owned()));
+    let used: BTreeSet<&Node> = order[..written].iter().collect();
+    let is_unused = |name: &&str| !used.contains(&Node::View((*name).to_owned()));
     let unused = files.names().filter(is_unused).map(str::to_owned).collect();
     let places: BTreeMap<&Node, usize> =
         order.iter().enumerate().map(|(place, node)| (node, place)).collect();
@@ -100,16 +131,18 @@ struct Relations<'a> {
 }
 
 impl<'a> Relations<'a> {
-    fn new(files: &'a ViewFiles, tables: &'a [TableSpec], errors: &mut Vec<SqlError>) -> Self {
+    fn new(files: &'a ViewFiles, tables: &'a [TableSpec], errors: &mut Vec<Blame>) -> Self {
         for view in files.iter() {
             let place = Place::of_file(view.file.clone());
             if view.name == BATCH {
                 let message =
                     format!("a view cannot be called `{BATCH}`: that is the messages of the trigger");
-                errors.push(SqlError::wrong(Code::Name, place, message).with_hint("rename the file"));
+                let error = SqlError::wrong(Code::Name, place, message).with_hint("rename the file");
+                errors.push((view.name.clone(), error));
             } else if tables.iter().any(|table| table.name == view.name) {
                 let message = format!("`{}` is a table of the configuration and a view", view.name);
-                errors.push(SqlError::wrong(Code::Name, place, message).with_hint("rename one of them"));
+                let error = SqlError::wrong(Code::Name, place, message).with_hint("rename one of them");
+                errors.push((view.name.clone(), error));
             }
         }
         for (index, table) in tables.iter().enumerate() {
@@ -117,19 +150,17 @@ impl<'a> Relations<'a> {
             if table.name == BATCH {
                 let message =
                     format!("a table cannot be called `{BATCH}`: that is the messages of the trigger");
-                errors.push(SqlError::wrong(Code::Name, place, message).with_hint("rename the table"));
+                let error = SqlError::wrong(Code::Name, place, message).with_hint("rename the table");
+                errors.push((table.name.clone(), error));
             } else if tables[..index].iter().any(|other| other.name == table.name) {
-                errors.push(SqlError::wrong(
-                    Code::Name,
-                    place,
-                    format!("two tables are called `{}`", table.name),
-                ));
+                let message = format!("two tables are called `{}`", table.name);
+                errors.push((table.name.clone(), SqlError::wrong(Code::Name, place, message)));
             }
         }
         if files.names().count() > VIEWS_MAX {
             let place = Place::of_file(shown(files.folder()));
             let message = format!("{} views, but at most {VIEWS_MAX} are allowed", files.names().count());
-            errors.push(SqlError::wrong(Code::File, place, message));
+            errors.push((String::new(), SqlError::wrong(Code::File, place, message)));
         }
         Self { files, tables }
     }
@@ -147,13 +178,14 @@ impl<'a> Relations<'a> {
         self.files.get(name).map(|view| Node::View(view.name.clone()))
     }
 
-    fn check_references(&self, errors: &mut Vec<SqlError>) {
+    fn check_references(&self, errors: &mut Vec<Blame>) {
         let known: BTreeSet<&str> = self.names().chain(self.files.broken()).collect();
-        for reference in self.files.iter().flat_map(|view| &view.reads) {
-            if !known.contains(reference.relation.as_str()) {
+        for view in self.files.iter() {
+            for reference in view.reads.iter().filter(|read| !known.contains(read.relation.as_str())) {
                 let message = format!("no view or table `{}`", reference.relation);
                 let error = SqlError::wrong(Code::UnknownRelation, reference.place.clone(), message);
-                errors.push(error.with_hint_if_some(names::hint(&reference.relation, self.names())));
+                let hint = names::hint(&reference.relation, self.names());
+                errors.push((view.name.clone(), error.with_hint_if_some(hint)));
             }
         }
         for table in self.tables {
@@ -165,22 +197,24 @@ impl<'a> Relations<'a> {
                     table.name, place.relation, place.column, place.relation
                 );
                 let error = SqlError::wrong(Code::UnknownRelation, table.place.clone(), message);
-                errors.push(error.with_hint_if_some(names::hint(&place.relation, self.names())));
+                let hint = names::hint(&place.relation, self.names());
+                errors.push((table.name.clone(), error.with_hint_if_some(hint)));
             }
         }
     }
 
-    fn check_outputs(&self, wanted: &[String], errors: &mut Vec<SqlError>) -> Vec<String> {
+    fn check_outputs(&self, wanted: &[String], errors: &mut Vec<Blame>) -> Vec<String> {
         for name in wanted.iter().filter(|name| !self.files.has_file(name)) {
             let place = Place::of_file(shown(self.files.folder()));
             let message = format!("no view for the output `{name}`: {name}.sql does not exist");
             let hint = names::hint(name, self.files.names());
-            errors.push(SqlError::wrong(Code::Output, place, message).with_hint_if_some(hint));
+            let error = SqlError::wrong(Code::Output, place, message).with_hint_if_some(hint);
+            errors.push((String::new(), error));
         }
         wanted.iter().filter(|name| self.files.get(name).is_some()).cloned().collect()
     }
 
-    fn check_states(&self, errors: &mut Vec<SqlError>) {
+    fn check_states(&self, errors: &mut Vec<Blame>) {
         for table in self.tables {
             let Some(view) = table.state_view().filter(|view| !self.files.has_file(view)) else {
                 continue;
@@ -188,7 +222,8 @@ impl<'a> Relations<'a> {
             let place = table.place.clone();
             let message = format!("no view for the state table `{}`: {view}.sql does not exist", table.name);
             let hint = names::hint(view, self.files.names());
-            errors.push(SqlError::wrong(Code::State, place, message).with_hint_if_some(hint));
+            let error = SqlError::wrong(Code::State, place, message).with_hint_if_some(hint);
+            errors.push((table.name.clone(), error));
         }
     }
 
@@ -241,7 +276,7 @@ struct Search<'a> {
     /// From where the search started to where it is.
     path: Vec<Node>,
     order: Vec<Node>,
-    errors: Vec<SqlError>,
+    errors: Vec<Blame>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -279,9 +314,8 @@ impl Search<'_> {
             1 => format!("{} reads itself", names[0]),
             _ => format!("these read each other in a circle: {}", names.join(" -> ")),
         };
-        self.errors.push(
-            SqlError::wrong(Code::Cycle, place, message)
-                .with_hint("what a view reads must be computed before it"),
-        );
+        let error = SqlError::wrong(Code::Cycle, place, message);
+        let error = error.with_hint("what a view reads must be computed before it");
+        self.errors.push((self.relations.name_of(node).to_owned(), error));
     }
 }

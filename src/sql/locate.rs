@@ -210,7 +210,16 @@ fn field_not_found(field: &Column, valid: &[Column], place: Place) -> SqlError {
             }
             (format!("`{relation}` has no column `{}`", field.name), names)
         }
-        None => (format!("no column `{}`", field.name), valid.iter().map(Column::name).collect()),
+        None => {
+            // A name without a relation is an alias of the SELECT list.
+            let is_own = |column: &&Column| column.relation.is_some();
+            let own: Vec<&str> = valid.iter().filter(is_own).map(Column::name).collect();
+            let names = match names::near(&field.name, &own) {
+                Some(_) => own,
+                None => valid.iter().map(Column::name).collect(),
+            };
+            (format!("no column `{}`", field.name), names)
+        }
     };
     // In MySQL and Spark double quotes are for text.
     if is_double_quoted(&place) && names::near(&field.name, &names).is_none() {

@@ -12,6 +12,7 @@ mod constants;
 mod dialect;
 mod error;
 mod failing;
+mod faulty;
 mod forms;
 mod functions;
 mod graph;
@@ -56,9 +57,11 @@ use crate::diagnostic::Place;
 
 pub use error::{SqlError, SqlErrorKind, render};
 pub use failing::failing_row;
+pub use faulty::Faulty;
 pub use functions::FunctionHelp;
+pub use graph::Scope;
 pub(crate) use names::hint as name_hint;
-pub use pipeline::{Pipeline, PlannedState, Step, StepName};
+pub use pipeline::{Computed, Pipeline, PlannedState};
 pub use session::type_of;
 pub use survey::Survey;
 pub use type_names::type_name;
@@ -95,5 +98,16 @@ pub struct StateView {
 impl TableSpec {
     fn state_view(&self) -> Option<&str> {
         self.state.as_ref().map(|state| state.view.as_str())
+    }
+
+    /// False for a reference table that was not opened, because nothing reads it.
+    fn is_open(&self) -> bool {
+        self.state.is_some() || !self.schema.fields().is_empty()
+    }
+
+    /// What its rows are found by, and what computes them.
+    fn reads(&self) -> impl Iterator<Item = &str> {
+        let places = self.matches.iter().flatten().map(|place| place.relation.as_str());
+        places.chain(self.state_view())
     }
 }

@@ -1,8 +1,7 @@
 //! The views of a job, ready to run: what to compute, in which order, with plans made once.
 //!
-//! A batch goes through in steps, because the rows of a keyed table are looked up by somebody else, with keys
-//! that may first have to be computed: [`Pipeline::start`], then [`Pipeline::next`] until it is done; where it
-//! asks for the rows of a table, [`Pipeline::provide`] gives them.
+//! The rows of a keyed table are looked up by others, with keys that may first have to be computed: [`Pipeline::run`] asks
+//! for them in the midst of a batch.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +18,7 @@ use datafusion::execution::session_state::SessionState;
 
 use super::TableSpec;
 use super::error::SqlError;
-use super::graph::Graph;
+use super::graph::{Graph, Scope};
 use super::keys::{self, KeySource};
 use super::slot::Slot;
 use super::state::StateColumns;
@@ -44,6 +43,8 @@ pub struct Pipeline {
     left_out: BTreeSet<String>,
     /// For each of `steps`, whether the others need it.
     is_needed: Vec<bool>,
+    /// For each of `steps`, whether it is set aside for a fault of its own or of what it reads.
+    is_aside: Vec<bool>,
     unused: Vec<String>,
     tables_read: Vec<usize>,
     held: HeldRows,
@@ -51,7 +52,8 @@ pub struct Pipeline {
     keeps_rows: bool,
     /// What `now()` gives; the time of each batch's start where `None`.
     clock: Option<DateTime<Utc>>,
-    run: Run,
+    /// The step at which the last batch failed, until another is started.
+    failed: Option<usize>,
 }
 
 /// A state table, as its view has made it.
@@ -70,42 +72,22 @@ pub struct PlannedState {
     table_step: usize,
 }
 
-/// What [`Pipeline::next`] has come to.
-#[derive(Debug)]
-pub enum Step {
-    /// The rows of this table (by its place among the tables) are needed.
-    Table {
-        table: usize,
-        /// The keys that occur in the batch, as they stand there: not distinct, with nulls, one column for each
-        /// column of the key, then `kafka_topic` and `kafka_partition` where the table follows the partitions of the
-        /// messages. The alternatives follow one another. Empty for a table that is seen whole.
-        keys: Vec<RecordBatch>,
-    },
-    /// Every view is computed.
-    Done(ViewResults),
-}
-
-/// What one step of a batch gives rows of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepName<'p> {
-    /// A table, by its place among the tables.
-    Table(usize),
-    View(&'p str),
+/// A view or table that is computed for each batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Computed<'p> {
+    pub name: &'p str,
+    /// Its place among the tables; `None` for a view.
+    pub table: Option<usize>,
+    /// The columns of its rows.
+    pub schema: &'p SchemaRef,
+    /// The places, among [`Pipeline::steps`], of what it reads.
+    pub reads: &'p [usize],
 }
 
 #[derive(Debug)]
 pub(super) enum PreparedStep {
     Table { table: usize, slot: Slot, keys: Vec<KeySource> },
     View { view: Box<View>, slot: Slot },
-}
-
-/// The current batch.
-#[derive(Debug, Default)]
-struct Run {
-    next: usize,
-    is_empty: bool,
-    timings: Vec<ViewTiming>,
-    fault: Option<SqlError>,
 }
 
 impl Pipeline {
@@ -125,10 +107,11 @@ impl Pipeline {
         outputs: Option<&[String]>,
         memory_max: usize,
     ) -> Result<Self, Vec<SqlError>> {
-        Survey::of(files, Some(batch), tables, &BTreeSet::new(), outputs, memory_max).await.into_pipeline()
+        let scope = outputs.map_or(Scope::Leaves, Scope::Outputs);
+        Survey::of(files, Some(batch), tables, &BTreeSet::new(), scope, memory_max).await.into_pipeline()
     }
 
-    /// Keeps of what was planned the part that outputs and state need.
+    /// Keeps of what was planned the part that the scope needs. The steps are those of the graph.
     pub(super) fn new(
         planned: Planned,
         graph: Graph,
@@ -137,15 +120,10 @@ impl Pipeline {
     ) -> Self {
         let Planned { state, batch, mut steps, .. } = planned;
         steps.truncate(graph.needed);
-        let step_of = |wanted: &str| {
-            steps
-                .iter()
-                .position(|step| matches!(step, PreparedStep::View { view, .. } if *view.name == *wanted))
-        };
-        let output_steps: Vec<usize> = graph.outputs.iter().filter_map(|output| step_of(output)).collect();
-        let outputs = graph.outputs.iter().zip(&output_steps);
-        let outputs =
-            outputs.map(|(name, step)| (name.clone(), Arc::clone(steps[*step].slot().schema()))).collect();
+        let step_of = |wanted: &str| steps.iter().position(|step| step.view_name() == Some(wanted));
+        let found = graph.outputs.into_iter().filter_map(|name| Some((step_of(&name)?, name)));
+        let outputs = found.map(|(step, name)| (step, (name, Arc::clone(steps[step].slot().schema()))));
+        let (output_steps, outputs): (Vec<usize>, Vec<(String, SchemaRef)>) = outputs.unzip();
         let states = states.into_iter().filter_map(|columns| {
             let StateColumns { table, schema, deletes, .. } = columns;
             let step = step_of(tables[table].state_view()?)?;
@@ -161,6 +139,7 @@ impl Pipeline {
             state,
             batch,
             is_needed: vec![true; steps.len()],
+            is_aside: vec![false; steps.len()],
             steps,
             outputs,
             output_steps,
@@ -172,7 +151,7 @@ impl Pipeline {
             held: HeldRows { reservation, counter: RecordBatchMemoryCounter::new() },
             keeps_rows: false,
             clock: None,
-            run: Run { is_empty: true, ..Run::default() },
+            failed: None,
         }
     }
 
@@ -198,6 +177,27 @@ impl Pipeline {
         let roots = roots.difference(names).flat_map(|name| self.roots(name));
         self.is_needed = self.needed_by(roots.collect());
         self.left_out.clone_from(names);
+    }
+
+    /// The step at which the last batch failed: its place among [`Pipeline::steps`].
+    pub fn failed(&self) -> Option<usize> {
+        self.failed
+    }
+
+    /// From the next batch on, this step and what reads it are not computed. Returns what reads it, each with the place of
+    /// the one that it reads.
+    pub fn set_aside(&mut self, step: usize) -> Vec<(usize, usize)> {
+        self.is_aside[step] = true;
+        let mut readers = Vec::new();
+        // Invariant: what a step reads stands before it.
+        for reader in step + 1..self.steps.len() {
+            let read = self.reads[reader].iter().find(|read| self.is_aside[**read]);
+            if let Some(read) = read.filter(|_| !self.is_aside[reader]) {
+                readers.push((reader, *read));
+                self.is_aside[reader] = true;
+            }
+        }
+        readers
     }
 
     /// Whether an output or a state table gives no rows for now.
@@ -251,10 +251,7 @@ impl Pipeline {
 
     /// The computed views in the order of computing.
     pub fn views(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().filter_map(|step| match step {
-            PreparedStep::View { view, .. } => Some(&*view.name),
-            PreparedStep::Table { .. } => None,
-        })
+        self.steps.iter().filter_map(PreparedStep::view_name)
     }
 
     /// The columns of `batch`.
@@ -267,24 +264,19 @@ impl Pipeline {
         self.keeps_rows = keeps_rows;
     }
 
-    /// The computed views and the tables they read, in the order of computing: the name of a table by its place among the
-    /// tables, its columns, and the places of the others that it reads.
-    pub fn steps(&self) -> impl Iterator<Item = (StepName<'_>, &SchemaRef, &[usize])> {
-        self.steps.iter().zip(&self.reads).map(|(step, reads)| {
-            let name = match step {
-                PreparedStep::Table { table, .. } => StepName::Table(*table),
-                PreparedStep::View { view, .. } => StepName::View(&view.name),
-            };
-            (name, step.slot().schema(), reads.as_slice())
+    /// The computed views and the tables they read, in the order of computing.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = Computed<'_>> {
+        self.steps.iter().zip(&self.reads).map(|(step, reads)| Computed {
+            name: step.slot().name(),
+            table: step.table(),
+            schema: step.slot().schema(),
+            reads,
         })
     }
 
     /// The view that computes a state table.
     pub fn view_of(&self, state: &PlannedState) -> Option<&str> {
-        match self.steps.get(state.step) {
-            Some(PreparedStep::View { view, .. }) => Some(&view.name),
-            _ => None,
-        }
+        self.steps.get(state.step).and_then(PreparedStep::view_name)
     }
 
     /// Lets the clock stand: `now()`, and what else follows from it, tells this moment in all batches to come.
@@ -292,14 +284,41 @@ impl Pipeline {
         self.clock = Some(at);
     }
 
-    /// Takes a batch, and drops whatever was left of the one before. It may be a batch that was started before,
-    /// or a part of one.
+    /// Computes a batch, and drops whatever was left of one before. `rows_of` returns the rows of a table, by its place among
+    /// the tables.
     ///
-    /// A batch without rows runs no view and gives no rows: an aggregate without GROUP BY would make a row out
-    /// of nothing, for a trigger in which nothing arrived.
-    pub fn start(&mut self, batch: RecordBatch) {
+    /// `rows_of` gets the keys that occur in the batch, as they are there: not distinct, with nulls, one column for each
+    /// column of the key, then `kafka_topic` and `kafka_partition` if the table follows the partitions of the messages. The
+    /// alternatives follow one another. A table that is seen whole has no keys.
+    ///
+    /// A batch without rows runs no view and returns no rows: an aggregate without GROUP BY would make a row out of nothing,
+    /// for a trigger in which nothing arrived.
+    ///
+    /// # Errors
+    /// The first view that fails, or the first table that has no rows to give: [`Pipeline::failed`] says which.
+    pub async fn run<E: From<SqlError>>(
+        &mut self,
+        batch: RecordBatch,
+        rows_of: impl AsyncFnMut(usize, Vec<RecordBatch>) -> Result<Vec<RecordBatch>, E>,
+    ) -> Result<ViewResults, E> {
         self.clear();
-        self.run = Run { is_empty: batch.num_rows() == 0, ..Run::default() };
+        let results = self.compute(batch, rows_of).await;
+        self.clear();
+        results
+    }
+
+    async fn compute<E: From<SqlError>>(
+        &mut self,
+        batch: RecordBatch,
+        mut rows_of: impl AsyncFnMut(usize, Vec<RecordBatch>) -> Result<Vec<RecordBatch>, E>,
+    ) -> Result<ViewResults, E> {
+        self.failed = None;
+        let (is_empty, mut timings) = (batch.num_rows() == 0, Vec::new());
+        self.held.counter.count_batch(&batch);
+        self.batch.fill(vec![batch]).map_err(SqlError::internal)?;
+        if is_empty {
+            return Ok(self.results(timings));
+        }
         if self
             .steps
             .iter()
@@ -311,81 +330,37 @@ impl Pipeline {
                 self.state.execution_props_mut().query_execution_start_time = self.clock;
             }
         }
-        self.held.counter.count_batch(&batch);
-        if let Err(difference) = self.batch.fill(vec![batch]) {
-            self.run.fault = Some(SqlError::internal(difference));
-        }
-    }
-
-    /// Goes on with the batch, up to the next table whose rows are needed, or to the end.
-    ///
-    /// # Errors
-    /// The first view that fails; the results of the batch so far are dropped, and [`Pipeline::start`] begins again.
-    pub async fn next(&mut self) -> Result<Step, SqlError> {
-        let step = self.advance().await;
-        if !matches!(step, Ok(Step::Table { .. })) {
-            self.clear();
-        }
-        step
-    }
-
-    /// Gives the rows of the table that [`Pipeline::next`] asked for.
-    ///
-    /// Rows with other columns than the table was planned with are a fault that the next step reports.
-    pub fn provide(&mut self, table: usize, rows: Vec<RecordBatch>) {
-        let asked = self.steps.get(self.run.next);
-        match asked {
-            Some(PreparedStep::Table { table: asked, slot, .. }) if *asked == table => {
-                for batch in &rows {
-                    // Why: what the tables hold is theirs to account for; here it counts as nothing.
-                    self.held.counter.count_batch(batch);
-                }
-                if let Err(difference) = slot.fill(rows) {
-                    self.run.fault = Some(SqlError::internal(difference));
-                }
-                self.run.next += 1;
-            }
-            _ => {
-                let message = format!("rows were given for table {table}, which was not asked for");
-                self.run.fault = Some(SqlError::internal(message));
-            }
-        }
-    }
-
-    async fn advance(&mut self) -> Result<Step, SqlError> {
-        if let Some(fault) = self.run.fault.take() {
-            return Err(fault);
-        }
-        if self.run.is_empty {
-            return Ok(Step::Done(self.results()));
-        }
-        while let Some(step) = self.steps.get(self.run.next) {
-            if !self.is_needed[self.run.next] {
-                self.run.next += 1;
+        for (place, step) in self.steps.iter().enumerate() {
+            if !self.is_needed[place] || self.is_aside[place] {
                 continue;
             }
+            self.failed = Some(place);
             match step {
-                PreparedStep::Table { table, keys, .. } => {
-                    let keys = keys::collect(keys)?;
-                    return Ok(Step::Table { table: *table, keys });
+                PreparedStep::Table { table, slot, keys } => {
+                    let rows = rows_of(*table, keys::collect(keys)?).await?;
+                    // Why: what the tables hold is theirs to account for; here it counts as nothing.
+                    for batch in &rows {
+                        self.held.counter.count_batch(batch);
+                    }
+                    slot.fill(rows).map_err(SqlError::internal)?;
                 }
                 PreparedStep::View { view, slot } => {
                     let started = Instant::now();
                     let rows = view.run(&self.state, &self.context, &mut self.held).await?;
-                    self.run.timings.push(ViewTiming {
+                    timings.push(ViewTiming {
                         view: Arc::clone(&view.name),
                         rows: rows.iter().map(RecordBatch::num_rows).sum(),
                         elapsed: started.elapsed(),
                     });
                     slot.fill(rows).map_err(SqlError::internal)?;
-                    self.run.next += 1;
                 }
             }
         }
-        Ok(Step::Done(self.results()))
+        self.failed = None;
+        Ok(self.results(timings))
     }
 
-    fn results(&mut self) -> ViewResults {
+    fn results(&self, views: Vec<ViewTiming>) -> ViewResults {
         // Why asked by name: the view of one that is left out may be computed for another.
         let rows = |name: &str, step: usize| match self.left_out.contains(name) {
             true => Vec::new(),
@@ -395,7 +370,7 @@ impl Pipeline {
         let outputs = outputs.map(|((name, _), step)| rows(name, *step)).collect();
         let states = self.states.iter().map(|state| rows(&state.name, state.step)).collect();
         let relations = if self.keeps_rows { self.relations() } else { Vec::new() };
-        ViewResults { outputs, states, views: std::mem::take(&mut self.run.timings), relations }
+        ViewResults { outputs, states, views, relations }
     }
 
     fn relations(&self) -> Vec<RelationRows> {
@@ -410,14 +385,13 @@ impl Pipeline {
         self.steps.iter().for_each(|step| step.slot().clear());
         self.held.reservation.free();
         self.held.counter = RecordBatchMemoryCounter::new();
-        self.run = Run { is_empty: true, ..Run::default() };
     }
 }
 
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Why: a session prints every function it has.
-        f.debug_struct("Pipeline").field("steps", &self.steps).field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("Pipeline").field("steps", &self.steps).finish_non_exhaustive()
     }
 }
 
@@ -428,10 +402,17 @@ impl PreparedStep {
         }
     }
 
-    fn table(&self) -> Option<usize> {
+    pub(super) fn table(&self) -> Option<usize> {
         match self {
             Self::Table { table, .. } => Some(*table),
             Self::View { .. } => None,
+        }
+    }
+
+    pub(super) fn view_name(&self) -> Option<&str> {
+        match self {
+            Self::Table { .. } => None,
+            Self::View { view, .. } => Some(&view.name),
         }
     }
 }

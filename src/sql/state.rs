@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::error::SqlError;
+use super::graph::Blame;
 use super::names;
 use super::view_files::ViewFiles;
 use super::{TableSpec, columns};
@@ -25,7 +26,7 @@ pub(super) const ROUNDS_MAX: usize = 50;
 pub(super) struct StateColumns {
     /// The table's place among the tables.
     pub(super) table: usize,
-    view: String,
+    pub(super) view: String,
     /// In the order of the view's SELECT list, without `_delete`. `Null` is the type of a column of which nothing is
     /// known yet.
     pub(super) schema: SchemaRef,
@@ -37,7 +38,7 @@ pub(super) struct StateColumns {
 impl StateColumns {
     /// The names of the columns, from the SELECT list of the view, and the faults of lists that do not say their names,
     /// lack a column of the key, or use a name of the program's own.
-    pub(super) fn named(files: &ViewFiles, tables: &[TableSpec]) -> (Vec<Self>, Vec<SqlError>) {
+    pub(super) fn named(files: &ViewFiles, tables: &[TableSpec]) -> (Vec<Self>, Vec<Blame>) {
         let (mut all, mut errors) = (Vec::new(), Vec::new());
         for (table, spec) in tables.iter().enumerate() {
             let Some(file) = spec.state.as_ref().and_then(|state| files.get(&state.view)) else { continue };
@@ -46,7 +47,7 @@ impl StateColumns {
                     errors.extend(name_errors(spec, &file.name, &written));
                     all.push(Self::of_names(table, &file.name, written));
                 }
-                Err(faults) => errors.extend(faults),
+                Err(faults) => errors.extend(faults.into_iter().map(|fault| (file.name.clone(), fault))),
             }
         }
         (all, errors)
@@ -115,19 +116,19 @@ impl StateColumns {
     }
 }
 
-fn name_errors(spec: &TableSpec, view: &str, written: &[(String, Place)]) -> Vec<SqlError> {
+fn name_errors(spec: &TableSpec, view: &str, written: &[(String, Place)]) -> Vec<Blame> {
     let mut errors = Vec::new();
     for (name, place) in written.iter().filter(|(name, _)| OWN_COLUMNS.contains(&name.as_str())) {
         let message = format!("`{name}` is a column that the program writes itself");
-        errors.push(
-            SqlError::wrong(Code::State, place.clone(), message).with_hint("give it another name with AS"),
-        );
+        let error = SqlError::wrong(Code::State, place.clone(), message);
+        errors.push((view.to_owned(), error.with_hint("give it another name with AS")));
     }
     for key in spec.key.iter().filter(|key| !written.iter().any(|(name, _)| name == *key)) {
         let place = spec.place.clone();
         let message = format!("the key of `{}` is `{key}`, which view `{view}` does not compute", spec.name);
         let known = written.iter().map(|(name, _)| name.as_str());
-        errors.push(SqlError::wrong(Code::State, place, message).with_hint_if_some(names::hint(key, known)));
+        let error = SqlError::wrong(Code::State, place, message).with_hint_if_some(names::hint(key, known));
+        errors.push((spec.name.clone(), error));
     }
     errors
 }

@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
 
 use super::error::SqlError;
-use super::graph::{self, Graph, Node};
+use super::faulty::Faulty;
+use super::graph::{self, Blame, Graph, Node, Scope};
 use super::keys;
 use super::pipeline::{Pipeline, PreparedStep};
 use super::session;
@@ -38,23 +39,23 @@ pub struct Survey<'a> {
     pub(super) planned: Option<Planned>,
     /// False where the batch or a table is not known, so that views could not be planned though they may be right.
     is_all_known: bool,
-    faults: Vec<SqlError>,
+    faults: Vec<Blame>,
 }
 
 impl<'a> Survey<'a> {
     /// Plans every view that can be planned.
     ///
-    /// As for [`Pipeline::prepare`]; `batch` is `None` where its schema has a fault, and `unknown_tables` names those
-    /// of `tables` whose columns are not known. Views that read such things are left out, and not said to be wrong.
+    /// As for [`Pipeline::prepare`]; `batch` is `None` if its schema has a fault, and `unknown_tables` names those
+    /// of `tables` whose columns are not known. Views that read such things are left out, and not reported.
     pub async fn of(
         files: &'a ViewFiles,
         batch: Option<SchemaRef>,
         tables: Vec<TableSpec>,
         unknown_tables: &'a BTreeSet<String>,
-        outputs: Option<&[String]>,
+        scope: Scope<'_>,
         memory_max: usize,
     ) -> Self {
-        let (graph, mut faults) = graph::resolve(files, &tables, outputs);
+        let (graph, mut faults) = graph::resolve(files, &tables, scope);
         let (states, unnamed) = StateColumns::named(files, &tables);
         faults.extend(unnamed);
         let is_all_known = batch.is_some() && unknown_tables.is_empty();
@@ -71,39 +72,74 @@ impl<'a> Survey<'a> {
             let (planned, mut faults) = match Planning::run(self, batch, &states, memory_max).await {
                 Ok(planned) => planned,
                 Err(error) => {
-                    self.faults.push(SqlError::internal(format!("cannot make the SQL session: {error}")));
+                    let error = SqlError::internal(format!("cannot make the SQL session: {error}"));
+                    self.faults.push((String::new(), error));
                     break;
                 }
             };
-            let mut is_settled = true;
+            let mut changed = Vec::new();
             for state in &mut states {
-                let view = self.tables[state.table].state_view().unwrap_or_default();
-                match planned.slots.get(view).map(|slot| state.settle(slot.schema())) {
-                    Some(Ok(is_new)) => is_settled &= !is_new,
-                    Some(Err(unfit)) => faults.extend(unfit),
-                    None => {}
+                match planned.slots.get(&state.view).map(|slot| state.settle(slot.schema())) {
+                    Some(Ok(true)) => changed.push(state.table),
+                    Some(Err(unfit)) => {
+                        faults.extend(unfit.into_iter().map(|fault| (state.view.clone(), fault)));
+                    }
+                    Some(Ok(false)) | None => {}
                 }
             }
-            if is_settled && faults.is_empty() && self.is_all_known {
-                faults.extend(states.iter().flat_map(StateColumns::untyped));
-            }
-            if !is_settled && faults.is_empty() && round == state::ROUNDS_MAX {
-                let places =
-                    states.iter().map(|state| state.unsettled(self.tables[state.table].place.clone()));
-                faults.extend(places);
-            }
-            if is_settled || !faults.is_empty() || round == state::ROUNDS_MAX {
+            if changed.is_empty() || round == state::ROUNDS_MAX {
+                let unsettled = states.iter().filter(|state| changed.contains(&state.table));
+                faults.extend(unsettled.map(|state| {
+                    let TableSpec { name, place, .. } = &self.tables[state.table];
+                    (name.clone(), state.unsettled(place.clone()))
+                }));
                 self.faults.extend(faults);
                 self.planned = Some(planned);
                 break;
             }
         }
         self.states = states;
+        // Why of sound ones alone: the type may be unknown because of what the view reads.
+        let faulty = self.faulty(Faulty::default());
+        let sound = self.states.iter().filter(|state| !faulty.has(&state.view));
+        let untyped =
+            sound.flat_map(|state| state.untyped().into_iter().map(|fault| (state.view.clone(), fault)));
+        let untyped: Vec<Blame> = untyped.collect();
+        self.faults.extend(untyped);
+    }
+
+    /// Beside what is faulty already, everything that has a fault, is not known, or reads such a thing.
+    pub fn faulty(&self, mut faulty: Faulty) -> Faulty {
+        for (name, fault) in &self.faults {
+            faulty.add(name, fault.clone().into());
+        }
+        self.files
+            .broken()
+            .chain(self.unknown_tables.iter().map(String::as_str))
+            .for_each(|name| faulty.mark(name));
+        let is_batch_known = self.planned.iter().all(|planned| planned.slots.contains_key(BATCH));
+        if !is_batch_known {
+            faulty.mark(BATCH);
+        }
+        loop {
+            let reader = self.graph.order.iter().find_map(|node| {
+                let (name, reads) = match node {
+                    Node::View(name) => (name, self.files.reads(name)),
+                    Node::Table(table) => (&self.tables[*table].name, self.tables[*table].reads().collect()),
+                };
+                let read = reads.into_iter().find(|read| faulty.has(read)).filter(|_| !faulty.has(name))?;
+                Some((name.clone(), read.to_owned()))
+            });
+            match reader {
+                Some((name, read)) => faulty.add_reader(&name, &read),
+                None => return faulty,
+            }
+        }
     }
 
     /// All that is wrong.
-    pub fn faults(&self) -> &[SqlError] {
-        &self.faults
+    pub fn faults(&self) -> impl ExactSizeIterator<Item = &SqlError> {
+        self.faults.iter().map(|(_, fault)| fault)
     }
 
     /// The columns of a view that could be planned.
@@ -120,10 +156,7 @@ impl<'a> Survey<'a> {
     /// For each state table whose view could be planned: its place among the tables, its columns, and whether its view
     /// has `_delete`.
     pub fn states(&self) -> impl Iterator<Item = (usize, &SchemaRef, bool)> {
-        let is_planned = |state: &&StateColumns| {
-            let view = self.tables[state.table].state_view();
-            view.is_some_and(|view| self.columns(view).is_some())
-        };
+        let is_planned = |state: &&StateColumns| self.columns(&state.view).is_some();
         self.states.iter().filter(is_planned).map(|state| (state.table, &state.schema, state.deletes))
     }
 
@@ -155,12 +188,27 @@ impl<'a> Survey<'a> {
     /// # Errors
     /// All that is wrong; nothing where the batch or a table is not known.
     pub fn into_pipeline(self) -> Result<Pipeline, Vec<SqlError>> {
-        match self.planned {
-            Some(planned) if self.faults.is_empty() && self.is_all_known => {
-                Ok(Pipeline::new(planned, self.graph, self.states, &self.tables))
-            }
-            _ => Err(self.faults),
+        if !self.faults.is_empty() || !self.is_all_known {
+            return Err(self.faults.into_iter().map(|(_, fault)| fault).collect());
         }
+        let (pipeline, _) = self.into_sound_pipeline(Faulty::default());
+        pipeline.ok_or_else(Vec::new)
+    }
+
+    /// The part that is sound, ready to run, beside all that is not. `faulty` is what was found faulty elsewhere.
+    ///
+    /// There is no pipeline only if there is no session to plan in.
+    pub fn into_sound_pipeline(self, faulty: Faulty) -> (Option<Pipeline>, Faulty) {
+        let faulty = self.faulty(faulty);
+        let Self { planned, graph, states, tables, .. } = self;
+        let Some(mut planned) = planned else { return (None, faulty) };
+        planned.steps.retain(|step| !faulty.has(step.slot().name()));
+        let is_planned = |node: &Node| match node {
+            Node::View(name) => planned.steps.iter().any(|step| step.view_name() == Some(name)),
+            Node::Table(table) => planned.steps.iter().any(|step| step.table() == Some(*table)),
+        };
+        let graph = graph.only(is_planned);
+        (Some(Pipeline::new(planned, graph, states, &tables)), faulty)
     }
 }
 
@@ -169,7 +217,7 @@ struct Planning<'a> {
     survey: &'a Survey<'a>,
     states: &'a [StateColumns],
     planned: Planned,
-    errors: Vec<SqlError>,
+    errors: Vec<Blame>,
 }
 
 /// Everything planned, in a session of its own.
@@ -188,7 +236,7 @@ impl<'a> Planning<'a> {
         batch: Option<&SchemaRef>,
         states: &'a [StateColumns],
         memory_max: usize,
-    ) -> datafusion::error::Result<(Planned, Vec<SqlError>)> {
+    ) -> datafusion::error::Result<(Planned, Vec<Blame>)> {
         let mut state = session::session(memory_max)?;
         state.mark_start_execution();
         let mut slots = BTreeMap::new();
@@ -202,13 +250,15 @@ impl<'a> Planning<'a> {
         let planned = Planned { state, batch: slot, slots, steps };
         let mut planning = Self { survey, states, planned, errors: Vec::new() };
         for node in &survey.graph.order {
-            let step = match node {
-                Node::Table(table) => planning.table_step(*table),
-                Node::View(name) => planning.view_step(name).await,
+            let (name, step) = match node {
+                Node::Table(table) => (&survey.tables[*table].name, planning.table_step(*table)),
+                Node::View(name) => (name, planning.view_step(name).await),
             };
             match step {
                 Ok(step) => planning.planned.steps.extend(step),
-                Err(faults) => planning.errors.extend(faults),
+                Err(faults) => {
+                    planning.errors.extend(faults.into_iter().map(|fault| (name.clone(), fault)));
+                }
             }
         }
         Ok((planning.planned, planning.errors))

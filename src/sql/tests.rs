@@ -1,6 +1,7 @@
 //! The views as their authors meet them: files in, rows or faults of the data out; what cannot be planned is in [`errors`].
 
 mod errors;
+mod sound;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
 
-use super::{Pipeline, SqlError, SqlErrorKind, Step, TableSpec, ViewFiles, render};
+use super::{Pipeline, SqlError, SqlErrorKind, TableSpec, ViewFiles, render};
 use crate::batch::{Fault, ViewResults};
 use crate::config::KeyPlace;
 use crate::diagnostic::Place;
@@ -91,13 +92,7 @@ async fn run(
     batch: RecordBatch,
     accounts: &RecordBatch,
 ) -> Result<ViewResults, SqlError> {
-    pipeline.start(batch);
-    loop {
-        match pipeline.next().await? {
-            Step::Table { table, .. } => pipeline.provide(table, vec![accounts.clone()]),
-            Step::Done(results) => return Ok(results),
-        }
-    }
+    pipeline.run(batch, async |_, _| Ok(vec![accounts.clone()])).await
 }
 
 fn table_of(batches: &[RecordBatch]) -> String {
@@ -150,11 +145,12 @@ async fn views_run_in_the_order_of_what_they_read() {
 #[test]
 fn a_batch_can_be_computed_in_a_task() {
     fn is_send<T: Send>(_: &T) {}
-    fn check(pipeline: &mut Pipeline) {
-        is_send(&pipeline.next());
+    fn check(pipeline: &mut Pipeline, batch: RecordBatch) {
+        let rows_of = async |_: usize, _: Vec<RecordBatch>| Ok::<_, SqlError>(Vec::new());
+        is_send(&pipeline.run(batch, rows_of));
         is_send(pipeline);
     }
-    let _: fn(&mut Pipeline) = check;
+    let _: fn(&mut Pipeline, RecordBatch) = check;
 }
 
 #[tokio::test]
@@ -204,21 +200,23 @@ async fn keys_come_from_the_batch_a_view_or_another_table() {
         ),
     ];
     let mut pipeline = prepare(&texts, vec![branches_spec, accounts_spec()]).await.unwrap();
-    pipeline.start(movements(&[(1, "north", 1.0), (2, "south", 2.0)]));
-    let Step::Table { table: 1, keys } = pipeline.next().await.unwrap() else { panic!("accounts first") };
-    assert_eq!(keys.len(), 1);
-    assert_eq!(keys[0].columns(), [Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef]);
-    pipeline.provide(1, vec![accounts(&[(1, "Ana", "b7")])]);
-    let Step::Table { table: 0, keys } = pipeline.next().await.unwrap() else { panic!("then branches") };
-    let keys: Vec<&[ArrayRef]> = keys.iter().map(RecordBatch::columns).collect();
-    assert_eq!(keys[0], [Arc::new(StringArray::from(vec!["b7"])) as ArrayRef]);
-    assert_eq!(keys[1], [Arc::new(StringArray::from(vec!["NORTH", "SOUTH"])) as ArrayRef]);
-    let rows = RecordBatch::try_new(
+    let branch_rows = RecordBatch::try_new(
         branches,
         vec![Arc::new(StringArray::from(vec!["b7"])), Arc::new(StringArray::from(vec!["Lima"]))],
     );
-    pipeline.provide(0, vec![rows.unwrap()]);
-    let Step::Done(results) = pipeline.next().await.unwrap() else { panic!("all given") };
+    let branch_rows = branch_rows.unwrap();
+    let mut asked = Vec::new();
+    let rows_of = async |table: usize, keys: Vec<RecordBatch>| {
+        asked.push((table, keys.iter().map(|keys| keys.columns().to_vec()).collect::<Vec<_>>()));
+        let rows = if table == 0 { branch_rows.clone() } else { accounts(&[(1, "Ana", "b7")]) };
+        Ok::<_, SqlError>(vec![rows])
+    };
+    let batch = movements(&[(1, "north", 1.0), (2, "south", 2.0)]);
+    let results = pipeline.run(batch, rows_of).await.unwrap();
+    let customers = Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;
+    let of_accounts = Arc::new(StringArray::from(vec!["b7"])) as ArrayRef;
+    let of_codes = Arc::new(StringArray::from(vec!["NORTH", "SOUTH"])) as ArrayRef;
+    assert_eq!(asked, [(1, vec![vec![customers]]), (0, vec![vec![of_accounts], vec![of_codes]])]);
     insta::assert_snapshot!(table_of(&results.outputs[0]), @r#"
     +----------+------+
     | customer | city |

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns;
 use super::error::SqlError;
+use super::graph::Blame;
 use super::{locate, statement};
 use crate::batch::SqlVersion;
 use crate::diagnostic::{Code, Place, shown};
@@ -31,8 +32,8 @@ pub struct ViewFiles {
     folder: PathBuf,
     /// By name.
     views: BTreeMap<String, ViewFile>,
-    /// Names of views whose file has a fault, so that of them no more is known.
-    broken: BTreeSet<String>,
+    /// By the name of the view, the faults of files that hold none; no name if it is the folder's.
+    faults: Vec<Blame>,
 }
 
 /// One file, parsed.
@@ -66,56 +67,43 @@ impl ViewFiles {
     /// All faults of all files: a folder or file that cannot be read, text that is not UTF-8, syntax errors, no
     /// statement or more than one, anything but a query.
     pub fn read(folder: &Path) -> Result<Self, Vec<SqlError>> {
-        let (files, errors) = Self::read_some(folder);
-        if errors.is_empty() { Ok(files) } else { Err(errors) }
+        Self::read_some(folder).all_right()
     }
 
     /// As [`ViewFiles::read`], with the views that are in order beside the faults of the others.
-    pub fn read_some(folder: &Path) -> (Self, Vec<SqlError>) {
-        let mut files = Self { folder: folder.to_owned(), views: BTreeMap::new(), broken: BTreeSet::new() };
-        let names = match view_names(folder) {
-            Ok(names) => names,
-            Err(error) => return (files, vec![error]),
-        };
-        let mut errors = Vec::new();
-        for name in names {
-            let path = folder.join(format!("{name}.sql"));
-            let file = shown(&path);
-            match read_text(&path, &file) {
-                Ok(text) => files.add(name, file, text, &mut errors),
-                Err(error) => {
-                    files.broken.insert(name);
-                    errors.push(error);
-                }
-            }
+    pub fn read_some(folder: &Path) -> Self {
+        let mut files = Self::none_of(folder);
+        match view_names(folder) {
+            Ok(names) => names.into_iter().for_each(|name| {
+                let path = folder.join(format!("{name}.sql"));
+                files.put(&name, &path);
+            }),
+            Err(error) => files.faults.push((String::new(), error)),
         }
-        (files, errors)
+        files
     }
 
-    /// These views but those for whose name `left_out` is true.
-    pub fn without(&self, left_out: &dyn Fn(&str) -> bool) -> Self {
-        let views = self.views.iter().filter(|(name, _)| !left_out(name));
-        let views = views.map(|(name, view)| (name.clone(), view.clone())).collect();
-        Self { folder: self.folder.clone(), views, broken: BTreeSet::new() }
+    fn none_of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), views: BTreeMap::new(), faults: Vec::new() }
     }
 
-    /// These views and one more, or another text for one of them.
-    ///
-    /// # Errors
-    /// As [`ViewFiles::read`].
-    pub fn with(&self, name: &str, text: &str) -> Result<Self, Vec<SqlError>> {
-        self.with_file(name, &self.folder.join(format!("{name}.sql")), text)
+    fn all_right(self) -> Result<Self, Vec<SqlError>> {
+        if self.faults.is_empty() {
+            Ok(self)
+        } else {
+            Err(self.faults.into_iter().map(|(_, fault)| fault).collect())
+        }
     }
 
-    /// As [`ViewFiles::with`], for a text that is in another file.
-    ///
-    /// # Errors
-    /// As [`ViewFiles::read`].
-    pub fn with_file(&self, name: &str, file: &Path, text: &str) -> Result<Self, Vec<SqlError>> {
-        let (mut views, mut errors) = (self.clone(), Vec::new());
-        views.broken.remove(name);
-        views.add(name.to_owned(), shown(file), text.to_owned(), &mut errors);
-        if errors.is_empty() { Ok(views) } else { Err(errors) }
+    /// Reads a file in place of what is known of the view.
+    pub fn put(&mut self, name: &str, path: &Path) {
+        self.views.remove(name);
+        self.faults.retain(|(view, _)| view != name);
+        let file = shown(path);
+        match read_text(path, &file) {
+            Ok(text) => self.add(name, file, text),
+            Err(error) => self.faults.push((name.to_owned(), error)),
+        }
     }
 
     /// Views that are in no folder: `(name, text)`, as if they stood in `sql/`.
@@ -123,42 +111,43 @@ impl ViewFiles {
     /// # Errors
     /// As [`ViewFiles::read`].
     pub fn from_texts(texts: &[(&str, &str)]) -> Result<Self, Vec<SqlError>> {
-        let mut files = Self { folder: "sql".into(), views: BTreeMap::new(), broken: BTreeSet::new() };
-        let mut errors = Vec::new();
+        let mut files = Self::none_of(Path::new("sql"));
         for (name, text) in texts {
-            files.add((*name).to_owned(), format!("sql/{name}.sql"), (*text).to_owned(), &mut errors);
+            files.add(name, format!("sql/{name}.sql"), (*text).to_owned());
         }
-        if errors.is_empty() { Ok(files) } else { Err(errors) }
+        files.all_right()
     }
 
     /// The views of a version, as far as they can be parsed: a job has planned all of them.
     pub fn of_version(version: &SqlVersion) -> Self {
         let texts: BTreeMap<String, String> = serde_json::from_str(&version.files).unwrap_or_default();
-        let mut files = Self { folder: "sql".into(), views: BTreeMap::new(), broken: BTreeSet::new() };
+        let mut files = Self::none_of(Path::new("sql"));
         for (name, text) in texts {
-            files.add(name.clone(), format!("sql/{name}.sql"), text, &mut Vec::new());
+            files.add(&name, format!("sql/{name}.sql"), text);
         }
         files
     }
 
-    fn add(&mut self, name: String, file: String, text: String, errors: &mut Vec<SqlError>) {
-        match ViewFile::parse(name.clone(), file, text) {
-            Ok(view) => drop(self.views.insert(name, view)),
-            Err(faults) => {
-                self.broken.insert(name);
-                errors.extend(faults);
-            }
+    fn add(&mut self, name: &str, file: String, text: String) {
+        match ViewFile::parse(name.to_owned(), file, text) {
+            Ok(view) => drop(self.views.insert(name.to_owned(), view)),
+            Err(faults) => self.faults.extend(faults.into_iter().map(|fault| (name.to_owned(), fault))),
         }
+    }
+
+    /// The faults of the files that hold no view, by the name of the view; no name if it is the folder's.
+    pub fn faults(&self) -> impl Iterator<Item = (&str, &SqlError)> {
+        self.faults.iter().map(|(name, fault)| (name.as_str(), fault))
     }
 
     /// Whether there is a file for a view of this name, in order or not.
     pub fn has_file(&self, view: &str) -> bool {
-        self.views.contains_key(view) || self.broken.contains(view)
+        self.views.contains_key(view) || self.broken().any(|broken| broken == view)
     }
 
     /// The names of the views whose file has a fault.
     pub fn broken(&self) -> impl Iterator<Item = &str> {
-        self.broken.iter().map(String::as_str)
+        self.faults().map(|(name, _)| name).filter(|name| !name.is_empty())
     }
 
     /// The folder they were read from.

@@ -8,7 +8,7 @@
 mod faults;
 mod memory;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -127,23 +127,9 @@ fn message_time_type() -> DataType {
 }
 
 impl StateTables {
-    /// Tables of which nothing is held yet. `memory_max` bounds, in bytes, what all of them hold.
-    ///
-    /// # Errors
-    /// A key of a type that no key can have.
-    pub fn new(
-        specs: Vec<StateTableSpec>,
-        database: &Address,
-        memory_max: usize,
-    ) -> Result<Self, Vec<TableError>> {
-        Self::with_store(specs, Store::Database(Reader::new(database.clone())), memory_max)
-    }
-
-    fn with_store(
-        specs: Vec<StateTableSpec>,
-        store: Store,
-        memory_max: usize,
-    ) -> Result<Self, Vec<TableError>> {
+    /// Tables of which nothing is held yet, and the faults of those that have a key of a type that no key can have.
+    /// `memory_max` bounds, in bytes, what all of them hold.
+    pub fn new(specs: Vec<StateTableSpec>, database: &Address, memory_max: usize) -> (Self, Vec<TableError>) {
         let share = memory_max / specs.len().max(1);
         let (mut tables, mut errors) = (Vec::new(), Vec::new());
         for spec in specs {
@@ -152,10 +138,13 @@ impl StateTables {
                 Err(error) => errors.push(error),
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        Ok(Self { tables, store, staged: VecDeque::new() })
+        let store = Store::Database(Reader::new(database.clone()));
+        (Self { tables, store, staged: VecDeque::new() }, errors)
+    }
+
+    /// Keeps the tables of these names only. Nothing may be staged.
+    pub fn retain(&mut self, names: &BTreeSet<&str>) {
+        self.tables.retain(|table| names.contains(table.spec.name.as_str()));
     }
 
     /// Reads from the same server as all links that share this home.
@@ -172,6 +161,11 @@ impl StateTables {
     /// The names of the tables, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().map(|table| table.spec.name.as_str())
+    }
+
+    /// The tables, in their order.
+    pub fn specs(&self) -> impl Iterator<Item = &StateTableSpec> {
+        self.tables.iter().map(|table| &table.spec)
     }
 
     /// The name of a table, by its place.

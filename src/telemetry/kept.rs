@@ -11,14 +11,14 @@ use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 
 use crate::batch::{BatchRows, RelationRows};
+use crate::memory;
 
 /// Rows of each relation that are kept of a large batch.
 pub const SAMPLE_ROWS: usize = 100;
 /// A batch whose relations take no more than this is kept whole.
 const WHOLE_BYTES_MAX: usize = 4 << 20;
-/// Messages that are kept for somebody who asks, and the part of `memory_max` that they may take.
+/// Messages that are kept for somebody who asks.
 const MESSAGES_MAX: usize = 100_000;
-const MEMORY_SHARES: usize = 16;
 /// Batches are kept for this long after somebody has asked for them.
 const WANTED: Duration = Duration::from_secs(60);
 
@@ -46,7 +46,7 @@ pub struct Kept {
 impl Kept {
     pub(super) fn new(memory_max: usize) -> Self {
         let (relations, batches) = Default::default();
-        let bytes_max = memory_max / MEMORY_SHARES;
+        let bytes_max = memory::kept(memory_max);
         Self { bytes_max, number: 0, ended_at: None, relations, batches, wanted_until: None }
     }
 

@@ -13,8 +13,9 @@ from confluent_kafka import Producer
 
 from avro import movement
 from counting import counting_job
-from harness import cpu_seconds
+from harness import cpu_seconds, terminate
 from prompt_terminal import END, INTERRUPT, PROMPT, TAB, UP, Terminal
+from watched import free_port
 
 MESSAGES = 20_000
 
@@ -163,7 +164,8 @@ def test_a_batch_is_kept_as_a_file_and_looked_at_without_a_broker(with_messages,
 def test_no_broker_is_said_by_the_query_that_needs_it(with_messages):
     with_messages.write_config(kafka_server="127.0.0.1:1")
     assert sql(with_messages, "SELECT 1 AS one").returncode == 0
-    assert "127.0.0.1:1" in sql(with_messages, "SELECT * FROM batch", expect=1, timeout=90).stderr
+    stderr = sql(with_messages, "SELECT * FROM batch", expect=1, timeout=90).stderr
+    assert "127.0.0.1:1" in stderr and "`\\load FILE`" in stderr and "`sql --job URL`" in stderr
 
 
 def test_gaps_of_transactions_are_no_end(job, kafka_server):
@@ -388,6 +390,30 @@ def test_messages_that_are_processed_are_not_counted_twice(new_job, new_topic):
     assert done.stdout == "low,high\n100,100\n" and "computed from 900 messages" in done.stderr, done
     twice = sql(job, query, arguments=(*last, "--state", "stored"))
     assert twice.stdout == "low,high\n110,110\n" and "processed 100 of the 100 messages" in twice.stderr, twice
+
+
+def test_batches_of_a_running_job_are_not_counted_twice(new_job, new_topic):
+    """A view over state gives over the job's last batch what the job has written of it."""
+    port = free_port()
+    job = counting_job(new_job, new_topic(partitions=1), http=f"127.0.0.1:{port}")
+    job.write("sql/next_seen.sql", "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b"
+              " LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer")  # fmt: skip
+    job.write_config(
+        outputs={"counted": {"table": "counted"}},
+        state_tables={"seen": {"view": "next_seen", "key": "customer"}},
+    )
+    process = job.start()
+    for part in range(2):
+        job.topic.send_all([movement(part * 500 + n) for n in range(500)])
+        job.wait_committed((part + 1) * 500, 60, process)
+    query = (
+        "SELECT count(*) AS n, sum(CASE WHEN v.times = s.times THEN 1 ELSE 0 END) AS same"
+        " FROM next_seen v JOIN db.seen s ON s.customer = v.customer"
+    )
+    answer = sql(job, query, arguments=("--job", f"http://127.0.0.1:{port}", "--format", "json"))
+    counts = json.loads(answer.stdout)
+    assert counts["n"] == counts["same"] > 0 and "as of before this batch" in answer.stderr, answer
+    terminate(process)
 
 
 def test_the_prompt_is_there_at_once(terminal, figure):

@@ -281,3 +281,53 @@ pub async fn rows(config: &Config, sql: &str) -> Vec<String> {
     let text = String::from_utf8(out.into_inner()).expect("UTF-8");
     text.lines().map(str::to_owned).collect()
 }
+
+/// A section of docs/sql.md with at least one example: its heading, and its files by their paths.
+pub struct Example {
+    pub heading: String,
+    pub files: Vec<(String, String)>,
+}
+
+/// The sections of the page; a file is a line with its path in backticks, then a fenced block.
+pub fn examples() -> Vec<Example> {
+    let page = std::fs::read_to_string("docs/sql.md").expect("the page");
+    let mut examples: Vec<Example> = Vec::new();
+    let mut lines = page.lines();
+    let mut path = None;
+    while let Some(line) = lines.next() {
+        if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")) {
+            examples.push(Example { heading: heading.to_owned(), files: Vec::new() });
+        } else if let Some(named) = line.strip_prefix('`').and_then(|line| line.strip_suffix("`:")) {
+            path = Some(named.to_owned());
+        } else if line.starts_with("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let path = path.take().unwrap_or_else(|| panic!("a block without a path: {text:?}"));
+            examples.last_mut().expect("a heading").files.push((path, text.join("\n") + "\n"));
+        }
+    }
+    examples.retain(|example| !example.files.is_empty());
+    examples
+}
+
+impl Example {
+    /// Its files as a project. What its configuration does not say is nothing, not what ships.
+    pub fn project(&self, schema: &str) -> Project {
+        let mut files = vec![("schema.avsc", schema.to_owned())];
+        let mut config = String::new();
+        for (path, text) in &self.files {
+            if path == "config.yaml" {
+                config.push_str(text);
+            } else {
+                files.push((path, text.clone()));
+            }
+        }
+        for key in ["reference_tables", "state_tables"] {
+            if !config.contains(key) {
+                config.push_str(&format!("{key}: {{}}\n"));
+            }
+        }
+        files.push(("config.yaml", config));
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        Project::new(&files)
+    }
+}

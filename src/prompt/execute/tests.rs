@@ -222,6 +222,7 @@ async fn the_editor_is_started_and_the_view_read_again() {
     project.asked("\\apply").await;
     assert!(std::fs::read_to_string(&view).unwrap().contains("max(value)"));
     assert!(project.asked("\\apply").await.contains("no view was edited"));
+    assert_eq!(project.shell.session.note_of_unused(&["totals"]), None, "it is an output");
     // An editor that changes nothing leaves no draft, and one that is reverted is forgotten.
     project.shell.edit_with("true", "totals").await.unwrap();
     assert!(project.asked("\\revert").await.contains("no view was edited"));
@@ -235,6 +236,40 @@ async fn the_editor_is_started_and_the_view_read_again() {
     assert!(project.asked("SELECT * FROM totals").await.contains("1.5"));
     assert!(project.shell.edit_with("false", "totals").await.is_err());
     assert!(project.asked("\\edit ../x").await.contains("is no name of a view"));
+}
+
+#[tokio::test]
+async fn a_view_that_the_job_does_not_compute_is_shown_and_warned_of() {
+    let aside = ("aside", "SELECT customer FROM batch");
+    let more = "outputs: { named: { table: named } }\n";
+    let project = &mut Project::with(&[NAMED, aside], more).await;
+    assert!(project.asked("SELECT count(*) AS n FROM aside").await.contains("3\n(1 row)"));
+    assert_eq!(project.shell.session.note_of_unused(&["named"]), None);
+    insta::assert_snapshot!(project.shell.session.note_of_unused(&["aside", "named"]).unwrap(), @r"
+    warning: the job does not compute `aside`: no output, state table or other view needs it
+    hint: name it under `outputs` in the configuration
+    ");
+}
+
+#[tokio::test]
+async fn a_table_that_no_view_reads_is_there() {
+    let mut project = Project::new(&[("plain", "SELECT customer FROM batch")]).await;
+    assert!(project.asked("SELECT name FROM names ORDER BY name").await.contains("(2 rows)"));
+    assert!(!project.asked("\\graph").await.contains("names"), "it is no view");
+}
+
+#[tokio::test]
+async fn faults_met_in_a_batch_leave_out_what_reads_them() {
+    let halved = ("halved", "SELECT 1 / (customer - 1) AS half FROM batch");
+    let after = ("after", "SELECT half FROM halved");
+    let other = ("other", "SELECT 1 / (customer - 2) AS half FROM batch");
+    let mut project = Project::new(&[NAMED, halved, after, other]).await;
+    assert!(project.asked("SELECT count(*) AS n FROM named").await.contains("3\n(1 row)"));
+    let asked = project.asked("SELECT * FROM after").await;
+    assert!(asked.starts_with("error: `after` cannot be computed: it reads `halved`"), "{asked}");
+    assert!(asked.ends_with("message: file, partition 0, offset 0"), "{asked}");
+    let asked = project.asked("SELECT * FROM other").await;
+    assert!(asked.ends_with("message: file, partition 0, offset 1"), "{asked}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Types that are changed without being asked for: numbers as conditions, text compared with numbers, branches of a CASE
-//! of which one is text and another a number; and comparisons with NULL.
+//! Types that are changed without being asked for: numbers as conditions, text compared with numbers or dates, branches of a
+//! CASE of which one is text and another a number; and comparisons with NULL.
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -9,6 +9,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan
 
 use super::{Planned, each_node, each_part, place, push_once};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::sql::sql_types::in_sql;
 
 /// Types that become each other without harm are of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ enum Family {
     Boolean,
     Number,
     Text,
+    Date,
+    Timestamp,
     /// About which this lint says nothing.
     Other,
 }
@@ -103,7 +106,7 @@ impl Rule<'_, '_> {
                 ("a number as a condition: whatever is not 0 silently counts as true", "`x <> 0`")
             }
             Family::Text => ("text as a condition: it is silently read as true or false", "`x = 'yes'`"),
-            Family::Boolean | Family::Other => return,
+            Family::Boolean | Family::Date | Family::Timestamp | Family::Other => return,
         };
         self.warn(expression, message.to_owned(), &format!("write the comparison out: {hint}"));
     }
@@ -112,8 +115,26 @@ impl Rule<'_, '_> {
         match (self.family(left), self.family(right)) {
             (Family::Text, Family::Number) => self.text_with_number(left, right, whole),
             (Family::Number, Family::Text) => self.text_with_number(right, left, whole),
+            (Family::Text, Family::Date) => self.text_with_moment(left, right, "date", whole),
+            (Family::Date, Family::Text) => self.text_with_moment(right, left, "date", whole),
+            (Family::Text, Family::Timestamp) => self.text_with_moment(left, right, "timestamp", whole),
+            (Family::Timestamp, Family::Text) => self.text_with_moment(right, left, "timestamp", whole),
             _ => {}
         }
+    }
+
+    fn text_with_moment(&mut self, text: &Expr, moment: &Expr, kind: &str, whole: &Expr) {
+        // Why: `x >= '2026-03-01'` is how people write a date.
+        if matches!(text, Expr::Literal(..)) {
+            return;
+        }
+        let message = format!(
+            "text is compared with a {kind}: each text is silently read as a {kind}, and the message of one that is \
+             none becomes a dead letter"
+        );
+        let (text, moment, sql_type) = (shown(text), shown(moment), kind.to_uppercase());
+        let hint = format!("say which is meant: CAST({moment} AS VARCHAR), TRY_CAST({text} AS {sql_type})");
+        self.warn(whole, message, &hint);
     }
 
     fn text_with_number(&mut self, text: &Expr, number: &Expr, whole: &Expr) {
@@ -203,6 +224,8 @@ fn family(data_type: &DataType) -> Family {
     match data_type {
         DataType::Boolean => Family::Boolean,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Family::Text,
+        DataType::Date32 | DataType::Date64 => Family::Date,
+        DataType::Timestamp(..) => Family::Timestamp,
         DataType::Dictionary(_, values) => family(values),
         number if number.is_numeric() => Family::Number,
         _ => Family::Other,
@@ -214,6 +237,6 @@ fn shown(expression: &Expr) -> String {
     match expression {
         Expr::Column(column) => column.flat_name(),
         Expr::Literal(value, _) => value.to_string(),
-        other => other.to_string(),
+        other => in_sql(&other.to_string()),
     }
 }

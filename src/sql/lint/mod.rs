@@ -64,7 +64,7 @@ impl Survey<'_> {
         warnings.extend(cuts::warnings(&project));
         warnings.extend(state::warnings(&project));
         // Among faults it is not known what reads what.
-        let unused = self.graph.unused.iter().filter(|_| self.faults().is_empty());
+        let unused = self.graph.unused.iter().filter(|_| self.faults().len() == 0);
         warnings.extend(unused.map(|view| {
             let place = self.files.get(view).map(ViewFile::start).unwrap_or_default();
             let message = format!("view `{view}` is not used: no output, state table or other view needs it");

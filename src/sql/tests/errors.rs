@@ -22,6 +22,8 @@ async fn errors_of_names() {
       | 	^^^^^^
     hint: did you mean `value`?
     "#);
+    let aliased = "SELECT value + 1 AS valu FROM batch ORDER BY vale";
+    assert!(faults(&[("v", aliased)]).await.contains("hint: did you mean `value`?"), "not the alias");
     insta::assert_snapshot!(faults(&[("v", "SELECT x.customer FROM batch b")]).await, @r#"
     sql/v.sql:1:8: error: no relation `x` here, for its column `customer`
       |

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
 
-use super::{Layer, StateTable, StateTableSpec, StateTables, Store, TableError, arrow_error, twins_given};
+use super::{Layer, StateTable, StateTables, Store, TableError, arrow_error, twins_given};
 
 /// For each table its rows, by their keys, in the order of the keys.
 pub(super) struct Memory(Vec<RowsByKey>);
@@ -38,15 +38,6 @@ impl Memory {
 }
 
 impl StateTables {
-    /// Empty tables that stand in memory.
-    ///
-    /// # Errors
-    /// As [`StateTables::new`].
-    pub fn in_memory(specs: Vec<StateTableSpec>, memory_max: usize) -> Result<Self, Vec<TableError>> {
-        let memory = Memory(specs.iter().map(|_| BTreeMap::new()).collect());
-        Self::with_store(specs, Store::Memory(memory), memory_max)
-    }
-
     /// The same tables, empty and in memory.
     #[must_use]
     pub fn emptied(self) -> Self {
