@@ -7,10 +7,9 @@ mod database;
 mod file;
 mod http;
 mod outputs;
-mod read;
 mod relations;
 mod registry;
-mod yaml;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,19 +17,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::database::Address;
+pub(crate) use crate::nearest::nearest;
+pub(crate) use crate::yaml::duration as read_duration;
+use crate::yaml::{self, Fault, Node, Section, Value};
 use database::read_database;
-use file::Fault;
-pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
 pub use http::HttpConfig;
 use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
-use read::{Section, list_of_texts};
-pub(crate) use read::{nearest, read_duration};
 use registry::read_registry;
 pub use registry::{Identity, Login, RegistryConfig, Secret};
-use relations::{account_state_by_default, accounts_by_default, read_reference_tables, read_state_tables};
-use yaml::{Node, Value};
+use relations::{read_reference_tables, read_state_tables};
 
 /// Where `${NAME}` is looked up when nothing else is said.
 fn environment(name: &str) -> Option<String> {
@@ -49,16 +46,17 @@ pub struct Config {
     pub database: Address,
     pub create_tables: CreateTables,
     pub bulk_load: BulkLoad,
-    pub write_connections: WriteConnections,
+    /// How many connections the job writes by. Each is a lane, with partitions, plans and state of its own.
+    pub write_connections: usize,
     /// The folder of the views.
     pub sql: PathBuf,
     pub trigger: TriggerConfig,
     pub dead_letters: DeadLettersConfig,
     /// Bytes: covers librdkafka's queue, the batches in flight, held keys and the SQL memory pool.
     pub memory_max: usize,
-    /// In the order of the file. An absent key stands for the shipped `accounts`.
+    /// In the order of the file.
     pub reference_tables: Vec<ReferenceTableConfig>,
-    /// In the order of the file. An absent key stands for the shipped `account_state`.
+    /// In the order of the file.
     pub state_tables: Vec<StateTableConfig>,
     /// In the order of the file. `None`: the key is absent, and every view that no other view reads is
     /// appended to the table of its name.
@@ -178,14 +176,6 @@ pub enum BulkLoad {
     Off,
 }
 
-/// How many connections a job writes by. Each is a lane, with partitions, plans and state of its own.
-#[derive(Clone, Copy, Debug)]
-pub struct WriteConnections {
-    pub count: usize,
-    /// The line of the configuration file, for messages; 0 where nothing is said.
-    pub line: usize,
-}
-
 /// When a running job reads its SQL again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadOn {
@@ -208,8 +198,6 @@ pub struct DeadLettersConfig {
 #[derive(Clone, Debug)]
 pub struct ReferenceTableConfig {
     pub name: String,
-    /// The line of the configuration file, from 1, for messages.
-    pub line: usize,
     pub origin: TableOrigin,
     /// The table's key columns; empty: the table is small and seen whole.
     pub key: Vec<String>,
@@ -233,9 +221,6 @@ pub enum TableOrigin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateTableConfig {
     pub name: String,
-    /// The line of the configuration file, from 1, for messages; 0 for the one by default, which is used where its
-    /// view exists.
-    pub line: usize,
     /// The view that computes the new rows.
     pub view: String,
     /// Never empty.
@@ -290,7 +275,7 @@ impl Config {
     pub fn lanes(&self) -> usize {
         match self.database {
             Address::Sqlite { .. } => 1,
-            Address::MySql(_) => self.write_connections.count,
+            Address::MySql(_) => self.write_connections,
         }
     }
 
@@ -299,16 +284,15 @@ impl Config {
     /// # Errors
     /// All faults of the file at once; one fault where it cannot be read.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let nothing = || ConfigFile::new(file, "");
+        let unread = |fault| ConfigFile::new(file, "", None).error(vec![fault], None);
         let text = std::fs::read(file).map_err(|error| {
-            let fault = Fault::new(0, format!("the configuration cannot be read: {error}"));
-            let hint = "start in the folder of config.yaml, or name the file with --config";
-            nothing().error(vec![fault.hint(hint)], None)
+            let fault = Fault::new(None, format!("the configuration cannot be read: {error}"));
+            unread(fault.hint("start in the folder of config.yaml, or name the file with --config"))
         })?;
         let text = String::from_utf8(text).map_err(|error| {
             let valid = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-            let fault = Fault::new(0, format!("line {valid} of the configuration is not UTF-8"));
-            nothing().error(vec![fault.hint("save the file as UTF-8")], None)
+            let fault = Fault::new(None, format!("line {valid} of the configuration is not UTF-8"));
+            unread(fault.hint("save the file as UTF-8"))
         })?;
         Self::parse(file, &text, &environment)
     }
@@ -324,14 +308,18 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let base = file.parent().unwrap_or(Path::new(""));
-        let file = ConfigFile::new(file, text);
+        let written = yaml::parse(text);
+        let root = written.as_ref().ok().cloned().flatten();
+        let file = ConfigFile::new(file, text, root.clone());
+        written.map_err(|fault| file.error(vec![fault], None))?;
+        let mut root = root.unwrap_or_else(Node::empty_map);
         let mut unread = Vec::new();
-        let root = yaml::parse(text, variable, &mut unread).map_err(|fault| file.error(vec![fault], None))?;
-        let section = Section::new("", &root).map_err(|fault| file.error(vec![fault], None))?;
+        variables::replace(&mut root, variable, &mut unread);
+        let section = Section::new("", None, &root).map_err(|fault| file.error(vec![fault], None))?;
         let mut faults = Vec::new();
         let config = read_config(&file, base, section, &mut faults);
-        // What stands in for a value that could not be read is not to blame for anything.
-        faults.retain(|fault| unread.iter().all(|other| other.line != fault.line));
+        // What is in place of a value that could not be read is not to blame for anything.
+        faults.retain(|fault| unread.iter().all(|other| !fault.is_about(other)));
         faults.extend(unread);
         match config {
             Some(config) if faults.is_empty() => Ok(config),
@@ -349,12 +337,12 @@ fn read_config(
 ) -> Option<Config> {
     let kafka = read_kafka(&mut section);
     let avro = read_avro(&mut section, base, faults);
-    let job_line = section.line_of("job");
-    let job = section.text("job").unwrap_or_else(|| "realtime-processor".into());
-    if job.len() > JOB_LENGTH_MAX || job.chars().any(char::is_control) {
-        let message = format!("job: found `{job}`, expected at most {JOB_LENGTH_MAX} printable bytes");
-        section.fault(Fault::new(job_line, message));
-    }
+    let read_job = |text: &str| {
+        let is_name = (1..=JOB_LENGTH_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        is_name.then(|| text.to_owned())
+    };
+    let job = section.value("job", &format!("1 to {JOB_LENGTH_MAX} printable bytes"), read_job);
+    let job = job.unwrap_or_else(|| "realtime-processor".into());
     let database = read_database(&mut section, base, faults);
     let create_tables = section.choice(
         "create_tables",
@@ -383,11 +371,11 @@ fn read_config(
     let write_connections = read_write_connections(&mut section, memory_max);
     let reference_tables = match section.node("reference_tables") {
         Some(node) => read_reference_tables(node, base, faults),
-        None => vec![accounts_by_default(base)],
+        None => Vec::new(),
     };
     let state_tables = match section.node("state_tables") {
         Some(node) => read_state_tables(node, &reference_tables, faults),
-        None => vec![account_state_by_default()],
+        None => Vec::new(),
     };
     let outputs = section.node("outputs").map(|node| read_outputs(node, faults));
     let reload = section.choice(
@@ -395,11 +383,13 @@ fn read_config(
         &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
         ReloadOn::Signal,
     );
-    let registry_line = section.line_of("schema_registry");
     let registry = read_registry(&mut section, base, faults);
     let is_framed = avro.as_ref().is_none_or(|avro| matches!(avro.framing, Framing::Confluent { .. }));
     if registry.is_some() && !is_framed {
-        let fault = Fault::new(registry_line, "schema_registry goes with `avro_framing: confluent` only");
+        let fault = Fault::new(
+            section.spot("schema_registry"),
+            "schema_registry goes with `avro_framing: confluent` only",
+        );
         section.fault(fault.hint("other framings do not name the registry's schemas"));
     }
     let http = http::read_http(&mut section);
@@ -426,36 +416,26 @@ fn read_config(
     })
 }
 
-fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> WriteConnections {
-    let line = section.line_of("write_connections");
+fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> usize {
     let count = section.count("write_connections", 1, WRITE_CONNECTIONS_MAX);
     let needed = MEMORY_LEAST * count;
     if memory_max < needed {
         let (found, needed) = (memory_max / MIB, needed / MIB);
         let message = format!("write_connections: {count} lanes share memory_max, found {found}MiB");
         let hint = format!("each needs 32MiB: `memory_max: {needed}MiB`, or fewer connections");
-        section.fault(Fault::new(line, message).hint(hint));
+        section.fault(Fault::new(section.spot("write_connections"), message).hint(hint));
     }
-    WriteConnections { count, line: if count > 1 { line } else { 0 } }
+    count
 }
 
 fn read_kafka(section: &mut Section<'_>) -> Option<KafkaConfig> {
     let server = section.required("kafka_server", "127.0.0.1:9092");
-    let line = section.line_of("kafka_topic");
+    let node = section.required_node("kafka_topic", "customer_movements");
     let topics = section.texts("kafka_topic");
-    match &topics {
-        None => {
-            let fault = Fault::new(line, "the key `kafka_topic` is missing");
-            section.fault(fault.hint("for example `kafka_topic: customer_movements`"));
-        }
-        Some(topics) => {
-            for topic in topics.iter().filter(|topic| !is_topic(topic)) {
-                let message = format!(
-                    "kafka_topic: found `{topic}`, expected letters, digits, `.`, `_` and `-`, at most 249"
-                );
-                section.fault(Fault::new(line, message));
-            }
-        }
+    for topic in topics.iter().flatten().filter(|topic| !is_topic(topic)) {
+        let message =
+            format!("kafka_topic: found `{topic}`, expected letters, digits, `.`, `_` and `-`, at most 249");
+        section.fault(Fault::new(node.map(|node| node.spot), message));
     }
     let starting_offsets = section.choice(
         "starting_offsets",
@@ -486,20 +466,20 @@ fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
     let Some(node) = section.node("kafka_properties") else { return properties };
     let Value::Map(pairs) = &node.value else {
         let message = "kafka_properties: found something else than a mapping of properties";
-        section
-            .fault(Fault::new(node.line, message).hint("one property a line, as `sasl.username: realtime`"));
+        let fault = Fault::new(section.spot("kafka_properties"), message);
+        section.fault(fault.hint("one property a line, as `sasl.username: realtime`"));
         return properties;
     };
     for (key, value) in pairs {
         let (Some(name), Some(text)) = (key.text(), value.text()) else {
             let message = "kafka_properties: found something else than `name: value`";
-            section.fault(Fault::new(key.line, message).hint("a property has one text as its value"));
+            section.fault(Fault::new(key.spot, message).hint("a property has one text as its value"));
             continue;
         };
         match OWNED_PROPERTIES.iter().find(|(owned, _)| *owned == name) {
             Some((_, why)) => {
                 let message = format!("kafka_properties: the program sets `{name}` itself");
-                section.fault(Fault::new(key.line, message).hint(*why));
+                section.fault(Fault::new(key.spot, message).hint(*why));
             }
             None => {
                 properties.insert(name.to_owned(), text.to_owned());
@@ -522,7 +502,6 @@ fn read_avro(section: &mut Section<'_>, base: &Path, faults: &mut Vec<Fault>) ->
         &[("raw", Kind::Raw), ("single_object", Kind::SingleObject), ("confluent", Kind::Confluent)],
         Kind::Raw,
     );
-    let line = section.line_of("avro_writer_schema");
     let writer_schema = section.path("avro_writer_schema", base);
     let writer_schemas = section.node("writer_schemas");
     let tombstones = section.choice(
@@ -531,22 +510,24 @@ fn read_avro(section: &mut Section<'_>, base: &Path, faults: &mut Vec<Fault>) ->
         Tombstones::DeadLetter,
     );
     if writer_schema.is_some() && !matches!(kind, Kind::Raw) {
-        let fault = Fault::new(line, "avro_writer_schema goes with `avro_framing: raw` only");
+        let spot = section.spot("avro_writer_schema");
+        let fault = Fault::new(spot, "avro_writer_schema goes with `avro_framing: raw` only");
         section.fault(fault.hint("list the schemas under `writer_schemas`"));
     }
     let framing = match kind {
         Kind::Raw => {
-            if let Some(node) = writer_schemas.filter(|node| !is_empty(node)) {
-                let fault = Fault::new(node.line, "writer_schemas: raw messages do not say their schema");
+            if writer_schemas.is_some_and(|node| !is_empty(node)) {
+                let spot = section.spot("writer_schemas");
+                let fault = Fault::new(spot, "writer_schemas: raw messages do not say their schema");
                 section.fault(fault.hint("name the one schema under `avro_writer_schema`"));
             }
             Framing::Raw { writer_schema }
         }
         Kind::SingleObject => {
             let files = writer_schemas.filter(|node| !is_empty(node)).map(|node| {
-                list_of_texts(node).unwrap_or_else(|| {
+                node.texts().unwrap_or_else(|| {
                     let message = format!("writer_schemas: found {}, expected a list of files", node.found());
-                    faults.push(Fault::new(node.line, message));
+                    faults.push(Fault::new(node.spot, message));
                     Vec::new()
                 })
             });
@@ -565,7 +546,7 @@ fn is_empty(node: &Node) -> bool {
     match &node.value {
         Value::Map(pairs) => pairs.is_empty(),
         Value::List(items) => items.is_empty(),
-        Value::Null | Value::Scalar(_) => false,
+        Value::Null | Value::Scalar { .. } => false,
     }
 }
 
@@ -573,7 +554,7 @@ fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMa
     let mut schemas = BTreeMap::new();
     let Value::Map(pairs) = &node.value else {
         let message = format!("writer_schemas: found {}, expected `id: file` for each schema", node.found());
-        faults.push(Fault::new(node.line, message));
+        faults.push(Fault::new(node.spot, message));
         return schemas;
     };
     for (key, value) in pairs {
@@ -585,7 +566,7 @@ fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMa
             _ => {
                 let message =
                     format!("writer_schemas: found {}: {}, expected `id: file`", key.found(), value.found());
-                faults.push(Fault::new(key.line, message));
+                faults.push(Fault::new(key.spot, message));
             }
         }
     }

@@ -11,9 +11,11 @@
 pub mod fault_point;
 mod panics;
 pub mod diagnostic;
+mod nearest;
 pub mod batch;
 pub mod telemetry;
 pub mod database;
+mod yaml;
 pub mod config;
 pub mod avro;
 pub mod registry;

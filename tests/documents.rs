@@ -331,8 +331,7 @@ fn defaults_and_what_a_reload_takes_are_as_the_page_says() {
         }
         if let Some(default) = default.strip_prefix('`').and_then(|default| default.strip_suffix('`')) {
             let (said, unsaid) = (parsed(&format!("{key}: {default}\n")), parsed(""));
-            let (mut said, unsaid) = (said.expect("the default is allowed"), unsaid.expect("it is valid"));
-            said.write_connections.line = unsaid.write_connections.line;
+            let (said, unsaid) = (said.expect("the default is allowed"), unsaid.expect("it is valid"));
             let kafka = |config: &Config| {
                 let kafka = &config.kafka;
                 format!("{:?} {:?} {:?} {config:?}", kafka.starting_offsets, kafka.lost_data, kafka.instance)

@@ -20,7 +20,7 @@ impl Config {
             ("database", self.database != new.database),
             ("create_tables", self.create_tables != new.create_tables),
             ("bulk_load", self.bulk_load != new.bulk_load),
-            ("write_connections", self.write_connections.count != new.write_connections.count),
+            ("write_connections", self.write_connections != new.write_connections),
             ("sql", self.sql != new.sql),
             ("trigger_interval", trigger.interval != new_trigger.interval),
             ("batch_rows_max", trigger.rows_max != new_trigger.rows_max),
@@ -45,14 +45,14 @@ impl Config {
 impl StateTableConfig {
     /// What decides how its rows are computed and written.
     fn as_written(&self) -> Self {
-        Self { line: 0, fill: false, ..self.clone() }
+        Self { fill: false, ..self.clone() }
     }
 }
 
 impl OutputConfig {
     /// What decides how its rows are written.
     fn as_written(&self) -> Self {
-        Self { line: 0, fill: false, ..self.clone() }
+        Self { fill: false, ..self.clone() }
     }
 }
 

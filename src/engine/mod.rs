@@ -72,7 +72,7 @@ pub use fill_preview::{Preview, preview};
 pub use filler::{FillFrom, FillOptions, FillParts, FillReport, Filler, fill_together, split_fills};
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
-pub(crate) use plan::{outputs, state_tables, table_specs};
+pub(crate) use plan::{outputs, table_specs};
 pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};
 pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
 pub use replay::{Replay, ReplayParts, ReplayReport};

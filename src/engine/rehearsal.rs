@@ -83,8 +83,7 @@ impl Rehearsal {
         let outputs = plan::outputs(config, &files);
         let mut views: Vec<String> = outputs.iter().map(|output| output.view.clone()).collect();
         views.extend(also.iter().filter(|view| !views.contains(view)).cloned().collect::<Vec<_>>());
-        let state_configs = plan::state_tables(config, &files);
-        let read = plan::read_by(&files, &state_configs);
+        let read = plan::read_by(config, &files);
         let is_read = |name: &str| read.contains(name);
         let tables = ReferenceTables::open_without_database(
             &config.reference_tables,
@@ -93,11 +92,11 @@ impl Rehearsal {
             config.memory_max / plan::TABLES_SHARES,
         );
         let tables = tables.await.map_err(|errors| PlanError::of_tables(config, &errors))?;
-        let specs = plan::table_specs(config, &tables, &state_configs);
+        let specs = plan::table_specs(config, &tables);
         let memory = config.memory_max / plan::SQL_SHARES;
         let (batch, known) = (Some(decoder.schema()), BTreeSet::new());
         let survey = Survey::of(&files, batch, specs, &known, Some(&views), memory).await;
-        let states = plan::state_specs(&survey, &state_configs, config);
+        let states = plan::state_specs(&survey, config);
         let mut targets = plan::targets(config, &survey, &states);
         targets.retain(|target| target.is_state() || outputs.iter().any(|o| o.view == target.name));
         let unordered = unordered(config, &survey, &targets);

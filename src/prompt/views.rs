@@ -14,9 +14,9 @@ use arrow::error::ArrowError;
 use super::batch::message_of;
 use super::moment::Moment;
 use crate::batch::{ViewResults, ViewTiming};
-use crate::config::{Config, StateTableConfig};
+use crate::config::Config;
 use crate::database::{Address, Connection, DatabaseError, Purpose, table};
-use crate::engine::{state_tables, table_specs};
+use crate::engine::table_specs;
 use crate::sql::{Pipeline, SqlError, SqlErrorKind, Step, TableSpec, ViewFiles, failing_row};
 use crate::tables::{ReferenceTables, StateTableSpec, StateTables, TableError};
 
@@ -171,10 +171,9 @@ pub(super) async fn open_references(config: &Config, files: &ViewFiles) -> (Refe
     let read = files.read_by_any();
     let mut ailments = Ailments::default();
     loop {
-        // The one by default is there only for views that read it.
         let is_used = |name: &str| {
-            let table = config.reference_tables.iter().find(|table| table.name == name);
-            !ailments.has(name) && (read.contains(name) || table.is_some_and(|table| table.line > 0))
+            let is_table = config.reference_tables.iter().any(|table| table.name == name);
+            !ailments.has(name) && (read.contains(name) || is_table)
         };
         let held_max = config.memory_max / TABLES_SHARES;
         let opened = ReferenceTables::open(&config.reference_tables, &is_used, &config.database, held_max);
@@ -221,12 +220,12 @@ impl Views {
     /// Plans the sound views, leaving out one after the other until the planner is content.
     async fn plan(&mut self, config: &Config, references: &ReferenceTables) {
         self.planned = None;
-        let states = self.state_tables(config);
+        let states = &config.state_tables;
         // Each round leaves one more view or table out.
         for _ in 0..=self.files.names().count() + references.specs().len() + states.len() {
-            self.leave_out_readers(config, &states);
+            self.leave_out_readers(config);
             let files = self.files.without(&|name| self.ailments.has(name));
-            let specs = self.sound_specs(config, references, &states);
+            let specs = self.sound_specs(config, references);
             let with_tables = specs.iter().try_fold(files, |files, spec| {
                 let quoted = spec.name.replace('"', "\"\"");
                 files.with(&format!("{OF_TABLE}{}", spec.name), &format!("SELECT * FROM \"{quoted}\""))
@@ -241,7 +240,7 @@ impl Views {
                 Pipeline::prepare(&files, Arc::clone(&self.batch), specs.clone(), Some(&outputs), memory);
             match prepared.await {
                 Ok(pipeline) => {
-                    match Planned::new(pipeline, &specs, references, &states, config, self.store).await {
+                    match Planned::new(pipeline, &specs, references, config, self.store).await {
                         Ok(planned) => self.planned = Some(planned),
                         Err(text) => {
                             states.iter().for_each(|state| {
@@ -266,17 +265,6 @@ impl Views {
         }
     }
 
-    /// Those of the configuration, and the shipped one where its view is.
-    fn state_tables<'c>(&self, config: &'c Config) -> Vec<&'c StateTableConfig> {
-        let mut tables = state_tables(config, &self.files);
-        // A view that could not be read is a view.
-        let ailing =
-            config.state_tables.iter().filter(|table| table.line == 0 && self.ailments.has(&table.view));
-        tables.extend(ailing);
-        tables.dedup_by_key(|table| table.name.clone());
-        tables
-    }
-
     /// The columns of all views and tables that are sound, by name.
     pub fn schemas(&self) -> Vec<(String, SchemaRef)> {
         let outputs = self.planned.iter().flat_map(|planned| planned.pipeline.outputs());
@@ -287,7 +275,7 @@ impl Views {
     }
 
     /// Whatever reads something with a fault cannot be computed.
-    fn leave_out_readers(&mut self, config: &Config, states: &[&StateTableConfig]) {
+    fn leave_out_readers(&mut self, config: &Config) {
         loop {
             let mut found: Vec<(String, String)> = Vec::new();
             for name in self.files.names().filter(|name| !self.ailments.has(name)) {
@@ -295,8 +283,9 @@ impl Views {
                 found.extend(ailing.map(|read| (name.to_owned(), read.to_owned())));
             }
             let keyed = config.reference_tables.iter().map(|table| (&table.name, &table.matches, None));
-            let keyed =
-                keyed.chain(states.iter().map(|table| (&table.name, &table.matches, Some(&table.view))));
+            let keyed = keyed.chain(
+                config.state_tables.iter().map(|table| (&table.name, &table.matches, Some(&table.view))),
+            );
             for (name, matches, view) in keyed.filter(|(name, _, _)| !self.ailments.has(name)) {
                 let mut read = matches.iter().flatten().map(|place| &place.relation).chain(view);
                 found.extend(
@@ -313,13 +302,8 @@ impl Views {
     }
 
     /// The tables that can be read, as the planner knows them.
-    fn sound_specs(
-        &self,
-        config: &Config,
-        references: &ReferenceTables,
-        states: &[&StateTableConfig],
-    ) -> Vec<TableSpec> {
-        let mut specs = table_specs(config, references, states);
+    fn sound_specs(&self, config: &Config, references: &ReferenceTables) -> Vec<TableSpec> {
+        let mut specs = table_specs(config, references);
         let is_opened = |spec: &TableSpec| spec.state.is_some() || !spec.schema.fields().is_empty();
         specs.retain(|spec| is_opened(spec) && !self.ailments.has(&spec.name));
         specs
@@ -413,14 +397,13 @@ impl Planned {
         pipeline: Pipeline,
         specs: &[TableSpec],
         references: &ReferenceTables,
-        configs: &[&StateTableConfig],
         config: &Config,
         store: StateStore,
     ) -> Result<Self, String> {
         let mut state_specs = Vec::new();
         for planned in pipeline.states() {
             let name = &specs[planned.table].name;
-            let Some(table) = configs.iter().find(|table| table.name == *name) else { continue };
+            let Some(table) = config.state_tables.iter().find(|table| table.name == *name) else { continue };
             state_specs.push(StateTableSpec {
                 name: name.clone(),
                 view: table.view.clone(),

@@ -153,7 +153,7 @@ impl<'a> Relations<'a> {
             if !known.contains(reference.relation.as_str()) {
                 let message = format!("no view or table `{}`", reference.relation);
                 let error = SqlError::wrong(Code::UnknownRelation, reference.place.clone(), message);
-                errors.push(error.with_hint_if_some(names::hint(&reference.relation, self.names())));
+                errors.push(error.with_hint(names::relation_hint(&reference.relation, self.names())));
             }
         }
         for table in self.tables {
