@@ -4,11 +4,15 @@
 
 mod changes;
 mod database;
+mod effective;
 mod file;
 mod http;
+mod keys;
 mod outputs;
+mod read;
 mod relations;
 mod registry;
+mod schema;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -23,11 +27,14 @@ use crate::yaml::{self, Fault, Node, Section, Value};
 use database::read_database;
 pub use file::{ConfigError, ConfigFile};
 pub use http::HttpConfig;
+use keys::{KEYS, MEMORY_LEAST, MIB};
 use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
+use read::Keys;
 use registry::read_registry;
 pub use registry::{Identity, Login, RegistryConfig, Secret};
 use relations::{read_reference_tables, read_state_tables};
+pub use schema::schema;
 
 /// Where `${NAME}` is looked up when nothing else is said.
 fn environment(name: &str) -> Option<String> {
@@ -90,16 +97,18 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartingOffsets {
+    #[default]
     Earliest,
     Latest,
 }
 
 /// What to do where Kafka no longer has the messages that come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LostData {
     /// The job stops and says which are lost.
+    #[default]
     Fail,
     /// The job says which are lost and goes on with the first that is there.
     Continue,
@@ -138,8 +147,9 @@ pub enum Framing {
     Confluent { writer_schemas: BTreeMap<u32, PathBuf> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tombstones {
+    #[default]
     DeadLetter,
     Skip,
 }
@@ -153,8 +163,9 @@ pub struct TriggerConfig {
 }
 
 /// Which tables a job creates where they are missing. All are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CreateTables {
+    #[default]
     All,
     /// Those of the program and of state.
     Own,
@@ -169,17 +180,19 @@ impl From<bool> for CreateTables {
 }
 
 /// Whether rows are written by LOAD DATA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BulkLoad {
     /// Where the server takes it.
+    #[default]
     Auto,
     Off,
 }
 
 /// When a running job reads its SQL again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReloadOn {
     /// At SIGHUP.
+    #[default]
     Signal,
     /// When a file has changed, too.
     Watch,
@@ -243,17 +256,8 @@ pub struct KeyPlace {
     pub column: String,
 }
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
-/// The most that a key which counts rows may say.
-const BATCH_ROWS_LIMIT: usize = 10_000_000;
-/// Below this, librdkafka's queue and one batch have no room.
-const MEMORY_LEAST: usize = 32 * MIB;
 /// MySQL's longest key of utf8mb4 text lies above this; Kafka's longest group name is not smaller.
 const JOB_LENGTH_MAX: usize = 190;
-
-/// More lanes than this have not been seen to pay, and each takes its part of the memory.
-const WRITE_CONNECTIONS_MAX: usize = 16;
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -328,6 +332,9 @@ impl Config {
     }
 }
 
+/// The keys of a file.
+const TOP: Keys = Keys(KEYS);
+
 /// `None` only together with a fault.
 fn read_config(
     file: &ConfigFile,
@@ -341,10 +348,11 @@ fn read_config(
         let is_name = (1..=JOB_LENGTH_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
         is_name.then(|| text.to_owned())
     };
-    let job = section.value("job", &format!("1 to {JOB_LENGTH_MAX} printable bytes"), read_job);
-    let job = job.unwrap_or_else(|| "realtime-processor".into());
+    let expected = format!("1 to {JOB_LENGTH_MAX} printable bytes");
+    let job = TOP.value(&mut section, "job", &expected, read_job).unwrap_or_default();
     let database = read_database(&mut section, base, faults);
-    let create_tables = section.choice(
+    let create_tables = TOP.choice(
+        &mut section,
         "create_tables",
         &[
             ("all", CreateTables::All),
@@ -353,21 +361,20 @@ fn read_config(
             ("true", CreateTables::All),
             ("false", CreateTables::None),
         ],
-        CreateTables::All,
     );
     let bulk_load =
-        section.choice("bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)], BulkLoad::Auto);
-    let sql = section.path("sql", base).unwrap_or_else(|| base.join("sql"));
+        TOP.choice(&mut section, "bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)]);
+    let sql = base.join(TOP.text(&mut section, "sql"));
     let trigger = TriggerConfig {
-        interval: section.duration("trigger_interval", Duration::ZERO),
-        rows_max: section.count("batch_rows_max", 100_000, BATCH_ROWS_LIMIT),
-        bytes_max: section.size("batch_bytes_max", 64 * MIB, 1),
+        interval: TOP.duration(&mut section, "trigger_interval"),
+        rows_max: TOP.count(&mut section, "batch_rows_max"),
+        bytes_max: TOP.size(&mut section, "batch_bytes_max"),
     };
     let dead_letters = DeadLettersConfig {
-        ratio_max: section.ratio("dead_letters_max_ratio", 0.1),
-        window: section.count("dead_letters_window", 10_000, BATCH_ROWS_LIMIT),
+        ratio_max: TOP.ratio(&mut section, "dead_letters_max_ratio"),
+        window: TOP.count(&mut section, "dead_letters_window"),
     };
-    let memory_max = section.size("memory_max", 256 * MIB, MEMORY_LEAST);
+    let memory_max = TOP.size(&mut section, "memory_max");
     let write_connections = read_write_connections(&mut section, memory_max);
     let reference_tables = match section.node("reference_tables") {
         Some(node) => read_reference_tables(node, base, faults),
@@ -378,11 +385,8 @@ fn read_config(
         None => Vec::new(),
     };
     let outputs = section.node("outputs").map(|node| read_outputs(node, faults));
-    let reload = section.choice(
-        "reload",
-        &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
-        ReloadOn::Signal,
-    );
+    let reload =
+        TOP.choice(&mut section, "reload", &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)]);
     let registry = read_registry(&mut section, base, faults);
     let is_framed = avro.as_ref().is_none_or(|avro| matches!(avro.framing, Framing::Confluent { .. }));
     if registry.is_some() && !is_framed {
@@ -417,7 +421,7 @@ fn read_config(
 }
 
 fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> usize {
-    let count = section.count("write_connections", 1, WRITE_CONNECTIONS_MAX);
+    let count = TOP.count(section, "write_connections");
     let needed = MEMORY_LEAST * count;
     if memory_max < needed {
         let (found, needed) = (memory_max / MIB, needed / MIB);
@@ -437,16 +441,13 @@ fn read_kafka(section: &mut Section<'_>) -> Option<KafkaConfig> {
             format!("kafka_topic: found `{topic}`, expected letters, digits, `.`, `_` and `-`, at most 249");
         section.fault(Fault::new(node.map(|node| node.spot), message));
     }
-    let starting_offsets = section.choice(
+    let starting_offsets = TOP.choice(
+        section,
         "starting_offsets",
         &[("earliest", StartingOffsets::Earliest), ("latest", StartingOffsets::Latest)],
-        StartingOffsets::Earliest,
     );
-    let lost_data = section.choice(
-        "lost_data",
-        &[("fail", LostData::Fail), ("continue", LostData::Continue)],
-        LostData::Fail,
-    );
+    let lost_data =
+        TOP.choice(section, "lost_data", &[("fail", LostData::Fail), ("continue", LostData::Continue)]);
     let instance = section.text("instance");
     let properties = read_properties(section);
     let mut topics = topics?;
@@ -490,24 +491,25 @@ fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
 }
 
 fn read_avro(section: &mut Section<'_>, base: &Path, faults: &mut Vec<Fault>) -> Option<AvroConfig> {
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Default)]
     enum Kind {
+        #[default]
         Raw,
         SingleObject,
         Confluent,
     }
     let schema = section.required("avro_schema", "schemas/customer.avsc").map(|path| base.join(path));
-    let kind = section.choice(
+    let kind = TOP.choice(
+        section,
         "avro_framing",
         &[("raw", Kind::Raw), ("single_object", Kind::SingleObject), ("confluent", Kind::Confluent)],
-        Kind::Raw,
     );
     let writer_schema = section.path("avro_writer_schema", base);
     let writer_schemas = section.node("writer_schemas");
-    let tombstones = section.choice(
+    let tombstones = TOP.choice(
+        section,
         "tombstones",
         &[("dead_letter", Tombstones::DeadLetter), ("skip", Tombstones::Skip)],
-        Tombstones::DeadLetter,
     );
     if writer_schema.is_some() && !matches!(kind, Kind::Raw) {
         let spot = section.spot("avro_writer_schema");
@@ -573,5 +575,7 @@ fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMa
     schemas
 }
 
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod tests;

@@ -434,9 +434,8 @@ fn block(mark: &str) -> String {
 }
 
 async fn the_pattern_of_the_manual_gives_each_message_the_state_as_of_just_before_it(server: Server) {
-    let state_tables = block("in the configuration together with the view that computes its new rows:")
+    let config = block("in the configuration together with the view that computes its new rows:")
         .replace("account_state: {", "  account_state: {");
-    let config = format!("{state_tables}");
     let (numbers, next) = (block("`sql/movement_numbers.sql`:"), block("and `sql/next_account_state.sql`"));
     let files = [
         ("schema.avsc", SCHEMA),

@@ -75,8 +75,13 @@ impl ConfigFile {
         let top =
             lines.iter().rev().find(is_top).map_or("", |line| line.trim_start_matches(['"', '\'', '{']));
         SECRET_KEYS.iter().any(|key| top.starts_with(key))
-            || SECRETS.iter().any(|word| text.contains(word))
+            || names_secret(&text)
             || (text.contains("://") && text.contains('@'))
+    }
+
+    /// What the text says, before `${NAME}` is replaced.
+    pub(super) fn root(&self) -> Node {
+        self.root.as_deref().cloned().unwrap_or_else(Node::empty_map)
     }
 
     /// The text as written, before `${NAME}` is replaced, without what may be a secret: of such a line its key is left.
@@ -121,6 +126,11 @@ fn hidden(place: Place) -> Place {
 
 /// Lines with one of these may hold a secret.
 const SECRETS: &[&str] = &["password", "secret", "jaas", "ssl.key", "token"];
+/// Whether a text in lower case has a word in it that says that a secret is near.
+pub(super) fn names_secret(text: &str) -> bool {
+    SECRETS.iter().any(|word| text.contains(word))
+}
+
 /// So may all lines of these keys.
 const SECRET_KEYS: &[&str] = &["database", "http_token", "kafka_properties", "schema_registry"];
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::Schema;
 
+use super::keys::OUTPUT;
+use super::read::Keys;
 use crate::yaml::{Fault, Node, Section, Value};
 
 /// A view whose rows are written to a table.
@@ -85,9 +87,12 @@ impl Upsert {
     }
 }
 
+const KEYS: Keys = Keys(OUTPUT);
+
 pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputConfig> {
-    #[derive(Clone, Copy, PartialEq)]
+    #[derive(Clone, Copy, Default)]
     enum Word {
+        #[default]
         Append,
         Upsert,
         Replace,
@@ -107,7 +112,7 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
         };
         let table = section.text("table").unwrap_or_else(|| view.to_owned());
         let words = [("append", Word::Append), ("upsert", Word::Upsert), ("replace", Word::Replace)];
-        let word = section.choice("mode", &words, Word::Append);
+        let word = KEYS.choice(&mut section, "mode", &words);
         let mode = match word {
             Word::Append => {
                 append_only(&mut section);
@@ -127,7 +132,7 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
             section.fault(Fault::new(section.spot("table"), message));
         }
         let created = read_created(&mut section);
-        let fill = section.boolean("fill", false);
+        let fill = KEYS.boolean(&mut section, "fill");
         outputs.push(OutputConfig { view: view.to_owned(), table, mode, created, fill });
         section.finish(faults);
     }

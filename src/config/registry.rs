@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::keys::REGISTRY;
+use super::read::Keys;
 use crate::yaml::{Fault, Section, Spot, Value};
 
-/// A registry answers within this time, or another one is asked.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// A schema registry that speaks Confluent's REST API.
@@ -137,7 +137,7 @@ pub(super) fn read_registry(
             None
         }
     };
-    let timeout = section.duration("timeout", TIMEOUT_DEFAULT);
+    let timeout = Keys(REGISTRY).duration(&mut section, "timeout");
     if timeout < TIMEOUT_MIN {
         section.fault(Fault::new(section.spot("timeout"), "schema_registry.timeout: expected at least 1ms"));
     }

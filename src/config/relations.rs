@@ -2,12 +2,11 @@
 //! write.
 
 use std::path::Path;
-use std::time::Duration;
 
+use super::keys::{REFERENCE_TABLE, STATE_TABLE};
+use super::read::Keys;
 use super::{KeyPlace, ReferenceTableConfig, StateTableConfig, TableOrigin};
 use crate::yaml::{self, Fault, Node, Section, Value};
-
-const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) fn read_reference_tables(
     node: &Node,
@@ -43,7 +42,7 @@ fn read_reference_table(name: &str, section: &mut Section<'_>, base: &Path) -> O
         });
     let key = section.texts("key").unwrap_or_default();
     let matches = section.node("matches");
-    let refresh_interval = section.duration("refresh_interval", REFRESH_INTERVAL);
+    let refresh_interval = Keys(REFERENCE_TABLE).duration(section, "refresh_interval");
     let origin = match (file, table, query) {
         (Some(path), None, None) => {
             let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
@@ -92,13 +91,13 @@ pub(super) fn read_state_tables(
         let key = key.unwrap_or_default();
         let matches = section.node("matches");
         let matches = if key.is_empty() { Vec::new() } else { read_matches(&mut section, matches, &key) };
-        let follows_partition = section.boolean("follows_partition", false);
+        let follows_partition = Keys(STATE_TABLE).boolean(&mut section, "follows_partition");
         let ttl = section.value("ttl", "a time with its unit, such as 12h or 90d", yaml::duration);
         if ttl.is_some_and(|ttl| ttl.is_zero()) {
             let message = format!("{path}.ttl: found 0, expected a time, or null for no end");
             section.fault(Fault::new(section.spot("ttl"), message));
         }
-        let fill = section.boolean("fill", false);
+        let fill = Keys(STATE_TABLE).boolean(&mut section, "fill");
         if let Some(view) = view {
             let name = name.to_owned();
             if let Some(other) = tables.iter().find(|table| table.view == view) {

@@ -13,7 +13,7 @@ fn faults(text: &str) -> String {
     parse(text).expect_err("the configuration has faults").to_string()
 }
 
-const SEED: &str = "kafka_server: 127.0.0.1:9092\nkafka_topic: customer_movements\n\
+pub(super) const SEED: &str = "kafka_server: 127.0.0.1:9092\nkafka_topic: customer_movements\n\
                     avro_schema: schemas/customer.avsc\ndatabase: sqlite://data/realtime.db\n";
 
 #[test]
@@ -141,7 +141,7 @@ fn the_place_of_a_key_is_that_of_the_key_whatever_else_is_in_its_line() {
 }
 
 /// Each is made of pieces that no message has by chance.
-const PASSWORDS: [&str; 16] = [
+pub(super) const PASSWORDS: [&str; 16] = [
     "Zq7x@Wv9k@Jj3f",
     "Zq7x/Wv9k/Jj3f",
     "12/Zq7xWv9kJj3f",

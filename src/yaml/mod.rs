@@ -9,6 +9,6 @@ mod section;
 mod tree;
 
 pub(crate) use fault::Fault;
-pub(crate) use scalar::{boolean, duration, is_number};
+pub(crate) use scalar::{boolean, count, duration, is_number, size};
 pub(crate) use section::Section;
-pub(crate) use tree::{Node, Spot, Value, parse};
+pub(crate) use tree::{Node, Spot, Value, parse, to_json};

@@ -56,6 +56,11 @@ pub(crate) fn size(text: &str) -> Option<usize> {
     (0.0..1e15).contains(&bytes).then_some(bytes as usize)
 }
 
+/// A whole number; its digits may be grouped: `1_000`.
+pub(crate) fn count(text: &str) -> Option<usize> {
+    text.replace('_', "").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

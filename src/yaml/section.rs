@@ -2,7 +2,6 @@
 //! fault instead of stopping at the first, and names the keys that nobody asked for.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::fault::Fault;
 use super::scalar;
@@ -130,40 +129,6 @@ impl<'n> Section<'n> {
 
     pub fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.value(key, "true or false", scalar::boolean).unwrap_or(default)
-    }
-
-    /// One of a few words.
-    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let expected = words.join(" or ");
-        let find = |text: &str| choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        self.value(key, &expected, find).unwrap_or(default)
-    }
-
-    pub fn duration(&mut self, key: &'static str, default: Duration) -> Duration {
-        self.value(key, "a time with its unit, such as 100ms, 5s, 1m or 1h", scalar::duration)
-            .unwrap_or(default)
-    }
-
-    /// Bytes, at least `least`.
-    pub fn size(&mut self, key: &'static str, default: usize, least: usize) -> usize {
-        let expected = format!("a size of at least {least} bytes, such as 64MiB");
-        self.value(key, &expected, |text| scalar::size(text).filter(|bytes| *bytes >= least))
-            .unwrap_or(default)
-    }
-
-    pub fn count(&mut self, key: &'static str, default: usize, most: usize) -> usize {
-        let expected = format!("a whole number from 1 to {most}");
-        let read = |text: &str| {
-            text.replace('_', "").parse::<usize>().ok().filter(|count| (1..=most).contains(count))
-        };
-        self.value(key, &expected, read).unwrap_or(default)
-    }
-
-    /// A number from 0 to 1.
-    pub fn ratio(&mut self, key: &'static str, default: f64) -> f64 {
-        let read = |text: &str| text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        self.value(key, "a number from 0 to 1", read).unwrap_or(default)
     }
 
     /// One text, or a list of texts; a fault if it is neither or empty.

@@ -198,6 +198,11 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, Fault> {
     }
 }
 
+/// A text as JSON; nothing if it is not YAML.
+pub(crate) fn to_json(text: &str) -> serde_json::Value {
+    parse(text).ok().flatten().map_or(serde_json::Value::Null, |node| node.to_json())
+}
+
 fn load<'t>(places: &Places<'t>) -> Result<Vec<MarkedYaml<'t>>, Fault> {
     let broken = |error: &saphyr::ScanError| {
         Fault::new(places.mark(error.marker()), format!("this is not YAML: {}", error.info()))
