@@ -9,22 +9,23 @@ use super::file::names_secret;
 use super::keys::{Absent, DATABASE, KEYS, Key, Kind};
 use super::variables;
 use crate::database::Address;
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Value, boolean, is_number};
 
 /// What is shown in place of a secret.
 const HIDDEN: &str = "***";
 
-/// Properties of librdkafka that are shown, although others that begin in the same way are secrets.
-const SHOWN_PROPERTIES: &[&str] = &[
-    "sasl.mechanism",
-    "sasl.mechanisms",
-    "sasl.username",
-    "ssl.ca.location",
-    "ssl.certificate.location",
-    "ssl.endpoint.identification.algorithm",
+/// Values of Kafka's properties that are no secrets, whatever the property.
+const PUBLIC_WORDS: &[&str] = &[
+    "plaintext",
+    "ssl",
+    "sasl_plaintext",
+    "sasl_ssl",
+    "plain",
+    "scram-sha-256",
+    "scram-sha-512",
+    "gssapi",
+    "oauthbearer",
 ];
-/// How the names of properties begin that may be secrets, whatever follows.
-const SECRET_PROPERTIES: &[&str] = &["sasl.", "ssl.", "oauth", "enable.ssl.", "https."];
 
 impl Config {
     /// Every key with its value. `variable` returns the values of environment variables.
@@ -108,12 +109,14 @@ fn shown(kind: Kind, node: &Node) -> Json {
     }
 }
 
-/// A property that may be a secret by its name, or because its value comes from a variable.
+/// A property is shown only if its value says that it is no secret: a password may be under a misspelt or a wrong name.
 fn is_secret_property(name: &str, node: &Node) -> bool {
-    let is_inserted = matches!(&node.value, Value::Scalar { inserted, .. } if !inserted.is_empty());
-    let may_be_secret =
-        SECRET_PROPERTIES.iter().any(|start| name.starts_with(start)) || names_secret(&name.to_lowercase());
-    is_inserted || (may_be_secret && !SHOWN_PROPERTIES.contains(&name))
+    let Value::Scalar { text, inserted, .. } = &node.value else { return true };
+    let name = name.to_lowercase();
+    let is_of_login = name.starts_with("sasl.") || name.starts_with("ssl.");
+    let is_setting = !is_of_login && (is_number(text) || boolean(text).is_some());
+    let is_public = is_setting || PUBLIC_WORDS.contains(&text.to_lowercase().as_str());
+    !is_public || names_secret(&name) || !inserted.is_empty()
 }
 
 /// Texts as texts, whatever they look like.

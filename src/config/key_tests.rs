@@ -159,7 +159,7 @@ fn the_configuration_in_effect_is_the_same_configuration() {
     let nothing = |_: &str| None;
     let full = format!(
         "{SEED}avro_framing: confluent\nwriter_schemas: {{ 7: 'a#b.avsc' }}\njob: '0123'\nbatch_rows_max: 1_000\n\
-         dead_letters_max_ratio: 0.25\ncreate_tables: false\nkafka_properties: {{ client.id: 'yes' }}\n\
+         dead_letters_max_ratio: 0.25\ncreate_tables: false\nkafka_properties: {{ fetch.min.bytes: 1, enable.metrics.push: 'true' }}\n\
          schema_registry: {{ url: [http://a, http://b], timeout: 1s }}\nhttp: localhost:9464\n\
          reference_tables: {{ r: {{ query: 'SELECT \"a: b\" -- #', key: [a, b], matches: [[x, y], [v.x, v.y]] }} }}\n\
          state_tables: {{ s: {{ view: v, key: k, ttl: 90d, follows_partition: true }} }}\n\
@@ -219,9 +219,15 @@ fn the_configuration_in_effect_shows_no_piece_of_a_secret() {
         }
         assert!(read >= 9, "{password}: {read} configurations were read");
     }
-    let words =
-        "database: sqlite://a.db\nkafka_properties: { security.protocol: SASL_SSL, sasl.username: u }\n";
-    let shown = parse(&format!("{head}{words}")).expect("valid").effective(&|_| None);
-    assert_eq!(shown["kafka_properties"]["sasl.username"], "u");
-    assert_eq!(shown["kafka_properties"]["security.protocol"], "SASL_SSL");
+    let properties =
+        "{ security.protocol: SASL_SSL, fetch.min.bytes: 1, session.timeout.ms: Zq7x, sasl.pasword: 1234 }";
+    let text = format!("{head}database: sqlite://a.db\nkafka_properties: {properties}\n");
+    let shown = parse(&text).expect("valid").effective(&|_| None);
+    let expected = serde_json::json!({
+        "security.protocol": "SASL_SSL",
+        "fetch.min.bytes": "1",
+        "session.timeout.ms": "***",
+        "sasl.pasword": "***",
+    });
+    assert_eq!(shown["kafka_properties"], expected);
 }
