@@ -72,7 +72,6 @@ fn measure(
 fn config(origin: TableOrigin, refresh_interval: Duration) -> ReferenceTableConfig {
     ReferenceTableConfig {
         name: "accounts".to_owned(),
-        line: 1,
         origin,
         key: vec!["customer_id".to_owned()],
         matches: vec![vec![KeyPlace { relation: "batch".to_owned(), column: "customer".to_owned() }]],

@@ -4,13 +4,16 @@
 
 mod changes;
 mod database;
+mod effective;
 mod file;
 mod http;
+mod keys;
 mod outputs;
 mod read;
 mod relations;
 mod registry;
-mod yaml;
+mod schema;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,19 +21,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::database::Address;
+pub(crate) use crate::yaml::duration as read_duration;
+use crate::yaml::{self, Fault, Node, Section, Value};
 use database::read_database;
-use file::Fault;
-pub(crate) use file::words_of;
 pub use file::{ConfigError, ConfigFile};
 pub use http::HttpConfig;
+use keys::{KEYS, MEMORY_LEAST, MIB};
 use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
-pub(crate) use read::read_duration;
-use read::{Section, list_of_texts};
+use read::Keys;
 use registry::read_registry;
 pub use registry::{Identity, Login, RegistryConfig, Secret};
-use relations::{account_state_by_default, accounts_by_default, read_reference_tables, read_state_tables};
-use yaml::{Node, Value};
+use relations::{read_reference_tables, read_state_tables};
+pub use schema::schema;
 
 /// Where `${NAME}` is looked up by default.
 fn environment(name: &str) -> Option<String> {
@@ -49,16 +52,17 @@ pub struct Config {
     pub database: Address,
     pub create_tables: CreateTables,
     pub bulk_load: BulkLoad,
-    pub write_connections: WriteConnections,
+    /// How many connections the job writes by. Each is a lane, with partitions, plans and state of its own.
+    pub write_connections: usize,
     /// The folder of the views.
     pub sql: PathBuf,
     pub trigger: TriggerConfig,
     pub dead_letters: DeadLettersConfig,
     /// Bytes: covers librdkafka's queue, the batches in flight, held keys and the SQL memory pool.
     pub memory_max: usize,
-    /// In the order of the file. An absent key means the shipped `accounts`.
+    /// In the order of the file.
     pub reference_tables: Vec<ReferenceTableConfig>,
-    /// In the order of the file. An absent key means the shipped `account_state`.
+    /// In the order of the file.
     pub state_tables: Vec<StateTableConfig>,
     /// In the order of the file. `None`: the key is absent, and every view that no other view reads is
     /// appended to the table of its name.
@@ -92,16 +96,18 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartingOffsets {
+    #[default]
     Earliest,
     Latest,
 }
 
 /// What to do where Kafka no longer has the messages that come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LostData {
     /// The job stops and says which are lost.
+    #[default]
     Fail,
     /// The job says which are lost and goes on with the first that is there.
     Continue,
@@ -140,8 +146,9 @@ pub enum Framing {
     Confluent { writer_schemas: BTreeMap<u32, PathBuf> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tombstones {
+    #[default]
     DeadLetter,
     Skip,
 }
@@ -155,8 +162,9 @@ pub struct TriggerConfig {
 }
 
 /// Which tables a job creates where they are missing. All are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CreateTables {
+    #[default]
     All,
     /// Those of the program and of state.
     Own,
@@ -171,25 +179,19 @@ impl From<bool> for CreateTables {
 }
 
 /// Whether rows are written by LOAD DATA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BulkLoad {
     /// Where the server takes it.
+    #[default]
     Auto,
     Off,
 }
 
-/// How many connections a job writes by. Each is a lane, with partitions, plans and state of its own.
-#[derive(Clone, Copy, Debug)]
-pub struct WriteConnections {
-    pub count: usize,
-    /// The line of the configuration file, for messages; 0 if it is not configured.
-    pub line: usize,
-}
-
 /// When a running job reads its SQL again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReloadOn {
     /// At SIGHUP.
+    #[default]
     Signal,
     /// When a file has changed, too.
     Watch,
@@ -208,8 +210,6 @@ pub struct DeadLettersConfig {
 #[derive(Clone, Debug)]
 pub struct ReferenceTableConfig {
     pub name: String,
-    /// The line of the configuration file, from 1, for messages.
-    pub line: usize,
     pub origin: TableOrigin,
     /// The table's key columns; empty: the table is small and seen whole.
     pub key: Vec<String>,
@@ -233,9 +233,6 @@ pub enum TableOrigin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateTableConfig {
     pub name: String,
-    /// The line of the configuration file, from 1, for messages; 0 for the one by default, which is used where its
-    /// view exists.
-    pub line: usize,
     /// The view that computes the new rows.
     pub view: String,
     /// Never empty.
@@ -258,17 +255,8 @@ pub struct KeyPlace {
     pub column: String,
 }
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
-/// The most that a key which counts rows may say.
-const BATCH_ROWS_LIMIT: usize = 10_000_000;
-/// Below this, librdkafka's queue and one batch have no room.
-const MEMORY_LEAST: usize = 32 * MIB;
 /// MySQL's longest key of utf8mb4 text lies above this; Kafka's longest group name is not smaller.
 const JOB_LENGTH_MAX: usize = 190;
-
-/// More lanes than this have not been seen to pay, and each takes its part of the memory.
-const WRITE_CONNECTIONS_MAX: usize = 16;
 
 /// librdkafka properties that the program must own: its guarantees rest on them.
 const OWNED_PROPERTIES: &[(&str, &str)] = &[
@@ -290,7 +278,7 @@ impl Config {
     pub fn lanes(&self) -> usize {
         match self.database {
             Address::Sqlite { .. } => 1,
-            Address::MySql(_) => self.write_connections.count,
+            Address::MySql(_) => self.write_connections,
         }
     }
 
@@ -299,16 +287,15 @@ impl Config {
     /// # Errors
     /// All faults of the file at once; one fault where it cannot be read.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let nothing = || ConfigFile::new(file, "");
+        let unread = |fault| ConfigFile::new(file, "", None).error(vec![fault], None);
         let text = std::fs::read(file).map_err(|error| {
-            let fault = Fault::new(0, format!("the configuration cannot be read: {error}"));
-            let hint = "start in the folder of config.yaml, or name the file with --config";
-            nothing().error(vec![fault.hint(hint)], None)
+            let fault = Fault::new(None, format!("the configuration cannot be read: {error}"));
+            unread(fault.hint("start in the folder of config.yaml, or name the file with --config"))
         })?;
         let text = String::from_utf8(text).map_err(|error| {
             let valid = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-            let fault = Fault::new(0, format!("line {valid} of the configuration is not UTF-8"));
-            nothing().error(vec![fault.hint("save the file as UTF-8")], None)
+            let fault = Fault::new(None, format!("line {valid} of the configuration is not UTF-8"));
+            unread(fault.hint("save the file as UTF-8"))
         })?;
         Self::parse(file, &text, &environment)
     }
@@ -324,14 +311,18 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let base = file.parent().unwrap_or(Path::new(""));
-        let file = ConfigFile::new(file, text);
+        let written = yaml::parse(text);
+        let root = written.as_ref().ok().cloned().flatten();
+        let file = ConfigFile::new(file, text, root.clone());
+        written.map_err(|fault| file.error(vec![fault], None))?;
+        let mut root = root.unwrap_or_else(Node::empty_map);
         let mut unread = Vec::new();
-        let root = yaml::parse(text, variable, &mut unread).map_err(|fault| file.error(vec![fault], None))?;
-        let section = Section::new("", &root).map_err(|fault| file.error(vec![fault], None))?;
+        variables::replace(&mut root, variable, &mut unread);
+        let section = Section::new("", None, &root).map_err(|fault| file.error(vec![fault], None))?;
         let mut faults = Vec::new();
         let config = read_config(&file, base, section, &mut faults);
-        // The substitute for a value that could not be read is not to blame for anything.
-        faults.retain(|fault| unread.iter().all(|other| other.line != fault.line));
+        // What is in place of a value that could not be read is not to blame for anything.
+        faults.retain(|fault| unread.iter().all(|other| !fault.is_about(other)));
         faults.extend(unread);
         match config {
             Some(config) if faults.is_empty() => Ok(config),
@@ -339,6 +330,9 @@ impl Config {
         }
     }
 }
+
+/// The keys of a file.
+const TOP: Keys = Keys(KEYS);
 
 /// `None` only together with a fault.
 fn read_config(
@@ -349,14 +343,15 @@ fn read_config(
 ) -> Option<Config> {
     let kafka = read_kafka(&mut section);
     let avro = read_avro(&mut section, base, faults);
-    let job_line = section.line_of("job");
-    let job = section.text("job").unwrap_or_else(|| "realtime-processor".into());
-    if job.len() > JOB_LENGTH_MAX || job.chars().any(char::is_control) {
-        let message = format!("job: found `{job}`, expected at most {JOB_LENGTH_MAX} printable bytes");
-        section.fault(Fault::new(job_line, message));
-    }
+    let read_job = |text: &str| {
+        let is_name = (1..=JOB_LENGTH_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        is_name.then(|| text.to_owned())
+    };
+    let expected = format!("1 to {JOB_LENGTH_MAX} printable bytes");
+    let job = TOP.value(&mut section, "job", &expected, read_job).unwrap_or_default();
     let database = read_database(&mut section, base, faults);
-    let create_tables = section.choice(
+    let create_tables = TOP.choice(
+        &mut section,
         "create_tables",
         &[
             ("all", CreateTables::All),
@@ -365,41 +360,39 @@ fn read_config(
             ("true", CreateTables::All),
             ("false", CreateTables::None),
         ],
-        CreateTables::All,
     );
     let bulk_load =
-        section.choice("bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)], BulkLoad::Auto);
-    let sql = section.path("sql", base).unwrap_or_else(|| base.join("sql"));
+        TOP.choice(&mut section, "bulk_load", &[("auto", BulkLoad::Auto), ("off", BulkLoad::Off)]);
+    let sql = base.join(TOP.text(&mut section, "sql"));
     let trigger = TriggerConfig {
-        interval: section.duration("trigger_interval", Duration::ZERO),
-        rows_max: section.count("batch_rows_max", 100_000, BATCH_ROWS_LIMIT),
-        bytes_max: section.size("batch_bytes_max", 64 * MIB, 1),
+        interval: TOP.duration(&mut section, "trigger_interval"),
+        rows_max: TOP.count(&mut section, "batch_rows_max"),
+        bytes_max: TOP.size(&mut section, "batch_bytes_max"),
     };
     let dead_letters = DeadLettersConfig {
-        ratio_max: section.ratio("dead_letters_max_ratio", 0.1),
-        window: section.count("dead_letters_window", 10_000, BATCH_ROWS_LIMIT),
+        ratio_max: TOP.ratio(&mut section, "dead_letters_max_ratio"),
+        window: TOP.count(&mut section, "dead_letters_window"),
     };
-    let memory_max = section.size("memory_max", 256 * MIB, MEMORY_LEAST);
+    let memory_max = TOP.size(&mut section, "memory_max");
     let write_connections = read_write_connections(&mut section, memory_max);
     let reference_tables = match section.node("reference_tables") {
         Some(node) => read_reference_tables(node, base, faults),
-        None => vec![accounts_by_default(base)],
+        None => Vec::new(),
     };
     let state_tables = match section.node("state_tables") {
         Some(node) => read_state_tables(node, &reference_tables, faults),
-        None => vec![account_state_by_default()],
+        None => Vec::new(),
     };
     let outputs = section.node("outputs").map(|node| read_outputs(node, faults));
-    let reload = section.choice(
-        "reload",
-        &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)],
-        ReloadOn::Signal,
-    );
-    let registry_line = section.line_of("schema_registry");
+    let reload =
+        TOP.choice(&mut section, "reload", &[("signal", ReloadOn::Signal), ("watch", ReloadOn::Watch)]);
     let registry = read_registry(&mut section, base, faults);
     let is_framed = avro.as_ref().is_none_or(|avro| matches!(avro.framing, Framing::Confluent { .. }));
     if registry.is_some() && !is_framed {
-        let fault = Fault::new(registry_line, "schema_registry goes with `avro_framing: confluent` only");
+        let fault = Fault::new(
+            section.spot("schema_registry"),
+            "schema_registry goes with `avro_framing: confluent` only",
+        );
         section.fault(fault.hint("other framings do not name the registry's schemas"));
     }
     let http = http::read_http(&mut section);
@@ -426,47 +419,34 @@ fn read_config(
     })
 }
 
-fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> WriteConnections {
-    let line = section.line_of("write_connections");
-    let count = section.count("write_connections", 1, WRITE_CONNECTIONS_MAX);
+fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> usize {
+    let count = TOP.count(section, "write_connections");
     let needed = MEMORY_LEAST * count;
     if memory_max < needed {
         let (found, needed) = (memory_max / MIB, needed / MIB);
         let message = format!("write_connections: {count} lanes share memory_max, found {found}MiB");
         let hint = format!("each needs 32MiB: `memory_max: {needed}MiB`, or fewer connections");
-        section.fault(Fault::new(line, message).hint(hint));
+        section.fault(Fault::new(section.spot("write_connections"), message).hint(hint));
     }
-    WriteConnections { count, line: if count > 1 { line } else { 0 } }
+    count
 }
 
 fn read_kafka(section: &mut Section<'_>) -> Option<KafkaConfig> {
     let server = section.required("kafka_server", "127.0.0.1:9092");
-    let line = section.line_of("kafka_topic");
+    let node = section.required_node("kafka_topic", "customer_movements");
     let topics = section.texts("kafka_topic");
-    match &topics {
-        None => {
-            let fault = Fault::new(line, "the key `kafka_topic` is missing");
-            section.fault(fault.hint("for example `kafka_topic: customer_movements`"));
-        }
-        Some(topics) => {
-            for topic in topics.iter().filter(|topic| !is_topic(topic)) {
-                let message = format!(
-                    "kafka_topic: found `{topic}`, expected letters, digits, `.`, `_` and `-`, at most 249"
-                );
-                section.fault(Fault::new(line, message));
-            }
-        }
+    for topic in topics.iter().flatten().filter(|topic| !is_topic(topic)) {
+        let message =
+            format!("kafka_topic: found `{topic}`, expected letters, digits, `.`, `_` and `-`, at most 249");
+        section.fault(Fault::new(node.map(|node| node.spot), message));
     }
-    let starting_offsets = section.choice(
+    let starting_offsets = TOP.choice(
+        section,
         "starting_offsets",
         &[("earliest", StartingOffsets::Earliest), ("latest", StartingOffsets::Latest)],
-        StartingOffsets::Earliest,
     );
-    let lost_data = section.choice(
-        "lost_data",
-        &[("fail", LostData::Fail), ("continue", LostData::Continue)],
-        LostData::Fail,
-    );
+    let lost_data =
+        TOP.choice(section, "lost_data", &[("fail", LostData::Fail), ("continue", LostData::Continue)]);
     let instance = section.text("instance");
     let properties = read_properties(section);
     let mut topics = topics?;
@@ -486,20 +466,20 @@ fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
     let Some(node) = section.node("kafka_properties") else { return properties };
     let Value::Map(pairs) = &node.value else {
         let message = "kafka_properties: found something else than a mapping of properties";
-        section
-            .fault(Fault::new(node.line, message).hint("one property a line, as `sasl.username: realtime`"));
+        let fault = Fault::new(section.spot("kafka_properties"), message);
+        section.fault(fault.hint("one property a line, as `sasl.username: realtime`"));
         return properties;
     };
     for (key, value) in pairs {
         let (Some(name), Some(text)) = (key.text(), value.text()) else {
             let message = "kafka_properties: found something else than `name: value`";
-            section.fault(Fault::new(key.line, message).hint("a property has one text as its value"));
+            section.fault(Fault::new(key.spot, message).hint("a property has one text as its value"));
             continue;
         };
         match OWNED_PROPERTIES.iter().find(|(owned, _)| *owned == name) {
             Some((_, why)) => {
                 let message = format!("kafka_properties: the program sets `{name}` itself");
-                section.fault(Fault::new(key.line, message).hint(*why));
+                section.fault(Fault::new(key.spot, message).hint(*why));
             }
             None => {
                 properties.insert(name.to_owned(), text.to_owned());
@@ -510,43 +490,45 @@ fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
 }
 
 fn read_avro(section: &mut Section<'_>, base: &Path, faults: &mut Vec<Fault>) -> Option<AvroConfig> {
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Default)]
     enum Kind {
+        #[default]
         Raw,
         SingleObject,
         Confluent,
     }
     let schema = section.required("avro_schema", "schemas/customer.avsc").map(|path| base.join(path));
-    let kind = section.choice(
+    let kind = TOP.choice(
+        section,
         "avro_framing",
         &[("raw", Kind::Raw), ("single_object", Kind::SingleObject), ("confluent", Kind::Confluent)],
-        Kind::Raw,
     );
-    let line = section.line_of("avro_writer_schema");
     let writer_schema = section.path("avro_writer_schema", base);
     let writer_schemas = section.node("writer_schemas");
-    let tombstones = section.choice(
+    let tombstones = TOP.choice(
+        section,
         "tombstones",
         &[("dead_letter", Tombstones::DeadLetter), ("skip", Tombstones::Skip)],
-        Tombstones::DeadLetter,
     );
     if writer_schema.is_some() && !matches!(kind, Kind::Raw) {
-        let fault = Fault::new(line, "avro_writer_schema goes with `avro_framing: raw` only");
+        let spot = section.spot("avro_writer_schema");
+        let fault = Fault::new(spot, "avro_writer_schema goes with `avro_framing: raw` only");
         section.fault(fault.hint("list the schemas under `writer_schemas`"));
     }
     let framing = match kind {
         Kind::Raw => {
-            if let Some(node) = writer_schemas.filter(|node| !is_empty(node)) {
-                let fault = Fault::new(node.line, "writer_schemas: raw messages do not say their schema");
+            if writer_schemas.is_some_and(|node| !is_empty(node)) {
+                let spot = section.spot("writer_schemas");
+                let fault = Fault::new(spot, "writer_schemas: raw messages do not say their schema");
                 section.fault(fault.hint("name the one schema under `avro_writer_schema`"));
             }
             Framing::Raw { writer_schema }
         }
         Kind::SingleObject => {
             let files = writer_schemas.filter(|node| !is_empty(node)).map(|node| {
-                list_of_texts(node).unwrap_or_else(|| {
+                node.texts().unwrap_or_else(|| {
                     let message = format!("writer_schemas: found {}, expected a list of files", node.found());
-                    faults.push(Fault::new(node.line, message));
+                    faults.push(Fault::new(node.spot, message));
                     Vec::new()
                 })
             });
@@ -565,7 +547,7 @@ fn is_empty(node: &Node) -> bool {
     match &node.value {
         Value::Map(pairs) => pairs.is_empty(),
         Value::List(items) => items.is_empty(),
-        Value::Null | Value::Scalar(_) => false,
+        Value::Null | Value::Scalar { .. } => false,
     }
 }
 
@@ -573,7 +555,7 @@ fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMa
     let mut schemas = BTreeMap::new();
     let Value::Map(pairs) = &node.value else {
         let message = format!("writer_schemas: found {}, expected `id: file` for each schema", node.found());
-        faults.push(Fault::new(node.line, message));
+        faults.push(Fault::new(node.spot, message));
         return schemas;
     };
     for (key, value) in pairs {
@@ -585,12 +567,14 @@ fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMa
             _ => {
                 let message =
                     format!("writer_schemas: found {}: {}, expected `id: file`", key.found(), value.found());
-                faults.push(Fault::new(key.line, message));
+                faults.push(Fault::new(key.spot, message));
             }
         }
     }
     schemas
 }
 
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod tests;

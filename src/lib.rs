@@ -17,6 +17,7 @@ pub mod batch;
 pub mod telemetry;
 pub mod database;
 pub mod print;
+mod yaml;
 pub mod config;
 pub mod avro;
 pub mod registry;

@@ -37,9 +37,7 @@ const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coale
 const STATES: [&str; 2] = ["", ", follows_partition: true"];
 
 async fn project(server: Server, state: &str) -> Project {
-    let config = format!(
-        "reference_tables: {{}}\nstate_tables:\n  totals: {{ view: next_totals, key: customer{state} }}\n"
-    );
+    let config = format!("state_tables:\n  totals: {{ view: next_totals, key: customer{state} }}\n");
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", config.as_str()),
@@ -147,9 +145,8 @@ const LATEST: &str = "SELECT kafka_partition, kafka_offset, customer, id, 100 / 
 /// Customers 1 to 4 with a dead letter each: a newer row is there, none is, a row of the same partition is older, and a
 /// row comes from another partition.
 async fn with_latest(server: Server, outputs: &str, view: &str) -> Project {
-    let config = format!(
-        "reference_tables: {{}}\nstate_tables:\n  totals: {{ view: next_totals, key: customer }}\noutputs:\n{outputs}"
-    );
+    let config =
+        format!("state_tables:\n  totals: {{ view: next_totals, key: customer }}\noutputs:\n{outputs}");
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", config.as_str()),
@@ -285,7 +282,7 @@ async fn causes_are_counted_and_chosen(server: Server) {
 /// The last message of a customer whose amount the table takes is what stands, however the messages are cut.
 async fn the_row_before_one_that_is_refused_stands(server: Server) {
     let latest = "SELECT customer, id, amount, kafka_partition, kafka_offset FROM batch";
-    let config = "reference_tables: {}\nstate_tables: {}\noutputs:\n  entries:\n  latest: { mode: upsert, key: customer }\n";
+    let config = "outputs:\n  entries:\n  latest: { mode: upsert, key: customer }\n";
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", config),

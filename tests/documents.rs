@@ -331,8 +331,7 @@ fn defaults_and_what_a_reload_takes_are_as_the_page_says() {
         }
         if let Some(default) = default.strip_prefix('`').and_then(|default| default.strip_suffix('`')) {
             let (said, unsaid) = (parsed(&format!("{key}: {default}\n")), parsed(""));
-            let (mut said, unsaid) = (said.expect("the default is allowed"), unsaid.expect("it is valid"));
-            said.write_connections.line = unsaid.write_connections.line;
+            let (said, unsaid) = (said.expect("the default is allowed"), unsaid.expect("it is valid"));
             let kafka = |config: &Config| {
                 let kafka = &config.kafka;
                 format!("{:?} {:?} {:?} {config:?}", kafka.starting_offsets, kafka.lost_data, kafka.instance)
@@ -359,6 +358,44 @@ fn defaults_and_what_a_reload_takes_are_as_the_page_says() {
         seen.insert(key);
     }
     assert_eq!(seen.len(), OTHER_VALUES.len(), "every key was compared");
+}
+
+/// What `config` prints is a configuration, and the same one.
+#[test]
+fn the_configuration_in_effect_is_accepted_and_shows_no_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let schema = fs::read_to_string("schemas/customer.avsc").expect("it ships");
+    fs::create_dir(folder.path().join("sql")).expect("created");
+    write("s.avsc", &schema);
+    write("sql/v.sql", "SELECT customer, kafka_partition, kafka_offset FROM batch");
+    write("config.yaml", &format!("{}batch_rows_max: ${{ROWS}}\noutputs: {{ v: }}\n", minimal()));
+    let run = |config: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_realtime-processor"));
+        command.current_dir(folder.path()).env("ROWS", "7").env("SECRET", "Zq7x@Wv9k");
+        let done = command.args(["--config", config]).args(arguments).output().expect("started");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (done.status.code(), text(done.stdout), text(done.stderr))
+    };
+    let (code, yaml, error) = run("config.yaml", &["config"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(yaml.contains("\nbatch_rows_max: 7\n") && yaml.contains("\nmemory_max: 256MiB\n"), "{yaml}");
+    write("effective.yaml", &yaml);
+    let (code, _, error) = run("effective.yaml", &["check", "--offline"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(run("effective.yaml", &["config"]).1, yaml);
+    let (_, json, _) = run("effective.yaml", &["config", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["batch_rows_max"], &json["outputs"]["v"]["mode"]), (&7.into(), &"append".into()));
+    let (code, schema, _) = run("absent.yaml", &["config", "--schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    assert_eq!((code, &schema["properties"]["reload"]["default"]), (Some(0), &"signal".into()));
+    let secret = minimal().replace("sqlite://x.db", "mysql://u:${SECRET}@h/n");
+    write("secret.yaml", &secret);
+    let (code, yaml, error) = run("secret.yaml", &["config"]);
+    assert!(code == Some(0) && yaml.contains("password: '***'") && !yaml.contains("Zq7x"), "{yaml}{error}");
+    write("wrong.yaml", &format!("{secret}http: nowhere\n"));
+    assert_eq!(run("wrong.yaml", &["config"]).0, Some(78));
 }
 
 /// The codes of findings below a heading, with their meanings, as `src/diagnostic.rs` has them.

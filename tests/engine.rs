@@ -27,7 +27,7 @@ struct Shares(Project);
 
 impl Shares {
     fn new(view: &str) -> Self {
-        Self::configured(view, "reference_tables: {}\n")
+        Self::configured(view, "")
     }
 
     fn configured(view: &str, config: &str) -> Self {
@@ -238,7 +238,7 @@ async fn bad_rows_cost_no_batches_of_their_own() {
 async fn bad_rows_beside_skipped_messages_cost_no_batches_of_their_own() {
     let project = Shares::configured(
         "SELECT kafka_partition, kafka_offset, id, 1 AS share, CAST(1.5 AS DOUBLE) AS amount FROM batch",
-        "reference_tables: {}\ntombstones: skip\n",
+        "tombstones: skip\n",
     );
     let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id <> 41 AND id <> 42), share INTEGER, \
                    amount REAL";
@@ -465,7 +465,7 @@ fn trades() -> Project {
             "SELECT region, sum(volume * price) AS total, count(*) AS trades FROM batch GROUP BY region",
         ),
         ("sql/trades.sql", "SELECT kafka_offset,\n  region, volume * price AS amount\nFROM batch"),
-        ("config.yaml", "reference_tables: {}\n"),
+        ("config.yaml", ""),
     ]);
     project.config.dead_letters.ratio_max = 1.0;
     project

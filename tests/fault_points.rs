@@ -23,7 +23,7 @@ use support::{Project, Server};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
-const CONFIG: &str = "reference_tables: {}\n\
+const CONFIG: &str = "\
     state_tables:\n  totals: { view: next_totals, key: customer, follows_partition: FOLLOWS }\n\
     outputs:\n  shares: { table: shares, mode: append }\n  latest: { table: latest, mode: upsert, key: customer }\n";
 const SHARES: &str = "SELECT kafka_partition, kafka_offset, customer, 100 / amount AS share FROM batch";

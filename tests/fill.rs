@@ -33,8 +33,8 @@ const TOTALS: &str = "SELECT b.id, coalesce(t.n, 0) + count(*) AS n FROM batch b
 const SEEN: &str = "SELECT b.kafka_partition, b.kafka_offset, b.id, 100 / b.amount AS share, coalesce(t.n, 0) + count(*) OVER \
     (PARTITION BY b.id ORDER BY b.kafka_partition, b.kafka_offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS n \
     FROM batch b LEFT JOIN totals t ON t.id = b.id";
-const BEFORE: &str = "reference_tables: {}\nstate_tables: {}\noutputs:\n  ruled: {}\n";
-const AFTER: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: id, fill: true }\n\
+const BEFORE: &str = "outputs:\n  ruled: {}\n";
+const AFTER: &str = "state_tables:\n  totals: { view: next_totals, key: id, fill: true }\n\
     outputs:\n  ruled: {}\n  seen: { fill: true }\n";
 const HEAD: &str =
     "kafka_server: nowhere:1\nkafka_topic: t\navro_schema: schema.avsc\ndatabase: sqlite://out.db\n";

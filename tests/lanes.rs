@@ -21,7 +21,7 @@ use support::{Project, Server, on_each_server};
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "customer", "type": "int"}]}"#;
 const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n \
     FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n";
-const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  \
+const CONFIG: &str = "state_tables:\n  \
     totals: { view: next_totals, key: customer, follows_partition: true }\n";
 const COUNTS: &str = "SELECT count(*), count(DISTINCT kafka_partition * 1000000 + kafka_offset) FROM places";
 const LANES: i32 = 2;

@@ -14,8 +14,9 @@ use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::config::{Config, Mode};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::Rehearsal;
-use realtime_processor::prompt::{FirstBatch, Session, SessionOptions, StateOf};
+use realtime_processor::prompt::{Seek, Session, SessionOptions, StateOf};
 use realtime_processor::source::ReplaySource;
+use realtime_processor::source::StartAt;
 use serde_json::{Value, json};
 use support::Project;
 
@@ -81,7 +82,7 @@ fn messages(config: &Config, seed: u64) -> (String, Messages) {
 /// A prompt over these messages.
 async fn prompt(config: &Config, lines: &str) -> Session {
     let options = SessionOptions {
-        from: FirstBatch::Beginning,
+        from: Seek::To(StartAt::Beginning),
         rows_max: None,
         dead_letters: false,
         state: StateOf::Auto,

@@ -14,7 +14,7 @@ use support::{Project, reloadable, reloaded_before_the_fourth_batch};
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "id", "type": "int"}]}"#;
 const TOTALS: &str = "SELECT b.id, coalesce(t.n, 0) + count(*) AS n FROM batch b LEFT JOIN totals t ON t.id = b.id \
     GROUP BY b.id, t.n";
-const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: id }\n";
+const CONFIG: &str = "state_tables:\n  totals: { view: next_totals, key: id }\n";
 
 /// A view whose rows say which text of it made them.
 fn rule(rule: u32) -> String {

@@ -107,7 +107,6 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
     let files = ViewFiles::read(Path::new("sql")).unwrap();
     let config = ReferenceTableConfig {
         name: "accounts".to_owned(),
-        line: 1,
         origin: TableOrigin::File { path: "data/accounts.csv".into(), delimiter: b',' },
         key: vec!["customer_id".to_owned()],
         matches: vec![vec![KeyPlace { relation: "batch".to_owned(), column: "customer".to_owned() }]],
@@ -123,7 +122,7 @@ async fn prepare() -> (Pipeline, ReferenceTables) {
         key: spec.key.clone(),
         matches: spec.matches.clone(),
         state: None,
-        place: Place::of_file(format!("config.yaml:{}", spec.line)),
+        place: Place::default(),
     });
     let specs = specs.chain([account_state()]).collect();
     let pipeline = Pipeline::prepare(&files, schema(), specs, None, MEMORY_MAX).await.unwrap();

@@ -27,8 +27,9 @@ const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n, coale
 /// No share where the amount is 7.
 const SHARES: &str =
     "SELECT kafka_partition, kafka_offset, customer, 100 / nullif(amount, 7) AS share FROM batch";
-const CONFIG: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer }\n";
-const FOLLOWS: &str = "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, follows_partition: true }\n";
+const CONFIG: &str = "state_tables:\n  totals: { view: next_totals, key: customer }\n";
+const FOLLOWS: &str =
+    "state_tables:\n  totals: { view: next_totals, key: customer, follows_partition: true }\n";
 
 /// The fields of a message; those that are not said are the same in all.
 fn record(customer: Option<i32>, amount: i32) -> Value {
@@ -166,7 +167,7 @@ async fn keys_are_numbers_texts_dates_uuids_and_several_columns(server: Server) 
         ("by_card", &["card"]),
         ("by_all", &["branch", "day", "account", "card"]),
     ];
-    let mut config = "reference_tables: {}\nstate_tables:\n".to_owned();
+    let mut config = "state_tables:\n".to_owned();
     let mut files =
         vec![("schema.avsc".to_owned(), SCHEMA.to_owned()), ("sql/shares.sql".into(), SHARES.into())];
     for (name, columns) in keys {
@@ -355,8 +356,7 @@ async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
 }
 
 async fn rows_that_were_not_written_for_the_ttl_are_deleted(server: Server) {
-    let config =
-        "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
+    let config = "state_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
     let files = [
         ("schema.avsc", SCHEMA),
         ("config.yaml", config),
@@ -381,8 +381,7 @@ async fn rows_that_were_not_written_for_the_ttl_are_deleted(server: Server) {
 }
 
 async fn a_clock_that_is_behind_expires_nothing(server: Server) {
-    let config =
-        "reference_tables: {}\nstate_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
+    let config = "state_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
     let project = project_of(server, config, TOTALS).await;
     let (now, long_ago) = (1_700_000_000_000, -5);
     // Of customer 0 there is no message: its payload ends too early.
@@ -435,9 +434,8 @@ fn block(mark: &str) -> String {
 }
 
 async fn the_pattern_of_the_manual_gives_each_message_the_state_as_of_just_before_it(server: Server) {
-    let state_tables = block("in the configuration together with the view that computes its new rows:")
+    let config = block("in the configuration together with the view that computes its new rows:")
         .replace("account_state: {", "  account_state: {");
-    let config = format!("reference_tables: {{}}\n{state_tables}");
     let (numbers, next) = (block("`sql/movement_numbers.sql`:"), block("and `sql/next_account_state.sql`"));
     let files = [
         ("schema.avsc", SCHEMA),

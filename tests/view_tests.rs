@@ -19,11 +19,9 @@ const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
 
 /// A project with these views, state tables and outputs, and one file of tests.
 fn project(config: &str, views: &[(&str, &str)], tests: &str) -> Project {
-    let config = format!("reference_tables: {{}}\n{config}");
     let views: Vec<(String, &str)> =
         views.iter().map(|(name, sql)| (format!("sql/{name}.sql"), *sql)).collect();
-    let mut files =
-        vec![("schema.avsc", SCHEMA), ("config.yaml", config.as_str()), ("sql/tests/t.yaml", tests)];
+    let mut files = vec![("schema.avsc", SCHEMA), ("config.yaml", config), ("sql/tests/t.yaml", tests)];
     files.extend(views.iter().map(|(path, sql)| (path.as_str(), *sql)));
     Project::new(&files)
 }
@@ -44,8 +42,6 @@ async fn refused(project: &Project) -> String {
     let refused = Tests::prepare(&project.config, &[]).await.map(|_| ()).expect_err("refused");
     refused.to_string().replace(&folder, "")
 }
-
-const NO_STATE: &str = "state_tables: {}\n";
 
 #[tokio::test]
 async fn the_tests_that_ship_pass() {
@@ -107,7 +103,7 @@ async fn a_count_per_batch_that_is_appended_is_caught() {
     counts: [{ customer: 7, movements: 2 }, { customer: 8, movements: 1 }]
 ";
     let counts = ("counts", "SELECT customer, count(*) AS movements FROM batch GROUP BY customer");
-    insta::assert_snapshot!(printed(&project(NO_STATE, &[counts], tests)).await);
+    insta::assert_snapshot!(printed(&project("", &[counts], tests)).await);
 }
 
 #[tokio::test]
@@ -130,7 +126,7 @@ async fn a_running_total_that_forgets_the_old_state_is_caught() {
 
 #[tokio::test]
 async fn a_first_value_without_an_order_is_caught() {
-    let config = "state_tables: {}\noutputs: { firsts: { mode: upsert, key: customer } }\n";
+    let config = "outputs: { firsts: { mode: upsert, key: customer } }\n";
     let tests = "- name: the first note of a customer
   messages: [{ customer: 7, note: a }, { customer: 8, note: b }, { customer: 7, note: c }, { customer: 7, note: d }]
   expect:
@@ -152,7 +148,7 @@ async fn a_search_for_duplicates_within_the_batch_only_is_caught() {
 ";
     let uniques = "SELECT id, customer, kafka_partition, kafka_offset FROM (SELECT b.*, \
         row_number() OVER (PARTITION BY id ORDER BY kafka_offset) AS number FROM batch b) WHERE number = 1";
-    insta::assert_snapshot!(printed(&project(NO_STATE, &[("uniques", uniques)], tests)).await);
+    insta::assert_snapshot!(printed(&project("", &[("uniques", uniques)], tests)).await);
 }
 
 #[tokio::test]
@@ -165,12 +161,12 @@ async fn views_that_are_no_outputs_may_depend_on_cuts_and_a_reason_lets_others()
   messages: [{ customer: 7 }, { customer: 7 }]
   expect: { counts: [{ movements: 2 }] }
 ";
-    let inner = project("state_tables: {}\noutputs: { plain: {} }\n", &views, tests);
+    let inner = project("outputs: { plain: {} }\n", &views, tests);
     assert_eq!(printed(&inner).await, "ok   sql/tests/t.yaml (1 test)\n");
     let excused = format!("{tests}  batch_cuts: {{ ignore: the report is per batch }}\n");
-    let output = project(NO_STATE, &views, &excused);
+    let output = project("", &views, &excused);
     assert_eq!(printed(&output).await, "ok   sql/tests/t.yaml (1 test, 1 not cut)\n");
-    let without_reason = project(NO_STATE, &views, &format!("{tests}  batch_cuts: ignore\n"));
+    let without_reason = project("", &views, &format!("{tests}  batch_cuts: ignore\n"));
     insta::assert_snapshot!(refused(&without_reason).await);
 }
 
@@ -180,7 +176,7 @@ async fn values_that_are_other_ones_each_time_are_said_to_be_so() {
         "- name: two\n  messages: [{ customer: 7 }, { customer: 7 }]\n  expect: { numbers: [{}, {}] }\n"
             .replace("[{}, {}]", "[{ customer: 7 }, { customer: 7 }]");
     let numbers = ("numbers", "SELECT customer, random() AS number FROM batch");
-    let report = run(&project(NO_STATE, &[numbers], &tests)).await;
+    let report = run(&project("", &[numbers], &tests)).await;
     let text = report.render(false);
     assert!(text.contains("`numbers`: other rows each time the same messages are run"), "{text}");
 }
@@ -211,7 +207,7 @@ async fn rows_that_differ_are_shown_side_by_side() {
         ("plain", "SELECT kafka_offset, customer, note FROM batch"),
         ("sums", "SELECT kafka_offset, amount + 0.2 AS sum FROM batch"),
     ];
-    insta::assert_snapshot!(printed(&project(NO_STATE, &views, tests)).await);
+    insta::assert_snapshot!(printed(&project("", &views, tests)).await);
 }
 
 #[tokio::test]
@@ -233,12 +229,12 @@ async fn dead_letters_are_expected_by_place_and_a_part_of_the_reason() {
   expect: { shares: [] }
 ";
     let shares = ("shares", "SELECT kafka_offset, 100 / customer AS share FROM batch");
-    insta::assert_snapshot!(printed(&project(NO_STATE, &[shares], tests)).await);
+    insta::assert_snapshot!(printed(&project("", &[shares], tests)).await);
 }
 
 #[tokio::test]
 async fn what_a_column_refuses_is_a_dead_letter_and_rows_without_an_order_are_refused() {
-    let config = "state_tables: {}\noutputs: { ratios: { mode: upsert, key: customer } }\n";
+    let config = "outputs: { ratios: { mode: upsert, key: customer } }\n";
     let tests = "- name: no number
   messages: [{ customer: 1 }, { customer: 0 }, { customer: 2 }]
   expect: { ratios: [{ customer: 1, ratio: 1 }, { customer: 2, ratio: 0.5 }] }
@@ -283,7 +279,7 @@ outputs:
 
 #[tokio::test]
 async fn an_order_that_a_later_batch_does_not_know_is_caught() {
-    let config = "state_tables: {}\noutputs: { newest: { mode: upsert, key: customer, order_by: amount } }\n";
+    let config = "outputs: { newest: { mode: upsert, key: customer, order_by: amount } }\n";
     let tests = "- name: the largest amount
   messages: [{ customer: 1, amount: 5 }, { customer: 1, amount: 4 }]
   expect: { newest: [{ customer: 1, amount: 5 }] }
@@ -316,7 +312,7 @@ tests:
   expect: { meta: [{ at: 2030-01-01, day: 2030-01-01, kafka_partition: 0, kafka_offset: 0 }] }
 ";
     let meta = ("meta", "SELECT b.*, now() AS at, current_date() AS day FROM batch b");
-    let report = run(&project(NO_STATE, &[meta], tests)).await;
+    let report = run(&project("", &[meta], tests)).await;
     assert_eq!(report.failed(), 0, "{}", report.render(false));
 }
 
@@ -369,8 +365,7 @@ tests:
 
 #[tokio::test]
 async fn the_columns_of_tables_in_the_database_can_be_declared() {
-    let config =
-        "reference_tables: { rates: { table: rates, key: customer, matches: customer } }\nstate_tables: {}\n";
+    let config = "reference_tables: { rates: { table: rates, key: customer, matches: customer } }\n";
     let view = "SELECT b.customer, arrow_typeof(r.rate) AS kind, r.rate + r.rate AS twice FROM batch b \
         LEFT JOIN rates r ON r.customer = b.customer";
     let files = |tests: &'static str| {
@@ -476,7 +471,7 @@ tests:
 - name: a
   expect: { plain: { ordered: maybe, row: [] } }
 ";
-    insta::assert_snapshot!("as_written", refused(&project(NO_STATE, &[plain], written)).await);
+    insta::assert_snapshot!("as_written", refused(&project("", &[plain], written)).await);
     let named = "message_defaults: { amont: 1 }
 tests:
 - name: views
@@ -510,13 +505,13 @@ tests:
   mesages: []
   expect: { plan: [], plain: [{ costumer: 7 }] }
 ";
-    let told = refused(&project(NO_STATE, &[plain], mixed)).await;
+    let told = refused(&project("", &[plain], mixed)).await;
     for fault in ["t.yaml:3:", "t.yaml:4:", "unknown key `mesages`", "no view `plan`", "no column `costumer`"]
     {
         assert!(told.contains(fault), "{fault}: {told}");
     }
     let broken = "- name: [\n";
-    insta::assert_snapshot!("broken_yaml", refused(&project(NO_STATE, &[plain], broken)).await);
+    insta::assert_snapshot!("broken_yaml", refused(&project("", &[plain], broken)).await);
 }
 
 #[tokio::test]
@@ -555,7 +550,7 @@ tests:
         ("plain", "SELECT kafka_offset, customer, note FROM batch"),
         ("counts", "SELECT kafka_offset, amount / 2 AS half FROM batch"),
     ];
-    let project = project(NO_STATE, &views, tests);
+    let project = project("", &views, tests);
     let mut prepared = Tests::prepare(&project.config, &[]).await.expect("prepared");
     let report = prepared.run().await;
     let updates = prepared.updates(&report);
@@ -577,7 +572,7 @@ async fn update_leaves_rows_alone_that_others_share_by_an_alias() {
   messages: [{ customer: 2 }]
   expect: { plain: *rows }
 ";
-    let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], tests);
+    let project = project("", &[("plain", "SELECT customer FROM batch")], tests);
     let mut prepared = Tests::prepare(&project.config, &[]).await.expect("prepared");
     let report = prepared.run().await;
     assert_eq!(report.failed(), 1, "{}", report.render(false));
@@ -602,7 +597,7 @@ const RIGHT: &str = "- { name: one, messages: [{ customer: 1 }], expect: { plain
 #[test]
 fn the_exit_code_says_what_became_of_the_tests() {
     let plain = ("plain", "SELECT customer FROM batch");
-    let project = project(NO_STATE, &[plain], RIGHT);
+    let project = project("", &[plain], RIGHT);
     let tests = project.folder.path().join("sql/tests/t.yaml");
     let (code, out, error) = ended(&project, &[]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
@@ -641,7 +636,7 @@ fn the_exit_code_says_what_became_of_the_tests() {
 
 #[test]
 fn watch_runs_again_when_a_file_has_changed_and_ends_by_a_signal() {
-    let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], RIGHT);
+    let project = project("", &[("plain", "SELECT customer FROM batch")], RIGHT);
     let mut child = program(&project, &["--watch"]).stdout(Stdio::piped()).spawn().expect("started");
     let mut lines =
         BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("UTF-8"));
@@ -664,7 +659,7 @@ async fn values_that_differ_by_their_type_alone_say_so() {
     let texts = ("plain", "SELECT CAST(customer AS TEXT) AS customer, amount FROM batch");
     let tests =
         "- { name: a, messages: [{ customer: 5 }], expect: { plain: [{ customer: 5.0, amount: 1 }] } }";
-    let told = printed(&project(NO_STATE, &[texts], tests)).await;
+    let told = printed(&project("", &[texts], tests)).await;
     assert!(told.contains("\"5\" (text)"), "{told}");
 }
 
@@ -676,7 +671,7 @@ async fn names_choose_files_and_tests() {
             "- {{ name: {name}, messages: [{{ customer: 1 }}], expect: {{ plain: [{{ customer: 1 }}] }} }}\n"
         )
     };
-    let project = project(NO_STATE, &[plain], &format!("{}{}", test("Deposits"), test("withdrawals")));
+    let project = project("", &[plain], &format!("{}{}", test("Deposits"), test("withdrawals")));
     std::fs::write(project.folder.path().join("sql/tests/u.yml"), test("others")).expect("written");
     let chosen = async |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -711,7 +706,7 @@ async fn junit_names_files_tests_and_failures() {
     let tests = "- { name: <right>, messages: [{ customer: 1 }], expect: { plain: [{ customer: 1 }] } }
 - { name: wrong, messages: [{ customer: 1 }], expect: { plain: [{ customer: 2 }] } }
 ";
-    let project = project(NO_STATE, &[("plain", "SELECT customer FROM batch")], tests);
+    let project = project("", &[("plain", "SELECT customer FROM batch")], tests);
     let folder = format!("{}/", project.folder.path().display());
     let xml = junit(&run(&project).await, Duration::from_millis(5)).expect("XML").replace(&folder, "");
     let mut settings = insta::Settings::clone_current();

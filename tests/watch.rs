@@ -27,7 +27,7 @@ const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
 const MOVED: &str = "SELECT kafka_partition, kafka_offset, customer, amount FROM batch";
 const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n \
     FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n";
-const CONFIG: &str = "http: 127.0.0.1:0\nreference_tables: {}\noutputs:\n  moved: { table: moved_rows, mode: append }\n\
+const CONFIG: &str = "http: 127.0.0.1:0\noutputs:\n  moved: { table: moved_rows, mode: append }\n\
     state_tables:\n  totals: { view: next_totals, key: customer }\n";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);

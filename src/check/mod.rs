@@ -179,7 +179,7 @@ impl Findings {
                 };
                 let (message, hint) = split_hint(&error.to_string());
                 let message = format!("the database {} {what}: {message}", config.database.redacted());
-                let place = config.file.key("database");
+                let place = config.file.place(&["database"]);
                 self.diagnostics.push(Diagnostic { hint, ..Diagnostic::error(code, place, message) });
                 without(if matches!(config.database, Address::MySql(_)) {
                     Dialect::MySql
@@ -215,7 +215,7 @@ fn source_diagnostic(config: &Config, error: &SourceError) -> Diagnostic {
         SourceError::Broken(_) if message.contains("librdkafka") => (Code::Kafka, "kafka_properties"),
         SourceError::Broken(_) => (Code::Kafka, "kafka_topic"),
     };
-    Diagnostic { hint, ..Diagnostic::error(code, config.file.key(key), message) }
+    Diagnostic { hint, ..Diagnostic::error(code, config.file.place(&[key]), message) }
 }
 
 /// By file in the order they came up, then by line and column; what was found twice is listed once.

@@ -48,13 +48,17 @@ async fn of_topic(
     let latest = match client.version(&subject, None).await {
         Ok(Found::Known(latest)) => latest,
         Ok(Found::Unknown(reason)) => {
-            let place = config.file.key("schema_registry");
+            let place = config.file.place(&["schema_registry"]);
             let message = format!("the registry has no subject `{subject}`: {reason}");
             let hint = "messages of this topic may be registered under other names; `realtime-processor schema list` shows all";
             return Ok(vec![Diagnostic::warning(Code::Registry, place, message).with_hint(hint)]);
         }
         Err(RegistryError::Unusable(problem)) => {
-            return Ok(vec![Diagnostic::error(Code::Registry, config.file.key("schema_registry"), problem)]);
+            return Ok(vec![Diagnostic::error(
+                Code::Registry,
+                config.file.place(&["schema_registry"]),
+                problem,
+            )]);
         }
         Err(error) => return Err(error),
     };
@@ -171,7 +175,7 @@ fn failed(config: &Config, error: &RegistryError) -> Diagnostic {
         _ => Code::Registry,
     };
     let (message, hint) = split_hint(&error.to_string());
-    Diagnostic { hint, ..Diagnostic::error(code, config.file.key("schema_registry"), message) }
+    Diagnostic { hint, ..Diagnostic::error(code, config.file.place(&["schema_registry"]), message) }
 }
 
 /// Whether two texts are the same schema, whatever their order of keys, documentation and spaces.

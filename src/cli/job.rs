@@ -36,7 +36,7 @@ pub(super) struct Job {
 /// Everything that can be known before the first message is read.
 pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> Result<Job, Failure> {
     let lanes = config.lanes();
-    if lanes < config.write_connections.count {
+    if lanes < config.write_connections {
         tracing::info!("SQLite takes one writer at a time: there is one write connection");
     }
     let decoder = Decoder::new(&config.avro)?.bounded(budget(config, lanes).columns);

@@ -2,6 +2,7 @@
 //! thin: it builds the parts from the configuration and runs them.
 
 mod check;
+mod config;
 mod confirm;
 mod consume;
 mod dead_letters;
@@ -95,6 +96,7 @@ enum Command {
     Fill(fill::Arguments),
     DeadLetters(dead_letters::Arguments),
     Sql(sql::Arguments),
+    Config(config::Arguments),
     Schema(schema::Arguments),
     Health(health::Arguments),
 }
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Offsets(arguments) => block_on(WORKER_THREADS, offsets::run(config, &arguments)),
         Command::Fill(arguments) => block_on(WORKER_THREADS, fill::run(config, &arguments)),
         Command::DeadLetters(arguments) => block_on(WORKER_THREADS, dead_letters::run(config, &arguments)),
+        Command::Config(arguments) => config::run(config, &arguments),
         Command::Schema(arguments) => block_on(WORKER_THREADS, schema::run(config, &arguments)),
         Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
         Command::Health(arguments) => block_on(1, health::run(config, &arguments)),

@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::Fault;
-use super::read::Section;
-use super::yaml::{Node, Value};
 use crate::database::{Address, MySqlAddress, TLS_OPTIONS, encode_inserted};
+use crate::yaml::{Fault, Node, Section, Spot, Value};
 
 const EXAMPLE: &str = "mysql://user:password@127.0.0.1/bank";
 
@@ -19,35 +17,35 @@ pub(super) fn read_database(
 ) -> Option<Address> {
     let node = section.required_node("database", EXAMPLE)?;
     let address = match &node.value {
-        Value::Scalar(text) => Address::parse(&encode_inserted(text, &node.inserted), base),
-        Value::Map(_) => return read_parts(node, base, faults),
+        Value::Scalar { text, inserted, .. } => Address::parse(&encode_inserted(text, inserted), base),
+        Value::Map(_) => return read_parts(section.spot("database"), node, base, faults),
         Value::List(_) | Value::Null => Err("found a list, expected an address or a mapping".to_owned()),
     };
-    address.map_err(|problem| section.fault(Fault::new(node.line, format!("database: {problem}")))).ok()
+    let spot = section.spot("database");
+    address.map_err(|problem| section.fault(Fault::new(spot, format!("database: {problem}")))).ok()
 }
 
-fn read_parts(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Address> {
-    let mut section = Section::new("database", node).map_err(|fault| faults.push(fault)).ok()?;
+fn read_parts(spot: Option<Spot>, node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Address> {
+    let mut section = Section::new("database", spot, node).map_err(|fault| faults.push(fault)).ok()?;
     let host = section.required("host", "127.0.0.1");
-    let port_line = section.line_of("port");
     let port = section.text("port").map(|text| text.parse::<u16>());
     if let Some(Err(_)) = port {
         let message = "database.port: expected a number from 0 to 65535, found something else";
-        section.fault(Fault::new(port_line, message));
+        section.fault(Fault::new(section.spot("port"), message));
     }
     let user = section.required("user", "realtime");
-    let password_line = section.line_of("password_file");
+    let password_spot = section.spot("password_file");
     let password = section.text("password");
     let password = match section.path("password_file", base) {
         None => password,
         Some(_) if password.is_some() => {
             let message = "database: found password and password_file, expected one of them";
-            section.fault(Fault::new(password_line, message));
+            section.fault(Fault::new(password_spot, message));
             None
         }
         Some(file) => read_password(&file)
             .map_err(|problem| {
-                section.fault(Fault::new(password_line, format!("database.password_file: {problem}")));
+                section.fault(Fault::new(password_spot, format!("database.password_file: {problem}")));
             })
             .ok(),
     };
@@ -57,8 +55,7 @@ fn read_parts(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Addre
     let address = MySqlAddress::new(host?, port.transpose().ok()?, user?, password, name?);
     let tls = tls.into_iter().filter_map(|(name, value)| Some((Cow::from(name), Cow::from(value?))));
     let address = address.with_tls(tls, base);
-    let address =
-        address.map_err(|problem| faults.push(Fault::new(node.line, format!("database: {problem}"))));
+    let address = address.map_err(|problem| faults.push(Fault::new(spot, format!("database: {problem}"))));
     address.ok().map(Address::MySql)
 }
 

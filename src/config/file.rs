@@ -1,38 +1,13 @@
-//! The configuration file as written, and what is wrong with it: a fault knows its line and becomes a diagnostic with
-//! the word that it speaks of. Lines that may hold a secret are never shown.
+//! The configuration file as written: the places of its keys, and what is wrong with it. Lines that may hold a secret are
+//! never shown.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
-use crate::diagnostic::{Code, Diagnostic, Place, shown};
-
-/// One fault of a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// From 1; 0 where no line is to blame.
-    pub(super) line: usize,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
-    /// Whether what the line holds may be a secret.
-    pub(super) hides_line: bool,
-}
-
-impl Fault {
-    pub(super) fn new(line: usize, message: impl Into<String>) -> Self {
-        Self { line, message: message.into(), hint: None, hides_line: false }
-    }
-
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
-    /// The same without the text of its line, which may hold a secret.
-    pub(super) fn without_line(self) -> Self {
-        Self { hides_line: true, ..self }
-    }
-}
+use crate::diagnostic::{Code, Diagnostic, Place, Span, shown};
+use crate::yaml::{Fault, Node, Spot};
 
 /// Everything that is wrong with a configuration file, in the order of its lines.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,22 +30,40 @@ pub struct ConfigFile {
     pub path: PathBuf,
     /// As written, before `${NAME}` is replaced.
     text: Arc<str>,
+    /// What the text says; `None` if it is not YAML, or nothing.
+    root: Option<Arc<Node>>,
 }
 
 impl ConfigFile {
-    pub(super) fn new(path: &Path, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.into() }
+    pub(super) fn new(path: &Path, text: &str, root: Option<Node>) -> Self {
+        Self { path: path.to_owned(), text: text.into(), root: root.map(Arc::new) }
     }
 
-    /// A line, from 1, with the first of `words` in it; 0: the file as a whole.
-    pub fn place(&self, line: usize, words: &[&str]) -> Place {
-        let file = shown(&self.path);
-        if line == 0 {
-            return Place::of_file(file);
+    /// The place of a key, which is found by its names: `["outputs", "reactions", "mode"]`. If it is not written, the
+    /// place of the last name that is, and of the file as a whole if none is.
+    pub fn place(&self, names: &[&str]) -> Place {
+        let mut spot = None;
+        let mut node = self.root.as_deref();
+        for name in names {
+            let Some((key, value)) = node.and_then(|node| node.entry(name)) else { break };
+            spot = Some(key.spot);
+            node = Some(value);
         }
-        let place = Place::of_word(&file, &self.text, line, words);
-        let is_secret = place.span.as_ref().is_some_and(|span| self.may_hold_secret(span.line));
-        if is_secret { place.without_text() } else { place }
+        self.place_of(spot)
+    }
+
+    /// As [`ConfigFile::place`]; `None` if the key is not written.
+    pub fn place_if_written(&self, names: &[&str]) -> Option<Place> {
+        let root = self.root.as_deref()?;
+        names.iter().try_fold(root, |node, name| node.entry(name).map(|(_, value)| value))?;
+        Some(self.place(names))
+    }
+
+    fn place_of(&self, spot: Option<Spot>) -> Place {
+        let file = shown(&self.path);
+        let Some(spot) = spot else { return Place::of_file(file) };
+        let place = spot.place(&file, &self.text);
+        if self.may_hold_secret(spot.line) { hidden(place) } else { place }
     }
 
     /// Whether a line, from 1, may hold what nobody should see on a screen: by a word in it, or by the key at the top
@@ -82,16 +75,13 @@ impl ConfigFile {
         let top =
             lines.iter().rev().find(is_top).map_or("", |line| line.trim_start_matches(['"', '\'', '{']));
         SECRET_KEYS.iter().any(|key| top.starts_with(key))
-            || SECRETS.iter().any(|word| text.contains(word))
+            || names_secret(&text)
             || (text.contains("://") && text.contains('@'))
     }
 
-    /// The line of a key at the top level; where it is not written, the file as a whole.
-    pub fn key(&self, key: &str) -> Place {
-        let is_key =
-            |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
-        let line = self.text.lines().position(is_key).map_or(0, |line| line + 1);
-        self.place(line, &[key])
+    /// What the text says, before `${NAME}` is replaced.
+    pub(super) fn root(&self) -> Node {
+        self.root.as_deref().cloned().unwrap_or_else(Node::empty_map)
     }
 
     /// The text as written, before `${NAME}` is replaced, without what may be a secret: of such a line its key is left.
@@ -113,21 +103,34 @@ impl ConfigFile {
     }
 
     fn diagnostic(&self, fault: Fault) -> Diagnostic {
-        let place = self.place(fault.line, &words_of(&fault.message));
-        let place = if fault.hides_line { place.without_text() } else { place };
-        let error = Diagnostic::error(Code::Config, place, fault.message);
-        Diagnostic { hint: fault.hint, ..error }
+        let hides_line = fault.hides_line;
+        fault.into_diagnostic(Code::Config, |spot| {
+            let place = self.place_of(spot);
+            if hides_line { hidden(place) } else { place }
+        })
     }
 
     pub(super) fn error(&self, mut faults: Vec<Fault>, readable: Option<Config>) -> ConfigError {
-        faults.sort_by_key(|fault| fault.line);
+        faults.sort_by_key(|fault| fault.spot.map(|spot| spot.start));
         let diagnostics = faults.into_iter().map(|fault| self.diagnostic(fault)).collect();
         ConfigError { diagnostics, readable: readable.map(Box::new) }
     }
 }
 
+/// A place without the text and without its length, which says how long a secret is.
+fn hidden(place: Place) -> Place {
+    let place = place.without_text();
+    let span = place.span.map(|span| Span { width: 1, ..span });
+    Place { span, ..place }
+}
+
 /// Lines with one of these may hold a secret.
 const SECRETS: &[&str] = &["password", "secret", "jaas", "ssl.key", "token"];
+/// Whether a text in lower case has a word in it that says that a secret is near.
+pub(super) fn names_secret(text: &str) -> bool {
+    SECRETS.iter().any(|word| text.contains(word))
+}
+
 /// So may all lines of these keys.
 const SECRET_KEYS: &[&str] = &["database", "http_token", "kafka_properties", "schema_registry"];
 
@@ -136,15 +139,4 @@ impl fmt::Debug for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ConfigFile({})", self.path.display())
     }
-}
-
-/// What a message says of its line: names in backquotes, and the key that it begins with.
-pub(crate) fn words_of(message: &str) -> Vec<&str> {
-    let quoted = message.split('`').skip(1).step_by(2);
-    let key = message.split(':').next().filter(|key| !key.contains(' '));
-    let last = key.and_then(|key| key.rsplit('.').next());
-    let quoted: Vec<&str> = quoted.collect();
-    let in_quotes = quoted.iter().copied();
-    let parts = quoted.iter().filter_map(|name| name.rsplit('.').next());
-    in_quotes.chain(parts).chain(key).chain(last).collect()
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::Fault;
-use super::read::Section;
+use crate::yaml::{Fault, Section};
 
 /// A token that could be guessed is none.
 const TOKEN_CHARACTERS_MIN: usize = 16;
@@ -25,7 +24,6 @@ impl fmt::Debug for HttpConfig {
 }
 
 pub(super) fn read_http(section: &mut Section<'_>) -> Option<HttpConfig> {
-    let (line, token_line) = (section.line_of("http"), section.line_of("http_token"));
     let read = |text: &str| text.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>().ok();
     let address = section.value("http", "an address and a port, such as 127.0.0.1:9464", read);
     let token = section.text("http_token");
@@ -37,7 +35,7 @@ pub(super) fn read_http(section: &mut Section<'_>) -> Option<HttpConfig> {
                 token.chars().count()
             );
             let hint = "for example the output of `openssl rand -hex 16`, by a variable of the environment";
-            section.fault(Fault::new(token_line, message).hint(hint).without_line());
+            section.fault(Fault::new(section.spot("http_token"), message).hint(hint).without_line());
         }
     }
     let address = address?;
@@ -45,7 +43,7 @@ pub(super) fn read_http(section: &mut Section<'_>) -> Option<HttpConfig> {
         let message =
             format!("http: {address} can be reached from other machines, so `http_token` is needed");
         let hint = "write `http_token: ${HTTP_TOKEN}`, or listen on 127.0.0.1 only";
-        section.fault(Fault::new(line, message).hint(hint));
+        section.fault(Fault::new(section.spot("http"), message).hint(hint));
         return None;
     }
     Some(HttpConfig { address, token })

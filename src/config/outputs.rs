@@ -4,18 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::Schema;
 
-use super::Fault;
-use super::read::{Section, list_of_texts};
-use super::relations::named;
-use super::yaml::{Node, Value};
+use super::keys::OUTPUT;
+use super::read::Keys;
+use crate::yaml::{Fault, Node, Section, Value};
 
 /// A view whose rows are written to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputConfig {
     /// The view.
     pub view: String,
-    /// The line of the configuration file, from 1, for messages; 0 for an output by default.
-    pub line: usize,
     pub table: String,
     pub mode: Mode,
     pub created: Created,
@@ -90,20 +87,23 @@ impl Upsert {
     }
 }
 
+const KEYS: Keys = Keys(OUTPUT);
+
 pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputConfig> {
-    #[derive(Clone, Copy, PartialEq)]
+    #[derive(Clone, Copy, Default)]
     enum Word {
+        #[default]
         Append,
         Upsert,
         Replace,
     }
     let mut outputs: Vec<OutputConfig> = Vec::new();
-    for (view, line, node) in named(node, "outputs", faults) {
+    for (view, key, node) in node.named("outputs", faults) {
         let path = format!("outputs.{view}");
-        // An output without settings is appended to the table of its name.
-        let empty = Node::new(node.line, Value::Map(Vec::new()));
-        let node = if matches!(node.value, Value::Null) { &empty } else { node };
-        let mut section = match Section::new(&path, node) {
+        // An output without keys is appended to the table of its name.
+        let empty = Node::empty_map();
+        let node = if node.is_null() { &empty } else { node };
+        let mut section = match Section::new(&path, Some(key.spot), node) {
             Ok(section) => section,
             Err(fault) => {
                 faults.push(fault);
@@ -112,42 +112,40 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
         };
         let table = section.text("table").unwrap_or_else(|| view.to_owned());
         let words = [("append", Word::Append), ("upsert", Word::Upsert), ("replace", Word::Replace)];
-        let word = section.choice("mode", &words, Word::Append);
+        let word = KEYS.choice(&mut section, "mode", &words);
         let mode = match word {
             Word::Append => {
-                append_only(&mut section, line);
+                append_only(&mut section);
                 Mode::Append
             }
             Word::Upsert => {
-                let parent_line = section.line_of("parent");
                 if section.node("parent").is_some() {
-                    let fault =
-                        Fault::new(parent_line, format!("{path}.parent: goes with `mode: replace` only"));
-                    section.fault(fault);
+                    let message = format!("{path}.parent: goes with `mode: replace` only");
+                    section.fault(Fault::new(section.spot("parent"), message));
                 }
-                Mode::Upsert(read_upsert(&mut section, "upsert", &path, line))
+                Mode::Upsert(read_upsert(&mut section, "upsert", &path))
             }
-            Word::Replace => Mode::Upsert(read_replace(&mut section, &path, line)),
+            Word::Replace => Mode::Upsert(read_replace(&mut section, &path)),
         };
         if let Some(other) = outputs.iter().find(|output| output.table == table) {
             let message = format!("{path}.table: `{table}` is the table of outputs.{} already", other.view);
-            section.fault(Fault::new(line, message));
+            section.fault(Fault::new(section.spot("table"), message));
         }
         let created = read_created(&mut section);
-        let fill = section.boolean("fill", false);
-        outputs.push(OutputConfig { view: view.to_owned(), line, table, mode, created, fill });
+        let fill = KEYS.boolean(&mut section, "fill");
+        outputs.push(OutputConfig { view: view.to_owned(), table, mode, created, fill });
         section.finish(faults);
     }
     outputs
 }
 
 /// Says of each key that only rows with a key have that this output has none.
-fn append_only(section: &mut Section<'_>, line: usize) {
+fn append_only(section: &mut Section<'_>) {
     for key in ["key", "order_by", "only_newer", "parent"] {
         if section.node(key).is_some() {
             let message = format!("{}: rows that are appended have no key", section.name(key));
             let hint = format!("write `mode: upsert`, or remove `{key}`");
-            section.fault(Fault::new(line, message).hint(hint));
+            section.fault(Fault::new(section.spot(key), message).hint(hint));
         }
     }
 }
@@ -167,14 +165,14 @@ fn read_created(section: &mut Section<'_>) -> Created {
                 let message =
                     format!("{name}: found {}, expected `column: TYPE` for each column", node.found());
                 section.fault(
-                    Fault::new(node.line, message).hint("for example `columns: { agency: VARCHAR(40) }`"),
+                    Fault::new(node.spot, message).hint("for example `columns: { agency: VARCHAR(40) }`"),
                 );
             }
         }
     }
     if let Some(node) = section.node("indexes") {
         let indexes = match &node.value {
-            Value::List(items) => items.iter().map(list_of_texts).collect::<Option<Vec<_>>>(),
+            Value::List(items) => items.iter().map(Node::texts).collect::<Option<Vec<_>>>(),
             _ => None,
         };
         match indexes {
@@ -183,7 +181,7 @@ fn read_created(section: &mut Section<'_>) -> Created {
                 let name = section.name("indexes");
                 let message = format!("{name}: found {}, expected a list of lists of columns", node.found());
                 section.fault(
-                    Fault::new(node.line, message)
+                    Fault::new(node.spot, message)
                         .hint("for example `indexes: [[customer], [agency, date]]`"),
                 );
             }
@@ -193,8 +191,8 @@ fn read_created(section: &mut Section<'_>) -> Created {
 }
 
 /// An output whose rows are replaced parent by parent.
-fn read_replace(section: &mut Section<'_>, path: &str, line: usize) -> Upsert {
-    let upsert = read_upsert(section, "replace", path, line);
+fn read_replace(section: &mut Section<'_>, path: &str) -> Upsert {
+    let upsert = read_upsert(section, "replace", path);
     let parent = section.texts("parent").unwrap_or_default();
     let is_first = upsert.key.len() > parent.len() && upsert.key.starts_with(&parent);
     if !upsert.key.is_empty() && (parent.is_empty() || !is_first) {
@@ -202,20 +200,20 @@ fn read_replace(section: &mut Section<'_>, path: &str, line: usize) -> Upsert {
             "{path}: `mode: replace` needs a `parent`: the first columns of `key`, and not all of them"
         );
         let hint = "for example `key: [order_id, line_no]` and `parent: order_id`";
-        section.fault(Fault::new(line, message).hint(hint));
+        section.fault(Fault::new(section.spot("mode"), message).hint(hint));
     }
     if upsert.only_newer.is_some() {
         let message = format!("{path}.only_newer: the rows of a parent have no common version");
         let hint = "write `order_by`, and the last message of a parent has its rows";
-        section.fault(Fault::new(line, message).hint(hint));
+        section.fault(Fault::new(section.spot("only_newer"), message).hint(hint));
     }
     Upsert { parent, only_newer: None, ..upsert }
 }
 
-fn read_upsert(section: &mut Section<'_>, mode: &str, path: &str, line: usize) -> Upsert {
+fn read_upsert(section: &mut Section<'_>, mode: &str, path: &str) -> Upsert {
     let key = section.texts("key");
     if key.is_none() {
-        let fault = Fault::new(line, format!("{path}: `mode: {mode}` needs a `key`"));
+        let fault = Fault::new(section.spot("mode"), format!("{path}: `mode: {mode}` needs a `key`"));
         section.fault(fault.hint("for example `key: [customer]`"));
     }
     let key = key.unwrap_or_default();
@@ -224,7 +222,7 @@ fn read_upsert(section: &mut Section<'_>, mode: &str, path: &str, line: usize) -
     if let Some(column) = only_newer.as_ref().filter(|column| key.contains(column)) {
         let message = format!("{}: `{column}` is a column of the key", section.name("only_newer"));
         let hint = "name a column that grows with each change of a row, such as `updated_at`";
-        section.fault(Fault::new(line, message).hint(hint));
+        section.fault(Fault::new(section.spot("only_newer"), message).hint(hint));
     }
     Upsert { key, order_by, only_newer, ..Upsert::default() }
 }

@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Fault;
-use super::read::Section;
-use super::yaml::{Node, Value};
+use super::keys::REGISTRY;
+use super::read::Keys;
+use crate::yaml::{Fault, Section, Spot, Value};
 
-/// A registry answers within this time, or another one is asked.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// A schema registry that speaks Confluent's REST API.
@@ -107,59 +105,58 @@ pub(super) fn read_registry(
     faults: &mut Vec<Fault>,
 ) -> Option<RegistryConfig> {
     let node = section.node("schema_registry")?;
+    let spot = section.spot("schema_registry");
     if !matches!(node.value, Value::Map(_)) {
         let message = "schema_registry: expected a mapping";
-        faults.push(Fault::new(node.line, message).hint("schema_registry: { url: http://127.0.0.1:8081 }"));
+        faults.push(Fault::new(spot, message).hint("schema_registry: { url: http://127.0.0.1:8081 }"));
         return None;
     }
-    let mut section = Section::new("schema_registry", node).map_err(|fault| faults.push(fault)).ok()?;
-    let line = section.line_of("url");
+    let mut section = Section::new("schema_registry", spot, node).map_err(|fault| faults.push(fault)).ok()?;
+    let url_spot = section.spot("url");
     let urls = section.texts("url");
     if urls.is_none() {
-        let fault = Fault::new(line, "schema_registry.url is missing");
+        let fault = Fault::new(url_spot, "schema_registry.url is missing");
         section.fault(fault.hint("for example `url: http://127.0.0.1:8081`"));
     }
     let mut read = Vec::new();
     for text in urls.iter().flatten() {
         match read_url(text, "url") {
             Ok(url) => read.push(url),
-            Err(message) => section.fault(Fault::new(line, message)),
+            Err(message) => section.fault(Fault::new(url_spot, message)),
         }
     }
-    let login = read_login(&mut section, base, node);
+    let login = read_login(&mut section, base, spot);
     let ca = section.path("ca", base);
-    let line = section.line_of("certificate");
     let (certificate, key) = (section.path("certificate", base), section.path("key", base));
     let identity = match (certificate, key) {
         (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
         (None, None) => None,
         _ => {
             let message = "schema_registry: found one of certificate and key, expected both";
-            section.fault(Fault::new(line, message));
+            section.fault(Fault::new(section.spot("certificate"), message));
             None
         }
     };
-    let line = section.line_of("timeout");
-    let timeout = section.duration("timeout", TIMEOUT_DEFAULT);
+    let timeout = Keys(REGISTRY).duration(&mut section, "timeout");
     if timeout < TIMEOUT_MIN {
-        section.fault(Fault::new(line, "schema_registry.timeout: expected at least 1ms"));
+        section.fault(Fault::new(section.spot("timeout"), "schema_registry.timeout: expected at least 1ms"));
     }
     section.finish(faults);
     Some(RegistryConfig { urls: urls.map(|_| read)?, login: login?, ca, identity, timeout })
 }
 
 /// One way to log in, or none. `None` together with a fault.
-fn read_login(section: &mut Section<'_>, base: &Path, node: &Node) -> Option<Login> {
+fn read_login(section: &mut Section<'_>, base: &Path, spot: Option<Spot>) -> Option<Login> {
     let username = section.text("username");
     let password = read_secret(section, "password", "password_file", base);
     let token = read_secret(section, "token", "token_file", base);
-    let line = section.line_of("token_url");
+    let token_url_spot = section.spot("token_url");
     let token_url = section.text("token_url").map(|text| read_url(&text, "token_url"));
     let client_id = section.text("client_id");
     let client_secret = read_secret(section, "client_secret", "client_secret_file", base);
     let scope = section.text("scope");
     let mut refuse = |message: &str, hint: &str| {
-        section.fault(Fault::new(node.line, format!("schema_registry: {message}")).hint(hint));
+        section.fault(Fault::new(spot, format!("schema_registry: {message}")).hint(hint));
         None
     };
     let is_oauth = token_url.is_some() || client_id.is_some() || client_secret.is_some();
@@ -183,7 +180,7 @@ fn read_login(section: &mut Section<'_>, base: &Path, node: &Node) -> Option<Log
             Some(Login::OAuth { token_url, client_id, secret, scope })
         }
         (.., Some(Err(message)), _, _) => {
-            section.fault(Fault::new(line, message));
+            section.fault(Fault::new(token_url_spot, message));
             None
         }
         _ => refuse(
@@ -200,12 +197,11 @@ fn read_secret(
     file_key: &'static str,
     base: &Path,
 ) -> Option<Secret> {
-    let line = section.line_of(file_key);
     let (text, file) = (section.text(key), section.path(file_key, base));
     match (text, file) {
         (Some(_), Some(_)) => {
             let message = format!("schema_registry: found {key} and {file_key}, expected one of them");
-            section.fault(Fault::new(line, message));
+            section.fault(Fault::new(section.spot(file_key), message));
             None
         }
         (text, file) => text.map(Secret::Text).or(file.map(Secret::File)),

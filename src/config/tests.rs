@@ -13,7 +13,7 @@ fn faults(text: &str) -> String {
     parse(text).expect_err("the configuration has faults").to_string()
 }
 
-const SEED: &str = "kafka_server: 127.0.0.1:9092\nkafka_topic: customer_movements\n\
+pub(super) const SEED: &str = "kafka_server: 127.0.0.1:9092\nkafka_topic: customer_movements\n\
                     avro_schema: schemas/customer.avsc\ndatabase: sqlite://data/realtime.db\n";
 
 #[test]
@@ -27,7 +27,7 @@ fn the_three_keys_of_the_spark_job_and_a_database_are_enough() {
     assert_eq!(config.trigger.bytes_max, 64 * MIB);
     assert_eq!(config.memory_max, 256 * MIB);
     assert!(config.outputs.is_none());
-    assert_eq!(config.reference_tables[0].name, "accounts");
+    assert!(config.reference_tables.is_empty() && config.state_tables.is_empty());
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_job_has_a_lane_for_each_write_connection_with_enough_memory_and_one_on_sqli
     assert_eq!(parse(&text).expect("valid").lanes(), 1);
     let four = format!("{text}write_connections: 4\n");
     let config = parse(&four).expect("valid");
-    assert_eq!((config.lanes(), config.write_connections.line), (4, 5));
+    assert_eq!((config.lanes(), config.write_connections), (4, 4));
     assert_eq!(parse(&format!("{SEED}write_connections: 4\n")).expect("valid").lanes(), 1);
     let changed = parse(&text).expect("valid").needs_restart(&config);
     assert_eq!(changed, ["write_connections"]);
@@ -107,14 +107,6 @@ fn what_the_program_owns_and_broken_yaml_are_refused() {
 }
 
 #[test]
-fn sizes_and_times_carry_their_unit() {
-    assert_eq!(read_duration("1.5s"), Some(Duration::from_millis(1500)));
-    assert_eq!(read_duration("0"), Some(Duration::ZERO));
-    assert_eq!(read_duration("5"), None);
-    assert_eq!(read_duration("-5s"), None);
-}
-
-#[test]
 fn secrets_are_not_shown() {
     let said =
         faults("kafka_server: a\nkafka_topic: t\navro_schema: a\ndatabase: oracle://user:hidden@host/x\n");
@@ -125,8 +117,31 @@ fn secrets_are_not_shown() {
     assert!(!said.contains("hidden"), "{said}");
 }
 
+#[test]
+fn the_place_of_a_key_is_that_of_the_key_whatever_else_is_in_its_line() {
+    let text = format!(
+        "{SEED}# outputs: kafka_topic\noutputs: # a: b\n  table: {{ table: mode, mode: append }} # mode: append\n\
+         state_tables: {{ key: {{ view: key, key: key }} }}\n"
+    );
+    let file = parse(&text).expect("valid").file;
+    let at = |names: &[&str]| {
+        let span = file.place(names).span.expect("a key");
+        (span.line, span.column, span.width)
+    };
+    assert_eq!(at(&["kafka_topic"]), (2, 1, 11));
+    assert_eq!(at(&["outputs"]), (6, 1, 7));
+    assert_eq!(at(&["outputs", "table"]), (7, 3, 5));
+    assert_eq!(at(&["outputs", "table", "table"]), (7, 12, 5));
+    assert_eq!(at(&["outputs", "table", "mode"]), (7, 25, 4));
+    assert_eq!(at(&["state_tables", "key", "key"]), (8, 35, 3));
+    assert_eq!(at(&["outputs", "table", "order_by"]), (7, 3, 5), "the last that is written");
+    assert_eq!(file.place(&["reload"]).span, None);
+    assert_eq!(file.place_if_written(&["outputs", "other"]), None);
+    assert_eq!(at(&["database"]), (4, 1, 1), "the length of a secret is one, too");
+}
+
 /// Each is made of pieces that no message has by chance.
-const PASSWORDS: [&str; 16] = [
+pub(super) const PASSWORDS: [&str; 16] = [
     "Zq7x@Wv9k@Jj3f",
     "Zq7x/Wv9k/Jj3f",
     "12/Zq7xWv9kJj3f",

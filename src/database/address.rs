@@ -45,8 +45,23 @@ pub enum TlsMode {
     VerifyIdentity,
 }
 
+impl TlsMode {
+    const ALL: [Self; 5] =
+        [Self::Disabled, Self::Preferred, Self::Required, Self::VerifyCa, Self::VerifyIdentity];
+
+    /// As `ssl-mode` has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::VerifyCa => "verify_ca",
+            Self::VerifyIdentity => "verify_identity",
+        }
+    }
+}
+
 const FORMS: &str = "mysql://user:password@host:port/database, mariadb://... or sqlite://file";
-const TLS_MODES: &str = "disabled, preferred, required, verify_ca, verify_identity";
 /// What an address may say of TLS after its `?`, and `database` as a mapping by the same names.
 pub(crate) const TLS_OPTIONS: [&str; 4] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key"];
 const MYSQL_PORT: u16 = 3306;
@@ -210,14 +225,11 @@ impl MySqlAddress {
 }
 
 fn tls_mode(text: &str) -> Result<TlsMode, String> {
-    match text.to_ascii_lowercase().replace('-', "_").as_str() {
-        "disabled" => Ok(TlsMode::Disabled),
-        "preferred" => Ok(TlsMode::Preferred),
-        "required" => Ok(TlsMode::Required),
-        "verify_ca" => Ok(TlsMode::VerifyCa),
-        "verify_identity" => Ok(TlsMode::VerifyIdentity),
-        _ => Err(format!("found an unknown ssl-mode, expected one of {TLS_MODES}")),
-    }
+    let word = text.to_ascii_lowercase().replace('-', "_");
+    TlsMode::ALL.into_iter().find(|mode| mode.word() == word).ok_or_else(|| {
+        let words = TlsMode::ALL.map(TlsMode::word).join(", ");
+        format!("found an unknown ssl-mode, expected one of {words}")
+    })
 }
 
 /// Undoes percent-encoding.

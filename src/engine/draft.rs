@@ -7,7 +7,6 @@ use super::targets::{self, TargetPlaces};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::{
     Config, Mode, OutputConfig, POSITION, ReferenceTableConfig, StateTableConfig, TableOrigin, Upsert,
-    WriteConnections,
 };
 use crate::database::Address;
 use crate::decode::Decoder;
@@ -92,15 +91,14 @@ impl Draft {
         table_faults.iter().for_each(|fault| faulty.add(fault.table(), table_diagnostic(config, fault)));
         let mut diagnostics: Vec<Diagnostic> =
             views.faults().map(|(_, fault)| Diagnostic::from(fault.clone())).collect();
-        let state_configs = targets::state_tables(config, views);
-        diagnostics.extend(states_of_one_lane(config, &state_configs));
+        diagnostics.extend(states_of_one_lane(config));
         diagnostics.extend(table_faults.iter().map(|error| table_diagnostic(config, error)));
         let unknown = unknown_tables(tables);
         if reach.warns {
             diagnostics.extend(tables_not_checked(config, views, &unknown, reach.servers));
         }
         let outputs = outputs_there(config, views, &mut diagnostics);
-        let specs = targets::table_specs(config, tables, &state_configs);
+        let specs = targets::table_specs(config, tables);
         let also: &[String] = if let Besides::Views(also) = besides { also } else { &[] };
         let computed: Vec<String> =
             outputs.iter().chain(also.iter().filter(|view| !outputs.contains(view))).cloned().collect();
@@ -111,7 +109,7 @@ impl Draft {
         let batch = decoder.map(Decoder::schema);
         let survey = Survey::of(views, batch, specs, &unknown, scope, budget.sql).await;
         diagnostics.extend(survey.faults().cloned().map(Diagnostic::from));
-        let state_specs = targets::state_specs(&survey, &state_configs, config);
+        let state_specs = targets::state_specs(&survey, config);
         let targets = targets::targets(config, &survey, &outputs, &state_specs);
         diagnostics.extend(unordered(config, &survey, &targets));
         let places = TargetPlaces::of(config, views, &targets);
@@ -125,7 +123,7 @@ impl Draft {
                 |view: &str| targets.iter().any(|target| target.name == view && target.mode == Mode::Append);
             diagnostics.extend(survey.warnings(&is_append));
             diagnostics.extend(orders_of_batches(config, &survey, &targets));
-            diagnostics.extend(unused_tables(config, views, &state_configs));
+            diagnostics.extend(unused_tables(config, views));
         }
         let mut faulty = survey.faulty(faulty);
         let sound_states = state_specs.into_iter().filter(|state| !faulty.has(&state.name)).collect();
@@ -165,19 +163,18 @@ impl Draft {
 
 /// State tables that several lanes could write the same rows of, where there are several. What one lane has staged the
 /// others do not see.
-fn states_of_one_lane(config: &Config, states: &[&StateTableConfig]) -> Vec<Diagnostic> {
-    let WriteConnections { count, line: lanes_line } = config.write_connections;
-    let wrong = states.iter().filter(|state| count > 1 && !state.follows_partition);
-    let errors = wrong.map(|StateTableConfig { name, key, line, .. }| {
+fn states_of_one_lane(config: &Config) -> Vec<Diagnostic> {
+    let count = config.write_connections;
+    let wrong = config.state_tables.iter().filter(|state| count > 1 && !state.follows_partition);
+    let errors = wrong.map(|StateTableConfig { name, key, .. }| {
         let message = format!(
             "state table `{name}` cannot be written by {count} connections, as its rows do not follow the partitions"
         );
-        let line = if *line > 0 { *line } else { lanes_line };
         let hint = format!(
             "write `follows_partition: true` if the messages are keyed by `{}`, or `write_connections: 1`",
             key.join(", ")
         );
-        let place = config.file.place(line, &[name, "write_connections"]);
+        let place = config.file.place(&["state_tables", name]);
         Diagnostic::error(Code::Config, place, message).with_hint(hint)
     });
     errors.collect()
@@ -190,7 +187,7 @@ pub(super) async fn open_references(
     budget: Budget,
     servers: bool,
 ) -> (ReferenceTables, Vec<TableError>) {
-    let read = targets::read_by(views, &targets::state_tables(config, views));
+    let read = targets::read_by(config, views);
     let is_read = |name: &str| read.contains(name);
     let is_server = matches!(config.database, Address::MySql(_));
     let may_open = |table: &ReferenceTableConfig| {
@@ -227,7 +224,7 @@ fn tables_not_checked(
             "the columns of `{name}` are known to the database alone, so {} and what reads it are not checked",
             readers.join(", ")
         );
-        Diagnostic::warning(Code::NotChecked, config.file.place(table.line, &[name]), message)
+        Diagnostic::warning(Code::NotChecked, config.file.place(&["reference_tables", name]), message)
             .with_hint("check without --offline")
     });
     not_checked.collect()
@@ -253,18 +250,17 @@ fn symbols(survey: &Survey<'_>, targets: &[Target], decoder: &Decoder) -> Vec<Ve
 }
 
 /// Reference tables that are configured and not read.
-fn unused_tables(config: &Config, views: &ViewFiles, states: &[&StateTableConfig]) -> Vec<Diagnostic> {
-    let read = targets::read_by(views, states);
+fn unused_tables(config: &Config, views: &ViewFiles) -> Vec<Diagnostic> {
+    let read = targets::read_by(config, views);
     let is_key = |name: &str| {
         let places = config.reference_tables.iter().flat_map(|table| table.matches.iter().flatten());
         places.into_iter().any(|place| place.relation == name)
     };
     let tables = config.reference_tables.iter();
-    let unused =
-        tables.filter(|table| table.line > 0 && !read.contains(table.name.as_str()) && !is_key(&table.name));
+    let unused = tables.filter(|table| !read.contains(table.name.as_str()) && !is_key(&table.name));
     let warnings = unused.map(|table| {
         let message = format!("reference table `{}` is not used: no view reads it", table.name);
-        Diagnostic::warning(Code::Unused, config.file.place(table.line, &[&table.name]), message)
+        Diagnostic::warning(Code::Unused, config.file.place(&["reference_tables", &table.name]), message)
             .with_hint("take it out; a job does not open it")
     });
     warnings.collect()
@@ -273,9 +269,9 @@ fn unused_tables(config: &Config, views: &ViewFiles, states: &[&StateTableConfig
 /// The views of the outputs, as far as they are there.
 fn outputs_there(config: &Config, views: &ViewFiles, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let outputs = targets::outputs(config, views);
-    for OutputConfig { view, line, .. } in outputs.iter().filter(|output| !views.has_file(&output.view)) {
+    for OutputConfig { view, .. } in outputs.iter().filter(|output| !views.has_file(&output.view)) {
         let message = format!("no view for the output `{view}`: {view}.sql does not exist");
-        let error = Diagnostic::error(Code::Output, config.file.place(*line, &[view]), message);
+        let error = Diagnostic::error(Code::Output, config.file.place(&["outputs", view]), message);
         let hint = sql::name_hint(view, views.names());
         diagnostics.push(Diagnostic { hint, ..error });
     }
@@ -293,8 +289,7 @@ fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Di
             return None;
         }
         let (view, key) = (&target.name, upsert.key.join(", "));
-        let line = config.outputs.iter().flatten().find(|output| output.view == *view)?.line;
-        let place = config.file.place(line, &[view]);
+        let place = config.file.place_if_written(&["outputs", view])?;
         if !upsert.parent.is_empty() {
             let message =
                 format!("output `{view}`: nothing says which rows are of one message, and which message is the last");
@@ -318,14 +313,13 @@ fn unordered(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Di
 fn orders_of_batches(config: &Config, survey: &Survey<'_>, targets: &[Target]) -> Vec<Diagnostic> {
     let found = targets.iter().filter_map(|target| {
         let view = &target.name;
-        let line = config.outputs.iter().flatten().find(|output| output.view == *view)?.line;
         let Mode::Upsert(Upsert { order_by, only_newer, .. }) = &target.mode else { return None };
         if let Some(version) = only_newer {
             target.schema.field_with_name(DELETE_COLUMN).ok()?;
             let message = format!(
                 "output `{view}`: a deleted row leaves no `{version}` behind, so an older row that comes after it is written"
             );
-            let place = config.file.place(line, &["only_newer", view]);
+            let place = config.file.place(&["outputs", view, "only_newer"]);
             let hint = "if messages may come late, keep the row and mark it as deleted in a column of its own";
             return Some(Diagnostic::warning(Code::CutDependent, place, message).with_hint(hint));
         }
@@ -338,7 +332,7 @@ fn orders_of_batches(config: &Config, survey: &Survey<'_>, targets: &[Target]) -
             "output `{view}`: in a batch the row with the largest `{column}` of each key is the last, and the next batch \
              replaces it whatever it has: the rows depend on how the messages are cut into batches"
         );
-        let place = config.file.place(line, &["order_by", view]);
+        let place = config.file.place(&["outputs", view, "order_by"]);
         Some(Diagnostic::warning(Code::CutDependent, place, message).with_hint(format!("write `only_newer: {column}`")))
     });
     found.collect()
@@ -350,12 +344,11 @@ pub(crate) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnosti
         _ => Code::ReferenceTable,
     };
     let name = error.table();
-    let references = config.reference_tables.iter().map(|table| (&table.name, table.line));
-    let states = config.state_tables.iter().map(|table| (&table.name, table.line));
-    let line = references.chain(states).find(|(table, _)| *table == name).map_or(0, |(_, line)| line);
+    let is_state = config.state_tables.iter().any(|table| table.name == name);
+    let tables = if is_state { "state_tables" } else { "reference_tables" };
     let place = match error.place() {
         Some(place) => Place::of_file(place),
-        None => config.file.place(line, &[name]),
+        None => config.file.place(&[tables, name]),
     };
     let (message, hint) = crate::diagnostic::split_hint(error.message());
     let hint = error.hint().map(str::to_owned).or(hint);

@@ -484,9 +484,6 @@ pub fn fill_together(pipeline: &Pipeline, names: &BTreeSet<String>) -> Option<St
 /// The database does not say what is filled.
 pub async fn split_fills(pipeline: &Pipeline, config: &Config) -> Result<Vec<Diagnostic>, SinkError> {
     let waiting = Sink::look_waiting(&config.database, &config.job, &to_fill(config)).await?;
-    let outputs = config.outputs.iter().flatten().map(|output| (&output.view, output.line));
-    let states = config.state_tables.iter().map(|table| (&table.name, table.line));
-    let lines: BTreeMap<&String, usize> = outputs.chain(states).collect();
     let diagnostic = |(written, state): (String, String)| {
         let (message, hint) = match waiting.contains(&state) {
             true => (
@@ -502,7 +499,8 @@ pub async fn split_fills(pipeline: &Pipeline, config: &Config) -> Result<Vec<Dia
                 format!("a fill of both sees the rows of then: write `fill: true` for `{state}` too"),
             ),
         };
-        let place = config.file.place(lines.get(&written).copied().unwrap_or(0), &[&written]);
+        let is_state = config.state_tables.iter().any(|table| table.name == written);
+        let place = config.file.place(&[if is_state { "state_tables" } else { "outputs" }, &written]);
         Diagnostic::error(Code::State, place, message).with_hint(hint)
     };
     Ok(pipeline.split_by(&waiting).into_iter().map(diagnostic).collect())

@@ -81,7 +81,7 @@ pub use report::{Durations, PartitionProgress, Report};
 pub use schemas::Schemas;
 pub use stop::{Stop, StopSender};
 pub use targets::TargetPlaces;
-pub(crate) use targets::{outputs, state_tables, uses};
+pub(crate) use targets::{outputs, uses};
 
 /// What drives the loop besides its parts.
 #[derive(Clone, Copy, Debug)]

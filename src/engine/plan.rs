@@ -152,7 +152,7 @@ impl Plan {
             // Invariant: the lanes write the same columns to the same tables.
             if plans.first().is_some_and(|first| first.targets != plan.targets) {
                 let message = "the columns of a reference table changed while the views were planned";
-                let error = Diagnostic::error(Code::ReferenceTable, config.file.place(0, &[]), message);
+                let error = Diagnostic::error(Code::ReferenceTable, config.file.place(&[]), message);
                 return Err(PlanError(vec![error.with_hint("try again")]));
             }
             plans.push(plan);

@@ -83,7 +83,7 @@ impl Rehearsal {
     ) -> Result<Self, PlanError> {
         let views = &ViewFiles::read_some(&config.sql);
         let budget = Budget::of_job(config.memory_max, targets::uses(config));
-        let read = targets::read_by(views, &targets::state_tables(config, views));
+        let read = targets::read_by(config, views);
         let is_read = |name: &str| read.contains(name);
         let configured = &config.reference_tables;
         let tables = ReferenceTables::open_without_database(configured, &is_read, columns, budget.tables);

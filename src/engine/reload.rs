@@ -132,7 +132,7 @@ impl Running {
 
     fn refuse(&self, keys: &[&str]) -> ReloadError {
         let message = format!("changed, and needs a restart: {}", keys.join(", "));
-        let error = Diagnostic::error(Code::Config, self.config.file.place(0, &[]), message);
+        let error = Diagnostic::error(Code::Config, self.config.file.place(&[]), message);
         ReloadError::NeedsRestart(error.with_hint("restart the job, or undo the change").to_string())
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 
-use crate::config::{Config, Created, Mode, OutputConfig, StateTableConfig, Upsert};
+use crate::config::{Config, Created, Mode, OutputConfig, Upsert};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::memory::Uses;
 use crate::sink::{TableFault, Target, TargetKind};
@@ -18,19 +18,13 @@ pub(crate) fn uses(config: &Config) -> Uses {
     Uses { tables: !config.reference_tables.is_empty(), state: !config.state_tables.is_empty() }
 }
 
-/// The state tables that are in use: those of the configuration, or the shipped one where its view is.
-pub(crate) fn state_tables<'c>(config: &'c Config, views: &ViewFiles) -> Vec<&'c StateTableConfig> {
-    let is_there = |table: &&StateTableConfig| table.line > 0 || views.names().any(|view| view == table.view);
-    config.state_tables.iter().filter(is_there).collect()
-}
-
 /// The outputs: those of the configuration, or every view that no other reads and that computes neither state nor the
 /// keys of a table.
 pub(crate) fn outputs(config: &Config, views: &ViewFiles) -> Vec<OutputConfig> {
     if let Some(outputs) = &config.outputs {
         return outputs.clone();
     }
-    let states = state_tables(config, views);
+    let states = &config.state_tables;
     let references = config.reference_tables.iter().flat_map(|table| &table.matches);
     let keys = references.chain(states.iter().flat_map(|state| &state.matches)).flatten();
     let is_key: BTreeSet<&str> = keys.map(|place| place.relation.as_str()).collect();
@@ -51,7 +45,6 @@ fn output_of(config: &Config, view: &str) -> OutputConfig {
     let written = config.outputs.iter().flatten().find(|output| output.view == view);
     written.cloned().unwrap_or_else(|| OutputConfig {
         view: view.to_owned(),
-        line: 0,
         table: view.to_owned(),
         mode: Mode::Append,
         created: Created::default(),
@@ -60,22 +53,18 @@ fn output_of(config: &Config, view: &str) -> OutputConfig {
 }
 
 /// What views read, and what the keys of state tables are compared with.
-pub(super) fn read_by<'a>(views: &'a ViewFiles, states: &[&'a StateTableConfig]) -> BTreeSet<&'a str> {
+pub(super) fn read_by<'a>(config: &'a Config, views: &'a ViewFiles) -> BTreeSet<&'a str> {
     let mut read = views.read_by_any();
-    let places = states.iter().flat_map(|table| table.matches.iter().flatten());
+    let places = config.state_tables.iter().flat_map(|table| table.matches.iter().flatten());
     read.extend(places.map(|place| place.relation.as_str()));
     read
 }
 
 /// The state tables with the columns that their views compute, as far as these could be planned.
-pub(super) fn state_specs(
-    survey: &Survey<'_>,
-    states: &[&StateTableConfig],
-    config: &Config,
-) -> Vec<StateTableSpec> {
+pub(super) fn state_specs(survey: &Survey<'_>, config: &Config) -> Vec<StateTableSpec> {
     let first = config.reference_tables.len();
     let specs = survey.states().filter_map(|(table, schema, deletes)| {
-        let table = states.get(table.checked_sub(first)?)?;
+        let table = config.state_tables.get(table.checked_sub(first)?)?;
         Some(StateTableSpec {
             name: table.name.clone(),
             view: table.view.clone(),
@@ -90,27 +79,22 @@ pub(super) fn state_specs(
 }
 
 /// All tables as SQL knows them: reference tables, then state tables.
-pub(crate) fn table_specs(
-    config: &Config,
-    tables: &ReferenceTables,
-    states: &[&StateTableConfig],
-) -> Vec<TableSpec> {
-    let place = |line: usize, name: &str| config.file.place(line, &[name]);
+pub(crate) fn table_specs(config: &Config, tables: &ReferenceTables) -> Vec<TableSpec> {
     let references = tables.specs().iter().map(|spec| TableSpec {
         name: spec.name.clone(),
         schema: spec.schema.clone(),
         key: spec.key.clone(),
         matches: spec.matches.clone(),
         state: None,
-        place: place(spec.line, &spec.name),
+        place: config.file.place(&["reference_tables", &spec.name]),
     });
-    let states = states.iter().map(|table| TableSpec {
+    let states = config.state_tables.iter().map(|table| TableSpec {
         name: table.name.clone(),
         schema: Arc::new(Schema::empty()),
         key: table.key.clone(),
         matches: table.matches.clone(),
         state: Some(StateView { view: table.view.clone(), follows_partition: table.follows_partition }),
-        place: place(table.line, &table.name),
+        place: config.file.place(&["state_tables", &table.name]),
     });
     references.chain(states).collect()
 }
@@ -170,15 +154,13 @@ struct TargetPlace {
 
 impl TargetPlaces {
     pub(super) fn of(config: &Config, views: &ViewFiles, targets: &[Target]) -> Self {
-        let outputs = config.outputs.iter().flatten().map(|output| (&output.view, output.line));
-        let states = config.state_tables.iter().map(|table| (&table.view, table.line));
-        let lines: BTreeMap<&String, usize> = states.chain(outputs).collect();
         let tables = targets.iter().map(|target| {
-            let line = lines.get(&target.name).copied().unwrap_or(0);
-            let table = match line {
-                0 => views.place(&target.name).unwrap_or_default(),
-                line => config.file.place(line, &[&target.table, &target.name]),
+            let key = match target.kind {
+                TargetKind::Output => ["outputs", &target.name],
+                TargetKind::State { .. } => ["state_tables", &target.table],
             };
+            let table = config.file.place_if_written(&key);
+            let table = table.or_else(|| views.place(&target.name)).unwrap_or_default();
             let columns = target.schema.fields().iter().filter_map(|field| {
                 Some((field.name().clone(), views.column_place(&target.name, field.name())?))
             });

@@ -343,7 +343,7 @@ impl Session {
     ///
     /// # Errors
     /// The file cannot be read, or has no batch of this schema.
-    pub(super) fn load_file(&mut self, path: &Path) -> Result<(), Refusal> {
+    pub fn load_file(&mut self, path: &Path) -> Result<(), Refusal> {
         let batch = file::load(path, &self.config.avro, &self.decoder.schema()).map_err(Refusal::error)?;
         self.drop_batch();
         self.batch = Some(batch);

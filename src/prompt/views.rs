@@ -87,10 +87,8 @@ pub(super) async fn open_references(
     files: &ViewFiles,
 ) -> (ReferenceTables, Vec<TableError>) {
     let read = files.read_by_any();
-    // The one by default is there only for views that read it.
-    let configured =
-        |name: &str| config.reference_tables.iter().any(|table| table.name == name && table.line > 0);
-    let is_used = |name: &str| read.contains(name) || configured(name);
+    let is_configured = |name: &str| config.reference_tables.iter().any(|table| table.name == name);
+    let is_used = |name: &str| read.contains(name) || is_configured(name);
     let held_max = Budget::of_prompt(config.memory_max, uses(config)).tables;
     let tables = &config.reference_tables;
     ReferenceTables::open_some(tables, &is_used, &|_| true, &config.database, held_max).await

@@ -184,8 +184,8 @@ impl<'a> Relations<'a> {
             for reference in view.reads.iter().filter(|read| !known.contains(read.relation.as_str())) {
                 let message = format!("no view or table `{}`", reference.relation);
                 let error = SqlError::wrong(Code::UnknownRelation, reference.place.clone(), message);
-                let hint = names::hint(&reference.relation, self.names());
-                errors.push((view.name.clone(), error.with_hint_if_some(hint)));
+                let hint = names::relation_hint(&reference.relation, self.names());
+                errors.push((view.name.clone(), error.with_hint(hint)));
             }
         }
         for table in self.tables {

@@ -20,6 +20,21 @@ pub(crate) fn hint<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) ->
     near(wrong, &right).or_else(|| list(&right))
 }
 
+/// Where a view or table gets its name.
+pub(super) const WHERE_NAMED: &str = "a view is a file NAME.sql of the project, and tables are named in the configuration, \
+                                      under `reference_tables` and `state_tables`";
+
+/// As [`hint`], for the name of a view or table. If none is near, it also says where names come from.
+pub(super) fn relation_hint<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> String {
+    let mut right: Vec<&str> = right.into_iter().collect();
+    right.sort_unstable();
+    right.dedup();
+    near(wrong, &right).unwrap_or_else(|| match list(&right) {
+        Some(list) => format!("{list}; {WHERE_NAMED}"),
+        None => WHERE_NAMED.to_owned(),
+    })
+}
+
 /// The part of [`hint`] that knows which name was meant.
 pub(super) fn near(wrong: &str, right: &[&str]) -> Option<String> {
     let folded = wrong.to_lowercase();

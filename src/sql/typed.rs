@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use super::error::{SqlError, SqlErrorKind};
 use super::failing::failing_row;
+use super::names::WHERE_NAMED;
 use super::run_errors::Failed;
 use super::slot::{Cancel, Slot};
 use super::view_files::{ViewFile, is_plain_query};
@@ -310,19 +311,9 @@ impl QuerySession {
                 return format!("the table of the database is `{schema}.{name}`; {WHERE_NAMED}");
             }
         }
-        let known: Vec<&str> = self.relations.keys().map(String::as_str).collect();
-        match names::near(name, &known) {
-            Some(near) => near,
-            None => format!("{}; {WHERE_NAMED}", names::hint(name, known).unwrap_or_default())
-                .trim_start_matches("; ")
-                .to_owned(),
-        }
+        names::relation_hint(name, self.relations.keys().map(String::as_str))
     }
 }
-
-/// Where a name of SQL comes from.
-const WHERE_NAMED: &str = "a view is a file NAME.sql of the project, and tables are named in the configuration, under \
-                           `reference_tables` and `state_tables`";
 
 /// Asks a schema for a table; where it has none, what to say and what to do.
 async fn check_table(

@@ -64,8 +64,6 @@ pub struct ReferenceTableSpec {
     pub is_known: bool,
     pub key: Vec<String>,
     pub matches: Vec<Vec<KeyPlace>>,
-    /// Where it is configured.
-    pub line: usize,
 }
 
 #[derive(Debug)]
@@ -129,7 +127,6 @@ impl ReferenceTables {
                     .map_or_else(|| Arc::new(Schema::empty()), |table| Arc::clone(table.schema())),
                 key: config.key.clone(),
                 matches: config.matches.clone(),
-                line: config.line,
             });
         let given = configs.iter().map(|_| None).collect();
         (Self { specs: specs.collect(), tables, given, reader }, errors)

@@ -21,7 +21,6 @@ fn config(name: &str, origin: TableOrigin, key: &[&str]) -> ReferenceTableConfig
     let place = |column: &&str| KeyPlace { relation: "batch".to_owned(), column: (*column).to_owned() };
     ReferenceTableConfig {
         name: name.to_owned(),
-        line: 7,
         origin,
         key: key.iter().map(|column| (*column).to_owned()).collect(),
         matches: if key.is_empty() { Vec::new() } else { vec![key.iter().map(place).collect()] },

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::fault::Fault;
 use super::given;
 use super::messages::Recorder;
 use super::run::Case;
@@ -20,6 +19,7 @@ use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{PlanError, Rehearsal};
 use crate::sql::{ViewFiles, type_of};
+use crate::yaml::Fault;
 
 /// Plans the views of a project and binds its tests to them. `unread` are the faults of files that could not be read.
 ///
@@ -85,7 +85,7 @@ fn named_views(config: &Config, views: &ViewFiles, suites: &mut [Suite]) -> Vec<
                 named.push(name.clone());
                 continue;
             }
-            let fault = Fault::new(expectation.line, format!("expect: there is no view `{name}`"));
+            let fault = Fault::new(expectation.spot, format!("expect: there is no view `{name}`"));
             let is_state = config.state_tables.iter().any(|table| table.name == *name);
             faults.push(match is_state {
                 true => fault.hint("rows of a state table stand under `expect_state`"),
@@ -123,14 +123,14 @@ async fn declared_columns(
             let table = config.reference_tables.iter().find(|table| table.name == *name);
             if table.is_some_and(|table| matches!(table.origin, TableOrigin::File { .. })) {
                 let message = format!("columns: those of `{name}` are those of its file");
-                faults.push(Fault::new(given.line, message).hint("take them out"));
+                faults.push(Fault::new(given.spot, message).hint("take them out"));
                 continue;
             }
             match schema_of(columns).await {
                 Ok(schema) => match declared.get(name) {
                     Some(other) if *other != schema => {
                         let message = format!("columns: another test says otherwise of `{name}`");
-                        faults.push(Fault::new(given.line, message));
+                        faults.push(Fault::new(given.spot, message));
                     }
                     _ => drop(declared.insert(name.clone(), schema)),
                 },
@@ -147,10 +147,10 @@ struct UnknownColumns;
 
 async fn schema_of(columns: &[DeclaredColumn]) -> Result<SchemaRef, Fault> {
     let mut fields = Vec::new();
-    for DeclaredColumn { name, line, kind } in columns {
+    for DeclaredColumn { name, spot, kind } in columns {
         let kind = type_of(kind).await.map_err(|reason| {
             let message = format!("columns.{name}: found `{kind}`, expected a type of SQL: {reason}");
-            Fault::new(*line, message)
+            Fault::new(*spot, message)
                 .hint("for example BIGINT, TEXT, DOUBLE, DATE, TIMESTAMP, DECIMAL(10, 2)")
         })?;
         fields.push(Field::new(name, kind, true));
@@ -190,13 +190,13 @@ impl Binder<'_> {
             };
             if spec.schema.fields().is_empty() && !given.rows.is_empty() {
                 let message = format!("tables: no view reads `{}`", spec.name);
-                faults.push(Fault::new(given.line, message).hint("take it out"));
+                faults.push(Fault::new(given.spot, message).hint("take it out"));
             }
             check_keys(given, &spec.key, faults);
             match given::batch(&spec.name, &given.rows, &spec.schema) {
                 Ok(rows) => {
                     if let Err(error) = self.rehearsal.give(index, Some(rows.clone())) {
-                        faults.push(Fault::new(given.line, format!("{}: {}", spec.name, error.message())));
+                        faults.push(Fault::new(given.spot, format!("{}: {}", spec.name, error.message())));
                     }
                     tables.push(Some(rows));
                 }
@@ -227,8 +227,8 @@ impl Binder<'_> {
             && let Err(error) = self.rehearsal.begin_with(&states)
         {
             let given = test.state.iter().find(|given| given.name == error.table());
-            let line = given.map_or(test.line, |given| given.line);
-            faults.push(Fault::new(line, format!("{}: {}", error.table(), error.message())));
+            let spot = given.map_or(test.spot, |given| given.spot);
+            faults.push(Fault::new(spot, format!("{}: {}", error.table(), error.message())));
         }
         states
     }
@@ -248,7 +248,7 @@ impl Binder<'_> {
                 let Some(state) = states.iter().find(|state| state.name == *name) else {
                     let message = format!("expect_state: there is no state table `{name}`");
                     let names = states.iter().map(|state| state.name.as_str());
-                    faults.push(Fault::new(expectation.line, message).or_one_of(name, names));
+                    faults.push(Fault::new(expectation.spot, message).or_one_of(name, names));
                     return;
                 };
                 names_of(&state.schema)
@@ -259,11 +259,11 @@ impl Binder<'_> {
             if !columns.contains(&cell.column) {
                 let message = format!("no column `{}` in `{name}`", cell.column);
                 let known = columns.iter().map(String::as_str);
-                faults.push(Fault::new(cell.line, message).or_one_of(&cell.column, known));
+                faults.push(Fault::new(cell.spot, message).or_one_of(&cell.column, known));
             }
         }
         let empty = expectation.rows.iter().filter(|row| row.cells.is_empty());
-        faults.extend(empty.map(|row| Fault::new(row.line, format!("{name}: a row that says nothing"))));
+        faults.extend(empty.map(|row| Fault::new(row.spot, format!("{name}: a row that says nothing"))));
     }
 }
 
@@ -273,7 +273,7 @@ fn names_of(schema: &SchemaRef) -> Vec<String> {
 
 fn check_names(key: &str, what: &str, given: &[GivenTable], names: &[&str], faults: &mut Vec<Fault>) {
     for table in given.iter().filter(|table| !names.contains(&table.name.as_str())) {
-        let fault = Fault::new(table.line, format!("{key}: there is no {what} `{}`", table.name));
+        let fault = Fault::new(table.spot, format!("{key}: there is no {what} `{}`", table.name));
         faults.push(fault.or_one_of(&table.name, names.iter().copied()));
     }
 }
@@ -285,7 +285,7 @@ fn check_keys(given: &GivenTable, key: &[String], faults: &mut Vec<Fault>) {
     };
     for row in &given.rows {
         if let Some(missing) = key.iter().find(|column| !says(row, column)) {
-            faults.push(Fault::new(row.line, format!("{}: a row without its key ({missing})", given.name)));
+            faults.push(Fault::new(row.spot, format!("{}: a row without its key ({missing})", given.name)));
         }
     }
 }

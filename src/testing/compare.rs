@@ -190,7 +190,7 @@ fn look_alike(one: &str, other: &str) -> bool {
 fn expected_cell(row: &Row, column: &str, is_marked: bool) -> Cell {
     let cell = row.cells.iter().find(|cell| cell.column == column);
     let text = cell.map_or_else(String::new, |cell| match (&cell.value.value, cell.value.text()) {
-        (super::yaml::Value::Scalar { is_plain: true, .. }, Some(text)) => text.to_owned(),
+        (crate::yaml::Value::Scalar { is_plain: true, .. }, Some(text)) => text.to_owned(),
         (_, Some(text)) => value::scalar(text),
         (_, None) => cell.value.to_json().to_string(),
     });

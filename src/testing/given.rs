@@ -7,13 +7,12 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_ar
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::json::ReaderBuilder;
 
-use super::fault::Fault;
 use super::messages::{BYTES_EXPECTED, bytes_of};
 use super::number;
 use super::suite::Row;
-use super::yaml::{Node, Value, is_number};
 use crate::database::json;
 use crate::moment::moment;
+use crate::yaml::{Fault, Node, Value, boolean, is_number};
 
 /// The rows in these columns. A column of which a row says nothing is NULL there.
 ///
@@ -25,7 +24,7 @@ pub(super) fn batch(table: &str, rows: &[Row], schema: &SchemaRef) -> Result<Rec
         if schema.index_of(&cell.column).is_err() {
             let message = format!("no column `{}` in `{table}`", cell.column);
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            faults.push(Fault::new(cell.line, message).or_one_of(&cell.column, names.into_iter()));
+            faults.push(Fault::new(cell.spot, message).or_one_of(&cell.column, names.into_iter()));
         }
     }
     let mut columns = Vec::new();
@@ -43,9 +42,8 @@ pub(super) fn batch(table: &str, rows: &[Row], schema: &SchemaRef) -> Result<Rec
         return Err(faults);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|error| {
-        vec![Fault::new(rows.first().map_or(0, |row| row.line), format!("{table}: {error}"))]
-    })
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(|error| vec![Fault::new(rows.first().map(|row| row.spot), format!("{table}: {error}"))])
 }
 
 /// The columns that rows seem to have, where nothing else says it: those of a table in the database.
@@ -69,7 +67,7 @@ fn seeming(values: &[&Node]) -> DataType {
     let all = |is: &dyn Fn(&str, bool) -> bool| {
         !values.is_empty()
             && values.iter().all(|node| match &node.value {
-                Value::Scalar { text, is_plain } => is(text, *is_plain),
+                Value::Scalar { text, is_plain, .. } => is(text, *is_plain),
                 _ => false,
             })
     };
@@ -90,14 +88,6 @@ fn seeming(values: &[&Node]) -> DataType {
     }
 }
 
-pub(super) fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "true" | "True" | "TRUE" => Some(true),
-        "false" | "False" | "FALSE" => Some(false),
-        _ => None,
-    }
-}
-
 fn column(table: &str, field: &Arc<Field>, values: &[Option<&Node>]) -> Result<ArrayRef, Fault> {
     let kind = field.data_type();
     if values.iter().all(Option::is_none) {
@@ -111,7 +101,7 @@ fn column(table: &str, field: &Arc<Field>, values: &[Option<&Node>]) -> Result<A
         };
         let wrong = |expected: &str| {
             let message = format!("{table}.{}: found {}, expected {expected}", field.name(), node.found());
-            Fault::new(node.line, message)
+            Fault::new(node.spot, message)
         };
         let expected = expected(kind);
         let text = json_of(node, kind).ok_or_else(|| wrong(&expected))?;
@@ -119,7 +109,7 @@ fn column(table: &str, field: &Arc<Field>, values: &[Option<&Node>]) -> Result<A
     }
     let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
     arrow::compute::concat(&arrays)
-        .map_err(|error| Fault::new(0, format!("{table}.{}: {error}", field.name())))
+        .map_err(|error| Fault::new(None, format!("{table}.{}: {error}", field.name())))
 }
 
 /// One value, read as JSON.

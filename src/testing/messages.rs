@@ -7,12 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value as Json;
 
-use super::fault::Fault;
 use super::suite::{Cell, Row, Test};
-use super::yaml::{Node, Value};
 use crate::avro::Encoder;
 use crate::batch::{Headers, Message, Messages, MessagesBuilder};
 use crate::moment::moment;
+use crate::yaml::{Fault, Node, Value};
 
 /// What a message may say of itself besides its fields.
 const META: [&str; 7] = [
@@ -78,8 +77,10 @@ impl Recorder<'_> {
             let offset = parts.offset.unwrap_or(*next);
             if offset < *next {
                 let message = format!("kafka_offset: found {offset}, expected {next} or more");
-                let hint = "messages of one partition stand in the order of their offsets";
-                faults.push(Fault::new(row.line, message).hint(hint));
+                let hint = "messages of one partition are in the order of their offsets";
+                let said = row.cells.iter().find(|cell| cell.column == "kafka_offset");
+                let spot = said.map_or(row.spot, |cell| cell.value.spot);
+                faults.push(Fault::new(spot, message).hint(hint));
             }
             *next = offset.saturating_add(1);
             builder.push(Message {
@@ -91,9 +92,9 @@ impl Recorder<'_> {
                 payload: parts.payload.as_deref(),
                 headers: &parts.headers,
             });
-            let shown = shown(&text[row.span.clone()]);
+            let shown = shown(&text[row.spot.range()]);
             let place = (Arc::clone(&parts.topic), parts.partition, offset);
-            written.push((place, WrittenMessage { line: row.line, text: shown }));
+            written.push((place, WrittenMessage { line: row.spot.line, text: shown }));
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -111,7 +112,7 @@ impl Recorder<'_> {
             .map(|cell| {
                 let message = format!("message_defaults: the schema has no field `{}`", cell.column);
                 let names: Vec<&str> = allowed().collect();
-                Fault::new(cell.line, message).or_one_of(&cell.column, names.into_iter())
+                Fault::new(cell.spot, message).or_one_of(&cell.column, names.into_iter())
             })
             .collect()
     }
@@ -154,7 +155,7 @@ impl Recorder<'_> {
         let named = cell.value.text().unwrap_or_default();
         self.topics.iter().find(|topic| ***topic == *named).cloned().ok_or_else(|| {
             let message = format!("kafka_topic: found {}, which the job does not read", cell.value.found());
-            Fault::new(cell.line, message).or_one_of(named, self.topics.iter().map(|topic| &**topic))
+            Fault::new(cell.value.spot, message).or_one_of(named, self.topics.iter().map(|topic| &**topic))
         })
     }
 
@@ -162,7 +163,7 @@ impl Recorder<'_> {
     fn raw_payload(&self, row: &Row, cell: &Cell) -> Result<Option<Vec<u8>>, Fault> {
         if let Some(field) = row.cells.iter().find(|cell| !META.contains(&cell.column.as_str())) {
             let message = format!("`{}` beside kafka_payload, which is the whole message", field.column);
-            return Err(Fault::new(field.line, message));
+            return Err(Fault::new(field.spot, message));
         }
         if cell.value.is_null() { Ok(None) } else { bytes(cell).map(Some) }
     }
@@ -181,15 +182,15 @@ impl Recorder<'_> {
         self.encoder.encode(&Json::Object(fields), &mut payload).map_err(|error| {
             let field = error.path.split(['.', '[']).next().unwrap_or_default();
             let cell = row.cells.iter().chain(&test.message_defaults).find(|cell| cell.column == field);
-            let line = cell.map_or(row.line, |cell| cell.line);
+            let spot = cell.map_or(row.spot, |cell| cell.value.spot);
             let place = if error.path.is_empty() { String::new() } else { format!("`{}`: ", error.path) };
             let message = format!("message: {place}found {}, expected {}", error.found, error.expected);
             let hint = match (error.hint, cell) {
                 (Some(hint), _) => hint,
                 (None, None) => "what is the same in all messages can stand under `message_defaults`".into(),
-                (None, Some(_)) => return Fault::new(line, message),
+                (None, Some(_)) => return Fault::new(spot, message),
             };
-            Fault::new(line, message).hint(hint)
+            Fault::new(spot, message).hint(hint)
         })?;
         Ok(payload)
     }
@@ -216,7 +217,7 @@ pub(super) fn select(messages: &Messages, places: &[usize]) -> Messages {
 
 fn wrong(cell: &Cell, expected: &str) -> Fault {
     let message = format!("{}: found {}, expected {expected}", cell.column, cell.value.found());
-    Fault::new(cell.value.line, message)
+    Fault::new(cell.value.spot, message)
 }
 
 fn timestamp(cell: &Cell) -> Result<i64, Fault> {
@@ -269,7 +270,7 @@ fn headers(cell: &Cell) -> Result<Headers, Fault> {
         }
         let value = bytes_of(value).ok_or_else(|| {
             let message = format!("kafka_headers.{name}: found {}, expected {BYTES_EXPECTED}", value.found());
-            Fault::new(value.line, message)
+            Fault::new(value.spot, message)
         })?;
         Ok((name.to_owned(), Some(value)))
     };

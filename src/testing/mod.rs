@@ -2,9 +2,6 @@
 //! run without a server by the way a job goes ([`crate::engine::Rehearsal`]). Every test is run again with its messages cut
 //! into batches in other ways, and fails where that changes what is left in the end.
 
-mod fault;
-mod yaml;
-mod fields;
 mod time;
 mod number;
 mod suite;
@@ -146,7 +143,7 @@ async fn run_case(rehearsal: &mut Rehearsal, case: &Case) -> TestReport {
     }
     TestReport {
         name: case.test.name.clone(),
-        line: case.test.line,
+        line: case.test.spot.line,
         failures,
         observed,
         elapsed: started.elapsed(),

@@ -96,7 +96,7 @@ pub(super) fn check(case: &Case, observed: &Observed, rehearsal: &Rehearsal) -> 
         case.test.expectations.iter().any(|expectation| expectation.of == Of::DeadLetters);
     if !says_dead_letters && !observed.dead_letters.rows.is_empty() {
         // Why: a message that becomes a dead letter would be missing in silence.
-        let nothing = Expectation::none(Of::DeadLetters, "expect_dead_letters", case.test.line);
+        let nothing = Expectation::none(Of::DeadLetters, "expect_dead_letters", case.test.spot);
         unmet.extend(compared(&nothing, &observed.dead_letters));
     }
     unmet

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::fault::{Fault, diagnostics};
 use super::reader::Reader;
-use super::yaml::{self, Node};
-use crate::diagnostic::{Diagnostic, shown};
+use crate::diagnostic::{Code, Diagnostic, Place, shown};
+use crate::yaml::{self, Fault, Node, Spot};
 
 /// The longest test file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -31,7 +30,7 @@ pub(super) struct Suite {
 #[derive(Clone, Debug)]
 pub(super) struct Test {
     pub name: String,
-    pub line: usize,
+    pub spot: Spot,
     /// The clock's time.
     pub now: DateTime<Utc>,
     /// Mappings, in the order of the file.
@@ -62,7 +61,8 @@ pub(super) struct TestEnd {
 #[derive(Clone, Debug)]
 pub(super) struct GivenTable {
     pub name: String,
-    pub line: usize,
+    /// Of its name.
+    pub spot: Spot,
     pub rows: Vec<Row>,
     /// Its columns and their types in SQL, where they are said.
     pub columns: Option<Vec<DeclaredColumn>>,
@@ -72,7 +72,8 @@ pub(super) struct GivenTable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeclaredColumn {
     pub name: String,
-    pub line: usize,
+    /// Of its type.
+    pub spot: Spot,
     /// As `CAST` takes it: `DECIMAL(10, 2)`.
     pub kind: String,
 }
@@ -80,15 +81,15 @@ pub(super) struct DeclaredColumn {
 /// One row as written: some columns and their values.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub line: usize,
-    pub span: Range<usize>,
+    pub spot: Spot,
     pub cells: Vec<Cell>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
     pub column: String,
-    pub line: usize,
+    /// Of the column's name.
+    pub spot: Spot,
     pub value: Node,
 }
 
@@ -106,7 +107,8 @@ pub(super) struct Expectation {
     pub of: Of,
     /// Of the view or table.
     pub name: String,
-    pub line: usize,
+    /// Of its name.
+    pub spot: Spot,
     pub rows: Vec<Row>,
     /// Whether the rows stand in this order.
     pub is_ordered: bool,
@@ -152,12 +154,12 @@ impl Suite {
         for (index, test) in tests.iter().enumerate() {
             if let Some(other) = tests[..index].iter().find(|other| other.name == test.name) {
                 let message =
-                    format!("`{}` is the name of the test in line {} already", test.name, other.line);
-                faults.push(Fault::new(test.line, message));
+                    format!("`{}` is the name of the test in line {} already", test.name, other.spot.line);
+                faults.push(Fault::new(test.spot, message));
             }
         }
         if tests.is_empty() && faults.is_empty() {
-            faults.push(Fault::new(0, "no tests: expected a list of tests").hint(EXAMPLE));
+            faults.push(Fault::new(None, "no tests: expected a list of tests").hint(EXAMPLE));
         }
         Ok(Self { file, path: path.to_owned(), text, tests, faults })
     }
@@ -176,26 +178,44 @@ impl Written {
 }
 
 impl Expectation {
-    /// No rows, as if it were written in `line`.
-    pub fn none(of: Of, name: &str, line: usize) -> Self {
+    /// No rows, as if it were written there.
+    pub fn none(of: Of, name: &str, spot: Spot) -> Self {
         let written = Written { after_key: 0, list: 0..0, column: 0, is_block: false, is_in_braces: false };
         let (name, rows) = (name.to_owned(), Vec::new());
-        Self { of, name, line, rows, is_ordered: false, tolerance: None, written }
+        Self { of, name, spot, rows, is_ordered: false, tolerance: None, written }
     }
+}
+
+/// The faults of a file whose text this is, each once, in the order of its lines.
+fn diagnostics(file: &str, text: &str, mut faults: Vec<Fault>) -> Vec<Diagnostic> {
+    faults.sort_by_key(|fault| fault.spot.map(|spot| spot.start));
+    // What a file says for all of its tests is a fault in each of them.
+    let mut reported: Vec<Fault> = Vec::new();
+    for fault in faults {
+        if !reported.contains(&fault) {
+            reported.push(fault);
+        }
+    }
+    let place = |spot: Option<Spot>| match spot {
+        Some(spot) => spot.place(file, text),
+        None => Place::of_file(file),
+    };
+    reported.into_iter().map(|fault| fault.into_diagnostic(Code::TestFile, place)).collect()
 }
 
 const EXAMPLE: &str =
     "for example `- { name: a deposit, messages: [{ customer: 1 }], expect: { reactions: [] } }`";
 
 fn read_text(path: &Path) -> Result<String, Fault> {
-    let unreadable = |error: std::io::Error| Fault::new(0, format!("the file cannot be read: {error}"));
+    let unreadable = |error: std::io::Error| Fault::new(None, format!("the file cannot be read: {error}"));
     let length = std::fs::metadata(path).map_err(unreadable)?.len();
     if length > FILE_BYTES_MAX {
-        return Err(Fault::new(0, format!("{length} bytes, a test file has at most {FILE_BYTES_MAX}")));
+        return Err(Fault::new(None, format!("{length} bytes, a test file has at most {FILE_BYTES_MAX}")));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        Fault::new(before.split(|byte| *byte == b'\n').count(), "the file is not UTF-8")
+        let line = before.split(|byte| *byte == b'\n').count();
+        Fault::new(Spot { line, ..Spot::default() }, "the file is not UTF-8")
     })
 }

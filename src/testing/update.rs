@@ -117,7 +117,7 @@ impl Writer<'_> {
     /// Rows that stand one under the other are changed one by one.
     fn rows(&mut self, expectation: &Expectation, table: &Table, comparison: &Comparison) {
         let Some(last) = expectation.rows.last() else { return };
-        let dash = self.start_of_line(last.span.start);
+        let dash = self.start_of_line(last.spot.start);
         let indent = self.text[dash..].len() - self.text[dash..].trim_start_matches(' ').len();
         for (row, pair) in expectation.rows.iter().zip(&comparison.expected) {
             match pair {
@@ -125,16 +125,16 @@ impl Writer<'_> {
                 Some(pair) => {
                     let columns = columns_of(std::slice::from_ref(row), table);
                     let written = written_row(table, pair.row, &columns, Some(indent));
-                    self.edit(row.span.clone(), written);
+                    self.edit(row.spot.range(), written);
                 }
                 None => {
-                    let lines = self.start_of_line(row.span.start)..self.end_of_line(row.span.end);
+                    let lines = self.start_of_line(row.spot.start)..self.end_of_line(row.spot.end);
                     self.edit(lines, "");
                 }
             }
         }
         let columns = columns_of(&expectation.rows, table);
-        let end = self.end_of_line(last.span.end);
+        let end = self.end_of_line(last.spot.end);
         let mut added = String::new();
         for row in &comparison.surplus {
             added +=

@@ -5,13 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
-use super::given::boolean;
 use super::messages::bytes_of;
 use super::number;
 use super::table::Kind;
 use super::time::time_of_day;
-use super::yaml::{Node, Value, is_number};
 use crate::moment::moment;
+use crate::yaml::{Node, Value, boolean, is_number};
 
 /// Whether a value that came out (as JSON) is the one that is written in a test.
 pub(super) fn is_same(written: &Node, came: &str, kind: &Kind, tolerance: Option<f64>) -> bool {
@@ -165,8 +164,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::table::Table;
-    use super::super::yaml;
     use super::*;
+    use crate::yaml;
 
     /// Whether a value that came out, written in a test, is read as the same, in braces and behind a key.
     fn reads_back(column: ArrayRef) -> Result<(), TestCaseError> {
@@ -263,7 +262,7 @@ mod tests {
 
     fn same(written: &str, came: &str, kind: DataType) -> bool {
         let node = yaml::parse(written).unwrap();
-        let node = node.unwrap_or(Node { line: 1, column: 0, span: 0..0, value: Value::Null });
+        let node = node.unwrap_or(Node { value: Value::Null, ..Node::empty_map() });
         is_same(&node, came, &Kind::Arrow(kind), None)
     }
 

@@ -52,6 +52,7 @@ def outputs_of(job, commands, **environment):
 
 
 CHECK = ("check",)
+CONFIG = ("config",)
 RUN = ("run", "--until-caught-up", "--progress", "none")
 SQL = ("sql", "-c", "SELECT count(*) FROM batch")
 STORED = ("sql", "--from", "stored", "-c", "SELECT count(*) FROM db.counted")
@@ -145,7 +146,7 @@ def test_a_secret_is_never_shown(new_job, new_topic, database):
         for form in wrong[index % 4 :: 4]:
             job = secret_job(new_job, topic, form)
             # `run` waits for a server that is out of reach.
-            commands = [CHECK] if UNREACHABLE in str(form) else [CHECK, RUN, SQL]
+            commands = [CHECK, CONFIG] if UNREACHABLE in str(form) else [CHECK, RUN, SQL, CONFIG]
             codes, texts = outputs_of(job, commands, DB_PASSWORD=password)
             assert codes[0], (form, codes, texts)
             assert_hidden(password, *texts)
@@ -189,7 +190,7 @@ def test_properties_of_kafka_are_not_shown(new_job, new_topic, database):
         ]
         for properties in wrong[index % 4 :: 4]:
             job = secret_job(new_job, topic, database.url, kafka_properties=properties)
-            codes, texts = outputs_of(job, [("check", "--offline")])
+            codes, texts = outputs_of(job, [("check", "--offline"), CONFIG])
             assert_hidden(password, *texts)
     job = secret_job(new_job, topic, database.url, kafka_properties={**secret, "sasl.password": "Zq7xWv9k", **logs})
     job.write("sent.json", {"customer": 1})

@@ -24,14 +24,13 @@ pub fn check(files: &[(&str, &str)]) -> Checked {
     check_with(files, &["--offline"])
 }
 
-/// `files` by their path; the configuration gets its three keys and the database put before it, and without one has no
-/// reference tables.
+/// `files` by their path; the configuration gets its three keys and the database put before it.
 pub fn check_with(files: &[(&str, &str)], arguments: &[&str]) -> Checked {
     check_in(tempfile::tempdir().expect("a folder"), files, arguments)
 }
 
 pub fn check_in(folder: tempfile::TempDir, files: &[(&str, &str)], arguments: &[&str]) -> Checked {
-    let by_default = [("config.yaml", "reference_tables: {}\nstate_tables: {}\n"), ("schema.avsc", MOVEMENT)];
+    let by_default = [("config.yaml", ""), ("schema.avsc", MOVEMENT)];
     for (path, text) in by_default.iter().chain(files) {
         let head = match *path {
             "config.yaml" if !text.contains("database:") => "database: sqlite://out.db\n",

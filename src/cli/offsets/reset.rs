@@ -59,8 +59,8 @@ struct Move {
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let views = read_views(config)?;
     refuse_while_filling(config).await?;
-    let tables = engine::state_tables(config, &views);
-    let fate = fate(&tables, arguments.state)?;
+    let tables = &config.state_tables;
+    let fate = fate(tables, arguments.state)?;
     let stored = stored(config).await?;
     if stored.is_empty() {
         return Err(Failure::failed(
@@ -70,13 +70,13 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let moves = moves(config, arguments, &stored).await?;
     let cleared = match fate {
         State::Keep => Vec::new(),
-        State::Clear => cleared(&tables, &stored, &moves)?,
+        State::Clear => cleared(tables, &stored, &moves)?,
     };
     let mut lines = ranges(&moves);
     lines.extend(rows_again(&engine::outputs(config, &views), &moves));
     let mut offsets = open(config).await?;
     match fate {
-        State::Keep => lines.extend(state_kept(&tables, &moves)),
+        State::Keep => lines.extend(state_kept(tables, &moves)),
         State::Clear => lines.extend(state_cleared(&mut offsets, &cleared).await?),
     }
     terminal::say(&lines.join("\n"));
@@ -109,7 +109,7 @@ async fn open(config: &Config) -> Result<StoredOffsets, Failure> {
 }
 
 /// What becomes of state, which has to be said where there is some.
-fn fate(tables: &[&StateTableConfig], said: Option<State>) -> Result<State, Failure> {
+fn fate(tables: &[StateTableConfig], said: Option<State>) -> Result<State, Failure> {
     if let (None, false) = (said, tables.is_empty()) {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         return Err(Failure::bad_command_line(format!(
@@ -124,13 +124,13 @@ fn fate(tables: &[&StateTableConfig], said: Option<State>) -> Result<State, Fail
 
 /// The rows of state that belong to the partitions that are moved.
 fn cleared(
-    tables: &[&StateTableConfig],
+    tables: &[StateTableConfig],
     stored: &[StoredOffset],
     moves: &[Move],
 ) -> Result<Vec<StateRows>, Failure> {
     let is_moved = |row: &&StoredOffset| moves.iter().any(|moved| moved.bounds.partition == row.partition);
     let stays = stored.iter().find(|row| !is_moved(row));
-    let rows = |table: &&StateTableConfig| {
+    let rows = |table: &StateTableConfig| {
         let table_name = table.name.clone();
         match stays {
             None => Ok(StateRows { table: table_name, partitions: None }),
@@ -231,7 +231,7 @@ fn rows_again(outputs: &[OutputConfig], moves: &[Move]) -> Vec<String> {
     lines
 }
 
-fn state_kept(tables: &[&StateTableConfig], moves: &[Move]) -> Vec<String> {
+fn state_kept(tables: &[StateTableConfig], moves: &[Move]) -> Vec<String> {
     let again =
         if are_again(moves) { "; messages that are processed again are counted twice in it" } else { "" };
     tables.iter().map(|table| format!("{}: state is kept{again}", table.name)).collect()
@@ -288,7 +288,6 @@ mod tests {
     fn state_table(follows_partition: bool) -> StateTableConfig {
         StateTableConfig {
             name: "totals".into(),
-            line: 1,
             view: "next_totals".into(),
             key: vec!["customer".into()],
             matches: Vec::new(),
@@ -302,9 +301,9 @@ mod tests {
     fn what_becomes_of_state_has_to_be_said() {
         let table = state_table(false);
         assert_eq!(fate(&[], None).expect("there is no state"), State::Keep);
-        assert_eq!(fate(&[&table], Some(State::Clear)).expect("it is said"), State::Clear);
+        assert_eq!(fate(std::slice::from_ref(&table), Some(State::Clear)).expect("it is said"), State::Clear);
         assert!(
-            format!("{:?}", fate(&[&table], None).expect_err("it is not said"))
+            format!("{:?}", fate(std::slice::from_ref(&table), None).expect_err("it is not said"))
                 .contains("has state (totals)")
         );
     }
@@ -313,12 +312,14 @@ mod tests {
     fn only_rows_of_the_partitions_that_are_moved_are_cleared() {
         let (checked, following) = (state_table(false), state_table(true));
         let stored = [stored_at(0), stored_at(1)];
-        let all = cleared(&[&checked, &following], &stored, &[moved(0), moved(1)]).expect("all are moved");
+        let all = cleared(&[checked.clone(), following.clone()], &stored, &[moved(0), moved(1)])
+            .expect("all are moved");
         assert!(all.iter().all(|rows| rows.partitions.is_none()));
-        let one = cleared(&[&following], &stored, &[moved(1)]).expect("its rows say their partition");
+        let one = cleared(std::slice::from_ref(&following), &stored, &[moved(1)])
+            .expect("its rows say their partition");
         assert_eq!(one, [StateRows { table: "totals".into(), partitions: Some(vec![partition(1)]) }]);
-        let unknown =
-            cleared(&[&checked], &stored, &[moved(1)]).expect_err("rows do not say their partition");
+        let unknown = cleared(std::slice::from_ref(&checked), &stored, &[moved(1)])
+            .expect_err("rows do not say their partition");
         assert!(format!("{unknown:?}").contains("t[0] stays where it is"));
     }
 }

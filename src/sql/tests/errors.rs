@@ -50,6 +50,11 @@ async fn errors_of_names() {
       |               ^^^^^
     hint: the name is `batch`: upper and lower case differ in names
     "#);
+    let unknown = faults(&[("v", "SELECT * FROM rates")]).await;
+    assert!(
+        unknown.contains("hint: there is `") && unknown.contains("under `reference_tables`"),
+        "{unknown}"
+    );
     insta::assert_snapshot!(faults(&[("v", "SELECT kafka_offset FROM batch a, batch b")]).await, @r#"
     sql/v.sql:1:8: error: `kafka_offset` is ambiguous: more than one relation has a column of that name
       |

@@ -1,41 +1,71 @@
-//! YAML as a tree in which every node knows its place, so that a fault names its line and an expectation can be
+//! The tree of a YAML text. Every node knows its place, so that a fault points at it and a test's expectation can be
 //! rewritten in place. Scalars stay text with their style: what a text means is decided by what it is compared with.
 
 use std::ops::Range;
 
 use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
+use saphyr_parser::Marker;
 
 use super::fault::Fault;
+use super::scalar::{boolean, is_number};
+use crate::diagnostic::Place;
 
-/// How deep a test file may nest.
+/// How deep a file may nest.
 const DEPTH_MAX: usize = 64;
 
-/// A node of the tree.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
+/// A part of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spot {
     /// From 1.
     pub line: usize,
     /// In characters, from 0.
     pub column: usize,
-    /// Its bytes in the text; what follows it (blanks, comments) left out.
-    pub span: Range<usize>,
+    /// In bytes.
+    pub start: usize,
+    /// In bytes; blanks and comments after it are left out.
+    pub end: usize,
+}
+
+impl Spot {
+    pub fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The place of its first line in `file`, whose text this is.
+    pub fn place(self, file: &str, text: &str) -> Place {
+        let first_line = text.get(self.range()).and_then(|part| part.lines().next()).unwrap_or_default();
+        Place::at(file, text, self.line, self.column + 1, first_line.chars().count())
+    }
+}
+
+/// A node of the tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub spot: Spot,
     pub value: Value,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// A plain empty scalar, `~` or `null`.
     Null,
     Scalar {
         text: String,
         /// Without quotes, so it may be a number or a boolean.
         is_plain: bool,
+        /// The parts of the text that `${NAME}` was replaced by.
+        inserted: Vec<Range<usize>>,
     },
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
 }
 
 impl Node {
+    /// A mapping without entries, which is written nowhere.
+    pub fn empty_map() -> Self {
+        Self { spot: Spot::default(), value: Value::Map(Vec::new()) }
+    }
+
     /// The text of a scalar.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -48,7 +78,7 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// What is here, for messages.
+    /// What is written here, for messages.
     pub fn found(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
@@ -58,12 +88,60 @@ impl Node {
         }
     }
 
+    /// A key of a mapping, and what is under it.
+    pub fn entry(&self, name: &str) -> Option<(&Self, &Self)> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|(key, _)| key.text() == Some(name)).map(|(key, value)| (key, value))
+    }
+
+    /// The items of a list; nothing is an empty list.
+    ///
+    /// # Errors
+    /// It is no list.
+    pub fn items(&self, what: &str) -> Result<&[Self], Fault> {
+        match &self.value {
+            Value::List(items) => Ok(items),
+            Value::Null => Ok(&[]),
+            _ => Err(Fault::new(self.spot, format!("{what}: found {}, expected a list", self.found()))),
+        }
+    }
+
+    /// The entries of a mapping from names that people choose: the name, its node, the value. What is not one is a fault.
+    pub fn named(&self, what: &str, faults: &mut Vec<Fault>) -> Vec<(&str, &Self, &Self)> {
+        let Value::Map(entries) = &self.value else {
+            let message = format!("{what}: found {}, expected a mapping from names", self.found());
+            faults.push(Fault::new(self.spot, message));
+            return Vec::new();
+        };
+        let mut named = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            match key.text() {
+                Some(name) => named.push((name, key, value)),
+                None => {
+                    let message = format!("{what}: found {}, expected a name", key.found());
+                    faults.push(Fault::new(key.spot, message));
+                }
+            }
+        }
+        named
+    }
+
+    /// A scalar as one text, a list of scalars as several; `None` for anything else and for an empty list.
+    pub fn texts(&self) -> Option<Vec<String>> {
+        let text = |node: &Self| node.text().filter(|text| !text.is_empty()).map(str::to_owned);
+        match &self.value {
+            Value::Scalar { .. } => Some(vec![text(self)?]),
+            Value::List(items) if !items.is_empty() => items.iter().map(text).collect(),
+            _ => None,
+        }
+    }
+
     /// As JSON, as YAML's core schema has it: plain numbers, booleans and null are those, all else is text.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
             Value::Null => Json::Null,
-            Value::Scalar { text, is_plain: true } => plain_json(text),
+            Value::Scalar { text, is_plain: true, .. } => plain_json(text),
             Value::Scalar { text, .. } => Json::String(text.clone()),
             Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Value::Map(entries) => {
@@ -77,9 +155,10 @@ impl Node {
 
 fn plain_json(text: &str) -> serde_json::Value {
     use serde_json::Value as Json;
+    if let Some(boolean) = boolean(text) {
+        return Json::Bool(boolean);
+    }
     match text {
-        "true" | "True" | "TRUE" => return Json::Bool(true),
-        "false" | "False" | "FALSE" => return Json::Bool(false),
         ".nan" | ".NaN" | ".NAN" => return Json::String("NaN".into()),
         ".inf" | "+.inf" => return Json::String("Infinity".into()),
         "-.inf" => return Json::String("-Infinity".into()),
@@ -99,42 +178,39 @@ fn plain_json(text: &str) -> serde_json::Value {
     float.map_or_else(|| Json::String(text.to_owned()), Json::Number)
 }
 
-/// Whether a plain scalar is a decimal number.
-pub(super) fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let has_digits = unsigned.bytes().any(|byte| byte.is_ascii_digit());
-    let characters = unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
-    has_digits && characters && !unsigned.starts_with(['e', 'E']) && unsigned.parse::<f64>().is_ok()
-}
-
-/// Reads one document; `None` where there is none.
+/// Reads one document; `None` if there is none.
 ///
 /// # Errors
 /// Text that is not YAML, a second document, or a value that cannot be read.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Fault> {
-    let documents = load(text)?;
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, Fault> {
+    let places = Places::new(text);
+    let documents = load(&places)?;
     match documents.as_slice() {
         [] => Ok(None),
         [document] => {
-            let places = Places::new(text);
             let root = places.node(document, 0)?;
             Ok((!root.is_null()).then_some(root))
         }
         [_, second, ..] => {
-            let line = second.span.start.line();
-            Err(Fault::new(line, "a second document (`---`): expected one document"))
+            let message = "a second document (`---`): expected one document";
+            Err(Fault::new(places.mark(&second.span.start), message))
         }
     }
 }
 
-fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, Fault> {
+/// A text as JSON; nothing if it is not YAML.
+pub(crate) fn to_json(text: &str) -> serde_json::Value {
+    parse(text).ok().flatten().map_or(serde_json::Value::Null, |node| node.to_json())
+}
+
+fn load<'t>(places: &Places<'t>) -> Result<Vec<MarkedYaml<'t>>, Fault> {
     let broken = |error: &saphyr::ScanError| {
-        Fault::new(error.marker().line(), format!("this is not YAML: {}", error.info()))
+        Fault::new(places.mark(error.marker()), format!("this is not YAML: {}", error.info()))
             .hint("check the indentation and the quotes around here")
     };
     let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
     loader.early_parse(false);
-    let mut parser = saphyr_parser::Parser::new_from_str(text);
+    let mut parser = saphyr_parser::Parser::new_from_str(places.text);
     parser.load(&mut loader, true).map_err(|error| broken(&error))?;
     if let Some(error) = loader.error() {
         return Err(broken(error));
@@ -145,7 +221,7 @@ fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, Fault> {
 /// From the parser's places, in characters, to bytes.
 struct Places<'t> {
     text: &'t str,
-    /// The byte of each character; empty where each is one byte.
+    /// The byte of each character; empty if each is one byte.
     bytes: Vec<usize>,
 }
 
@@ -161,11 +237,16 @@ impl<'t> Places<'t> {
         byte.unwrap_or(self.text.len()).min(self.text.len())
     }
 
+    /// One point of the text.
+    fn mark(&self, marker: &Marker) -> Spot {
+        let byte = self.byte(marker.index());
+        Spot { line: marker.line().max(1), column: marker.col(), start: byte, end: byte }
+    }
+
     fn node(&self, yaml: &MarkedYaml<'_>, depth: usize) -> Result<Node, Fault> {
-        let (start, end) = (yaml.span.start, yaml.span.end);
-        let line = start.line().max(1);
+        let start = self.mark(&yaml.span.start);
         if depth > DEPTH_MAX {
-            return Err(Fault::new(line, format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(Fault::new(start, format!("nested deeper than {DEPTH_MAX} levels")));
         }
         let value = match &yaml.data {
             YamlData::Representation(text, ScalarStyle::Plain, _)
@@ -173,9 +254,11 @@ impl<'t> Places<'t> {
             {
                 Value::Null
             }
-            YamlData::Representation(text, style, _) => {
-                Value::Scalar { text: text.to_string(), is_plain: *style == ScalarStyle::Plain }
-            }
+            YamlData::Representation(text, style, _) => Value::Scalar {
+                text: text.to_string(),
+                is_plain: *style == ScalarStyle::Plain,
+                inserted: Vec::new(),
+            },
             YamlData::Sequence(items) => {
                 let items = items.iter().map(|item| self.node(item, depth + 1));
                 Value::List(items.collect::<Result<_, _>>()?)
@@ -188,20 +271,19 @@ impl<'t> Places<'t> {
             }
             YamlData::Tagged(_, inner) => return self.node(inner, depth + 1),
             YamlData::Value(_) | YamlData::Alias(_) | YamlData::BadValue => {
-                return Err(Fault::new(line, "a value that cannot be read: expected plain YAML"));
+                return Err(Fault::new(start, "a value that cannot be read: expected plain YAML"));
             }
         };
-        let start_byte = self.byte(start.index());
-        let span = start_byte..self.end(start_byte, self.byte(end.index()), &value);
-        Ok(Node { line, column: start.col(), span, value })
+        let end = self.end(start.start, self.byte(yaml.span.end.index()), &value);
+        Ok(Node { spot: Spot { end, ..start }, value })
     }
 
     /// Where a node ends. What is written in blocks ends with its last part, and what is written in brackets with the
     /// closing one, whatever the parser says.
     fn end(&self, start: usize, end: usize, value: &Value) -> usize {
         let last = match value {
-            Value::List(items) => items.last().map(|item| item.span.end),
-            Value::Map(entries) => entries.last().map(|(key, value)| value.span.end.max(key.span.end)),
+            Value::List(items) => items.last().map(|item| item.spot.end),
+            Value::Map(entries) => entries.last().map(|(key, value)| value.spot.end.max(key.spot.end)),
             Value::Null | Value::Scalar { .. } => None,
         };
         let is_collection = matches!(value, Value::List(_) | Value::Map(_));
@@ -233,7 +315,7 @@ mod tests {
     use super::*;
 
     fn spans(node: &Node, text: &str, found: &mut Vec<String>) {
-        found.push(text[node.span.clone()].to_owned());
+        found.push(text[node.spot.range()].to_owned());
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| spans(item, text, found)),
             Value::Map(entries) => entries.iter().for_each(|(key, value)| {
