@@ -8,6 +8,7 @@ use super::Fault;
 use super::read::Section;
 use super::yaml::{Node, Value};
 use crate::database::{Address, MySqlAddress, TLS_OPTIONS, encode_inserted};
+use crate::diagnostic::Finding;
 
 const EXAMPLE: &str = "mysql://user:password@127.0.0.1/bank";
 
@@ -21,9 +22,13 @@ pub(super) fn read_database(
     let address = match &node.value {
         Value::Scalar(text) => Address::parse(&encode_inserted(text, &node.inserted), base),
         Value::Map(_) => return read_parts(node, base, faults),
-        Value::List(_) | Value::Null => Err("found a list, expected an address or a mapping".to_owned()),
+        Value::List(_) | Value::Null => Err("found a list, expected an address or a mapping".into()),
     };
-    address.map_err(|problem| section.fault(Fault::new(node.line, format!("database: {problem}")))).ok()
+    let fault = |found: Finding| {
+        let Finding { message, hint } = found.within("database");
+        Fault { hint, ..Fault::new(node.line, message) }
+    };
+    address.map_err(|found| section.fault(fault(found))).ok()
 }
 
 fn read_parts(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Address> {

@@ -323,9 +323,7 @@ pub(super) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnosti
         Some(place) => Place::of_file(place),
         None => config.file.place(line, &[name]),
     };
-    let (message, hint) = crate::diagnostic::split_hint(error.message());
-    let hint = error.hint().map(str::to_owned).or(hint);
-    Diagnostic { hint, ..Diagnostic::error(code, place, format!("{}: {message}", error.subject())) }
+    Diagnostic::error(code, place, error.found().clone().within(error.subject()))
 }
 
 /// Where the columns of tables are written in the SQL, and the tables in the configuration: the places of what is
@@ -375,7 +373,7 @@ impl TargetPlaces {
     /// What is to be said of a table, with its place.
     pub fn diagnostic(&self, severity: Severity, code: Code, fault: &TableFault) -> Diagnostic {
         let place = self.place(&fault.table, fault.column.as_deref());
-        let message = format!("table {}: {}", fault.subject(), fault.message);
-        Diagnostic { severity, code, place, message, hint: fault.hint.clone() }
+        let found = fault.found.clone().within(format!("table {}", fault.subject()));
+        Diagnostic { severity, ..Diagnostic::error(code, place, found) }
     }
 }

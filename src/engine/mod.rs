@@ -69,7 +69,9 @@ use writer::Writer;
 pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
 pub use fill_preview::{Preview, preview};
-pub use filler::{FillFrom, FillOptions, FillParts, FillReport, Filler, fill_together, split_fills};
+pub use filler::{
+    FillFrom, FillOptions, FillParts, FillReport, Filler, fill_together, nothing_to_fill, split_fills,
+};
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
 pub(crate) use plan::{outputs, state_tables, table_specs};

@@ -3,7 +3,9 @@
 use arrow::array::RecordBatch;
 
 use super::describe::{table, texts};
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::diagnostic::Finding;
 use crate::sql::FunctionHelp;
 
 /// The answer to `\df`.
@@ -29,7 +31,7 @@ impl Session {
         if found.is_empty() {
             let near = crate::config::nearest(&wanted, all.keys().map(String::as_str));
             let hint = near.map_or("`\\df` lists all".into(), |near| format!("did you mean `{near}`?"));
-            return Err(Refusal::error(format!("no function `{wanted}`\nhint: {hint}")));
+            return Err(Refusal::Found(Finding::new(format!("no function `{wanted}`")).with_hint(hint)));
         }
         let column =
             |of: &dyn Fn(&FunctionHelp) -> String| texts(found.iter().map(|function| Some(of(function))));

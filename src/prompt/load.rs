@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::batch::{Messages, TopicPartition};
 use crate::config::{Config, StartingOffsets};
+use crate::diagnostic::Finding;
 use crate::sink::{SinkError, StoredOffsets};
 use crate::source::{Bounds, Browser, Range, SourceError, first_ranges, last_ranges};
 
@@ -78,7 +79,9 @@ impl Loading {
     /// The broker's.
     pub async fn messages(&mut self) -> Result<Loaded, SourceError> {
         let read = (&mut self.task).await;
-        read.unwrap_or_else(|error| Err(SourceError::Broken(format!("the reading broke off: {error}"))))
+        read.unwrap_or_else(|error| {
+            Err(SourceError::Broken(format!("the reading broke off: {error}").into()))
+        })
     }
 }
 
@@ -139,8 +142,8 @@ fn ranges(
                 .find(|(number, _)| !bounds.iter().any(|bounds| bounds.partition.partition == *number))
             {
                 let last = bounds.iter().map(|bounds| bounds.partition.partition).max().unwrap_or(0);
-                let message = format!("no partition {unknown}\nhint: there are 0 to {last}");
-                return Err(SourceError::Broken(message));
+                let found = Finding::new(format!("no partition {unknown}"));
+                return Err(SourceError::Broken(found.with_hint(format!("there are 0 to {last}"))));
             }
             let start = |bounds: &Bounds| {
                 let found = wanted.iter().find(|(number, _)| *number == bounds.partition.partition);

@@ -21,15 +21,16 @@ use super::job::RunningJob;
 use super::load::{Limits, Loaded, Loading, Others, Start, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
+use super::refusal::Refusal;
 use super::views::{Ailments, Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
 use crate::batch::{DeadLetter, Decoded, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Finding};
 use crate::engine::Schemas;
 use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
-use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
+use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles};
 use crate::tables::ReferenceTables;
 
 /// Keys of the configuration that decide which messages a batch of the topic has.
@@ -46,30 +47,6 @@ const COLUMNS_SHARES: usize = 2;
 pub(super) const WHOLE: &str = "db";
 /// The messages of the batch that cannot be decoded.
 pub(super) const DEAD_LETTERS: &str = "dead_letters";
-
-/// What could not be done, as it is printed: with its place, or after `error:`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub(super) String);
-
-impl Refusal {
-    pub(super) fn error(error: impl ToString) -> Self {
-        let text = error.to_string();
-        Self(if text.starts_with("error: ") { text } else { format!("error: {text}") })
-    }
-}
-
-impl From<Vec<SqlError>> for Refusal {
-    fn from(errors: Vec<SqlError>) -> Self {
-        Self(render(&errors))
-    }
-}
-
-impl From<SqlError> for Refusal {
-    fn from(error: SqlError) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// Where the first batch comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -151,8 +128,8 @@ impl Session {
 
     /// The same with drafts in place of the files of their views.
     async fn open_over(config: Config, options: SessionOptions, drafts: &Drafts) -> Result<Self, Refusal> {
-        let decoder =
-            Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
+        let decoder = Decoder::new(&config.avro)
+            .map_err(|error| Refusal::Faults(Diagnostic::from(error).to_string()))?;
         let decoder = decoder.bounded(config.memory_max / COLUMNS_SHARES);
         let schemas = Schemas::for_reading(&config).await;
         let (files, unread) = drafts.over(&config.sql);
@@ -227,7 +204,7 @@ impl Session {
             return Ok(());
         }
         let batch = self.load().await?.clone();
-        self.references.begin_batch().await.map_err(Refusal::error)?;
+        self.references.begin_batch().await?;
         if self.moment.is_none() {
             self.moment = Some(self.moment_of(&batch).await?);
         }
@@ -271,7 +248,7 @@ impl Session {
         let Some(loading) = &mut self.loading else { return Err(Refusal::error("nothing is loaded")) };
         let read = loading.messages().await;
         self.loading = None;
-        let Loaded { messages, ranges, is_cut } = read.map_err(Refusal::error)?;
+        let Loaded { messages, ranges, is_cut } = read?;
         if is_cut {
             self.note = Some(format!(
                 "the batch has fewer messages than asked for: {} bytes are its share of `memory_max`",
@@ -298,7 +275,7 @@ impl Session {
             Seek::Offset(offset) => Start::Offset(*offset),
             Seek::Partitions(offsets) => Start::Partitions(offsets.clone()),
             Seek::Moment(moment_ms) => Start::Moment(*moment_ms),
-            Seek::Stored => stored(&self.config).await.map_err(Refusal::error)?,
+            Seek::Stored => stored(&self.config).await?,
         })
     }
 
@@ -306,10 +283,10 @@ impl Session {
         let Limits { rows_max, bytes_max } = self.limits;
         let Config { database, job, .. } = &self.config;
         let mut letters: Vec<DeadLetter> = Vec::new();
-        if let Some(mut stored) = StoredLetters::look(database, job).await.map_err(Refusal::error)? {
+        if let Some(mut stored) = StoredLetters::look(database, job).await? {
             let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
             let page = stored.page(&waiting, LetterOrder::Oldest, None, PageLimits { rows_max, bytes_max });
-            letters.extend(page.await.map_err(Refusal::error)?.into_iter().map(|stored| stored.letter));
+            letters.extend(page.await?.into_iter().map(|stored| stored.letter));
         }
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
         let messages = messages_of(&letters.iter().collect::<Vec<&DeadLetter>>());
@@ -349,9 +326,10 @@ impl Session {
         }
         let batch = self.load().await?;
         if batch.origin != Origin::Topic {
-            let text = "this batch does not come from the topic, so nothing follows it\n\
-                        hint: `\\seek beginning` or `\\seek stored` goes back to the topic";
-            return Err(Refusal::error(text));
+            let found = Finding::new("this batch does not come from the topic, so nothing follows it");
+            return Err(Refusal::Found(
+                found.with_hint("`\\seek beginning` or `\\seek stored` goes back to the topic"),
+            ));
         }
         let ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
         self.next = Some(Start::At(ends, Others::Beginning));
@@ -364,7 +342,7 @@ impl Session {
     /// # Errors
     /// The file's.
     pub(super) fn load_file(&mut self, path: &Path) -> Result<(), Refusal> {
-        let batch = file::load(path, &self.config.avro, &self.decoder.schema()).map_err(Refusal::error)?;
+        let batch = file::load(path, &self.config.avro, &self.decoder.schema())?;
         self.drop_batch();
         self.batch = Some(batch);
         Ok(())
@@ -376,7 +354,7 @@ impl Session {
     /// The broker's, where the batch is not loaded yet; the file's.
     pub async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
         let rows = self.load().await?.rows.clone();
-        file::save(&rows, path, &self.config.avro).map_err(Refusal::error)?;
+        file::save(&rows, path, &self.config.avro)?;
         Ok(rows.num_rows())
     }
 
@@ -403,7 +381,8 @@ impl Session {
     /// # Errors
     /// A configuration with a fault: then everything is as before.
     pub(super) async fn reload(&mut self) -> Result<Reloaded, Refusal> {
-        let mut config = Config::load(&self.config.file.path).map_err(|error| Refusal(error.to_string()))?;
+        let mut config =
+            Config::load(&self.config.file.path).map_err(|error| Refusal::Faults(error.to_string()))?;
         self.job.iter().for_each(|job| job.leads(&mut config));
         let keys = self.config.needs_restart(&config);
         let changed = self.changed(&self.drafts.over(&config.sql).0);
@@ -488,7 +467,7 @@ impl Session {
             self.ready().await?;
         }
         if let Some(fault) = reads.iter().find_map(|name| self.views.ailments().of(name)) {
-            return Err(Refusal(fault));
+            return Err(Refusal::Faults(fault));
         }
         self.progress.step("planning");
         let plan = self.queries.plan(typed).await?;
@@ -532,7 +511,7 @@ impl Session {
             && self.queries.reads(typed).iter().any(|relation| relation == BATCH);
         let row = if is_of_batch { self.queries.failing_row(typed, BATCH).await } else { None };
         match row.as_ref().and_then(message_of) {
-            Some(message) => Refusal(format!("{error}\nmessage: {message}")),
+            Some(message) => Refusal::Faults(format!("{error}\nmessage: {message}")),
             None => error.into(),
         }
     }

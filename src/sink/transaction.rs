@@ -313,7 +313,7 @@ async fn add<'a>(
 /// A dead letter that is refused cannot become a dead letter: halving the batch would never end.
 pub(super) fn letter_refused(error: DatabaseError) -> SinkError {
     match error.fault() {
-        crate::batch::Fault::Data => SinkError::Sql(format!("{DEAD_LETTERS_TABLE}: {error}")),
+        crate::batch::Fault::Data => SinkError::Sql(error.found().clone().within(DEAD_LETTERS_TABLE)),
         _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },
     }
 }

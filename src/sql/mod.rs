@@ -39,6 +39,7 @@ mod statement;
 mod survey;
 mod type_names;
 mod typed;
+mod upstream;
 mod view;
 mod view_files;
 mod width;
@@ -53,7 +54,7 @@ use arrow::datatypes::SchemaRef;
 use crate::config::KeyPlace;
 use crate::diagnostic::Place;
 
-pub use error::{SqlError, SqlErrorKind, render};
+pub use error::{SqlError, SqlErrorKind};
 pub use failing::failing_row;
 pub use functions::FunctionHelp;
 pub(crate) use names::hint as name_hint;

@@ -17,9 +17,10 @@ use super::{Bound, Tests, TestsError};
 use crate::avro::Encoder;
 use crate::config::{Config, TableOrigin};
 use crate::decode::Decoder;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Finding};
 use crate::engine::{PlanError, Rehearsal};
 use crate::sql::{ViewFiles, type_of};
+use crate::tables::TableError;
 
 /// Plans the views of a project and binds its tests to them. `unread` are the faults of files that could not be read.
 ///
@@ -196,7 +197,7 @@ impl Binder<'_> {
             match given::batch(&spec.name, &given.rows, &spec.schema) {
                 Ok(rows) => {
                     if let Err(error) = self.rehearsal.give(index, Some(rows.clone())) {
-                        faults.push(Fault::new(given.line, format!("{}: {}", spec.name, error.message())));
+                        faults.push(fault_of(given.line, &spec.name, &error));
                     }
                     tables.push(Some(rows));
                 }
@@ -228,7 +229,7 @@ impl Binder<'_> {
         {
             let given = test.state.iter().find(|given| given.name == error.table());
             let line = given.map_or(test.line, |given| given.line);
-            faults.push(Fault::new(line, format!("{}: {}", error.table(), error.message())));
+            faults.push(fault_of(line, error.table(), &error));
         }
         states
     }
@@ -288,4 +289,10 @@ fn check_keys(given: &GivenTable, key: &[String], faults: &mut Vec<Fault>) {
             faults.push(Fault::new(row.line, format!("{}: a row without its key ({missing})", given.name)));
         }
     }
+}
+
+/// What is wrong with the rows of a table.
+fn fault_of(line: usize, table: &str, error: &TableError) -> Fault {
+    let Finding { message, hint } = error.found().clone().within(table);
+    Fault { hint, ..Fault::new(line, message) }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::TestsError;
 use super::suite::Suite;
 use crate::config::{Config, nearest};
-use crate::diagnostic::{Code, Diagnostic, Place, shown};
+use crate::diagnostic::{Code, Diagnostic, Finding, Place, shown};
 
 /// The folder of test files, in that of the views.
 pub fn tests_folder(config: &Config) -> PathBuf {
@@ -100,7 +100,7 @@ pub(super) fn chosen(
                 Some(right) => format!("did you mean `{right}`?"),
                 None => format!("files: {}", suites.iter().map(stem).collect::<Vec<_>>().join(", ")),
             };
-            return Err(TestsError::NoSuchTest(format!("no test `{name}`\nhint: {hint}")));
+            return Err(TestsError::NoSuchTest(Finding::new(format!("no test `{name}`")).with_hint(hint)));
         }
     }
     let wanted = suites.into_iter().map(|mut suite| {

@@ -103,7 +103,7 @@ fn line(stored: &StoredLetter, format: Format) -> String {
         Format::Json => format!("{}\n", summary(stored)),
         Format::Table => {
             let written = stored.created_at.get(..19).unwrap_or(&stored.created_at);
-            let reason = letter.reason.lines().next().unwrap_or_default();
+            let reason = letter.reason.message.lines().next().unwrap_or_default();
             let reason = match reason.char_indices().nth(REASON_CHARACTERS_MAX) {
                 Some((end, _)) => format!("{}...", &reason[..end]),
                 None => reason.to_owned(),
@@ -118,7 +118,7 @@ fn line(stored: &StoredLetter, format: Format) -> String {
                 &stored.created_at,
                 letter.stage.name(),
                 &letter.place,
-                &letter.reason,
+                &letter.reason.to_string(),
             ];
             format!("{}\n", fields.map(escaped).join("\t"))
         }
@@ -133,7 +133,7 @@ fn escaped(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{DeadLetter, Stage, TopicPartition};
+    use crate::batch::{DeadLetter, LetterKind, Stage, TopicPartition};
 
     #[test]
     fn a_line_is_a_line_whatever_the_reason_is() {
@@ -146,8 +146,8 @@ mod tests {
             payload: Some(vec![0; 27]),
             stage: Stage::Sql,
             place: "sql/shares.sql".into(),
-            reason: format!("divided by zero\nhint:\t{}", "x".repeat(100)),
-            code: None,
+            reason: format!("divided by zero\nhint:\t{}", "x".repeat(100)).into(),
+            kind: LetterKind::Other,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
         let stored = StoredLetter { id: 17, owner: "bank".into(), letter, created_at, replayed_at: None };

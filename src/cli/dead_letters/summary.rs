@@ -35,7 +35,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let examples = letters.by_ids(&ids).await.map_err(database_failed)?;
     let reason = |cause: &Cause| {
         let example = examples.iter().find(|stored| stored.id == cause.example);
-        example.map_or("", |stored| stored.letter.reason.as_str())
+        example.map_or("", |stored| stored.letter.reason.message.as_str())
     };
     let lines = causes.iter().map(|cause| match arguments.format {
         Format::Json => json_line(cause, reason(cause)),
