@@ -13,7 +13,7 @@ use realtime_processor::batch::Messages;
 use realtime_processor::config::Config;
 use realtime_processor::database::Address;
 use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, Options, Parts, Plan, Stop};
+use realtime_processor::engine::{Engine, JobParts, Options, Plan, Stop};
 use realtime_processor::sink::Sink;
 use realtime_processor::source::ReplaySource;
 use tempfile::TempDir;
@@ -42,7 +42,7 @@ impl Job {
         let sink = sink.expect("a database").with_sql(sql);
         let source = ReplaySource::new(messages, batch_rows);
         let (_, stop) = Stop::new();
-        let parts = Parts { source, decoder, tables, states, pipeline, sink };
+        let parts = JobParts { source, decoder, tables, states, pipeline, sink };
         Self { engine: Engine::new(parts, Options::of(&config, true), stop), folder }
     }
 

@@ -14,7 +14,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 
 use crate::diagnostic::Finding;
 
-pub use polled::{Polled, PutBack};
+pub use polled::{Limits, Polled, PutBack};
 pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming};
 
 /// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.
@@ -30,7 +30,7 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// The SQL of a job as it stands at one time.
+/// The SQL of a job at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlVersion {
     /// The same for the same texts, wherever and whenever.
@@ -118,9 +118,9 @@ struct Record {
     place: u32,
 }
 
-/// Stands for "no key" and "no payload" in a record's lengths.
+/// Means "no key" and "no payload" in a record's lengths.
 const ABSENT: u32 = u32::MAX;
-/// Stands for "no timestamp".
+/// Means "no timestamp".
 const NO_TIMESTAMP: i64 = i64::MIN;
 /// What a message costs besides its bytes: its record here and its row's fixed-width columns.
 const MESSAGE_OVERHEAD_BYTES: usize = 48;
@@ -339,8 +339,8 @@ impl Messages {
     }
 }
 
-/// How many of the recent messages of a partition became dead letters. It stands beside the stored offset, so that
-/// a restart goes on counting.
+/// How many of the recent messages of a partition became dead letters. It is stored beside the offset, so that
+/// a restart continues to count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub messages: i64,
@@ -365,9 +365,9 @@ pub struct Claim {
 pub const MESSAGE_TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 impl Claim {
-    /// Whether the message before the claimed offset is another one than this job has processed: the topic was made
-    /// anew. `offset` and `timestamp_ms` are those of a message of the partition; where its time was never stored,
-    /// nothing is known.
+    /// Whether the message before the claimed offset is not the one that this job has processed: the topic was deleted
+    /// and created again. `offset` and `timestamp_ms` are those of a message of the partition; where its time was never
+    /// stored, nothing is known.
     pub fn is_contradicted_by(&self, offset: i64, timestamp_ms: Option<i64>) -> bool {
         let (Some(stored), Some(found)) = (self.message_time_ms, timestamp_ms) else { return false };
         offset + 1 == self.next_offset && MESSAGE_TIMES_MS.contains(&found) && stored != found

@@ -25,14 +25,14 @@ pub use file::{ConfigError, ConfigFile};
 pub use http::HttpConfig;
 use outputs::read_outputs;
 pub use outputs::{Created, Mode, OutputConfig, POSITION, Upsert};
+pub(crate) use read::read_duration;
 use read::{Section, list_of_texts};
-pub(crate) use read::{nearest, read_duration};
 use registry::read_registry;
 pub use registry::{Identity, Login, RegistryConfig, Secret};
 use relations::{account_state_by_default, accounts_by_default, read_reference_tables, read_state_tables};
 use yaml::{Node, Value};
 
-/// Where `${NAME}` is looked up when nothing else is said.
+/// Where `${NAME}` is looked up by default.
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -56,9 +56,9 @@ pub struct Config {
     pub dead_letters: DeadLettersConfig,
     /// Bytes: covers librdkafka's queue, the batches in flight, held keys and the SQL memory pool.
     pub memory_max: usize,
-    /// In the order of the file. An absent key stands for the shipped `accounts`.
+    /// In the order of the file. An absent key means the shipped `accounts`.
     pub reference_tables: Vec<ReferenceTableConfig>,
-    /// In the order of the file. An absent key stands for the shipped `account_state`.
+    /// In the order of the file. An absent key means the shipped `account_state`.
     pub state_tables: Vec<StateTableConfig>,
     /// In the order of the file. `None`: the key is absent, and every view that no other view reads is
     /// appended to the table of its name.
@@ -129,7 +129,7 @@ impl AvroConfig {
     }
 }
 
-/// What stands before the Avro bytes of a payload, and so which schemas they may have been written with.
+/// What comes before the Avro bytes of a payload, and so which schemas they may have been written with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// Nothing. One writer's schema, the reader's where `None`.
@@ -182,7 +182,7 @@ pub enum BulkLoad {
 #[derive(Clone, Copy, Debug)]
 pub struct WriteConnections {
     pub count: usize,
-    /// The line of the configuration file, for messages; 0 where nothing is said.
+    /// The line of the configuration file, for messages; 0 if it is not configured.
     pub line: usize,
 }
 
@@ -200,7 +200,7 @@ pub enum ReloadOn {
 pub struct DeadLettersConfig {
     /// From 0 to 1; 1 never stops the job.
     pub ratio_max: f64,
-    /// The last so many messages count.
+    /// This many of the last messages count.
     pub window: usize,
 }
 
@@ -244,7 +244,7 @@ pub struct StateTableConfig {
     pub matches: Vec<Vec<KeyPlace>>,
     /// Messages are keyed by this table's key, so all messages of a key come by one partition.
     pub follows_partition: bool,
-    /// A row that was not written for so long, in message time, may be deleted.
+    /// A row that was not written for this long, in message time, may be deleted.
     pub ttl: Option<Duration>,
     /// The job does not write it before it is filled from the messages that came earlier.
     pub fill: bool,
@@ -313,7 +313,7 @@ impl Config {
         Self::parse(file, &text, &environment)
     }
 
-    /// Checks `text`, which stands in `file`; `variable` gives the environment.
+    /// Checks `text`, which is in `file`; `variable` returns the value of an environment variable.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -330,7 +330,7 @@ impl Config {
         let section = Section::new("", &root).map_err(|fault| file.error(vec![fault], None))?;
         let mut faults = Vec::new();
         let config = read_config(&file, base, section, &mut faults);
-        // What stands in for a value that could not be read is not to blame for anything.
+        // The substitute for a value that could not be read is not to blame for anything.
         faults.retain(|fault| unread.iter().all(|other| other.line != fault.line));
         faults.extend(unread);
         match config {

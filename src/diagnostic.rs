@@ -1,6 +1,6 @@
 //! What is wrong with a project, or probably is: faults of configuration, schemas, SQL and tables all become a
 //! [`Diagnostic`], and are printed in one way, by every command. In a text the place comes first, as editors want it,
-//! then the line it stands in with carets, then what to do about it.
+//! then its line with carets, then what to do about it.
 
 use std::fmt;
 use std::path::Path;
@@ -137,7 +137,7 @@ pub enum Code {
     NotChecked,
 }
 
-/// Where in the files something stands, as far as it is known.
+/// Where in the files something is, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// As a person would open it: `sql/reactions.sql`; empty where there is none.
@@ -322,7 +322,7 @@ impl Place {
         Self { file: file.to_owned(), span: Some(Span { line, column, width, text: content }) }
     }
 
-    /// The first of `words` that stands in a line of `text`; where none does, all that the line holds.
+    /// The first of `words` that is in a line of `text`; if none is, all that the line holds.
     pub fn of_word(file: &str, text: &str, line: usize, words: &[&str]) -> Self {
         let content = text.lines().nth(line.max(1) - 1).unwrap_or_default();
         let found = words.iter().find_map(|word| Some((whole_word(content, word)?, *word)));
@@ -334,7 +334,7 @@ impl Place {
         Self::at(file, text, line, column, part.chars().count())
     }
 
-    /// The same place, without the text that stands there.
+    /// The same place, without the text that is there.
     #[must_use]
     pub fn without_text(self) -> Self {
         let span = self.span.map(|span| Span { text: String::new(), ..span });

@@ -47,7 +47,7 @@ impl Shared {
 }
 
 #[cfg(debug_assertions)]
-pub use script::{Fault, begin, end, stop_at, stopped};
+pub use script::{Accident, begin, end, stop_at, stopped};
 #[cfg(debug_assertions)]
 pub(crate) use script::{connected, reach, reach_blocking, share};
 
@@ -65,7 +65,7 @@ mod script {
 
     /// What happens at a place.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Fault {
+    pub enum Accident {
         /// The connection is lost, and with it every other one of the thread.
         Lose,
         /// The server says that it cannot for now.
@@ -79,7 +79,7 @@ mod script {
     #[derive(Default)]
     struct Script {
         /// The number of the place, counted from 0, and what happens there.
-        at: Option<(usize, Fault)>,
+        at: Option<(usize, Accident)>,
         /// The place of this name stops the job whenever it is passed.
         stops_at: Option<&'static str>,
         passed: Vec<String>,
@@ -116,7 +116,7 @@ mod script {
     }
 
     /// Counts the places that this thread passes from now on, and lets something happen at one of them.
-    pub fn begin(at: Option<(usize, Fault)>) {
+    pub fn begin(at: Option<(usize, Accident)>) {
         let script = Script { at, ..Script::default() };
         Shared(Some(Arc::new(Mutex::new(script)))).join();
     }
@@ -150,16 +150,16 @@ mod script {
     /// Passes a place: `when` is "before", "after" or the name of a stage.
     pub(crate) async fn reach(when: &str, what: &str) -> Option<Injected> {
         match with(|script| script.pass(when, what))?? {
-            Fault::Lose => Some(Injected::Lost),
-            Fault::Busy => Some(Injected::Busy),
-            Fault::Stop => std::future::pending().await,
-            Fault::Kill => std::process::abort(),
+            Accident::Lose => Some(Injected::Lost),
+            Accident::Busy => Some(Injected::Busy),
+            Accident::Stop => std::future::pending().await,
+            Accident::Kill => std::process::abort(),
         }
     }
 
     /// Passes a place of a thread that waits for nothing else: it never comes back from where it is stopped.
     pub(crate) fn reach_blocking(when: &str) {
-        if with(|script| script.pass(when, "")).flatten() == Some(Fault::Stop) {
+        if with(|script| script.pass(when, "")).flatten() == Some(Accident::Stop) {
             loop {
                 std::thread::park();
             }
@@ -167,18 +167,18 @@ mod script {
     }
 
     impl Script {
-        fn pass(&mut self, when: &str, what: &str) -> Option<Fault> {
+        fn pass(&mut self, when: &str, what: &str) -> Option<Accident> {
             let number = self.passed.len();
             let what: String = what.chars().take(NAME_CHARACTERS_MAX).collect();
             self.passed.push(format!("{when} {what}").trim_end().to_owned());
             let fault = self.at.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
-            let fault = if self.stops_at == Some(when) { Some(Fault::Stop) } else { fault };
+            let fault = if self.stops_at == Some(when) { Some(Accident::Stop) } else { fault };
             match fault {
-                Some(Fault::Lose) => self.is_lost = true,
-                Some(Fault::Stop) => self.stopped.notify_one(),
+                Some(Accident::Lose) => self.is_lost = true,
+                Some(Accident::Stop) => self.stopped.notify_one(),
                 _ => {}
             }
-            fault.or_else(|| self.is_lost.then_some(Fault::Lose))
+            fault.or_else(|| self.is_lost.then_some(Accident::Lose))
         }
     }
 }

@@ -6,14 +6,16 @@
 //!
 //! The modules are listed in the order data flows. Each depends only on those above it, and the stages (`source`,
 //! `decode`, `tables`, `sql`, `sink`) do not import each other: `engine` connects them.
-#![forbid(unsafe_code)]
 
 pub mod fault_point;
 mod panics;
 pub mod diagnostic;
+mod nearest;
+mod moment;
 pub mod batch;
 pub mod telemetry;
 pub mod database;
+pub mod print;
 pub mod config;
 pub mod avro;
 pub mod registry;

@@ -13,15 +13,18 @@ fn a_project_in_order_is_shown_and_ends_with_0() {
     insta::assert_snapshot!(checked.err, @"");
     insta::assert_snapshot!(checked.out, @r"
     views, in the order they are computed
-      movements  <- batch
+     view      | reads
+    -----------+-------
+     movements | batch
 
     output movements, appended
-      column           Arrow  MySQL     SQLite
-      kafka_topic      Utf8   LONGTEXT  TEXT
-      kafka_partition  Int32  INT       INTEGER
-      kafka_offset     Int64  BIGINT    INTEGER
-      customer         Int32  INT       INTEGER
-      agency           Utf8   LONGTEXT  TEXT
+     column          | Arrow | MySQL    | SQLite
+    -----------------+-------+----------+---------
+     kafka_topic     | Utf8  | LONGTEXT | TEXT
+     kafka_partition | Int32 | INT      | INTEGER
+     kafka_offset    | Int64 | BIGINT   | INTEGER
+     customer        | Int32 | INT      | INTEGER
+     agency          | Utf8  | LONGTEXT | TEXT
     ");
 }
 

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder, Stage};
+use realtime_processor::batch::{Limits, Message, Messages, MessagesBuilder, Stage};
 use realtime_processor::database::Address;
 use realtime_processor::engine::{EngineError, ReplayReport, Report};
-use realtime_processor::sink::{Age, LetterOrder, PageLimits, Replaced, Selection, StoredLetters};
+use realtime_processor::sink::{Age, LetterOrder, Replaced, Selection, StoredLetters};
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
 use support::{Project, Server, on_each_server, replay, replayer};
@@ -563,9 +563,9 @@ async fn dead_letters_are_read_in_pages_and_deleted_in_parts(server: Server) {
     let all = Selection { is_replayed: Some(false), ..Selection::default() };
     assert_eq!(letters.count(&all).await.expect("a number"), 25);
     for (order, limits) in [
-        (LetterOrder::Oldest, PageLimits { rows_max: 4, bytes_max: 1 << 20 }),
-        (LetterOrder::Newest, PageLimits { rows_max: 100, bytes_max: 5_000 }),
-        (LetterOrder::Oldest, PageLimits { rows_max: 100, bytes_max: 1 }),
+        (LetterOrder::Oldest, Limits { rows_max: 4, bytes_max: 1 << 20 }),
+        (LetterOrder::Newest, Limits { rows_max: 100, bytes_max: 5_000 }),
+        (LetterOrder::Oldest, Limits { rows_max: 100, bytes_max: 1 }),
     ] {
         let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
         loop {

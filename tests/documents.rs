@@ -121,7 +121,7 @@ fn every_flag_in_the_documents_exists() {
     flags(&definition(), &mut known);
     let scripts = fs::read_dir("scripts").expect("the scripts").map(|entry| entry.expect("an entry").path());
     let tools = scripts.chain(
-        ["benches/compare/arguments.py", "tests/differential/__main__.py", "tests/blackbox/chaos/run.py"]
+        ["compare/arguments.py", "tests/differential/__main__.py", "tests/blackbox/chaos/run.py"]
             .map(PathBuf::from),
     );
     let tools: String = tools.filter_map(|tool| fs::read_to_string(tool).ok()).collect();

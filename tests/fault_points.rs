@@ -17,7 +17,7 @@ use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Purpose};
 use realtime_processor::engine::Report;
-use realtime_processor::fault_point::{self, Fault};
+use realtime_processor::fault_point::{self, Accident};
 use realtime_processor::source::ReplaySource;
 use support::{Project, Server};
 
@@ -257,7 +257,7 @@ struct Ran {
 }
 
 /// Runs the job once, in this process.
-fn run(config: &Config, recording: &Recording, at: Option<(usize, Fault)>) -> Ran {
+fn run(config: &Config, recording: &Recording, at: Option<(usize, Accident)>) -> Ran {
     alone(async {
         let (job, ..) = support::lanes(config, recording.sources()).await;
         let mut conflicts = 0;
@@ -304,11 +304,11 @@ fn a_process_to_be_killed() {
     config.database = Address::Sqlite { path: database.into() };
     config.dead_letters.ratio_max = 1.0;
     let kind = Kind::of_name(&kind).expect("a kind");
-    run(&config, &kind.recording(), Some((at.parse().expect("a number"), Fault::Kill)));
+    run(&config, &kind.recording(), Some((at.parse().expect("a number"), Accident::Kill)));
 }
 
 /// One run for each step, with the fault there.
-fn at_every_step(server: Server, kind: Kind, fault: Fault) {
+fn at_every_step(server: Server, kind: Kind, fault: Accident) {
     let project = alone(project(server, kind));
     let (config, recording) = (&project.config, kind.recording());
     let expected = recording.outcome();
@@ -321,12 +321,12 @@ fn at_every_step(server: Server, kind: Kind, fault: Fault) {
         |pair: &[String]| pair[0].starts_with("before START") && pair[1].starts_with("before LOAD DATA");
     assert_eq!(steps.windows(2).any(is_ahead), kind == Kind::Loaded, "rows that are sent ahead: {steps:#?}");
     // A server that is busy says so instead of doing something, not afterwards.
-    let is_meant = |step: &str| fault != Fault::Busy || step.starts_with("before ");
+    let is_meant = |step: &str| fault != Accident::Busy || step.starts_with("before ");
     let mut met = 0;
     for (at, step) in steps.iter().enumerate().filter(|(_, step)| is_meant(step)) {
         alone(emptied(config));
         let ran = match fault {
-            Fault::Kill => run_killed(&project, kind, at),
+            Accident::Kill => run_killed(&project, kind, at),
             fault => run(config, &recording, Some((at, fault))),
         };
         if !ran.has_ended {
@@ -335,7 +335,7 @@ fn at_every_step(server: Server, kind: Kind, fault: Fault) {
         }
         assert_eq!(alone(Outcome::found(config)), expected, "{fault:?} at step {at}, {step}");
     }
-    let ends_the_job = matches!(fault, Fault::Stop | Fault::Kill);
+    let ends_the_job = matches!(fault, Accident::Stop | Accident::Kill);
     // The order of two statements of different connections is not always the same, so the last steps may be missed.
     assert!(!ends_the_job || met >= steps.len() - 4, "{met} of {} steps were met", steps.len());
 }
@@ -346,7 +346,7 @@ macro_rules! at_every_step {
             $(#[test]
             $(#[$attribute])*
             fn $name() {
-                super::at_every_step(super::Server::Sqlite, super::Kind::$kind, super::Fault::$fault);
+                super::at_every_step(super::Server::Sqlite, super::Kind::$kind, super::Accident::$fault);
             })*
         }
     };
@@ -370,10 +370,10 @@ at_every_step! {
 }
 
 mod mysql {
-    use super::{Fault, Kind, Server, at_every_step};
+    use super::{Accident, Kind, Server, at_every_step};
 
     fn all_faults(kind: Kind) {
-        for fault in [Fault::Lose, Fault::Busy, Fault::Stop] {
+        for fault in [Accident::Lose, Accident::Busy, Accident::Stop] {
             at_every_step(Server::MySql, kind, fault);
         }
     }

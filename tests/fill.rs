@@ -13,15 +13,14 @@ use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
+use realtime_processor::batch::{Limits, Message, Messages, MessagesBuilder, TopicPartition};
 use realtime_processor::config::Config;
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
-    EngineError, FillFrom, FillOptions, FillParts, FillReport, Filler, Plan, Stop, fill_together, preview,
-    split_fills,
+    EngineError, FillOptions, FillParts, FillReport, Filler, Plan, Stop, fill_together, preview, split_fills,
 };
 use realtime_processor::sink::{FillId, Sink, SinkError};
-use realtime_processor::source::{Browser, ReplaySource};
+use realtime_processor::source::{Browser, ReplaySource, StartAt};
 use support::{Project, Server, reloadable, reloaded_before_the_fourth_batch};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
@@ -173,11 +172,10 @@ async fn filler(config: &Config, topic: &Topic, names: &[&str], clears: bool) ->
     };
     let options = FillOptions {
         topics: config.kafka.topics.clone(),
-        from: FillFrom::Beginning,
+        from: StartAt::Beginning,
         tables: names.iter().cloned().collect(),
         clears,
-        rows_max: 4,
-        bytes_max: 1 << 20,
+        limits: Limits { rows_max: 4, bytes_max: 1 << 20 },
         hand_over_max: 3,
         dead_letters: config.dead_letters,
     };
@@ -472,7 +470,7 @@ async fn a_preview_says_what_it_will_be_and_writes_nothing() {
     let ends = [0, 1].map(|partition| (TopicPartition { topic: "t".into(), partition }, 15));
     let names = NAMES.map(str::to_owned).into();
     let found =
-        preview(plan, decoder, None, browser(config, &topic), &names, FillFrom::Beginning, &ends).await;
+        preview(plan, decoder, None, browser(config, &topic), &names, StartAt::Beginning, &ends).await;
     let found = found.expect("a preview");
     assert_eq!(found.ranges.iter().map(|range| range.to - range.from).collect::<Vec<_>>(), [15, 15]);
     assert_eq!((found.sampled, found.dead_letters), (30, 0));
@@ -486,7 +484,7 @@ async fn a_preview_says_what_it_will_be_and_writes_nothing() {
 /// At whichever step a fill is stopped or fails: it goes on where it was.
 #[cfg(debug_assertions)]
 mod at_every_step {
-    use realtime_processor::fault_point::{self, Fault};
+    use realtime_processor::fault_point::{self, Accident};
 
     use super::*;
 
@@ -517,7 +515,7 @@ mod at_every_step {
     fn run(
         project: &Project,
         topic: &Topic,
-        at: Option<(usize, Fault)>,
+        at: Option<(usize, Accident)>,
     ) -> (Vec<String>, Option<FillReport>) {
         alone(async {
             let filler = filler(&project.config, topic, &NAMES, false).await;
@@ -533,7 +531,7 @@ mod at_every_step {
         })
     }
 
-    fn with(server: Server, fault: Fault) {
+    fn with(server: Server, fault: Accident) {
         let mut topic = Topic::new();
         let mut kinds = vec![Kind::Good; 6];
         (kinds[3], kinds[4]) = (Kind::Broken, Kind::Zero);
@@ -547,7 +545,7 @@ mod at_every_step {
         let (steps, report) = run(&project, &topic, None);
         assert_eq!(report.expect("nothing stopped it").filled, 8);
         assert!(steps.len() > 40, "{steps:#?}");
-        let is_meant = |step: &str| fault != Fault::Busy || step.starts_with("before ");
+        let is_meant = |step: &str| fault != Accident::Busy || step.starts_with("before ");
         for (at, step) in steps.iter().enumerate().filter(|(_, step)| is_meant(step)) {
             alone(restored(&project));
             if run(&project, &topic, Some((at, fault))).1.is_none() {
@@ -572,14 +570,14 @@ mod at_every_step {
             mod sqlite {
                 $(#[test]
                 fn $name() {
-                    super::with(super::Server::Sqlite, super::Fault::$fault);
+                    super::with(super::Server::Sqlite, super::Accident::$fault);
                 })*
             }
             mod mysql {
                 $(#[test]
                 #[ignore = "needs MySQL: scripts/services up"]
                 fn $name() {
-                    super::with(super::Server::MySql, super::Fault::$fault);
+                    super::with(super::Server::MySql, super::Accident::$fault);
                 })*
             }
         };

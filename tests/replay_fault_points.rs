@@ -13,7 +13,7 @@ use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::config::Config;
 use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::ReplayReport;
-use realtime_processor::fault_point::{self, Fault};
+use realtime_processor::fault_point::{self, Accident};
 use realtime_processor::sink::Selection;
 use realtime_processor::source::ReplaySource;
 use support::{Project, Server};
@@ -107,7 +107,7 @@ async fn restored(config: &Config) {
 }
 
 /// One replay; `None` where it was stopped.
-fn replay(config: &Config, at: Option<(usize, Fault)>) -> (Vec<String>, Option<ReplayReport>) {
+fn replay(config: &Config, at: Option<(usize, Accident)>) -> (Vec<String>, Option<ReplayReport>) {
     alone(async {
         let replay = support::replayer(config, 3).await;
         let (all, mut quiet) = (Selection::default(), |_: &ReplayReport| {});
@@ -136,7 +136,7 @@ async fn found(config: &Config) -> Vec<Vec<String>> {
     found
 }
 
-fn at_every_step(server: Server, state: &str, fault: Fault) {
+fn at_every_step(server: Server, state: &str, fault: Accident) {
     let project = alone(project(server, state));
     let config = &project.config;
     let (steps, report) = replay(config, None);
@@ -146,7 +146,7 @@ fn at_every_step(server: Server, state: &str, fault: Fault) {
     assert_eq!(expected[0].len(), MESSAGES.len() - FAIL_AGAIN);
     assert_eq!(expected[1], ["1,2,5", "2,2,4", "3,1,0"], "per customer: count and sum");
     assert!(steps.len() > 40, "{steps:#?}");
-    let is_meant = |step: &str| fault != Fault::Busy || step.starts_with("before ");
+    let is_meant = |step: &str| fault != Accident::Busy || step.starts_with("before ");
     for (at, step) in steps.iter().enumerate().filter(|(_, step)| is_meant(step)) {
         alone(restored(config));
         match replay(config, Some((at, fault))).1 {
@@ -167,14 +167,14 @@ macro_rules! at_every_step {
         mod sqlite {
             $(#[test]
             fn $name() {
-                super::at_every_step(super::Server::Sqlite, super::STATES[$state], super::Fault::$fault);
+                super::at_every_step(super::Server::Sqlite, super::STATES[$state], super::Accident::$fault);
             })*
         }
         mod mysql {
             $(#[test]
             #[ignore = "needs MySQL: scripts/services up"]
             fn $name() {
-                super::at_every_step(super::Server::MySql, super::STATES[$state], super::Fault::$fault);
+                super::at_every_step(super::Server::MySql, super::STATES[$state], super::Accident::$fault);
             })*
         }
     };

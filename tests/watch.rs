@@ -12,11 +12,12 @@ use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::Limits;
 use realtime_processor::config::Config;
 use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, Options, Parts, Plan, Stop, StopSender};
+use realtime_processor::engine::{Engine, JobParts, Options, Plan, Stop, StopSender};
 use realtime_processor::sink::Sink;
-use realtime_processor::source::{BatchLimits, KafkaSource};
+use realtime_processor::source::KafkaSource;
 use realtime_processor::watch::{Watch, Watching};
 use serde_json::Value;
 use support::Project;
@@ -68,11 +69,11 @@ impl Job {
         let sink =
             Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
         let sink = sink.with_sql(sql);
-        let limits = BatchLimits { rows_max: 1_000, bytes_max: 1 << 20 };
+        let limits = Limits { rows_max: 1_000, bytes_max: 1 << 20 };
         let (kafka, job, told) = (config.kafka.clone(), config.job.clone(), telemetry.clone());
         let source =
             KafkaSource::connect(&kafka, &job, limits, 64 << 20, false, 1, told).expect("a source").remove(0);
-        let parts = Parts { source, decoder, tables, states, pipeline, sink };
+        let parts = JobParts { source, decoder, tables, states, pipeline, sink };
         telemetry.started();
         let engine = Engine::new(parts, Options::of(config, false), stop);
         (Self { project, broker, watching: Some(watching), stop: sender, telemetry }, engine)

@@ -1,4 +1,4 @@
-//! JSON written as Avro, for `produce`: every value is carried exactly or refused with the field it stands in, what
+//! JSON written as Avro, for `produce`: every value is carried exactly or refused with the field it is in, what
 //! was found and what was expected.
 //!
 //! Values are written as `consume` prints them and as people type them: bytes and fixed as base64, decimals as
@@ -15,13 +15,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::frame::Frame;
 use super::json::{Map, Value};
-use super::parse::nearest;
 use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm};
 use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
 use crate::batch::Fault;
 use crate::config::AvroConfig;
 use crate::diagnostic::Finding;
+use crate::nearest::{did_you_mean, nearest};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -45,7 +45,7 @@ impl Encoder {
     /// An encoder for a schema file.
     ///
     /// # Errors
-    /// Where the file is not a usable schema of a record, or a default in it is not of its field's type.
+    /// The file is not a usable schema of a record, or a default in it is not of its field's type.
     pub fn new(schema_file: &Path, frame: Frame) -> Result<Self, SchemaError> {
         Self::with_schema(Schema::read(schema_file)?, frame)
     }
@@ -90,7 +90,7 @@ impl Encoder {
     /// Appends one framed payload to `out`, which is as it was after an error.
     ///
     /// # Errors
-    /// What does not fit the schema, and where.
+    /// A value does not fit the schema; the error says which, and why.
     pub fn encode_exact(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
         let start = out.len();
         out.extend_from_slice(&self.header);
@@ -213,7 +213,7 @@ impl Writer<'_> {
     fn value(&self, id: TypeId, json: &Value, out: &mut Vec<u8>) -> Written {
         let ty = self.schema.get(id);
         let wrong = |expected: &str| Err(FieldError::new(shown(json), expected));
-        // A default is written as what its logical type stands on.
+        // A default is written as the base of its logical type.
         let logical = if self.defaults.is_some() { ty.logical } else { None };
         match &ty.kind {
             Kind::Null if json.is_null() => {}
@@ -268,7 +268,7 @@ impl Writer<'_> {
                 };
                 let Some(index) = symbols.iter().position(|symbol| symbol == text) else {
                     let error = FieldError::new(shown(json), format!("one of {}", list(symbols)));
-                    return Err(did_you_mean(error, text, symbols.iter().map(String::as_str)));
+                    return Err(with_nearest(error, text, symbols.iter().map(String::as_str)));
                 };
                 write_long(index as i64, out);
             }
@@ -324,7 +324,7 @@ impl Writer<'_> {
                         .in_field(&field.name);
                     let unknown = entries.keys().find(|key| !record.fields.iter().any(|f| f.name == *key));
                     return Err(match unknown {
-                        Some(unknown) if nearest(&field.name, [unknown].into_iter()).is_some() => {
+                        Some(unknown) if nearest(&field.name, [unknown]).is_some() => {
                             error.hint(format!("is `{unknown}` meant to be `{}`?", field.name))
                         }
                         _ => error,
@@ -341,7 +341,7 @@ impl Writer<'_> {
             Some(unknown) => {
                 let expected = format!("one of the fields of `{}`", record.name.short());
                 let error = FieldError::new("a field the schema does not have", expected).in_field(unknown);
-                Err(did_you_mean(error, unknown, names()))
+                Err(with_nearest(error, unknown, names()))
             }
         }
     }
@@ -585,9 +585,9 @@ fn list(names: &[String]) -> String {
     shown.join(", ")
 }
 
-fn did_you_mean<'a>(error: FieldError, word: &str, known: impl Iterator<Item = &'a str>) -> FieldError {
-    match nearest(word, known) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
+fn with_nearest<'a>(error: FieldError, word: &str, known: impl Iterator<Item = &'a str>) -> FieldError {
+    match did_you_mean(word, known) {
+        Some(hint) => error.hint(hint),
         None => error,
     }
 }

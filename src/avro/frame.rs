@@ -1,4 +1,4 @@
-//! What stands before the Avro bytes of a payload, and the ids that a registry knows schemas by.
+//! What comes before the Avro bytes of a payload, and the ids that a registry knows schemas by.
 
 use std::fmt;
 

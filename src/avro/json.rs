@@ -31,7 +31,7 @@ impl Value {
     /// Reads one value and nothing else.
     ///
     /// # Errors
-    /// What is not JSON, and where.
+    /// The text is not JSON; the error says where.
     pub fn parse(text: &str) -> Result<Self, String> {
         // Why: from here on the text is known to be JSON, and only its parts are looked for.
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;

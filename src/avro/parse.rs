@@ -11,6 +11,7 @@ use super::schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId,
 };
 use crate::diagnostic::Finding;
+use crate::nearest::{did_you_mean, nearest};
 
 /// How deep types may stand in each other.
 const SCHEMA_DEPTH_MAX: usize = 64;
@@ -48,7 +49,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
     Ok(Schema { file: file.to_owned(), types, root, recursion, ignored })
 }
 
-/// serde_json ends its messages with the position, which stands in front of ours.
+/// serde_json ends its messages with the position, which is placed before ours.
 fn without_position(message: &str) -> &str {
     message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }
@@ -110,10 +111,8 @@ impl Parser<'_> {
                 let known = PRIMITIVES.iter().copied().chain(COMPLEX.iter().copied());
                 let known = known.chain(self.names.keys().map(String::as_str));
                 let error = self.error(format!("there is no type `{name}`"));
-                Err(match nearest(name, known) {
-                    Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error.hint("a named type must be defined before its name is used"),
-                })
+                let otherwise = || "a named type must be defined before its name is used".to_owned();
+                Err(error.hint(did_you_mean(name, known).unwrap_or_else(otherwise)))
             }
         }
     }
@@ -367,7 +366,7 @@ impl Parser<'_> {
                 let size = fixed_size.map_or(String::new(), |size| format!(" of {size} bytes"));
                 return Err(match base {
                     Some((_, base)) => format!("its base type is {base}, found {}{size}", kind.name()),
-                    None => match nearest(word, LOGICAL_BASES.iter().map(|(known, _)| *known)) {
+                    None => match nearest(word, LOGICAL_BASES.map(|(known, _)| known)) {
                         Some(near) => format!("there is none of this name (did you mean `{near}`?)"),
                         None => "there is none of this name".to_owned(),
                     },
@@ -533,15 +532,4 @@ fn namespace_of(full: &str) -> &str {
 /// How many digits `size` bytes of two's complement always hold: floor(log10(2^(8 size - 1) - 1)).
 fn fixed_digits_max(size: usize) -> u64 {
     if size == 0 { 0 } else { ((8.0 * size as f64 - 1.0) * std::f64::consts::LOG10_2).floor() as u64 }
-}
-
-/// The known word most like `word`, if one is like it at all.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const LIKENESS_MIN: f64 = 0.7;
-    let lower = word.to_lowercase();
-    known
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }

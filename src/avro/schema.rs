@@ -1,8 +1,8 @@
 //! The model of an Avro schema: a table of types that name each other by index, as read from one file.
 //!
-//! A [`Schema`] that exists was checked: names are resolved, unions are well formed, logical types fit their base types,
-//! and its size is bounded. A type may contain itself, as only what is written can ([`Schema::check_finite`]). Names are taken as written, accents and capitals
-//! included, although Avro's own grammar knows only ASCII.
+//! A [`Schema`] that exists was checked: names are resolved, unions are well formed, logical types fit their base
+//! types, and its size is bounded. A type may contain itself, as only what is written can ([`Schema::check_finite`]).
+//! Names are taken as written, accents and capitals included, although Avro's own grammar knows only ASCII.
 
 use std::fmt;
 use std::path::Path;
@@ -177,7 +177,7 @@ impl Schema {
     /// The record that messages are.
     ///
     /// # Errors
-    /// Where the schema is of another type.
+    /// The schema is of another type.
     pub fn root_record(&self) -> Result<&Record, SchemaError> {
         match self.kind(self.root) {
             Kind::Record(record) => Ok(record),

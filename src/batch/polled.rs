@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Advance, Message, Messages, MessagesBuilder, TopicPartition};
 
+/// How much is read at once; of rows, at least one, whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub rows_max: usize,
+    pub bytes_max: usize,
+}
+
 /// What one poll gave: messages, and how far they move each partition. The unit of a trigger.
 #[derive(Clone, Debug)]
 pub struct Polled {

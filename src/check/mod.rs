@@ -218,7 +218,7 @@ fn source_diagnostic(config: &Config, error: &SourceError) -> Diagnostic {
     Diagnostic::error(code, config.file.key(key), error.found().clone())
 }
 
-/// By file in the order they came up, then by line and column; what is said twice is said once.
+/// By file in the order they came up, then by line and column; what was found twice is listed once.
 fn sort(diagnostics: &mut Vec<Diagnostic>) {
     let mut files = BTreeMap::new();
     for diagnostic in diagnostics.iter() {

@@ -1,10 +1,11 @@
 //! Findings for people: what is wrong, then the graph of the views, then each table with its columns.
 
-use std::fmt::Write as _;
+use arrow::error::ArrowError;
 
-use super::tables::{Role, TableFinding};
+use super::tables::{ColumnFinding, Role, TableFinding};
 use super::{Findings, ViewFinding};
 use crate::diagnostic::render;
+use crate::print::{Look, table, texts};
 
 impl Findings {
     /// What is wrong, and how many of each there are; empty where nothing is.
@@ -22,18 +23,21 @@ impl Findings {
         format!("{}\n\n{}", render(&self.diagnostics), counts.join(", "))
     }
 
-    /// The graph and the tables.
-    pub fn project_text(&self) -> String {
+    /// The views and the tables, as they look there.
+    ///
+    /// # Errors
+    /// A table cannot be laid out.
+    pub fn project_text(&self, look: Look) -> Result<String, ArrowError> {
         let mut text = String::new();
         if !self.views.is_empty() {
             text.push_str("views, in the order they are computed\n");
-            text.push_str(&graph(&self.views));
+            text.push_str(&graph(&self.views, look)?);
         }
         for table in self.tables.iter().filter(|table| table.role != Role::Program) {
             text.push_str(&format!("\n{}\n", title(table)));
-            text.push_str(&columns(table));
+            text.push_str(&columns(table, look)?);
         }
-        text
+        Ok(text)
     }
 
     /// The CREATE TABLE statements of all tables.
@@ -44,13 +48,13 @@ impl Findings {
     }
 }
 
-fn graph(views: &[ViewFinding]) -> String {
-    let rows = views.iter().map(|view| {
-        let note = if view.is_used { "" } else { "  (not used)" };
-        let reads = if view.reads.is_empty() { "-".to_owned() } else { view.reads.join(", ") };
-        vec![view.name.clone(), format!("<- {reads}{note}")]
-    });
-    aligned(&rows.collect::<Vec<_>>())
+fn graph(views: &[ViewFinding], look: Look) -> Result<String, ArrowError> {
+    let reads = |view: &ViewFinding| {
+        let note = if view.is_used { "" } else { " (not used)" };
+        format!("{}{note}", view.reads.join(", "))
+    };
+    let names = texts(views.iter().map(|view| Some(view.name.as_str())));
+    table([("view", names), ("reads", texts(views.iter().map(|view| Some(reads(view)))))], look)
 }
 
 fn title(table: &TableFinding) -> String {
@@ -71,37 +75,21 @@ fn title(table: &TableFinding) -> String {
     }
 }
 
-fn columns(table: &TableFinding) -> String {
-    // SQLite's own names are worth a column; those of MariaDB are MySQL's.
-    let has_other = table.columns.iter().any(|column| column.column != column.mysql);
-    let is_there = table.columns.iter().any(|column| column.declared.is_some());
-    let mut rows = vec![vec!["column".to_owned(), "Arrow".to_owned(), "MySQL".to_owned()]];
-    rows[0].extend(has_other.then(|| "SQLite".to_owned()));
-    rows[0].extend(is_there.then(|| "in the table".to_owned()));
-    for column in &table.columns {
-        let mut row = vec![column.name.clone(), column.arrow.clone(), column.mysql.clone()];
-        row.extend(has_other.then(|| column.column.clone()));
-        row.extend(is_there.then(|| column.declared.clone().unwrap_or_else(|| "-".to_owned())));
-        rows.push(row);
-    }
-    aligned(&rows)
-}
-
-/// Rows with their cells one below the other.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |index: usize| {
-        rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+fn columns(finding: &TableFinding, look: Look) -> Result<String, ArrowError> {
+    let column = |text: fn(&ColumnFinding) -> Option<&String>| {
+        texts(finding.columns.iter().map(|column| text(column).map(String::as_str)))
     };
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::from(" ");
-        for (index, cell) in row.iter().enumerate() {
-            let pad = width(index) - cell.chars().count();
-            // Why: writing to a String cannot fail.
-            let _ = write!(line, " {cell}{} ", " ".repeat(pad));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    let mut columns = vec![
+        ("column", column(|column| Some(&column.name))),
+        ("Arrow", column(|column| Some(&column.arrow))),
+        ("MySQL", column(|column| Some(&column.mysql))),
+    ];
+    // SQLite's own names are worth a column; those of MariaDB are MySQL's.
+    if finding.columns.iter().any(|column| column.column != column.mysql) {
+        columns.push(("SQLite", column(|column| Some(&column.column))));
     }
-    text
+    if finding.columns.iter().any(|column| column.declared.is_some()) {
+        columns.push(("in the table", column(|column| column.declared.as_ref())));
+    }
+    table(columns, look)
 }

@@ -1,13 +1,14 @@
 //! `check`: everything that can fail, before it does.
 
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::failure::Failure;
+use super::results::Results;
 use super::{proposals, terminal};
 use crate::check::{Findings, Verdict};
 use crate::config::Config;
 use crate::diagnostic::Finding;
+use crate::print::Screen;
 
 /// Check everything that can fail, before it does.
 ///
@@ -65,7 +66,11 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     match arguments.format {
         Format::Json => print(&findings.to_json_lines())?,
         Format::Text => {
-            print(&if arguments.ddl { findings.ddl_text() } else { findings.project_text() })?;
+            let text = match arguments.ddl {
+                true => findings.ddl_text(),
+                false => findings.project_text(Screen::of_stdout(false).look())?,
+            };
+            print(&text)?;
             let faults = findings.faults_text();
             if !faults.is_empty() {
                 terminal::say(&faults);
@@ -80,10 +85,5 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // The reader of the pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}"))),
-    }
+    Results::to_stdout().write(text).map(drop)
 }

@@ -19,8 +19,8 @@ use crate::config::Config;
 use crate::database::json;
 use crate::decode::{DecodeError, Decoder};
 use crate::engine::Schemas;
-use crate::prompt::{self, Printer, Screen};
-use crate::source::{Logged, consumer_config, partitions_of, push, refused};
+use crate::print::{self, Printer, Screen};
+use crate::source::{Bounds, Logged, SourceError, StartAt, TopicLookup, consumer_config, push, refused};
 
 /// Print the messages of a topic, decoded.
 ///
@@ -40,9 +40,10 @@ pub(super) struct Arguments {
     /// The topic to read. Default: the topics of the configuration.
     #[arg(long, value_name = "T")]
     topic: Option<String>,
-    /// Where to start in each partition: `beginning`, `end`, or an offset.
-    #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_from)]
-    from: Offset,
+    /// Where to start in each partition: `beginning`, `end`, an offset, or a time: the first message at or after it (a date, or
+    /// RFC 3339).
+    #[arg(long, value_name = "WHERE", default_value = "beginning")]
+    from: StartAt,
     /// Stop after N messages.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -64,19 +65,6 @@ const PRINTED_BYTES_MAX: usize = 1 << 20;
 const COLUMNS_SHARES: usize = 4;
 /// How long messages are collected before they are printed.
 const COLLECT_WAIT: Duration = Duration::from_millis(20);
-
-fn parse_from(text: &str) -> Result<Offset, String> {
-    match text {
-        "beginning" => Ok(Offset::Beginning),
-        "end" => Ok(Offset::End),
-        number => number
-            .parse::<i64>()
-            .ok()
-            .filter(|offset| *offset >= 0)
-            .map(Offset::Offset)
-            .ok_or_else(|| "expected `beginning`, `end` or an offset".to_owned()),
-    }
-}
 
 pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
@@ -127,20 +115,22 @@ impl Registry {
     }
 }
 
-fn connect(config: &Config, topics: &[String], from: Offset) -> Result<BaseConsumer<Logged>, Failure> {
+fn connect(config: &Config, topics: &[String], from: StartAt) -> Result<BaseConsumer<Logged>, Failure> {
     let mut client = consumer_config(&config.kafka, config.memory_max);
     client.set("group.id", format!("{}-consume", config.job)).set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer<Logged> = client
         .create_with_context(Logged::default())
         .map_err(|error| Failure::failed(refused(error).to_string()))?;
+    let failed = |error: SourceError| Failure::failed(error.to_string());
+    let lookup = TopicLookup::new(&config.kafka).map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
     for topic in topics {
-        let partitions = partitions_of(&consumer, &config.kafka.server, topic)
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        for partition in partitions {
+        let bounds = lookup.bounds(topic).map_err(failed)?;
+        let offsets = from.offsets(&lookup, &bounds).map_err(failed)?;
+        for (Bounds { partition, low, high }, offset) in bounds.iter().zip(offsets) {
             assignment
-                .add_partition_offset(topic, partition, from)
-                .map_err(|error| Failure::failed(format!("{topic}[{partition}]: {error}")))?;
+                .add_partition_offset(topic, partition.partition, Offset::Offset(offset.clamp(*low, *high)))
+                .map_err(|error| Failure::failed(format!("{partition}: {error}")))?;
         }
     }
     consumer.assign(&assignment).map_err(|error| Failure::failed(error.to_string()))?;
@@ -203,7 +193,7 @@ fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {
     match format {
         Format::Table => {
             let mut printer =
-                Printer::new(batch.schema(), prompt::Format::Table, Screen::of_stdout(false).look());
+                Printer::new(batch.schema(), print::Format::Table, Screen::of_stdout(false).look());
             printer.write(&mut out, batch)?;
             printer.finish(&mut out)?;
         }

@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use crate::batch::Stage;
 use crate::config::{Config, read_duration};
-use crate::database::parse_date_time;
+use crate::moment::moment;
 use crate::sink::{Selection, SinkError, StoredLetters};
 
 /// Show the messages that could not be processed, replay, export or delete them.
@@ -99,7 +99,7 @@ enum Moment {
 }
 
 fn parse_moment(text: &str) -> Result<Moment, String> {
-    let at = || parse_date_time(text).map(Moment::At);
+    let at = || moment(text).map(|moment| Moment::At(moment.timestamp_micros()));
     read_duration(text)
         .map(Moment::Ago)
         .or_else(at)

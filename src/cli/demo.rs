@@ -21,7 +21,8 @@ use super::{job, signals, terminal};
 use crate::avro::Encoder;
 use crate::config::{Config, HttpConfig, read_duration};
 use crate::database::Address;
-use crate::prompt::{FirstBatch, Session, SessionOptions, StateOf};
+use crate::prompt::{Seek, Session, SessionOptions, StateOf};
+use crate::source::StartAt;
 use crate::watch::Watch;
 
 /// Show the job working: broker, database and job in this one process.
@@ -30,10 +31,10 @@ use crate::watch::Watch;
 /// classifies them with the SQL files of its project, and writes them to a SQLite file, which stays. A few of the messages
 /// are broken: they become dead letters.
 ///
-/// The project (config.yaml, sql, schemas, data) is written into a folder. Existing files are not overwritten. Change the SQL
-/// there and run the demo again with the same `--dir`: it sends the same movements to an empty database, and shows the share of
-/// each reaction before and after the change. The database of the run before is kept as `data/before.db`. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no
-/// broker.
+/// The project (config.yaml, sql, schemas, data) is written into a folder. Existing files are not overwritten. Change
+/// the SQL there and run the demo again with the same `--dir`: it sends the same movements to an empty database, and
+/// shows the share of each reaction before and after the change. The database of the run before is kept as
+/// `data/before.db`. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no broker.
 ///
 /// While the demo runs, it serves a page about the job and prints its address. With `--for 0` it runs until Ctrl-C.
 #[derive(Debug, clap::Args)]
@@ -164,7 +165,7 @@ fn open_page(config: &mut Config) -> Result<Watch, Failure> {
 /// Keeps some messages of the run for the prompt, as long as its broker is there.
 async fn keep_sample(config: &Config, file: &Path) -> Result<(), Failure> {
     let options = SessionOptions {
-        from: FirstBatch::Beginning,
+        from: Seek::To(StartAt::Beginning),
         rows_max: Some(SAMPLE_MESSAGES_MAX),
         dead_letters: false,
         state: StateOf::Stored,

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use arrow::error::ArrowError;
+
 use crate::avro::SchemaError;
 use crate::config::ConfigError;
 use crate::diagnostic::{Diagnostic, Finding};
@@ -115,6 +117,12 @@ impl From<Refusal> for Failure {
 impl From<SchemaError> for Failure {
     fn from(error: SchemaError) -> Self {
         Self::bad_config(Diagnostic::from(error).to_string())
+    }
+}
+
+impl From<ArrowError> for Failure {
+    fn from(error: ArrowError) -> Self {
+        Self::failed(error.to_string())
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use super::confirm::confirm;
 use super::failure::Failure;
 use super::job::PlannedFill;
-use super::moment::moment_ms;
 use super::results::Results;
 use super::{job, signals, terminal};
 use crate::batch::TopicPartition;
 use crate::config::Config;
 use crate::diagnostic::Finding;
-use crate::engine::{FillFrom, FillReport, Preview, nothing_to_fill};
+use crate::engine::{FillReport, Preview, nothing_to_fill};
 use crate::sink::StoredOffsets;
+use crate::source::StartAt;
 
 /// Fill outputs and state tables from earlier messages.
 ///
@@ -34,9 +34,10 @@ pub(super) struct Arguments {
     /// Outputs, by their views, and state tables.
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// Where the fill begins: `beginning`, or a time: the first message at or after it (a date, or RFC 3339).
-    #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_from)]
-    from: FillFrom,
+    /// Where the fill begins in each partition: `beginning`, `end`, an offset, or a time: the first message at or after it (a
+    /// date, or RFC 3339).
+    #[arg(long, value_name = "WHERE", default_value = "beginning")]
+    from: StartAt,
     /// Show how many messages and rows it will be, and write nothing.
     #[arg(long)]
     preview: bool,
@@ -50,15 +51,6 @@ pub(super) struct Arguments {
 
 /// The least time between two lines that say how far it is.
 const SAY_INTERVAL: Duration = Duration::from_secs(5);
-
-fn parse_from(text: &str) -> Result<FillFrom, String> {
-    match text {
-        "beginning" => Ok(FillFrom::Beginning),
-        text => moment_ms(text).map(FillFrom::Moment).ok_or_else(|| {
-            "expected `beginning`, a date (2026-03-01) or a moment (2026-03-01T06:00:00Z)".to_owned()
-        }),
-    }
-}
 
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
@@ -102,7 +94,7 @@ fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
     Results::to_stdout().write(&line).map(drop)
 }
 
-async fn preview(config: &Config, fill: PlannedFill, from: FillFrom) -> Result<(), Failure> {
+async fn preview(config: &Config, fill: PlannedFill, from: StartAt) -> Result<(), Failure> {
     let failed = |error| Failure::failed(format!("the database: {error}"));
     let mut ends: Vec<(TopicPartition, i64)> = Vec::new();
     if let Some(mut offsets) = StoredOffsets::look(&config.database, &config.job).await.map_err(failed)? {

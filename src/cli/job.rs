@@ -3,17 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::batch::{Fault, TopicPartition};
+use crate::batch::{Fault, Limits, TopicPartition};
 use crate::config::Config;
 use crate::decode::{DecodeError, Decoder};
 use crate::diagnostic::{Finding, render};
 use crate::engine::{
-    self, FillFrom, FillOptions, FillParts, Filler, Lanes, Options, Parts, Plan, PlanError, Preview,
-    ReloadSender, Reloads, Replay, ReplayParts, Running, Schemas, Stop, TargetPlaces, fill_together,
-    split_fills,
+    self, FillOptions, FillParts, Filler, JobParts, Lanes, Options, Plan, PlanError, Preview, ReloadSender,
+    Reloads, Replay, ReplayParts, Running, Schemas, Stop, TargetPlaces, fill_together, split_fills,
 };
-use crate::sink::{FillId, PageLimits, Sink, SinkError, StoredLetters, Target};
-use crate::source::{BatchLimits, Browser, KafkaSource};
+use crate::sink::{FillId, Sink, SinkError, StoredLetters, Target};
+use crate::source::{Browser, KafkaSource, StartAt};
 use crate::sql::name_hint;
 
 use super::failure::Failure;
@@ -58,7 +57,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     let kafka = tokio::task::spawn_blocking({
         let (kafka, job, memory_max) = (config.kafka.clone(), config.job.clone(), config.memory_max);
         let bytes_max = batch_bytes_max(config, lanes);
-        let limits = BatchLimits { rows_max: config.trigger.rows_max.min(decoder.rows_max()), bytes_max };
+        let limits = Limits { rows_max: config.trigger.rows_max.min(decoder.rows_max()), bytes_max };
         let telemetry = telemetry.clone();
         move || KafkaSource::connect(&kafka, &job, limits, memory_max, until_caught_up, lanes, telemetry)
     });
@@ -80,7 +79,7 @@ pub(super) async fn open(config: &Config, until_caught_up: bool, stop: Stop) -> 
     let sinks = std::iter::once(sink).chain(more);
     let parts = plans.into_iter().zip(sources).zip(sinks).map(|((plan, source), sink)| {
         let Plan { tables, states, pipeline, .. } = plan;
-        Ok(Parts { source, decoder: decoder.another()?, tables, states, pipeline, sink })
+        Ok(JobParts { source, decoder: decoder.another()?, tables, states, pipeline, sink })
     });
     let parts =
         parts.collect::<Result<_, DecodeError>>().map_err(|error| Failure::failed(error.to_string()))?;
@@ -105,7 +104,7 @@ pub(super) async fn open_replay(
     let Plan { tables, states, pipeline, targets, places, sql, to_fill } = plan;
     let sink = connect(config, targets, &places).await?.with_sql(sql).with_fills(to_fill);
     let schemas = schemas(config, Some(&places)).await?;
-    let limits = PageLimits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config, 1) };
+    let limits = Limits { rows_max: config.trigger.rows_max, bytes_max: batch_bytes_max(config, 1) };
     let parts = ReplayParts { decoder, tables, states, pipeline, sink, letters };
     Ok(Replay::new(parts, limits, stop).with_schemas(schemas))
 }
@@ -152,7 +151,7 @@ impl PlannedFill {
     pub async fn preview(
         self,
         config: &Config,
-        from: FillFrom,
+        from: StartAt,
         ends: &[(TopicPartition, i64)],
     ) -> Result<Preview, Failure> {
         let browser = browser(config)?;
@@ -167,7 +166,7 @@ impl PlannedFill {
     pub async fn open(
         self,
         config: &Config,
-        from: FillFrom,
+        from: StartAt,
         clears: bool,
         stop: Stop,
     ) -> Result<Filler, Failure> {
@@ -180,8 +179,10 @@ impl PlannedFill {
             from,
             tables: table_names,
             clears,
-            rows_max: config.trigger.rows_max.min(decoder.rows_max()).min(FILL_ROWS_MAX),
-            bytes_max: batch_bytes_max(config, 1),
+            limits: Limits {
+                rows_max: config.trigger.rows_max.min(decoder.rows_max()).min(FILL_ROWS_MAX),
+                bytes_max: batch_bytes_max(config, 1),
+            },
             hand_over_max: HAND_OVER_MESSAGES_MAX,
             dead_letters: config.dead_letters,
         };

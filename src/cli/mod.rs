@@ -11,7 +11,6 @@ mod fill;
 mod generate;
 mod health;
 mod job;
-mod moment;
 mod offsets;
 mod produce;
 mod progress;

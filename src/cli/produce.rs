@@ -18,6 +18,7 @@ use crate::avro::json::Value;
 use crate::config::{Config, Framing};
 use crate::decode::KAFKA_COLUMNS;
 use crate::diagnostic::Finding;
+use crate::nearest::did_you_mean;
 use records::Records;
 
 /// Send the records of a JSON file to the topic, as Avro.
@@ -112,11 +113,8 @@ fn key_field(encoder: &Encoder, wanted: Option<&str>) -> Result<Option<String>, 
         None => Ok(has("customer").then(|| "customer".to_owned())),
         Some(name) if has(name) => Ok(Some(name.to_owned())),
         Some(name) => {
-            let nearest = crate::config::nearest(name, encoder.field_names());
-            let hint = nearest.map_or_else(
-                || format!("its fields are {}", encoder.field_names().collect::<Vec<_>>().join(", ")),
-                |right| format!("did you mean `{right}`?"),
-            );
+            let all = || format!("its fields are {}", encoder.field_names().collect::<Vec<_>>().join(", "));
+            let hint = did_you_mean(name, encoder.field_names()).unwrap_or_else(all);
             let found = Finding::new(format!("--key {name}: the schema has no such field"));
             Err(Failure::failed(found.with_hint(hint)))
         }

@@ -6,6 +6,9 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use arrow::array::{ArrayRef, Decimal128Array};
+use arrow::datatypes::DECIMAL128_MAX_PRECISION;
+use arrow::error::ArrowError;
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -13,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::terminal;
 use crate::engine::{PartitionProgress, Report};
+use crate::print::{Look, numbers, table, texts};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -165,7 +169,10 @@ impl Progress {
         let seconds = self.started.elapsed().as_secs_f64();
         tracing::info!(messages, batches, dead_letters, "done after {seconds:.1} s");
         if with_timings {
-            terminal::say(&self.totals.table(self.started.elapsed()));
+            match self.totals.table(self.started.elapsed()) {
+                Ok(table) => terminal::say(table.trim_end()),
+                Err(error) => tracing::warn!("the timings cannot be shown: {error}"),
+            }
         }
     }
 }
@@ -197,24 +204,35 @@ impl Totals {
     }
 
     /// Where the time went. Commits overlap the other stages, so the parts may add up to more than the whole.
-    fn table(&self, elapsed: Duration) -> String {
-        let mut lines = format!("{:<40} {:>14} {:>12} {:>8}\n", "stage", "rows", "seconds", "share");
-        let mut line = |name: &str, rows: u64, spent: Duration| {
-            let share = 100.0 * spent.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
-            let rows = HumanCount(rows).to_string();
-            lines += &format!("{name:<40} {rows:>14} {:>12.3} {share:>7.1}%\n", spent.as_secs_f64());
+    fn table(&self, elapsed: Duration) -> Result<String, ArrowError> {
+        let mut lines = vec![
+            ("poll (waiting for messages)".to_owned(), self.messages, self.poll),
+            ("decode".to_owned(), self.messages, self.decode),
+            ("sql (views and look-ups)".to_owned(), self.messages, self.sql),
+        ];
+        let views =
+            self.views.iter().map(|(view, (rows, spent))| (format!("  {view}"), *rows as u64, *spent));
+        lines.extend(views);
+        lines.extend([
+            ("commit (beside other batches)".to_owned(), self.messages, self.commit),
+            ("tries that failed".to_owned(), self.dead_letters, self.failed),
+            ("all".to_owned(), self.messages, elapsed),
+        ]);
+        let all_ms = elapsed.as_millis().max(1);
+        // Why decimals: they are printed with all their digits, below each other.
+        let decimals = |decimal: &dyn Fn(Duration) -> u128, scale| -> Result<ArrayRef, ArrowError> {
+            let values =
+                lines.iter().map(|(_, _, spent)| i128::try_from(decimal(*spent)).unwrap_or(i128::MAX));
+            let values = Decimal128Array::from_iter_values(values);
+            Ok(Arc::new(values.with_precision_and_scale(DECIMAL128_MAX_PRECISION, scale)?))
         };
-        line("poll (waiting for messages)", self.messages, self.poll);
-        line("decode", self.messages, self.decode);
-        line("sql (views and look-ups)", self.messages, self.sql);
-        for (view, (rows, spent)) in &self.views {
-            line(&format!("  {view}"), *rows as u64, *spent);
-        }
-        line("commit (beside other batches)", self.messages, self.commit);
-        line("tries that failed", self.dead_letters, self.failed);
-        line("all", self.messages, elapsed);
-        lines.truncate(lines.trim_end().len());
-        lines
+        let columns = [
+            ("stage", texts(lines.iter().map(|(name, _, _)| Some(name.as_str())))),
+            ("rows", numbers(lines.iter().map(|(_, rows, _)| i64::try_from(*rows).ok()))),
+            ("seconds", decimals(&|spent| spent.as_millis(), 3)?),
+            ("share (%)", decimals(&|spent| spent.as_millis() * 1000 / all_ms, 1)?),
+        ];
+        table(columns, Look::default())
     }
 }
 

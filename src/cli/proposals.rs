@@ -9,8 +9,9 @@ use super::failure::Failure;
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::engine::{Draft, Reach};
-use crate::prompt::{FirstBatch, Session, SessionOptions, StateOf};
+use crate::prompt::{Seek, Session, SessionOptions, StateOf};
 use crate::sink::Target;
+use crate::source::StartAt;
 
 /// Lengths of text columns that are proposed. A longer text stays without a limit.
 const LENGTHS: [i64; 6] = [10, 20, 40, 80, 160, 255];
@@ -23,8 +24,12 @@ const LENGTHS: [i64; 6] = [10, 20, 40, 80, 160, 255];
 pub(super) async fn of(config: &Config) -> Result<String, Failure> {
     let decoder = Decoder::new(&config.avro)?;
     let draft = Draft::of(config, Some(&decoder), Reach { servers: true, warns: false }).await;
-    let options =
-        SessionOptions { from: FirstBatch::End, rows_max: None, dead_letters: false, state: StateOf::Stored };
+    let options = SessionOptions {
+        from: Seek::To(StartAt::End),
+        rows_max: None,
+        dead_letters: false,
+        state: StateOf::Stored,
+    };
     let mut session = Session::open(config.clone(), options).await?;
     let mut lines = String::from("outputs:   # of the last messages; for tables that are created\n");
     for target in draft.targets.iter().filter(|target| !target.is_state()) {

@@ -45,7 +45,7 @@ impl Results {
     /// Writes text, and sends it off.
     ///
     /// # Errors
-    /// What cannot be written, but for a pipe that nobody reads.
+    /// The text cannot be written. A pipe that nobody reads is no error.
     pub fn write(&mut self, text: &str) -> Result<Written, Failure> {
         match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
             Ok(()) => Ok(Written::All),

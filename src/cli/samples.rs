@@ -82,7 +82,8 @@ impl Movement {
         let Self { customer, agency, operation_value, operation_type, date, account_balance } = self;
         write!(
             out,
-            r#"{{"customer":{customer},"agency":"{agency}","operation_value":{}.{:02},"operation_type":{operation_type},"date":"{date}","account_balance":{}.{:02}}}"#,
+            "{{\"customer\":{customer},\"agency\":\"{agency}\",\"operation_value\":{}.{:02},\
+             \"operation_type\":{operation_type},\"date\":\"{date}\",\"account_balance\":{}.{:02}}}",
             operation_value / 100,
             operation_value % 100,
             account_balance / 100,

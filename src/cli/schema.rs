@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use arrow::error::ArrowError;
+
 use super::failure::Failure;
 use super::results::{Format, Results};
 use crate::check::{compare_with_registry, is_same_schema, subject_of};
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::diagnostic::{Finding, render};
+use crate::print::{self, Screen, numbers, texts};
 use crate::registry::{Client, Found, RegistryError};
 
 /// The registry's schemas, and the project's beside them.
@@ -77,10 +80,7 @@ pub(super) fn client(config: &Config) -> Result<Client, Failure> {
 async fn list(config: &Config, client: &Client, format: Format) -> Result<(), Failure> {
     let mut subjects = client.subjects().await?;
     subjects.sort();
-    let mut results = Results::to_stdout();
-    if format == Format::Table {
-        results.write("VERSION      ID  AVRO_SCHEMA  SUBJECT\n")?;
-    }
+    let mut listed = Vec::new();
     for subject in subjects {
         let latest = match client.version(&subject, None).await {
             Ok(Found::Known(latest)) => Some(latest),
@@ -93,30 +93,49 @@ async fn list(config: &Config, client: &Client, format: Format) -> Result<(), Fa
             .as_ref()
             .filter(|_| is_topics)
             .map(|latest| is_same_schema(&latest.schema, &config.avro.schema));
-        let line = match format {
-            Format::Json => {
-                let (version, id) =
-                    (latest.as_ref().map(|latest| latest.version), latest.as_ref().map(|latest| latest.id));
-                let line = serde_json::json!({
-                    "subject": subject, "version": version, "id": id, "is_avro_schema": same,
-                });
-                format!("{line}\n")
-            }
-            Format::Table => {
-                let number = |number: Option<u32>| number.map_or("-".to_owned(), |number| number.to_string());
-                let version = number(latest.as_ref().map(|latest| latest.version));
-                let id = number(latest.as_ref().map(|latest| latest.id));
-                let same = match same {
-                    None => "-",
-                    Some(true) => "same",
-                    Some(false) => "another",
-                };
-                format!("{version:>7}  {id:>6}  {same:<11}  {subject}\n")
-            }
-        };
-        results.write(&line)?;
+        listed.push(Listed {
+            subject,
+            version: latest.as_ref().map(|latest| latest.version),
+            id: latest.as_ref().map(|latest| latest.id),
+            is_avro_schema: same,
+        });
     }
-    Ok(())
+    let text = match format {
+        Format::Json => listed.iter().map(Listed::json_line).collect(),
+        Format::Table => Listed::table(&listed)?,
+    };
+    Results::to_stdout().write(&text).map(drop)
+}
+
+/// A subject of the registry.
+struct Listed {
+    subject: String,
+    /// Of the latest schema; `None` if it was deleted, or is no schema of Avro.
+    version: Option<u32>,
+    id: Option<u32>,
+    /// Whether it is `avro_schema`; `None` if it is not the schema of a topic of the configuration.
+    is_avro_schema: Option<bool>,
+}
+
+impl Listed {
+    fn json_line(&self) -> String {
+        let Self { subject, version, id, is_avro_schema } = self;
+        let line = serde_json::json!({
+            "subject": subject, "version": version, "id": id, "is_avro_schema": is_avro_schema,
+        });
+        format!("{line}\n")
+    }
+
+    fn table(listed: &[Self]) -> Result<String, ArrowError> {
+        let same = |same: bool| if same { "same" } else { "another" };
+        let columns = [
+            ("subject", texts(listed.iter().map(|subject| Some(subject.subject.as_str())))),
+            ("version", numbers(listed.iter().map(|subject| subject.version.map(i64::from)))),
+            ("id", numbers(listed.iter().map(|subject| subject.id.map(i64::from)))),
+            ("avro_schema", texts(listed.iter().map(|subject| subject.is_avro_schema.map(same)))),
+        ];
+        print::table(columns, Screen::of_stdout(false).look())
+    }
 }
 
 async fn pull(

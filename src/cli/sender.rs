@@ -67,7 +67,7 @@ impl Sender {
     /// Connects. `rate` is in messages a second.
     ///
     /// # Errors
-    /// Where librdkafka refuses a property, or no broker answers.
+    /// librdkafka refuses a property, or no broker answers.
     pub fn connect(config: &KafkaConfig, topic: &str, rate: Option<u32>) -> Result<Self, String> {
         let mut client = base_config(config);
         client
@@ -94,7 +94,7 @@ impl Sender {
     /// Queues one message; waits while the queue is full or the rate is exceeded.
     ///
     /// # Errors
-    /// Where this or an earlier message could not be delivered.
+    /// This or an earlier message could not be delivered.
     pub fn send(&mut self, key: Option<&[u8]>, payload: &[u8]) -> Result<(), String> {
         self.keep_rate();
         loop {
@@ -138,7 +138,7 @@ impl Sender {
     /// Waits until every message is acknowledged, and says how many were. `seen` follows.
     ///
     /// # Errors
-    /// Where a message could not be delivered.
+    /// A message could not be delivered.
     pub fn finish(self, seen: &dyn Fn(u64)) -> Result<u64, String> {
         loop {
             self.check()?;

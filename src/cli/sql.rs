@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::terminal;
 use crate::config::Config;
-use crate::prompt::{
-    self, FirstBatch, Flow, Format, RunningJob, Screen, Session, SessionOptions, Shell, StateOf,
-};
+use crate::print::{Format, Screen};
+use crate::prompt::{self, Flow, RunningJob, Seek, Session, SessionOptions, Shell, StateOf};
 
 /// Run SQL queries over a batch, with the tables and views of the job.
 ///
@@ -38,9 +37,10 @@ pub(super) struct Arguments {
     /// How rows are printed: a table for people, one JSON object per line, or CSV.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Which messages: the first or the last of each partition, or those that the job reads next.
-    #[arg(long, value_enum, value_name = "WHERE", default_value = "beginning")]
-    from: FirstBatch,
+    /// Which messages, as `\seek` takes it: `beginning` or `end` (the first or last of each partition), `stored` (those that
+    /// the job reads next), an offset, offsets by partition (`0=1200 1=900`), or a time (a date, or RFC 3339).
+    #[arg(long, value_name = "WHERE", default_value = "beginning")]
+    from: Seek,
     /// Messages of a batch, at most [default: `batch_rows_max` of the configuration].
     #[arg(long, value_name = "N", value_parser = parse_rows)]
     rows: Option<usize>,
@@ -82,7 +82,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
         None => None,
     };
     let options = SessionOptions {
-        from: arguments.from,
+        from: arguments.from.clone(),
         rows_max: arguments.rows,
         dead_letters: arguments.dead_letters,
         state: arguments.state,

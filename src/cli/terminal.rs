@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::LogFormat;
+use crate::print::takes_colours;
 
 static LIVE: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
@@ -19,11 +20,6 @@ pub(super) fn live() -> &'static MultiProgress {
 /// Whether a person watches stderr.
 pub(super) fn is_watched() -> bool {
     io::stderr().is_terminal()
-}
-
-/// Whether a stream takes colours: a terminal, unless NO_COLOR is set.
-pub(super) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes a line to stderr.
@@ -40,7 +36,7 @@ pub(super) fn start_log(format: LogFormat) {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,realtime_processor=info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr);
     let started = match format {
-        LogFormat::Text => subscriber.with_target(false).with_ansi(is_watched()).try_init(),
+        LogFormat::Text => subscriber.with_target(false).with_ansi(takes_colours(&io::stderr())).try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
     debug_assert!(started.is_ok(), "the log is started once");

@@ -11,6 +11,7 @@ use super::results::Results;
 use super::terminal;
 use super::watch::Watched;
 use crate::config::{Config, Framing, TableOrigin};
+use crate::print::takes_colours;
 use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
 
 /// Run the unit tests of the views.
@@ -123,14 +124,14 @@ async fn once(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.update {
         let updates = tests.updates(&report);
         if !updates.is_empty() {
-            terminal::say(report.render(terminal::is_coloured(&io::stderr())).trim_end());
+            terminal::say(report.render(takes_colours(&io::stderr())).trim_end());
             updates.iter().try_for_each(write)?;
             report = Tests::prepare(config, &arguments.names).await.map_err(refused)?.run().await;
         }
     }
     let elapsed = started.elapsed();
     let text = match arguments.format {
-        Format::Text => report.render(terminal::is_coloured(&io::stdout())) + &report.summary(elapsed),
+        Format::Text => report.render(takes_colours(&io::stdout())) + &report.summary(elapsed),
         Format::Junit => junit(&report, elapsed).map_err(Failure::failed)?,
     };
     Results::to_stdout().write(&text)?;

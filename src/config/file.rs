@@ -38,7 +38,7 @@ impl Fault {
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct ConfigError {
     pub diagnostics: Vec<Diagnostic>,
-    /// What could be read all the same, with what stands in for the rest: good for finding more faults, and for
+    /// What could be read all the same, with substitutes for the rest: good for finding more faults, and for
     /// nothing else.
     pub readable: Option<Box<Config>>,
 }

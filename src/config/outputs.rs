@@ -74,7 +74,7 @@ impl Upsert {
         Self { key: key.into_iter().map(T::into).collect(), ..Self::default() }
     }
 
-    /// The same, in the order of the messages where nothing else is said and the rows of the view say which that is.
+    /// The same, in the order of the messages by default, if the rows of the view have their positions.
     #[must_use]
     pub fn ordered(self, columns: &Schema) -> Self {
         let has = |name: &str| columns.field_with_name(name).is_ok();
@@ -100,7 +100,7 @@ pub(super) fn read_outputs(node: &Node, faults: &mut Vec<Fault>) -> Vec<OutputCo
     let mut outputs: Vec<OutputConfig> = Vec::new();
     for (view, line, node) in named(node, "outputs", faults) {
         let path = format!("outputs.{view}");
-        // An output of which nothing is said is appended to the table of its name.
+        // An output without settings is appended to the table of its name.
         let empty = Node::new(node.line, Value::Map(Vec::new()));
         let node = if matches!(node.value, Value::Null) { &empty } else { node };
         let mut section = match Section::new(&path, node) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::Fault;
 use super::yaml::{Node, Value};
+use crate::nearest::did_you_mean;
 
 /// A mapping of which each key is read at most once.
 pub(super) struct Section<'a> {
-    /// Where this stands, for messages: empty at the top, `outputs.name` below.
+    /// Where this is, for messages: empty at the top, `outputs.name` below.
     path: String,
     line: usize,
     entries: Vec<(&'a str, &'a Node)>,
@@ -179,10 +180,9 @@ impl<'a> Section<'a> {
             let unknown = Fault::new(node.line, format!("unknown key `{full}`"));
             // Why: nobody knows what the value of an unknown key is.
             let unknown = unknown.without_line();
-            self.faults.push(match nearest(name, self.known.iter().copied()) {
-                Some(right) => unknown.hint(format!("did you mean `{right}`?")),
-                None => unknown.hint(format!("allowed here: {}", self.known.join(", "))),
-            });
+            let all = || format!("allowed here: {}", self.known.join(", "));
+            let hint = did_you_mean(name, self.known.iter().copied()).unwrap_or_else(all);
+            self.faults.push(unknown.hint(hint));
         }
         faults.append(&mut self.faults);
     }
@@ -197,16 +197,6 @@ pub(super) fn list_of_texts(node: &Node) -> Option<Vec<String>> {
         }
         _ => None,
     }
-}
-
-/// The word that was probably meant, if one is near enough.
-pub(crate) fn nearest<'a>(found: &str, allowed: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distance_max = (found.chars().count() / 3).max(1);
-    allowed
-        .map(|word| (strsim::damerau_levenshtein(&found.to_lowercase(), &word.to_lowercase()), word))
-        .filter(|(distance, _)| *distance <= distance_max)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
 }
 
 /// `100ms`, `5s`, `1m`, `2h`, `7d`; a fraction is allowed, a missing unit is not (but for 0).

@@ -153,7 +153,7 @@ pub(super) fn read_state_tables(
     tables
 }
 
-/// The alternatives a key is compared with; the key's own names where nothing is said.
+/// The alternatives a key is compared with; the key's own names by default.
 fn read_matches(section: &mut Section<'_>, node: Option<&Node>, key: &[String]) -> Vec<Vec<KeyPlace>> {
     let Some(node) = node else {
         let same_names = key.iter().map(|column| key_place(column)).collect::<Vec<_>>();

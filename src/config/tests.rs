@@ -112,8 +112,6 @@ fn sizes_and_times_carry_their_unit() {
     assert_eq!(read_duration("0"), Some(Duration::ZERO));
     assert_eq!(read_duration("5"), None);
     assert_eq!(read_duration("-5s"), None);
-    assert_eq!(nearest("kafka_topik", ["kafka_topic", "job"].into_iter()), Some("kafka_topic"));
-    assert_eq!(nearest("zzz", ["kafka_topic", "job"].into_iter()), None);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! YAML as a tree in which every node knows its line, and environment references are resolved. Scalars stay
-//! text: what a text means is decided by the key it stands under, so `${ROWS}` may be a number.
+//! text: what a text means is decided by its key, so `${ROWS}` may be a number.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
 
 use super::Fault;
 
-/// How deep a configuration may nest; the deepest key that means something stands at 4.
+/// How deep a configuration may nest; the deepest key that means something is at level 4.
 const DEPTH_MAX: usize = 32;
 
 /// A node of the tree.
@@ -42,7 +42,7 @@ impl Node {
         }
     }
 
-    /// What stands here, for messages.
+    /// What is here, for messages.
     pub fn found(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),

@@ -140,7 +140,7 @@ impl ColumnType {
     /// `key`: the shape of the key where the column is one of its columns, which share the room in an index.
     ///
     /// # Errors
-    /// Why the Arrow type has no place.
+    /// The Arrow type has no place in a table; the error says why.
     pub fn for_arrow(arrow: &DataType, dialect: Dialect, key: Option<KeyShape>) -> Result<Self, Finding> {
         use DataType as A;
         let integer = |bytes, unsigned| Ok(Self::Integer { bytes, unsigned });
@@ -269,7 +269,7 @@ impl ColumnType {
     /// they are the same values.
     ///
     /// # Errors
-    /// Why there is none, with a hint.
+    /// There is none; the error says why, with a hint.
     pub fn given_back(arrow: &DataType) -> Result<DataType, Finding> {
         use DataType as A;
         let refused =
@@ -415,7 +415,7 @@ fn arguments(declared: &str) -> Vec<u64> {
 }
 
 fn decimal(precision: u8, scale: i8, dialect: Dialect) -> Result<ColumnType, Finding> {
-    // A negative scale stands for zeros before the point.
+    // A negative scale means zeros before the point.
     let digits = if scale < 0 { precision.saturating_add(scale.unsigned_abs()) } else { precision };
     let scale = u8::try_from(scale).unwrap_or(0);
     let digits = digits.max(scale);

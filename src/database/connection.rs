@@ -24,7 +24,7 @@ pub enum Purpose {
 
 /// What statements of a connection must stay below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct StatementLimits {
     /// Placeholders in one statement.
     pub placeholders_max: usize,
     /// Bytes of one statement that holds many rows.
@@ -65,7 +65,7 @@ pub enum Connection {
 }
 
 /// Takes some rows that were read, a list of values each; the next are read when it is ready.
-pub(super) type Parts = tokio::sync::mpsc::Sender<Vec<Vec<Value<'static>>>>;
+pub(super) type RowSender = tokio::sync::mpsc::Sender<Vec<Vec<Value<'static>>>>;
 
 /// Takes one row that was read.
 pub type TakeRow<'f> = dyn FnMut(Vec<Value<'static>>) -> Result<(), DatabaseError> + Send + 'f;
@@ -99,7 +99,7 @@ impl Connection {
         }
     }
 
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> StatementLimits {
         match self {
             Self::MySql(connection) => connection.limits(),
             Self::Sqlite(database) => database.limits(),
@@ -117,7 +117,7 @@ impl Connection {
         .await
     }
 
-    /// Runs a statement that changes rows, prepared once and kept while there is room. Gives the number of rows
+    /// Runs a statement that changes rows, prepared once and kept while there is room. Returns the number of rows
     /// that it matched.
     pub async fn execute(&mut self, sql: &str, parameters: Vec<Value<'_>>) -> Result<u64, DatabaseError> {
         sent(sql, async {
@@ -210,7 +210,7 @@ impl Connection {
         sql: &str,
         parameters: Vec<Value<'_>>,
         rows_max: usize,
-        parts: &Parts,
+        parts: &RowSender,
     ) -> Result<(), DatabaseError> {
         match self {
             Self::MySql(connection) => connection.query_parts(sql, parameters, rows_max, parts).await,
@@ -285,7 +285,7 @@ pub fn begin(dialect: Dialect) -> &'static str {
     }
 }
 
-/// A statement on its way, with the places at which tests make it fail.
+/// A statement in flight, with the places at which tests make it fail.
 async fn sent<T>(
     sql: &str,
     statement: impl Future<Output = Result<T, DatabaseError>>,

@@ -43,7 +43,7 @@ impl Constraints {
 /// Reads the constraints of a table. Its name may stand behind its database's: `bank.accounts`.
 ///
 /// # Errors
-/// The database's.
+/// The database does not answer, or refuses the statement.
 pub async fn constraints(connection: &mut Connection, name: &str) -> Result<Constraints, DatabaseError> {
     match connection.dialect() {
         Dialect::Sqlite => sqlite(connection, name).await,

@@ -80,7 +80,7 @@ impl Fit {
     /// The way from `arrow` into a column; `is_nullable` is the column's.
     ///
     /// # Errors
-    /// Why there is none, with a hint.
+    /// There is none; the error says why, with a hint.
     pub fn new(
         arrow: &DataType,
         column: &ColumnType,
@@ -376,7 +376,8 @@ impl Fit {
                 false => (digits, "before", precision - scale),
             };
             return Err(format!(
-                "{text} does not fit DECIMAL({precision},{scale}): it has {found} digits {place} the point, the column takes {most}"
+                "{text} does not fit DECIMAL({precision},{scale}): it has {found} digits {place} the point, \
+                 the column takes {most}"
             ));
         }
         let mut exact = String::with_capacity(whole.len() + scale + 1);

@@ -456,7 +456,7 @@ fn map(out: &mut String, maps: &MapArray, row: usize, beyond: Beyond) -> Result<
     Ok(())
 }
 
-/// Where a dictionary's value of `row` stands among its values.
+/// The index of a dictionary's value of `row` among its values.
 fn dictionary_place(keys: &dyn Array, row: usize) -> usize {
     match keys.data_type() {
         DataType::Int8 => primitive::<Int8Type>(keys, row) as usize,

@@ -118,8 +118,8 @@ impl Link {
         connection.ok_or_else(|| DatabaseError::lost("the connection to the database was closed"))
     }
 
-    /// Ends a use of the connection. After a failure that leaves the connection or its server in doubt it is closed, so
-    /// the server rolls back what it holds.
+    /// Ends a use of the connection. After a failure the state of the connection or of its server may be unknown. Then
+    /// it is closed, so the server rolls back what it holds.
     pub fn done<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
         match &result {
             Err(error) if error.ends_connection() => self.close(),

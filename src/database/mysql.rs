@@ -20,7 +20,7 @@ use mysql_async::{
 
 use super::address::{MySqlAddress, TlsMode};
 use super::column::{ColumnType, Dialect};
-use super::connection::{Interrupted, Limits, Parts, Purpose, Statement as Text, TakeRow};
+use super::connection::{Interrupted, Purpose, RowSender, Statement as Text, StatementLimits, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 use crate::diagnostic::Finding;
@@ -156,10 +156,10 @@ impl MySqlConnection {
         self.dialect
     }
 
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> StatementLimits {
         let row_bytes_max =
             self.packet_bytes_max.saturating_sub(PACKET_MARGIN_BYTES).max(PACKET_MARGIN_BYTES);
-        Limits {
+        StatementLimits {
             placeholders_max: PLACEHOLDERS_MAX,
             statement_bytes_max: row_bytes_max.min(STATEMENT_BYTES_MAX),
             row_bytes_max,
@@ -264,7 +264,7 @@ impl MySqlConnection {
         sql: &str,
         parameters: Vec<Value<'_>>,
         rows_max: usize,
-        parts: &Parts,
+        parts: &RowSender,
     ) -> Result<(), DatabaseError> {
         let statement = self.statement(sql).await?;
         let parameters = wire_parameters(parameters);
@@ -274,7 +274,7 @@ impl MySqlConnection {
         let columns = result.columns();
         let types = columns.as_deref().unwrap_or_default();
         let mut part = Vec::new();
-        // Why a wait for each row: whoever takes the rows may take his time.
+        // Why a wait for each row: the receiver of the rows may be slow.
         while let Some(row) = within(wait_max, "the next row of a query", result.next()).await? {
             let values = mysql_async::Row::unwrap(row).into_iter().enumerate();
             let values = values.map(|(index, value)| from_wire(value, types.get(index)));

@@ -29,9 +29,9 @@ pub enum Origin<'a> {
 /// A table or query that was described, and can be read.
 #[derive(Clone, Debug)]
 pub struct Relation {
-    /// What stands behind SELECT.
+    /// What follows SELECT.
     select: String,
-    /// What stands behind FROM.
+    /// What follows FROM.
     pub(super) from: String,
     /// The columns' names and types; all are nullable.
     pub schema: SchemaRef,

@@ -43,7 +43,7 @@ impl Scan {
     /// Finds out the columns of a table; `None` where there is none, or no SQLite file. Nothing is created.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn relation(address: &Address, table: &str) -> Result<Option<Relation>, DatabaseError> {
         let Some(mut connection) = connect(address).await? else { return Ok(None) };
         if super::table(&mut connection, table).await?.is_none() {
@@ -55,7 +55,7 @@ impl Scan {
     /// The names of all tables; none where there is no SQLite file.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn tables(address: &Address) -> Result<Vec<String>, DatabaseError> {
         match connect(address).await? {
             Some(mut connection) => super::table_names(&mut connection).await,
@@ -87,7 +87,7 @@ impl Scan {
     /// Reads, over a connection of its own, and sends the rows as they are taken.
     ///
     /// # Errors
-    /// The database's; a value that its column's Arrow type cannot hold.
+    /// The database does not answer, or refuses the statement; a value that its column's Arrow type cannot hold.
     pub async fn run<E>(
         self,
         address: &Address,

@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::column::{ColumnType, Dialect, quote};
-use super::connection::{Limits, Parts, Purpose, TakeRow};
+use super::connection::{Purpose, RowSender, StatementLimits, TakeRow};
 use super::{DatabaseError, Value, value};
 
 /// An open SQLite file.
@@ -72,8 +72,8 @@ impl SqliteDatabase {
         Ok(Self { connection })
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> StatementLimits {
+        StatementLimits {
             placeholders_max: PLACEHOLDERS_MAX,
             statement_bytes_max: STATEMENT_BYTES_MAX,
             row_bytes_max: ROW_BYTES_MAX,
@@ -123,7 +123,7 @@ impl SqliteDatabase {
         sql: &str,
         parameters: Vec<Value<'_>>,
         rows_max: usize,
-        parts: &Parts,
+        parts: &RowSender,
     ) -> Result<(), DatabaseError> {
         let arguments = arguments(parameters)?;
         let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql.to_string()), arguments);

@@ -1,4 +1,4 @@
-//! One value on its way to or from a database, and the texts of dates and times.
+//! One value to or from a database, and the texts of dates and times.
 
 use std::borrow::Cow;
 

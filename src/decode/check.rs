@@ -34,7 +34,7 @@ pub(super) enum Op {
     Boolean,
     Int,
     Long,
-    /// So many bytes of any content: float, double, fixed.
+    /// This many bytes of any content: float, double, fixed.
     Skip(usize),
     Bytes,
     String,

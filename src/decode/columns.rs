@@ -17,7 +17,7 @@ use arrow_avro::codec::Tz;
 use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
 
-use super::shape::{Shape, Slot, entries_field, part_fields, struct_fields};
+use super::shape::{ColumnShape, Shape, entries_field, part_fields, struct_fields};
 use crate::avro::CONFLUENT_MAGIC;
 
 /// The id that the one schema is registered under, and the header that names it.
@@ -29,7 +29,7 @@ const ROWS_MAX: usize = i32::MAX as usize;
 /// Collects rows and gives them as columns.
 #[derive(Debug)]
 pub(super) struct Columns {
-    fields: Vec<(String, Slot)>,
+    fields: Vec<(String, ColumnShape)>,
     /// The plain schema as JSON: what a decoder is made from.
     plain: String,
     decoder: Decoder,
@@ -38,9 +38,9 @@ pub(super) struct Columns {
 
 impl Columns {
     /// # Errors
-    /// Where arrow-avro refuses the plain schema, which would be a fault of ours.
-    pub(super) fn new(fields: Vec<(String, Slot)>) -> Result<Self, ArrowError> {
-        let record = Slot { shape: Shape::Struct(fields), nullable: None };
+    /// arrow-avro refuses the plain schema, which would be a fault of this program.
+    pub(super) fn new(fields: Vec<(String, ColumnShape)>) -> Result<Self, ArrowError> {
+        let record = ColumnShape { shape: Shape::Struct(fields), nullable: None };
         let plain = record.plain_avro(&mut 0).to_string();
         let Shape::Struct(fields) = record.shape else { unreachable!("made as a struct above") };
         let decoder = new_decoder(&plain)?;
@@ -59,7 +59,7 @@ impl Columns {
 
     /// The symbols of a column that is an enum.
     pub(super) fn symbols(&self, column: &str) -> Option<&[String]> {
-        self.fields.iter().find_map(|(name, slot)| match &slot.shape {
+        self.fields.iter().find_map(|(name, expected)| match &expected.shape {
             Shape::Enum(symbols) if name == column => Some(&**symbols),
             _ => None,
         })
@@ -122,7 +122,11 @@ impl Columns {
                 self.fields.len()
             )));
         }
-        self.fields.iter().zip(batch.columns()).map(|((_, slot), column)| relabel(column, slot)).collect()
+        self.fields
+            .iter()
+            .zip(batch.columns())
+            .map(|((_, expected), column)| relabel(column, expected))
+            .collect()
     }
 
     /// Drops all rows and the decoder, which a failure leaves unusable.
@@ -144,27 +148,27 @@ fn new_decoder(plain: &str) -> Result<Decoder, ArrowError> {
         .build_decoder()
 }
 
-/// An array made from the plain schema, as the column it stands for. Values are shared wherever they are the same.
-fn relabel(array: &ArrayRef, slot: &Slot) -> Result<ArrayRef, ArrowError> {
-    relabel_within(array, slot, None)
+/// An array made from the plain schema, as the column it represents. Values are shared wherever they are the same.
+fn relabel(array: &ArrayRef, expected: &ColumnShape) -> Result<ArrayRef, ArrowError> {
+    relabel_within(array, expected, None)
 }
 
 /// The same for a part of a record that is null in some rows: the part is null there too. SQL takes a record's
 /// field as it is, without a look at the record.
 fn relabel_within(
     array: &ArrayRef,
-    slot: &Slot,
+    expected: &ColumnShape,
     record: Option<&NullBuffer>,
 ) -> Result<ArrayRef, ArrowError> {
-    if let Shape::Struct(fields) = &slot.shape {
-        let found = array.as_struct_opt().ok_or_else(|| unexpected(array, slot))?;
+    if let Shape::Struct(fields) = &expected.shape {
+        let found = array.as_struct_opt().ok_or_else(|| unexpected(array, expected))?;
         let nulls = NullBuffer::union(found.nulls(), record);
         let columns = fields.iter().zip(found.columns());
-        let columns = columns.map(|((_, slot), column)| relabel_within(column, slot, nulls.as_ref()));
+        let columns = columns.map(|((_, expected), column)| relabel_within(column, expected, nulls.as_ref()));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         return Ok(Arc::new(StructArray::try_new(part_fields(fields), columns, nulls)?));
     }
-    let column = relabel_whole(array, slot)?;
+    let column = relabel_whole(array, expected)?;
     let Some(record) = record.filter(|nulls| nulls.null_count() > 0) else { return Ok(column) };
     if *column.data_type() == DataType::Null {
         return Ok(column);
@@ -173,21 +177,21 @@ fn relabel_within(
     Ok(make_array(column.to_data().into_builder().nulls(nulls).build()?))
 }
 
-fn relabel_whole(array: &ArrayRef, slot: &Slot) -> Result<ArrayRef, ArrowError> {
-    match &slot.shape {
+fn relabel_whole(array: &ArrayRef, expected: &ColumnShape) -> Result<ArrayRef, ArrowError> {
+    match &expected.shape {
         Shape::Null => Ok(Arc::new(NullArray::new(array.len()))),
         Shape::Plain { .. } | Shape::Fixed { .. } => Ok(Arc::clone(array)),
         Shape::UuidText => lower_case(array),
         Shape::UuidFixed => uuid_text(array),
         Shape::Enum(symbols) => symbol_text(array, symbols),
         Shape::List(item) => {
-            let list: &ListArray = array.as_list_opt().ok_or_else(|| unexpected(array, slot))?;
+            let list: &ListArray = array.as_list_opt().ok_or_else(|| unexpected(array, expected))?;
             let values = relabel(list.values(), item)?;
             let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
             Ok(Arc::new(ListArray::try_new(item.field("item"), offsets, values, nulls)?))
         }
         Shape::Map(value) => {
-            let map: &MapArray = array.as_map_opt().ok_or_else(|| unexpected(array, slot))?;
+            let map: &MapArray = array.as_map_opt().ok_or_else(|| unexpected(array, expected))?;
             let values = relabel(map.values(), value)?;
             let field = entries_field(value);
             let fields =
@@ -196,7 +200,7 @@ fn relabel_whole(array: &ArrayRef, slot: &Slot) -> Result<ArrayRef, ArrowError> 
             let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
             Ok(Arc::new(MapArray::try_new(field, offsets, entries, nulls, false)?))
         }
-        Shape::Struct(_) => Err(unexpected(array, slot)),
+        Shape::Struct(_) => Err(unexpected(array, expected)),
     }
 }
 
@@ -271,6 +275,6 @@ fn text_fits(bytes: usize) -> Result<(), ArrowError> {
     }
 }
 
-fn unexpected(array: &ArrayRef, slot: &Slot) -> ArrowError {
-    ArrowError::CastError(format!("found {} where {} is expected", array.data_type(), slot.data_type()))
+fn unexpected(array: &ArrayRef, expected: &ColumnShape) -> ArrowError {
+    ArrowError::CastError(format!("found {} where {} is expected", array.data_type(), expected.data_type()))
 }

@@ -45,7 +45,7 @@ fn entries() -> FieldRef {
 /// The columns for the messages at `rows`.
 ///
 /// # Errors
-/// Where the topics, keys or headers of a batch together are beyond the 2 GiB a column addresses.
+/// The topics, keys or headers of a batch together are beyond the 2 GiB a column addresses.
 pub(crate) fn columns(messages: &Messages, rows: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
     let each = || rows.iter().map(|row| messages.get(*row as usize));
     let (mut topic_bytes, mut key_bytes, mut header_bytes, mut headers_count) = (0, 0, 0, 0);

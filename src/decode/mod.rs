@@ -32,9 +32,9 @@ use crate::config::{AvroConfig, Framing, Tombstones};
 use crate::diagnostic::Finding;
 use check::{Bad, Cursor};
 use columns::Columns;
-use plan::Step;
+use plan::ValueStep;
 use rewrite::Rewriter;
-use shape::{Shape, Slot};
+use shape::{ColumnShape, Shape};
 use writers::{Writer, Writers};
 
 pub use another_schema::ANOTHER_SCHEMA_HINT;
@@ -132,7 +132,7 @@ impl Decoder {
             WriterSchema::Text(text) => {
                 let planned = Schema::parse(text, &format!("schema {id} of the registry"));
                 match planned.and_then(|writer| plan::plan(&writer, &self.reader)) {
-                    Ok(step) => Writer::Step(step),
+                    Ok(step) => Writer::ValueStep(step),
                     Err(error) => Writer::Unusable(error.found()),
                 }
             }
@@ -200,7 +200,7 @@ impl Decoder {
             let message = "no field takes a byte, so a message cannot be told from an empty payload";
             return Err(SchemaError::new(reader.file(), "", message));
         }
-        let Shape::Struct(fields) = Slot::of(reader, reader.root(), "")?.shape else {
+        let Shape::Struct(fields) = ColumnShape::of(reader, reader.root(), "")?.shape else {
             unreachable!("a record's shape is a struct")
         };
         let columns = Columns::new(fields).map_err(|error| {
@@ -373,7 +373,7 @@ impl Decoder {
         };
         let mut cursor = Cursor::new(payload, header_bytes);
         let row = match step {
-            Step::Copy(op) => op.check(&mut cursor).map(|()| &payload[header_bytes..]),
+            ValueStep::Copy(op) => op.check(&mut cursor).map(|()| &payload[header_bytes..]),
             step => {
                 self.rewritten.clear();
                 let rewritten = self.rewriter.rewrite(step, &mut cursor, &mut self.rewritten);

@@ -1,7 +1,7 @@
 //! Schema resolution, done once for each writer: what has to be done with a payload so that it reads as the
 //! reader's plain schema (see `shape`) has it.
 //!
-//! Where the writer's bytes are the reader's bytes, the plan is a single [`Step::Copy`], and payloads go on as they
+//! Where the writer's bytes are the reader's bytes, the plan is a single [`ValueStep::Copy`], and payloads go on as they
 //! are. The rules are the specification's
 //! (<https://avro.apache.org/docs/1.12.0/specification/#schema-resolution>), with three decisions where it leaves
 //! room: outside of unions the names of records, enums and fixeds need not agree; a reader's union takes an
@@ -23,7 +23,7 @@ use crate::diagnostic::Finding;
 
 /// What is done with one value of the writer.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum ValueStep {
     /// Check it, and take its bytes as they are.
     Copy(Op),
     IntToFloat,
@@ -37,18 +37,18 @@ pub(super) enum Step {
     Map(Box<ItemStep>),
     Record(Box<RecordStep>),
     /// One step a branch of the writer, or the type that the reader has no place for.
-    Union(Box<[Result<Step, Box<str>>]>),
+    Union(Box<[Result<ValueStep, Box<str>>]>),
     /// The value becomes a branch of the reader's union: bytes before and after it.
     Wrap {
         prefix: Box<[u8]>,
-        step: Box<Step>,
+        step: Box<ValueStep>,
         suffix: Box<[u8]>,
     },
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct ItemStep {
-    pub(super) step: Step,
+    pub(super) step: ValueStep,
     pub(super) size: ItemSize,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct ItemStep {
 pub(super) struct RecordStep {
     /// The writer's fields in the writer's order, with defaults in between.
     pub(super) parts: Box<[Part]>,
-    /// Where the reader's order differs: which part stands at each of its places.
+    /// If the reader's order differs: which part comes at each of its places.
     pub(super) order: Option<Box<[usize]>>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct RecordStep {
 pub(super) enum Part {
     Field {
         name: Box<str>,
-        step: Step,
+        step: ValueStep,
     },
     /// A field that the reader does not have.
     Dropped(FieldOp),
@@ -73,7 +73,7 @@ pub(super) enum Part {
 }
 
 /// The plan from a writer's schema to the reader's, both records.
-pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<Step, SchemaError> {
+pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<ValueStep, SchemaError> {
     writer.root_record()?;
     reader.root_record()?;
     reader.check_finite()?;
@@ -113,7 +113,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn step(&self, w: TypeId, r: TypeId) -> Planned<Step> {
+    fn step(&self, w: TypeId, r: TypeId) -> Planned<ValueStep> {
         if let Kind::Union(branches) = self.writer.kind(w) {
             return self.step_of_union(branches, r);
         }
@@ -125,35 +125,35 @@ impl Planner<'_> {
         let logical = reader.logical;
         Ok(match (&writer.kind, &reader.kind) {
             // A null that is no branch of a union is one in the plain schema, with an index.
-            (Kind::Null, Kind::Null) => wrapped(vec![0], Step::Copy(Op::Null), Vec::new()),
-            (Kind::Boolean, Kind::Boolean) => Step::Copy(Op::Boolean),
-            (Kind::Int, Kind::Int | Kind::Long) => Step::Copy(match logical {
+            (Kind::Null, Kind::Null) => wrapped(vec![0], ValueStep::Copy(Op::Null), Vec::new()),
+            (Kind::Boolean, Kind::Boolean) => ValueStep::Copy(Op::Boolean),
+            (Kind::Int, Kind::Int | Kind::Long) => ValueStep::Copy(match logical {
                 Some(Logical::TimeMillis) => Op::Time { is_int: true, day: DAY_MILLIS },
                 Some(Logical::TimeMicros) => Op::Time { is_int: true, day: DAY_MICROS },
                 // An int's bytes are those of the same long.
                 _ => Op::Int,
             }),
-            (Kind::Long, Kind::Long) => Step::Copy(match logical {
+            (Kind::Long, Kind::Long) => ValueStep::Copy(match logical {
                 Some(Logical::TimeMicros) => Op::Time { is_int: false, day: DAY_MICROS },
                 _ => Op::Long,
             }),
-            (Kind::Int, Kind::Float) => Step::IntToFloat,
-            (Kind::Int, Kind::Double) => Step::IntToDouble,
-            (Kind::Long, Kind::Float) => Step::LongToFloat,
-            (Kind::Long, Kind::Double) => Step::LongToDouble,
-            (Kind::Float, Kind::Double) => Step::FloatToDouble,
-            (Kind::Float, Kind::Float) => Step::Copy(Op::Skip(4)),
-            (Kind::Double, Kind::Double) => Step::Copy(Op::Skip(8)),
-            (Kind::Bytes, Kind::Bytes) => Step::Copy(match logical {
+            (Kind::Int, Kind::Float) => ValueStep::IntToFloat,
+            (Kind::Int, Kind::Double) => ValueStep::IntToDouble,
+            (Kind::Long, Kind::Float) => ValueStep::LongToFloat,
+            (Kind::Long, Kind::Double) => ValueStep::LongToDouble,
+            (Kind::Float, Kind::Double) => ValueStep::FloatToDouble,
+            (Kind::Float, Kind::Float) => ValueStep::Copy(Op::Skip(4)),
+            (Kind::Double, Kind::Double) => ValueStep::Copy(Op::Skip(8)),
+            (Kind::Bytes, Kind::Bytes) => ValueStep::Copy(match logical {
                 Some(Logical::Decimal { precision, .. }) => Op::DecimalBytes { precision },
                 _ => Op::Bytes,
             }),
-            (Kind::String, Kind::Bytes) => Step::Copy(Op::String),
-            (Kind::String | Kind::Bytes, Kind::String) => Step::Copy(match logical {
+            (Kind::String, Kind::Bytes) => ValueStep::Copy(Op::String),
+            (Kind::String | Kind::Bytes, Kind::String) => ValueStep::Copy(match logical {
                 Some(Logical::Uuid) => Op::Uuid,
                 _ => Op::String,
             }),
-            (Kind::Fixed(from), Kind::Fixed(to)) if from.size == to.size => Step::Copy(match logical {
+            (Kind::Fixed(from), Kind::Fixed(to)) if from.size == to.size => ValueStep::Copy(match logical {
                 Some(Logical::Decimal { precision, .. }) => Op::DecimalFixed { precision, size: to.size },
                 Some(Logical::Duration) => Op::Duration,
                 _ => Op::Skip(to.size),
@@ -168,8 +168,8 @@ impl Planner<'_> {
                 let bytes_min = self.writer.bytes_min(*from);
                 let size = ItemSize { bytes_min, width: column_width(self.reader, *to) };
                 match step {
-                    Step::Copy(op) => Step::Copy(Op::Array(Box::new(Items { op, size }))),
-                    step => Step::Array(Box::new(ItemStep { step, size })),
+                    ValueStep::Copy(op) => ValueStep::Copy(Op::Array(Box::new(Items { op, size }))),
+                    step => ValueStep::Array(Box::new(ItemStep { step, size })),
                 }
             }
             (Kind::Map(from), Kind::Map(to)) => {
@@ -178,8 +178,8 @@ impl Planner<'_> {
                 let width = OFFSET_WIDTH + column_width(self.reader, *to);
                 let size = ItemSize { bytes_min, width };
                 match step {
-                    Step::Copy(op) => Step::Copy(Op::Map(Box::new(Items { op, size }))),
-                    step => Step::Map(Box::new(ItemStep { step, size })),
+                    ValueStep::Copy(op) => ValueStep::Copy(Op::Map(Box::new(Items { op, size }))),
+                    step => ValueStep::Map(Box::new(ItemStep { step, size })),
                 }
             }
             (Kind::Record(from), Kind::Record(to)) => self.record(from, to)?,
@@ -222,7 +222,7 @@ impl Planner<'_> {
         ))
     }
 
-    fn record(&self, from: &Record, to: &Record) -> Planned<Step> {
+    fn record(&self, from: &Record, to: &Record) -> Planned<ValueStep> {
         // For each field of the reader, the writer's.
         let mut sources = Vec::with_capacity(to.fields.len());
         for field in &to.fields {
@@ -274,16 +274,16 @@ impl Planner<'_> {
             }
         }
         let is_copy =
-            in_order && parts.iter().all(|part| matches!(part, Part::Field { step: Step::Copy(_), .. }));
+            in_order && parts.iter().all(|part| matches!(part, Part::Field { step: ValueStep::Copy(_), .. }));
         if is_copy {
             let fields = parts.into_iter().filter_map(|part| match part {
-                Part::Field { name, step: Step::Copy(op) } => Some(FieldOp { name, op }),
+                Part::Field { name, step: ValueStep::Copy(op) } => Some(FieldOp { name, op }),
                 _ => None,
             });
-            return Ok(Step::Copy(Op::Record(fields.collect())));
+            return Ok(ValueStep::Copy(Op::Record(fields.collect())));
         }
         let order = (!in_order).then(|| places.into_boxed_slice());
-        Ok(Step::Record(Box::new(RecordStep { parts: parts.into(), order })))
+        Ok(ValueStep::Record(Box::new(RecordStep { parts: parts.into(), order })))
     }
 
     /// The writer's field that a reader's field is: of the same name, or of one of its aliases that the reader does
@@ -312,7 +312,7 @@ impl Planner<'_> {
         Ok(plain.into())
     }
 
-    fn step_of_union(&self, branches: &[TypeId], r: TypeId) -> Planned<Step> {
+    fn step_of_union(&self, branches: &[TypeId], r: TypeId) -> Planned<ValueStep> {
         let mut steps = Vec::with_capacity(branches.len());
         let mut mismatches = Vec::new();
         let names = self.writer.branch_names(branches);
@@ -335,11 +335,16 @@ impl Planner<'_> {
                 None => Mismatch::new("null is not a value of the reader's type"),
             });
         }
-        Ok(self.plain_union(branches, r, &steps).unwrap_or_else(|| Step::Union(steps.into())))
+        Ok(self.plain_union(branches, r, &steps).unwrap_or_else(|| ValueStep::Union(steps.into())))
     }
 
     /// The check of a writer's union whose bytes are the reader's: null and one type, in the same order.
-    fn plain_union(&self, branches: &[TypeId], r: TypeId, steps: &[Result<Step, Box<str>>]) -> Option<Step> {
+    fn plain_union(
+        &self,
+        branches: &[TypeId],
+        r: TypeId,
+        steps: &[Result<ValueStep, Box<str>>],
+    ) -> Option<ValueStep> {
         let Kind::Union(targets) = self.reader.kind(r) else { return None };
         let form = |schema: &Schema, branches: &[TypeId]| match schema.union_form(branches) {
             UnionForm::Nullable { null, .. } => Some(null),
@@ -349,20 +354,20 @@ impl Planner<'_> {
             return None;
         }
         let ops = steps.iter().enumerate().map(|(index, step)| match step {
-            Ok(Step::Wrap { prefix, step, suffix }) if suffix.is_empty() && **prefix == *long(index) => {
+            Ok(ValueStep::Wrap { prefix, step, suffix }) if suffix.is_empty() && **prefix == *long(index) => {
                 match &**step {
-                    Step::Copy(op) => Some(op.clone()),
+                    ValueStep::Copy(op) => Some(op.clone()),
                     _ => None,
                 }
             }
             _ => None,
         });
-        Some(Step::Copy(Op::Union(ops.collect::<Option<_>>()?)))
+        Some(ValueStep::Copy(Op::Union(ops.collect::<Option<_>>()?)))
     }
 
     /// A value that is no union becomes the branch of the reader's union that matches it: exactly, by name, or
     /// else the first that it can be promoted to.
-    fn step_to_union(&self, w: TypeId, branches: &[TypeId]) -> Planned<Step> {
+    fn step_to_union(&self, w: TypeId, branches: &[TypeId]) -> Planned<ValueStep> {
         let same_type = |r: TypeId| match (self.writer.name(w), self.reader.name(r)) {
             (Some(from), Some(to)) => from.full == to.full || to.aliases.contains(&from.full),
             (None, None) => self.writer.kind(w).name() == self.reader.kind(r).name(),
@@ -399,7 +404,7 @@ impl Planner<'_> {
 }
 
 /// A value as branch `index` of a reader's union, in the plain schema's bytes.
-fn wrap(reader: &Schema, branches: &[TypeId], index: usize, step: Step) -> Step {
+fn wrap(reader: &Schema, branches: &[TypeId], index: usize, step: ValueStep) -> ValueStep {
     let (prefix, suffix) = match reader.union_form(branches) {
         UnionForm::Single(_) => return step,
         UnionForm::Nullable { .. } => (long(index), Vec::new()),
@@ -417,13 +422,13 @@ fn wrap(reader: &Schema, branches: &[TypeId], index: usize, step: Step) -> Step 
         }
     };
     match reader.kind(branches[index]) {
-        Kind::Null => wrapped(prefix, Step::Copy(Op::Null), suffix),
+        Kind::Null => wrapped(prefix, ValueStep::Copy(Op::Null), suffix),
         _ => wrapped(prefix, step, suffix),
     }
 }
 
-fn wrapped(prefix: Vec<u8>, step: Step, suffix: Vec<u8>) -> Step {
-    Step::Wrap { prefix: prefix.into(), step: Box::new(step), suffix: suffix.into() }
+fn wrapped(prefix: Vec<u8>, step: ValueStep, suffix: Vec<u8>) -> ValueStep {
+    ValueStep::Wrap { prefix: prefix.into(), step: Box::new(step), suffix: suffix.into() }
 }
 
 fn long(value: usize) -> Vec<u8> {
@@ -432,7 +437,7 @@ fn long(value: usize) -> Vec<u8> {
     bytes
 }
 
-fn enum_step(from: &Enumeration, to: &Enumeration) -> Step {
+fn enum_step(from: &Enumeration, to: &Enumeration) -> ValueStep {
     let find = |symbol: &String| to.symbols.iter().position(|candidate| candidate == symbol);
     let default = to.default.as_ref().and_then(find);
     let indices: Box<[_]> = from
@@ -444,9 +449,9 @@ fn enum_step(from: &Enumeration, to: &Enumeration) -> Step {
         })
         .collect();
     if indices.iter().enumerate().all(|(index, target)| *target == Ok(index as u32)) {
-        return Step::Copy(Op::Enum { symbols: indices.len() as u32 });
+        return ValueStep::Copy(Op::Enum { symbols: indices.len() as u32 });
     }
-    Step::Enum(indices)
+    ValueStep::Enum(indices)
 }
 
 /// The walk of a value that is dropped: by its encoding alone.

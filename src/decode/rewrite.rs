@@ -2,9 +2,9 @@
 //! has it.
 
 use super::check::{Bad, Checked, Cursor};
-use super::plan::{Part, RecordStep, Step};
+use super::plan::{Part, RecordStep, ValueStep};
 
-/// A payload may become so many times its length when it is rewritten (defaults, defaults in each item of an
+/// A payload may become this many times as long when it is rewritten (defaults, defaults in each item of an
 /// array), and [`GROWN_BYTES_MIN`] in any case.
 const GROWTH_MAX: usize = 16;
 const GROWN_BYTES_MIN: usize = 1 << 20;
@@ -21,7 +21,7 @@ pub(super) struct Rewriter {
 }
 
 /// Rewrites bytes that are one value and nothing else.
-pub(super) fn rewrite_all(step: &Step, bytes: &[u8]) -> Checked<Vec<u8>> {
+pub(super) fn rewrite_all(step: &ValueStep, bytes: &[u8]) -> Checked<Vec<u8>> {
     let mut out = Vec::new();
     let mut cursor = Cursor::new(bytes, 0);
     Rewriter::default().rewrite(step, &mut cursor, &mut out)?;
@@ -31,29 +31,34 @@ pub(super) fn rewrite_all(step: &Step, bytes: &[u8]) -> Checked<Vec<u8>> {
 
 impl Rewriter {
     /// Appends the rewritten value to `out`. After an error `out` holds a part of it.
-    pub(super) fn rewrite(&mut self, step: &Step, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Checked<()> {
+    pub(super) fn rewrite(
+        &mut self,
+        step: &ValueStep,
+        cursor: &mut Cursor<'_>,
+        out: &mut Vec<u8>,
+    ) -> Checked<()> {
         self.ends.clear();
         self.limit = out.len() + cursor.left().saturating_mul(GROWTH_MAX).max(GROWN_BYTES_MIN);
         self.value(step, cursor, out)
     }
 
-    fn value(&mut self, step: &Step, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Checked<()> {
+    fn value(&mut self, step: &ValueStep, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Checked<()> {
         match step {
-            Step::Copy(op) => {
+            ValueStep::Copy(op) => {
                 let start = cursor.position();
                 op.check(cursor)?;
                 out.extend_from_slice(cursor.since(start));
             }
-            Step::IntToFloat => out.extend_from_slice(&(cursor.int()? as f32).to_le_bytes()),
-            Step::IntToDouble => out.extend_from_slice(&f64::from(cursor.int()?).to_le_bytes()),
-            Step::LongToFloat => out.extend_from_slice(&(cursor.long()? as f32).to_le_bytes()),
-            Step::LongToDouble => out.extend_from_slice(&(cursor.long()? as f64).to_le_bytes()),
-            Step::FloatToDouble => {
+            ValueStep::IntToFloat => out.extend_from_slice(&(cursor.int()? as f32).to_le_bytes()),
+            ValueStep::IntToDouble => out.extend_from_slice(&f64::from(cursor.int()?).to_le_bytes()),
+            ValueStep::LongToFloat => out.extend_from_slice(&(cursor.long()? as f32).to_le_bytes()),
+            ValueStep::LongToDouble => out.extend_from_slice(&(cursor.long()? as f64).to_le_bytes()),
+            ValueStep::FloatToDouble => {
                 let bytes = cursor.take(4, "a float")?;
                 let value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
                 out.extend_from_slice(&f64::from(value).to_le_bytes());
             }
-            Step::Enum(targets) => {
+            ValueStep::Enum(targets) => {
                 let start = cursor.position();
                 let symbol = cursor.symbol(targets.len() as u32)?;
                 match &targets[symbol as usize] {
@@ -64,14 +69,14 @@ impl Rewriter {
                     }
                 }
             }
-            Step::Array(items) => {
+            ValueStep::Array(items) => {
                 cursor.blocks(items.size, out, write_count, |cursor, out| {
                     self.value(&items.step, cursor, out)?;
                     self.check_growth(cursor, out)
                 })?;
                 out.push(0);
             }
-            Step::Map(items) => {
+            ValueStep::Map(items) => {
                 cursor.blocks(items.size, out, write_count, |cursor, out| {
                     let start = cursor.position();
                     cursor.string()?;
@@ -81,8 +86,8 @@ impl Rewriter {
                 })?;
                 out.push(0);
             }
-            Step::Record(record) => self.record(record, cursor, out)?,
-            Step::Union(branches) => {
+            ValueStep::Record(record) => self.record(record, cursor, out)?,
+            ValueStep::Union(branches) => {
                 let start = cursor.position();
                 let branch = cursor.branch(branches.len())?;
                 match &branches[branch] {
@@ -93,7 +98,7 @@ impl Rewriter {
                     }
                 }
             }
-            Step::Wrap { prefix, step, suffix } => {
+            ValueStep::Wrap { prefix, step, suffix } => {
                 out.extend_from_slice(prefix);
                 self.value(step, cursor, out)?;
                 out.extend_from_slice(suffix);

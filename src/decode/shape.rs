@@ -1,4 +1,4 @@
-//! The columns a reader's schema stands for: which Arrow type each Avro type becomes in `batch`, and the plain Avro
+//! The columns that a reader's schema describes: which Arrow type each Avro type becomes in `batch`, and the plain Avro
 //! schema that arrow-avro is handed to build those columns from.
 //!
 //! arrow-avro sees only this plain schema and only payloads written with it. It has the reader's types in the
@@ -20,7 +20,7 @@ const DECIMAL128_DIGITS_MAX: u8 = 38;
 
 /// One column or part of a column.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct ColumnShape {
     pub(super) shape: Shape,
     pub(super) nullable: Option<NullIs>,
 }
@@ -34,9 +34,9 @@ pub(super) enum NullIs {
 
 #[derive(Clone, Debug)]
 pub(super) enum Shape {
-    /// Always null. A null without bytes is no column for arrow-avro, so it stands there as a null of a union.
+    /// Always null. A null without bytes is no column for arrow-avro, so there it is a null of a union.
     Null,
-    /// A type that arrow-avro builds as it stands in `batch`, with its Avro schema.
+    /// A type that arrow-avro builds as it is in `batch`, with its Avro schema.
     Plain {
         avro: Value,
         arrow: DataType,
@@ -50,16 +50,16 @@ pub(super) enum Shape {
     UuidText,
     UuidFixed,
     Enum(Arc<[String]>),
-    List(Box<Slot>),
-    Map(Box<Slot>),
-    Struct(Vec<(String, Slot)>),
+    List(Box<ColumnShape>),
+    Map(Box<ColumnShape>),
+    Struct(Vec<(String, ColumnShape)>),
 }
 
-impl Slot {
+impl ColumnShape {
     /// The column of a type.
     ///
     /// # Errors
-    /// Where Arrow has no such column; `path` says which field.
+    /// Arrow has no such column; `path` says which field.
     pub(super) fn of(schema: &Schema, id: TypeId, path: &str) -> Result<Self, SchemaError> {
         let ty = schema.get(id);
         let plain = |avro: &str, arrow| Shape::Plain { avro: avro.into(), arrow };
@@ -146,8 +146,8 @@ impl Slot {
                 let names = schema.branch_names(branches);
                 let mut fields = Vec::with_capacity(members.len());
                 for member in members {
-                    let slot = Self::of(schema, branches[member], &format!("{path}.{}", names[member]))?;
-                    fields.push((names[member].clone(), Self { nullable: Some(NullIs::First), ..slot }));
+                    let part = Self::of(schema, branches[member], &format!("{path}.{}", names[member]))?;
+                    fields.push((names[member].clone(), Self { nullable: Some(NullIs::First), ..part }));
                 }
                 Ok(Self { shape: Shape::Struct(fields), nullable: has_null.then_some(NullIs::First) })
             }
@@ -204,8 +204,8 @@ impl Slot {
                 let fields: Vec<Value> = fields
                     .iter()
                     .enumerate()
-                    .map(|(index, (_, slot))| {
-                        json!({"name": format!("f{index}"), "type": slot.plain_avro(names)})
+                    .map(|(index, (_, part))| {
+                        json!({"name": format!("f{index}"), "type": part.plain_avro(names)})
                     })
                     .collect();
                 json!({"type": "record", "name": name, "fields": fields})
@@ -220,19 +220,19 @@ impl Slot {
 }
 
 /// The entries of a map: key and value.
-pub(super) fn entries_field(value: &Slot) -> FieldRef {
+pub(super) fn entries_field(value: &ColumnShape) -> FieldRef {
     let key = Arc::new(Field::new("key", DataType::Utf8, false));
     let fields = Fields::from(vec![key, value.field("value")]);
     Arc::new(Field::new("entries", DataType::Struct(fields), false))
 }
 
 /// The fields of a record inside another: all nullable, because the record may be null.
-pub(super) fn part_fields(fields: &[(String, Slot)]) -> Fields {
-    fields.iter().map(|(name, slot)| Field::new(name, slot.data_type(), true)).collect()
+pub(super) fn part_fields(fields: &[(String, ColumnShape)]) -> Fields {
+    fields.iter().map(|(name, part)| Field::new(name, part.data_type(), true)).collect()
 }
 
-pub(super) fn struct_fields(fields: &[(String, Slot)]) -> Fields {
-    fields.iter().map(|(name, slot)| slot.field(name)).collect()
+pub(super) fn struct_fields(fields: &[(String, ColumnShape)]) -> Fields {
+    fields.iter().map(|(name, part)| part.field(name)).collect()
 }
 
 fn decimal_type(precision: u8, scale: u8) -> DataType {

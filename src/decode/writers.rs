@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::check::{Bad, Checked};
-use super::plan::Step;
+use super::plan::ValueStep;
 use crate::avro::{
     CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, SchemaId,
     VALUE_SCHEMA_HEADER,
@@ -37,15 +37,15 @@ pub enum WriterSchema {
 /// What to do with payloads, by the schema that their frame names.
 #[derive(Clone, Debug)]
 pub(super) enum Writers {
-    Raw(Step),
-    SingleObject(HashMap<u64, Step>),
+    Raw(ValueStep),
+    SingleObject(HashMap<u64, ValueStep>),
     Confluent(HashMap<SchemaId, Writer>),
 }
 
 /// What to do with the payloads of one id.
 #[derive(Clone, Debug)]
 pub(super) enum Writer {
-    Step(Step),
+    ValueStep(ValueStep),
     /// They are dead letters, for this reason.
     Unusable(Finding),
     /// They are dead letters until the registry is asked again.
@@ -57,9 +57,9 @@ pub(super) enum Writer {
 
 impl Writers {
     /// Those of files, by the ids that the configuration gives them.
-    pub fn of_files(steps: Vec<(u32, Step)>) -> Self {
+    pub fn of_files(steps: Vec<(u32, ValueStep)>) -> Self {
         Self::Confluent(
-            steps.into_iter().map(|(id, step)| (SchemaId::Number(id), Writer::Step(step))).collect(),
+            steps.into_iter().map(|(id, step)| (SchemaId::Number(id), Writer::ValueStep(step))).collect(),
         )
     }
 
@@ -126,7 +126,11 @@ impl Writers {
     ///
     /// # Errors
     /// A payload that is empty, or whose frame names no known schema.
-    pub fn find(&self, payload: &[u8], headers: &[(String, Option<Vec<u8>>)]) -> Checked<(usize, &Step)> {
+    pub fn find(
+        &self,
+        payload: &[u8],
+        headers: &[(String, Option<Vec<u8>>)],
+    ) -> Checked<(usize, &ValueStep)> {
         if payload.is_empty() {
             return Err(Bad::new(0, "the payload is empty"));
         }
@@ -146,7 +150,7 @@ impl Writers {
             Self::Confluent(writers) => {
                 let (header_bytes, id) = confluent_id(payload, headers)?;
                 match writers.get(&id) {
-                    Some(Writer::Step(step)) => Ok((header_bytes, step)),
+                    Some(Writer::ValueStep(step)) => Ok((header_bytes, step)),
                     Some(Writer::Unusable(reason) | Writer::Unknown { reason, .. }) => {
                         Err(Bad::new(id_place(header_bytes), reason.clone()))
                     }

@@ -18,7 +18,7 @@ impl BatchSize {
         self.rows_max.unwrap_or(usize::MAX)
     }
 
-    /// A batch of so many messages was too large; gives how many the next ones may have.
+    /// A batch of this many messages was too large. Returns how many the next ones may have.
     pub fn failed(&mut self, rows: usize) -> usize {
         let rows_max = (rows / 2).max(1).min(self.rows_max.unwrap_or(usize::MAX));
         self.passed = 0;
@@ -26,7 +26,7 @@ impl BatchSize {
         rows_max
     }
 
-    /// A batch was committed; gives how many messages the next ones may have, where that has changed.
+    /// A batch was committed; returns how many messages the next ones may have, where that has changed.
     pub fn passed(&mut self) -> Option<usize> {
         let rows_max = self.rows_max?;
         self.passed += 1;

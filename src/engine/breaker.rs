@@ -1,7 +1,7 @@
 //! The breaker: a job whose messages mostly become dead letters is broken, not its messages. It counts how many of the
 //! last messages became dead letters and stops the job above a ratio, with the most frequent reasons.
 //!
-//! Invariant: what is counted is stored with the offsets it stands for, and at a stop with the batch that went over
+//! Invariant: what is counted is stored with the offsets that it belongs to, and at a stop with the batch that went over
 //! and is not committed. So a job that is started again stops at its next dead letter, and does not eat its topic.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::config::DeadLettersConfig;
 use crate::decode::ANOTHER_SCHEMA_HINT;
 use crate::diagnostic::Finding;
 
-/// Before so many messages are counted there is no verdict.
+/// There is no verdict before this many messages are counted.
 const MESSAGES_MIN: i64 = 1_000;
 
 /// Counts dead letters and says when there are too many.

@@ -75,7 +75,7 @@ impl<S: Source> Engine<S> {
         self.waiting = waiting;
     }
 
-    /// A partition whose topic was made anew is read from its first message, where that is wanted.
+    /// A partition whose topic was deleted and created again is read from its first message, if that is wanted.
     pub(super) async fn go_anew(&mut self, claim: Claim, how: Recreated) -> Result<(), EngineError> {
         let bounds = self.bounds(std::slice::from_ref(&claim.partition)).await?;
         let bounds = bounds_of(&claim.partition, &bounds)?;
@@ -111,7 +111,7 @@ impl<S: Source> Engine<S> {
         let commit = Commit { advances: vec![advance], ..Commit::default() };
         let prepared = self.written.prepare(commit)?;
         claim.next_offset = lost.first_kept;
-        Ok(matches!(writer.commit(&prepared, &mut Baton::of_nobody()).await?, Ended::Committed { .. }))
+        Ok(matches!(writer.deliver(&prepared, &mut Baton::of_nobody()).await?, Ended::Committed { .. }))
     }
 
     async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, EngineError> {

@@ -1,7 +1,7 @@
-//! Commits on their way to the database, beside the loop that computes the next batch.
+//! Commits in flight to the database, beside the loop that computes the next batch.
 //!
 //! Invariant: batches are committed in the order in which they were handed over. One that is handed over while another
-//! is on its way sends its rows ahead, in a transaction and on a connection of its own, and moves offsets, state and
+//! is in flight sends its rows ahead, in a transaction and on a connection of its own, and moves offsets, state and
 //! everything else when the one before has given it its [`Turn`]. So the server has rows to take while it commits.
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use super::work::{Facts, Work};
 use super::writer::{Ended, Writer};
 use crate::sink::Prepared;
 
-/// Commits on their way at once. More would keep no server busier: each waits for the one before.
+/// Commits in flight at once. More would keep no server busier: each waits for the one before.
 const ON_WAY_MAX: usize = 2;
 /// How long no rows are sent ahead after it was in vain, at least and at most: the server may refuse a second connection, or
 /// a transaction wait for locks of the one behind it. That costs a while each time, so it is tried less and less often.
@@ -39,7 +39,7 @@ pub(super) struct Commits {
 
 /// How far the commits have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Milestone {
     /// The server has rows enough to be busy with.
     Sent,
     /// The first one has ended.
@@ -67,7 +67,7 @@ impl Commits {
         self.idle.drain(..self.idle.len().saturating_sub(1));
     }
 
-    /// All writers that have nothing to do: all there are where nothing is on its way.
+    /// All writers that have nothing to do: all there are if nothing is in flight.
     pub fn all_idle(&mut self) -> &mut [Writer] {
         &mut self.idle
     }
@@ -76,12 +76,12 @@ impl Commits {
         self.on_way.is_empty()
     }
 
-    /// Whether as many are on their way as can be.
+    /// Whether as many are in flight as can be.
     pub fn are_full(&self) -> bool {
         self.on_way.len() >= ON_WAY_MAX
     }
 
-    /// Whether all that are on their way have ended.
+    /// Whether all that are in flight have ended.
     pub fn are_finished(&self) -> bool {
         self.on_way.iter().all(|commit| commit.running.is_finished())
     }
@@ -92,7 +92,7 @@ impl Commits {
         self.on_way.iter().any(|commit| commit.sending.0.is_some())
     }
 
-    /// Whether this batch may send its rows while others are on their way.
+    /// Whether this batch may send its rows while others are in flight.
     pub fn take_ahead(&self, prepared: &Prepared) -> bool {
         let is_open = self.paused_until.is_none_or(|until| until <= Instant::now());
         is_open
@@ -122,8 +122,8 @@ impl Commits {
         let (mut baton, next) = Baton::new();
         let task = tokio::spawn(async move {
             let ended = match turn {
-                None => writer.commit(&prepared, &mut baton).await,
-                Some(turn) => writer.commit_ahead(&prepared, turn, &mut baton).await,
+                None => writer.deliver(&prepared, &mut baton).await,
+                Some(turn) => writer.deliver_ahead(&prepared, turn, &mut baton).await,
             };
             (writer, ended)
         });
@@ -132,29 +132,29 @@ impl Commits {
         Ok(())
     }
 
-    /// Waits for the next step; for ever, where nothing is on its way.
-    pub async fn step(&mut self) -> Step {
+    /// Waits for the next step; forever, if nothing is in flight.
+    pub async fn step(&mut self) -> Milestone {
         let mut on_way = self.on_way.iter_mut();
         let Some(OnWay { running, sending, .. }) = on_way.next() else { return std::future::pending().await };
         let mut none = Sending(None);
         let behind = on_way.next().map_or(&mut none, |commit| &mut commit.sending);
         tokio::select! {
-            () = running.finish() => Step::Ended,
-            () = sending.end() => Step::Sent,
-            () = behind.end() => Step::Sent,
+            () = running.finish() => Milestone::Ended,
+            () = sending.end() => Milestone::Sent,
+            () = behind.end() => Milestone::Sent,
         }
     }
 
-    /// Waits for the first one, and takes it out; `None` where nothing is on its way. Dropping the future loses nothing.
+    /// Waits for the first one, and takes it out; `None` if nothing is in flight. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// The writer's.
+    /// The commit failed for good, or the writer stopped.
     pub async fn first(&mut self) -> Result<Option<(Work, Facts, Ended)>, EngineError> {
         let Some((work, facts, ended)) = self.take_first().await? else { return Ok(None) };
         Ok(Some((work, facts, ended?)))
     }
 
-    /// Waits for all, which have sent their rows in vain: a batch before them is not committed. Gives what they were about.
+    /// Waits for all, which have sent their rows in vain: a batch before them is not committed. Returns what they were about.
     ///
     /// # Errors
     /// A writer that stopped.
@@ -185,7 +185,7 @@ impl Commits {
     }
 }
 
-/// One commit on its way.
+/// One commit in flight.
 struct OnWay {
     work: Work,
     facts: Facts,
@@ -217,11 +217,11 @@ impl Running {
     }
 }
 
-/// Told when enough rows are on their way; `None` once that was heard, or where sending them takes no time.
+/// Notified when enough rows are in flight; `None` after that, or if sending them takes no time.
 struct Sending(Option<Arc<Notify>>);
 
 impl Sending {
-    /// Waits until enough rows are on their way; for ever, where that was heard.
+    /// Waits until enough rows are in flight; forever, if that was already reported.
     async fn end(&mut self) {
         match &self.0 {
             Some(sent) => sent.notified().await,

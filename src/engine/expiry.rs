@@ -42,7 +42,8 @@ impl Expiry {
     /// For each state table the message time before which rows go with the next commit.
     ///
     /// # Errors
-    /// The database's, as [`Writer::progress`]. A broker that does not answer only puts it off.
+    /// The database does not answer, or refuses the statement, as [`Writer::progress`]. A broker that does not answer
+    /// only puts it off.
     pub async fn due<S: Source>(
         &mut self,
         writer: &mut Writer,
@@ -77,7 +78,7 @@ impl Expiry {
     /// Reads the database's clock.
     ///
     /// # Errors
-    /// The database's, as [`Writer::clock_ms`].
+    /// The database does not answer, or refuses the statement, as [`Writer::clock_ms`].
     pub async fn read_clock(&mut self, writer: &mut Writer) -> Result<i64, EngineError> {
         let now_ms = writer.clock_ms().await?;
         self.clock = Some((now_ms, Instant::now()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::error::EngineError;
-use super::filler::{FillFrom, blocking, first_offsets};
+use super::filler::{blocking, first_offsets};
 use super::plan::Plan;
 use super::schemas::Schemas;
 use super::stages::Stages;
@@ -14,7 +14,7 @@ use super::stop::Stop;
 use super::work::Work;
 use crate::batch::{Polled, TopicPartition};
 use crate::decode::Decoder;
-use crate::source::{Bounds, Browser, Range, first_ranges};
+use crate::source::{Bounds, Browser, Range, StartAt, first_ranges};
 
 /// Messages that are computed for a preview, at most.
 const SAMPLE_MESSAGES_MAX: usize = 10_000;
@@ -43,7 +43,7 @@ pub async fn preview(
     schemas: Option<Schemas>,
     browser: Browser,
     names: &BTreeSet<String>,
-    from: FillFrom,
+    from: StartAt,
     ends: &[(TopicPartition, i64)],
 ) -> Result<Preview, EngineError> {
     let Plan { tables, states, mut pipeline, .. } = plan;

@@ -1,8 +1,8 @@
-//! A fill: outputs and state tables computed from the topic up to where the job stands, beside the job, which leaves them
-//! out until then and goes on with them from there.
+//! A fill: outputs and state tables computed from the topic up to the job's offsets, beside the job, which leaves them
+//! out until then and continues with them from there.
 //!
 //! Invariant: a batch is one transaction, computed in it and fenced by the position of the fill, so a fill that is killed
-//! goes on where it was. The last one also locks where the job stands: nothing lies between the two.
+//! continues where it was. The last one also locks the job's offsets: nothing lies between the two.
 //!
 //! Messages that wait among the job's dead letters are left to a replay, which brings them into all outputs. A message that
 //! only the fill cannot process is a dead letter of the fill.
@@ -23,13 +23,13 @@ use super::schemas::Schemas;
 use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
-use crate::batch::{Advance, Claim, Fault, Messages, Polled, Stage, TopicPartition};
+use crate::batch::{Advance, Claim, Fault, Limits, Messages, Polled, Stage, TopicPartition};
 use crate::config::{Config, DeadLettersConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Finding};
 use crate::fault_point;
 use crate::sink::{Begun, FillId, Sink, SinkError, Standing};
-use crate::source::{Bounds, Browser, Range, SourceError, first_ranges};
+use crate::source::{Bounds, Browser, Range, SourceError, StartAt, first_ranges};
 use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 
@@ -40,34 +40,26 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 pub struct FillParts {
     pub decoder: Decoder,
     pub tables: ReferenceTables,
-    /// Those of the pipeline, as in [`super::Parts`].
+    /// Those of the pipeline, as in [`super::JobParts`].
     pub states: StateTables,
     pub pipeline: Pipeline,
     pub sink: Sink,
     pub browser: Browser,
 }
 
-/// Where a fill begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FillFrom {
-    Beginning,
-    /// The first message at or after it, in milliseconds since the epoch.
-    Moment(i64),
-}
-
 /// What drives a fill besides its parts.
 #[derive(Clone, Debug)]
 pub struct FillOptions {
     pub topics: Vec<String>,
-    pub from: FillFrom,
+    /// Where the fill begins.
+    pub from: StartAt,
     /// The tables of the names.
     pub tables: Vec<String>,
     /// Whether their rows are deleted first.
     pub clears: bool,
-    /// Messages and bytes of one batch.
-    pub rows_max: usize,
-    pub bytes_max: usize,
-    /// Offsets that the last transaction moves over, at most: the job stands still meanwhile.
+    /// Of one batch.
+    pub limits: Limits,
+    /// Offsets that the last transaction moves over, at most: the job waits meanwhile.
     pub hand_over_max: i64,
     pub dead_letters: DeadLettersConfig,
 }
@@ -77,7 +69,7 @@ pub struct FillOptions {
 pub struct FillReport {
     /// Offsets that this process has moved over.
     pub filled: i64,
-    /// Offsets up to where the job stands.
+    /// Offsets up to those of the job.
     pub behind: i64,
     /// Messages that the fill could not process.
     pub dead_letters: usize,
@@ -134,10 +126,10 @@ impl Filler {
         self
     }
 
-    /// Fills up to where the job stands, and hands over. `report` sees how far it is after each batch.
+    /// Fills up to the job's offsets, and hands over. `report` sees how far it is after each batch.
     ///
     /// # Errors
-    /// A fault that is neither data nor infrastructure; called again, the fill goes on where it was.
+    /// A fault that is neither data nor infrastructure; called again, the fill continues where it was.
     pub async fn run(mut self, report: &mut dyn FnMut(&FillReport)) -> Result<FillReport, EngineError> {
         loop {
             let error = match self.go_on(report).await {
@@ -226,7 +218,7 @@ impl Filler {
         Ok(is_done)
     }
 
-    /// The last transaction: the job stands still while what is left is computed. False where that is too much by now.
+    /// The last transaction: the job waits while the rest is computed. False if that is too much by now.
     async fn hand_over(&mut self) -> Result<bool, EngineError> {
         let standings = self.sink.open_hand_over(&self.id).await?;
         let standings = self.of_topics(standings);
@@ -335,7 +327,7 @@ impl Filler {
         self.stages.states.forget();
     }
 
-    /// Reads on, at most up to where the job stands.
+    /// Reads on, at most up to the job's offsets.
     async fn read(&mut self, standings: &[Standing]) -> Result<Work, EngineError> {
         let stretch = |standing: &Standing| {
             let Standing { partition, next_offset: high, .. } = standing;
@@ -343,9 +335,9 @@ impl Filler {
             Some((Bounds { partition: partition.clone(), low: from, high: (*high).max(from) }, from))
         };
         let stretches: Vec<(Bounds, i64)> = standings.iter().filter_map(stretch).collect();
-        let rows_max = self.options.rows_max.min(self.batch_size.rows_max());
+        let rows_max = self.options.limits.rows_max.min(self.batch_size.rows_max());
         let ranges = first_ranges(&stretches, rows_max);
-        let (browser, bytes_max) = (&self.browser, self.options.bytes_max);
+        let (browser, bytes_max) = (&self.browser, self.options.limits.bytes_max);
         let read = async || {
             let (browser, mut ranges) = (Arc::clone(browser), ranges.clone());
             blocking(move || {
@@ -405,7 +397,7 @@ impl Filler {
         self.positions.iter().find(|claim| claim.partition == *partition)
     }
 
-    /// Offsets from here to where the job stands.
+    /// Offsets from here to those of the job.
     fn behind(&self, standings: &[Standing]) -> i64 {
         let of_one = |standing: &Standing| {
             let at = self.position(&standing.partition).map_or(0, |claim| claim.next_offset);
@@ -444,18 +436,19 @@ fn leaving_out(work: &Work, waiting: &BTreeSet<(TopicPartition, i64)>) -> Work {
 pub(super) async fn first_offsets(
     browser: &Arc<Browser>,
     topics: &[String],
-    from: FillFrom,
+    from: StartAt,
 ) -> Result<Vec<(Bounds, i64)>, SourceError> {
     let (browser, topics) = (Arc::clone(browser), topics.to_vec());
     blocking(move || {
         let mut found = Vec::new();
         for topic in &topics {
             let bounds = browser.lookup().bounds(topic)?;
-            let firsts = match from {
-                FillFrom::Beginning => bounds.iter().map(|bounds| bounds.low).collect(),
-                FillFrom::Moment(moment_ms) => browser.lookup().offsets_at(&bounds, moment_ms)?,
+            let firsts = from.offsets(browser.lookup(), &bounds)?;
+            let first = |(bounds, first): (Bounds, i64)| {
+                let first = first.clamp(bounds.low, bounds.high);
+                (bounds, first)
             };
-            found.extend(bounds.into_iter().zip(firsts));
+            found.extend(bounds.into_iter().zip(firsts).map(first));
         }
         Ok(found)
     })

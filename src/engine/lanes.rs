@@ -2,7 +2,7 @@
 //! and a thread, since computing blocks; they share nothing but the source's member of the group.
 //!
 //! Invariant: the lanes end together. Whatever ends one before it is done, the others are asked to stop: they finish what
-//! they have in hand and commit it. The first error is the job's.
+//! they are working on and commit it. The first error is the job's.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::error::EngineError;
 use super::report::Report;
 use super::stop::{Stop, StopSender};
-use super::{Engine, Options, Parts, Reloads, Schemas};
+use super::{Engine, JobParts, Options, Reloads, Schemas};
 use crate::fault_point;
 use crate::source::Source;
 
@@ -24,7 +24,7 @@ const REPORTS_MAX: usize = 64;
 /// A job, in one lane or several.
 pub struct Lanes<S> {
     engines: Vec<Engine<S>>,
-    /// Whoever asks the job to stop.
+    /// The sender that asks the job to stop.
     stop: Stop,
     /// Asks several lanes to stop.
     asked: StopSender,
@@ -32,7 +32,7 @@ pub struct Lanes<S> {
 
 impl<S: Source + Send + 'static> Lanes<S> {
     /// A lane for each of `parts`.
-    pub fn new(parts: Vec<Parts<S>>, options: Options, stop: Stop) -> Self {
+    pub fn new(parts: Vec<JobParts<S>>, options: Options, stop: Stop) -> Self {
         let (asked, seen) = Stop::new();
         let is_alone = parts.len() == 1;
         let seen = if is_alone { stop.clone() } else { seen.with_telemetry(stop.telemetry().clone()) };

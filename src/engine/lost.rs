@@ -1,5 +1,5 @@
 //! Messages that Kafka no longer has though they were not processed yet: deleted by retention, or gone with a topic
-//! that was made anew.
+//! that was deleted and created again.
 
 use std::fmt;
 
@@ -25,8 +25,8 @@ pub(super) struct LostMessages {
 pub(super) enum LostKind {
     /// Retention, or somebody, deleted messages that were not read yet.
     Deleted,
-    /// The topic was deleted and made anew: it holds other messages than those that were processed. `None`: it ends before the
-    /// stored offset.
+    /// The topic was deleted and created again: it holds other messages than those that were processed. `None`: it ends
+    /// before the stored offset.
     MadeAnew(Option<Recreated>),
 }
 

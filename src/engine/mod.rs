@@ -1,10 +1,10 @@
 //! The trigger loop: take what has arrived, compute, commit. While one batch commits, the next is collected,
-//! decoded and computed, and its rows may be on their way already; it commits only after. The stages do not know each
+//! decoded and computed, and its rows may be in flight already; it commits only after. The stages do not know each
 //! other: they meet here.
 //!
 //! What fails decides what happens: a fault of data is narrowed down by halving until single messages become
-//! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance ask the group
-//! anew, and anything else ends the job with all that was committed in place.
+//! dead letters, a fault of infrastructure is waited out, a lost partition makes this instance join the group
+//! again, and anything else ends the job with all that was committed in place.
 
 mod blame;
 mod breaker;
@@ -54,7 +54,7 @@ use crate::sql::Pipeline;
 use crate::tables::{ReferenceTables, StateTables};
 use batch_size::BatchSize;
 use breaker::Breaker;
-use commits::{Commits, Step};
+use commits::{Commits, Milestone};
 use compare::COMPARE_INTERVAL;
 use expiry::Expiry;
 use pace::Pace;
@@ -69,9 +69,7 @@ use writer::Writer;
 pub use draft::{Draft, Reach, TargetPlaces};
 pub use error::EngineError;
 pub use fill_preview::{Preview, preview};
-pub use filler::{
-    FillFrom, FillOptions, FillParts, FillReport, Filler, fill_together, nothing_to_fill, split_fills,
-};
+pub use filler::{FillOptions, FillParts, FillReport, Filler, fill_together, nothing_to_fill, split_fills};
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
 pub(crate) use plan::{outputs, state_tables, table_specs};
@@ -108,7 +106,7 @@ impl Options {
 }
 
 /// The stages of a job, ready to run.
-pub struct Parts<S> {
+pub struct JobParts<S> {
     pub source: S,
     pub decoder: Decoder,
     pub tables: ReferenceTables,
@@ -118,10 +116,10 @@ pub struct Parts<S> {
     pub sink: Sink,
 }
 
-/// After another instance took partitions over, this one waits at most so long before it asks the group again.
+/// After another instance took partitions over, this one waits at most this long before it joins the group again.
 const FENCED_PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// After so many conflicts in a row a batch is computed with its keys locked.
+/// After this many conflicts in a row, a batch is computed with its keys locked.
 const CONFLICTS_MAX: u32 = 2;
 
 /// A running job, or one lane of it.
@@ -174,7 +172,7 @@ pub struct Engine<S> {
 }
 
 /// What the loop does next.
-enum Turn {
+enum Next {
     Claim(Assignment),
     GoAnew(Claim, Recreated),
     Release,
@@ -188,9 +186,9 @@ enum Turn {
 }
 
 impl<S: Source> Engine<S> {
-    pub fn new(parts: Parts<S>, options: Options, stop: Stop) -> Self {
+    pub fn new(parts: JobParts<S>, options: Options, stop: Stop) -> Self {
         let outputs = names_of_outputs(&parts.pipeline);
-        let Parts { source, decoder, mut tables, mut states, pipeline, mut sink } = parts;
+        let JobParts { source, decoder, mut tables, mut states, pipeline, mut sink } = parts;
         let home = Home::default();
         tables.share(&home);
         states.share(&home);
@@ -259,18 +257,18 @@ impl<S: Source> Engine<S> {
         self.tell_held();
         let pulse = self.stop.telemetry().pulse(format!("lane {}", self.lane), LANE_PAUSE_MAX);
         let ended = tokio::select! {
-            ended = self.turns(report) => ended,
+            ended = self.run_loop(report) => ended,
             () = pulse.beat_on() => Ok(()),
         };
-        // What is on its way is worth waiting for, whatever ended the loop.
+        // What is in flight is worth waiting for, whatever ended the loop.
         let settled = self.settle(report).await;
         self.source.close().await;
         ended.and(settled.map(|_| ()))
     }
 
-    async fn turns(&mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
+    async fn run_loop(&mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {
         loop {
-            match self.take_turn(report).await {
+            match self.do_next(report).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) if error.is_fenced() => {
@@ -284,51 +282,51 @@ impl<S: Source> Engine<S> {
     }
 
     /// Does the next thing; true when nothing is left to do.
-    async fn take_turn(&mut self, report: &mut dyn FnMut(&Report)) -> Result<bool, EngineError> {
-        match self.turn().await? {
-            Turn::Claim(assignment) => {
+    async fn do_next(&mut self, report: &mut dyn FnMut(&Report)) -> Result<bool, EngineError> {
+        match self.next().await? {
+            Next::Claim(assignment) => {
                 self.settle_and_redo(report).await?;
                 self.claim(&assignment).await?;
             }
-            Turn::GoAnew(claim, how) => {
+            Next::GoAnew(claim, how) => {
                 self.settle_and_redo(report).await?;
                 self.go_anew(claim, how).await?;
             }
             // Parts to be done again belong to the current batch: they come first.
-            Turn::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
-            Turn::Release => self.source.release(),
-            Turn::Trigger(work) => self.trigger(work, report).await?,
-            Turn::GoOn => self.go_on()?,
+            Next::Release if self.settle_and_redo(report).await? => self.is_release_due = true,
+            Next::Release => self.source.release(),
+            Next::Trigger(work) => self.trigger(work, report).await?,
+            Next::GoOn => self.go_on()?,
             // Parts to be done again belong to the current SQL.
-            Turn::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
-            Turn::ChangeOver(reload) => self.change_over(*reload),
-            Turn::Settle => {
+            Next::ChangeOver(reload) if self.settle_and_redo(report).await? => self.reload = Some(reload),
+            Next::ChangeOver(reload) => self.change_over(*reload),
+            Next::Settle => {
                 if let Settled::Redo(parts) = self.settle_first(report).await? {
                     self.redo(parts);
                 }
             }
-            Turn::Compare => self.compare().await?,
-            Turn::Finish => return Ok(!self.settle_and_redo(report).await?),
-            Turn::Nothing => {}
+            Next::Compare => self.compare().await?,
+            Next::Finish => return Ok(!self.settle_and_redo(report).await?),
+            Next::Nothing => {}
         }
         Ok(false)
     }
 
     /// Waits for the next thing to do.
-    async fn turn(&mut self) -> Result<Turn, EngineError> {
+    async fn next(&mut self) -> Result<Next, EngineError> {
         // Why before the backlog: parts that fail again and again must not keep the job from ending. They are not
         // committed, so the next start does them.
         if self.stop.is_asked() {
-            return Ok(Turn::Finish);
+            return Ok(Next::Finish);
         }
         if let Some(work) = self.backlog.pop_front() {
-            return Ok(Turn::Trigger(work));
+            return Ok(Next::Trigger(work));
         }
         if std::mem::take(&mut self.is_release_due) {
-            return Ok(Turn::Release);
+            return Ok(Next::Release);
         }
         if let Some(reload) = self.reload.take() {
-            return Ok(Turn::ChangeOver(reload));
+            return Ok(Next::ChangeOver(reload));
         }
         let now = Instant::now();
         let next_at = self.triggered_at.map_or(now, |at| at + self.options.trigger_interval);
@@ -344,33 +342,33 @@ impl<S: Source> Engine<S> {
         let is_busy = self.commits.are_full() || self.commits.are_sending();
         let event = tokio::select! {
             biased;
-            () = self.stop.asked() => return Ok(Turn::Finish),
+            () = self.stop.asked() => return Ok(Next::Finish),
             step = self.commits.step() => {
-                if step == Step::Sent {
-                    return Ok(Turn::Nothing);
+                if step == Milestone::Sent {
+                    return Ok(Next::Nothing);
                 }
                 if !self.commits.are_full() {
                     self.pace.was_late();
                 }
-                return Ok(Turn::Settle);
+                return Ok(Next::Settle);
             }
-            reload = next_reload(self.reloads.as_mut()) => return Ok(Turn::ChangeOver(Box::new(reload))),
-            () = next_schema(self.stages.schemas.as_mut()) => return Ok(Turn::GoOn),
+            reload = next_reload(self.reloads.as_mut()) => return Ok(Next::ChangeOver(Box::new(reload))),
+            () = next_schema(self.stages.schemas.as_mut()) => return Ok(Next::GoOn),
             event = self.source.next(fill), if !is_busy => event?,
-            () = tokio::time::sleep_until(next_at), if is_early => return Ok(Turn::Nothing),
-            () = tokio::time::sleep_until(compare_at), if is_idle => return Ok(Turn::Compare),
+            () = tokio::time::sleep_until(next_at), if is_early => return Ok(Next::Nothing),
+            () = tokio::time::sleep_until(compare_at), if is_idle => return Ok(Next::Compare),
         };
         Ok(match event {
-            Event::Assigned(assignment) => Turn::Claim(assignment),
-            Event::MadeAnew(claim, how) => Turn::GoAnew(claim, how),
-            Event::Ready => self.take(waited_since).map_or(Turn::Nothing, Turn::Trigger),
-            Event::CaughtUp if self.options.until_caught_up => Turn::Finish,
+            Event::Assigned(assignment) => Next::Claim(assignment),
+            Event::MadeAnew(claim, how) => Next::GoAnew(claim, how),
+            Event::Ready => self.take(waited_since).map_or(Next::Nothing, Next::Trigger),
+            Event::CaughtUp if self.options.until_caught_up => Next::Finish,
             Event::Revoked(partitions) => {
                 self.breaker.revoked(&partitions);
                 self.stop.telemetry().dropped(&partitions);
-                Turn::Release
+                Next::Release
             }
-            Event::CaughtUp => Turn::Nothing,
+            Event::CaughtUp => Next::Nothing,
         })
     }
 
@@ -406,14 +404,14 @@ impl<S: Source> Engine<S> {
         if !self.commits.are_finished() {
             self.pace.was_early();
         }
-        // Invariant: what came of a batch, a fault too, counts only if the batches before it are committed: it was computed
+        // Invariant: the result of a batch, a fault too, counts only if the batches before it are committed: it was computed
         // from the state which they leave. One that goes ahead is committed only if they are.
         let goes_ahead = matches!(&computed, Some(Ok((prepared, _))) if self.goes_ahead(prepared));
         let settled = if goes_ahead { Settled::Clear } else { self.settle(report).await? };
         match settled {
             Settled::Clear => {}
             Settled::Redo(parts) => {
-                // Invariant: the backlog stands in the order of offsets: first the parts of the batch before.
+                // Invariant: the backlog is in the order of offsets: first the parts of the batch before.
                 self.backlog.push_front(work.again());
                 self.redo(parts);
                 return Ok(());
@@ -445,7 +443,7 @@ impl<S: Source> Engine<S> {
         }
     }
 
-    /// Whether a batch's rows are sent while others are on their way. Nothing of it depends on what comes of those, beyond
+    /// Whether a batch's rows are sent while others are in flight. Nothing of it depends on the result of those, beyond
     /// whether they are committed.
     fn goes_ahead(&self, prepared: &Prepared) -> bool {
         self.commits.take_ahead(prepared) && self.breaker.has_counted_none() && !self.expiry.is_due()
@@ -521,7 +519,7 @@ impl<S: Source> Engine<S> {
         judged
     }
 
-    /// Computes with new SQL from the next batch on. Nothing is on its way, so nothing that the old SQL staged is left.
+    /// Computes with new SQL from the next batch on. Nothing is in flight, so nothing that the old SQL staged is left.
     fn change_over(&mut self, reload: Reload) {
         let Reload { plan, written, dead_letters } = reload;
         self.stop.telemetry().plans(plan.sql.clone(), plan.relations());
@@ -552,7 +550,7 @@ impl<S: Source> Engine<S> {
     /// Starts the commit of a batch.
     fn hand_over(&mut self, work: Work, facts: Facts, prepared: Prepared) {
         let facts = Facts { handed_over_at: Some(Instant::now()), ..facts };
-        // Invariant: a writer is idle, since nothing is on its way, or less than can be.
+        // Invariant: a writer is idle, since nothing is in flight, or less than can be.
         if let Err(work) = self.commits.start(work, facts, prepared) {
             self.backlog.push_front(*work);
         }

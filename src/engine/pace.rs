@@ -1,6 +1,6 @@
-//! How many messages a batch takes, and when the next one is computed while a commit is on its way.
+//! How many messages a batch takes, and when the next one is computed while a commit is in flight.
 //!
-//! A job that keeps up takes whatever has arrived. One that is behind takes as many as are committed in a certain time:
+//! A job that keeps up takes whatever has arrived. One that lags takes as many as are committed in a certain time:
 //! more of them are hardly faster, need more memory, hold locks longer and are seen later. With state, a batch costs by
 //! its keys as well as by its messages, so there it pays to take more that share them.
 //!
@@ -26,7 +26,7 @@ pub(super) struct Pace {
     commit_target: Duration,
     /// Messages of a full batch.
     rows_max: usize,
-    /// Messages that are worth computing while a commit is on its way.
+    /// Messages that are worth computing while a commit is in flight.
     ahead: usize,
 }
 
@@ -48,7 +48,7 @@ impl Pace {
         self.ahead.min(self.rows_max)
     }
 
-    /// A batch of so many messages was committed; gives whether the size of full batches has changed. `is_shared`: the
+    /// A batch of this many messages was committed. Returns whether the size of full batches has changed. `is_shared`: the
     /// server took the rows of another one meanwhile, or a part of them.
     pub fn committed(&mut self, rows: usize, elapsed: Duration, is_shared: bool) -> bool {
         let elapsed = if is_shared { elapsed.div_f64(SHARED) } else { elapsed };

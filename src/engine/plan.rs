@@ -136,10 +136,10 @@ impl Plan {
         std::iter::once(batch).chain(self.pipeline.steps().map(of_step)).chain(unused).collect()
     }
 
-    /// A plan for each of so many lanes, all of the same files, each with its part of the memory.
+    /// A plan for each lane, all of the same files, each with its part of the memory.
     ///
     /// # Errors
-    /// As [`Plan::prepare`]; or a reference table has got other columns meanwhile.
+    /// As [`Plan::prepare`]; or a reference table has other columns meanwhile.
     pub async fn of_lanes(config: &Config, decoder: &Decoder, lanes: usize) -> Result<Vec<Self>, PlanError> {
         let config = &Config { memory_max: config.memory_max / lanes.max(1), ..config.clone() };
         let views = ViewFiles::read_some(&config.sql);

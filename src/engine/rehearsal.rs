@@ -173,7 +173,7 @@ impl Rehearsal {
     /// Runs batches, one after the other, on the state that is there.
     ///
     /// # Errors
-    /// What would stop the job.
+    /// The error that would stop the job.
     pub async fn run(&mut self, batches: Vec<Messages>) -> Result<Outcome, EngineError> {
         let mut outcome = Outcome::default();
         // For each view the rows of each batch.

@@ -57,7 +57,7 @@ pub struct ReloadSender(Vec<mpsc::Sender<Reload>>);
 pub struct Reloads(mpsc::Receiver<Reload>);
 
 impl Reloads {
-    /// A way to give a job of so many lanes new SQL. One change waits at most, for the batch in hand.
+    /// A way to give a job with this many lanes new SQL. At most one change waits, for the current batch.
     pub fn of_lanes(lanes: usize) -> (ReloadSender, Vec<Self>) {
         let (senders, receivers) = (0..lanes).map(|_| mpsc::channel(1)).unzip();
         let receivers: Vec<mpsc::Receiver<Reload>> = receivers;
@@ -93,7 +93,7 @@ impl Running {
         &self.config
     }
 
-    /// Reads the configuration and the SQL again, plans and checks all of it, and hands it to the job. Gives the version
+    /// Reads the configuration and the SQL again, plans and checks all of it, and hands it to the job. Returns the version
     /// that each lane takes over before its next batch.
     ///
     /// # Errors

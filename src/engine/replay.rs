@@ -20,11 +20,12 @@ use super::stages::Stages;
 use super::stop::{Patience, Stop};
 use super::work::{Reason, Work};
 use crate::batch::{
-    DeadLetter, FailedAgain, Fault, Messages, MessagesBuilder, Polled, Replayed, Stage, TopicPartition,
+    DeadLetter, FailedAgain, Fault, Limits, Messages, MessagesBuilder, Polled, Replayed, Stage,
+    TopicPartition,
 };
 use crate::decode::Decoder;
 use crate::sink::{
-    Age, LetterCursor, LetterOrder, OpenedReplay, PageLimits, Prepared, Replaced, Selection, Sink, SinkError,
+    Age, LetterCursor, LetterOrder, OpenedReplay, Prepared, Replaced, Selection, Sink, SinkError,
     StoredLetter, StoredLetters, Waiting,
 };
 use crate::sql::Pipeline;
@@ -34,7 +35,7 @@ use crate::tables::{ReferenceTables, StateTables};
 pub struct ReplayParts {
     pub decoder: Decoder,
     pub tables: ReferenceTables,
-    /// Those of the pipeline, as in [`super::Parts`].
+    /// Those of the pipeline, as in [`super::JobParts`].
     pub states: StateTables,
     pub pipeline: Pipeline,
     pub sink: Sink,
@@ -46,7 +47,7 @@ pub struct Replay {
     stages: Stages,
     sink: Sink,
     letters: StoredLetters,
-    limits: PageLimits,
+    limits: Limits,
     batch_size: BatchSize,
     stop: Stop,
     reached_ms: Option<i64>,
@@ -66,7 +67,7 @@ enum Mode {
     SkipNewer,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     Done,
@@ -74,7 +75,7 @@ enum Attempt {
     Newer,
 }
 
-/// What became of the messages so far.
+/// The result so far.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayReport {
     pub replayed: usize,
@@ -111,7 +112,7 @@ struct Named {
 
 impl Replay {
     /// `limits`: what one batch may hold.
-    pub fn new(parts: ReplayParts, limits: PageLimits, stop: Stop) -> Self {
+    pub fn new(parts: ReplayParts, limits: Limits, stop: Stop) -> Self {
         let ReplayParts { decoder, tables, states, pipeline, sink, letters } = parts;
         Self {
             stages: Stages::new(decoder, tables, states, pipeline, stop.clone()),
@@ -216,7 +217,7 @@ impl Replay {
         self.stages.learn(&page.messages).await?;
         let mut backlog = VecDeque::from([self.work(page)]);
         let mut retry = Retry::default();
-        // The part in hand may be committed already: the answer was lost.
+        // The current part may be committed already: the answer was lost.
         let mut is_in_doubt = false;
         while let Some(work) = backlog.pop_front() {
             let error = match self.attempt(&work, page, is_in_doubt).await {
@@ -380,8 +381,8 @@ impl ReplayReport {
 }
 
 impl Page {
-    /// The messages of these dead letters, which stand in the order of their offsets. It ends before a message that
-    /// stands where another one does: the topic was made anew in between. `None` where there are none.
+    /// The messages of these dead letters, which are in the order of their offsets. It ends before a message that
+    /// has the offset of another one: the topic was deleted and created again in between. `None` if there are none.
     fn of(stored: Vec<StoredLetter>) -> Option<Self> {
         let mut builder = MessagesBuilder::default();
         let mut named = BTreeMap::new();

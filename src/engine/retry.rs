@@ -18,7 +18,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// What is tried where Kafka is asked.
 pub(super) const KAFKA: &str = "Kafka";
 
-/// After so many tries with the same answer, one more of the same batch is in vain.
+/// After this many tries with the same answer, another try of the same batch is in vain.
 pub(super) const SAME_ANSWERS_MAX: u32 = 8;
 
 /// One spell of waiting, from the first failure to the success that ends it.

@@ -1,4 +1,4 @@
-//! The schemas of writers, as a registry has them: asked for once, whoever needs them, and kept for good, in memory and in
+//! The schemas of writers, as a registry has them: each is asked for once and kept for good, in memory and in
 //! the database. All lanes of a job share them.
 //!
 //! A registry that does not answer is waited for, for each id by itself, so one that it cannot tell holds up no other. An
@@ -67,7 +67,7 @@ impl Schemas {
     /// Those of the configured registry, which are stored, and the ones that are stored already. `None`: there is no registry.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn of_job(config: &Config) -> Result<Option<Self>, SinkError> {
         let Some(registry) = &config.registry else { return Ok(None) };
         let mut store = StoredSchemas::open(&config.database, &config.job, config.create_tables).await?;
@@ -150,7 +150,7 @@ impl Schemas {
     /// Lets `decoder` know the ids that these messages name, and waits for nothing.
     ///
     /// # Errors
-    /// Why the registry has no answer.
+    /// The registry has no answer; the error says why.
     pub async fn teach_now(&self, decoder: &mut Decoder, messages: &Messages) -> Result<(), EngineError> {
         for (_, id) in decoder.unknown_ids(messages, None).into_iter().take(IDS_ASKED_MAX) {
             let schema = match self.answer(id) {

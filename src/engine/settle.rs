@@ -24,7 +24,7 @@ pub(super) enum Settled {
 }
 
 impl<S: Source> Engine<S> {
-    /// Waits for all commits that are on their way; whether a batch must be done again.
+    /// Waits for all commits that are in flight. Returns whether a batch must be done again.
     pub(super) async fn settle_and_redo(
         &mut self,
         report: &mut dyn FnMut(&Report),
@@ -34,7 +34,7 @@ impl<S: Source> Engine<S> {
         Ok(true)
     }
 
-    /// Waits for all commits that are on their way.
+    /// Waits for all commits that are in flight.
     pub(super) async fn settle(&mut self, report: &mut dyn FnMut(&Report)) -> Result<Settled, EngineError> {
         while !self.commits.is_empty() {
             match self.settle_first(report).await? {
@@ -45,8 +45,8 @@ impl<S: Source> Engine<S> {
         Ok(Settled::Clear)
     }
 
-    /// Waits for the first commit that is on its way, if one is. Where it fails, nothing is on its way any more: those
-    /// behind it are to be done again, too.
+    /// Waits for the first commit that is in flight, if one is. If it fails, nothing is in flight any more: those
+    /// after it are to be done again, too.
     pub(super) async fn settle_first(
         &mut self,
         report: &mut dyn FnMut(&Report),

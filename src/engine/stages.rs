@@ -63,7 +63,7 @@ impl Stages {
     /// `locked`: the sink whose transaction is open; state is read in it, with the rows locked.
     ///
     /// # Errors
-    /// The stages'. Nothing is staged then.
+    /// A stage failed. Nothing is staged then.
     pub async fn compute(
         &mut self,
         work: &Work,

@@ -1,4 +1,4 @@
-//! The wish to stop, as every waiting place sees it. A job that is told to stop finishes the batch in hand; a
+//! The wish to stop, as every waiting place sees it. A job that is told to stop finishes the current batch; a
 //! database that is away then is waited for a bounded time only.
 //!
 //! Every waiting place has a [`Stop`], so that is also how it finds where to report that it waits.

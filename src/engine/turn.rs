@@ -1,4 +1,4 @@
-//! Whose turn it is to commit, where the rows of two batches are on their way at once.
+//! Whose turn it is to commit, when the rows of two batches are in flight at once.
 
 use tokio::sync::oneshot;
 

@@ -1,4 +1,4 @@
-//! What travels through the loop: messages on their way to a commit, and what is known of them.
+//! What travels through the loop: messages that wait for their commit, and what is known of them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::diagnostic::Finding;
 use crate::sink::SinkError;
 use crate::sql::SqlErrorKind;
 
-/// Messages on their way to a commit.
+/// Messages that wait for their commit.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     pub polled: Polled,

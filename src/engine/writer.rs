@@ -56,7 +56,7 @@ impl Writer {
         Self::new(self.sink.another(), self.stop.clone())
     }
 
-    /// Writes the rows of another SQL from now on; no commit is on its way. Gives what prepares them.
+    /// Writes the rows of another SQL from now on; no commit is in flight. Returns what prepares them.
     /// `to_fill`: what is not written before it is filled.
     pub fn change(&mut self, tables: Tables, sql: SqlVersion, to_fill: BTreeSet<String>) -> Tables {
         self.sink.change(tables, sql, to_fill);
@@ -77,7 +77,7 @@ impl Writer {
     ///
     /// # Errors
     /// A fault that is neither data, nor infrastructure, nor the work of another instance; or the end of patience.
-    pub async fn commit(&mut self, prepared: &Prepared, baton: &mut Baton) -> Result<Ended, EngineError> {
+    pub async fn deliver(&mut self, prepared: &Prepared, baton: &mut Baton) -> Result<Ended, EngineError> {
         let started = Instant::now();
         let mut retry = Retry::default();
         loop {
@@ -102,8 +102,8 @@ impl Writer {
     /// server or of the turn, the batch has to be done again, behind the one before.
     ///
     /// # Errors
-    /// As [`Writer::commit`]; it is one only if the batch before is committed.
-    pub async fn commit_ahead(
+    /// As [`Writer::deliver`]; it is one only if the batch before is committed.
+    pub async fn deliver_ahead(
         &mut self,
         prepared: &Prepared,
         turn: Turn,
@@ -135,7 +135,7 @@ impl Writer {
     /// Begins the transaction of a batch that is computed in it; how the batch has ended where that failed.
     ///
     /// # Errors
-    /// As [`Writer::commit`].
+    /// As [`Writer::deliver`].
     pub async fn open(&mut self, advances: &[Advance]) -> Result<Option<Ended>, EngineError> {
         match self.sink.open(advances).await {
             Ok(()) => Ok(None),
@@ -151,7 +151,7 @@ impl Writer {
     /// Writes the batch of the transaction that is open, and commits.
     ///
     /// # Errors
-    /// As [`Writer::commit`].
+    /// As [`Writer::deliver`].
     pub async fn finish(&mut self, prepared: &Prepared, started: Instant) -> Result<Ended, EngineError> {
         let tried = self.sink.finish(prepared).await;
         let mut retry = std::mem::take(&mut self.locked);
@@ -170,7 +170,7 @@ impl Writer {
     /// Ends the transaction that is open: computing the batch failed.
     ///
     /// # Errors
-    /// As [`Writer::commit`].
+    /// As [`Writer::deliver`].
     pub async fn abandon(&mut self, error: EngineError) -> Result<Ended, EngineError> {
         self.roll_back().await;
         match error {
@@ -247,7 +247,7 @@ impl Writer {
         }
     }
 
-    /// What became of a commit whose answer was lost.
+    /// The result of a commit whose answer was lost.
     async fn outcome(&mut self, commit: &Commit, retry: &mut Retry) -> Result<Outcome, EngineError> {
         loop {
             match self.sink.outcome(&commit.advances).await {

@@ -1,4 +1,4 @@
-//! The batch in hand: where its messages come from, which offsets they are, and what could not be decoded.
+//! The current batch: where its messages come from, which offsets they are, and what could not be decoded.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(super) fn dead_letters_schema() -> SchemaRef {
 /// Messages beside the reasons that they cannot be processed, in topic, partition, offset order.
 ///
 /// # Errors
-/// Where the keys, headers or payloads are beyond the 2 GiB that a column addresses.
+/// The keys, headers or payloads are beyond the 2 GiB that a column addresses.
 pub(super) fn dead_letters_table(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
     let mut sorted: Vec<&DeadLetter> = letters.iter().collect();
     sorted.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));

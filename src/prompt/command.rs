@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate};
-
 use super::diff::Base;
-use super::print::{Format, Records};
+use super::seek::Seek;
 use crate::diagnostic::Finding;
+use crate::print::{Format, Records};
 
 /// Something other than a query that a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,21 +65,6 @@ pub enum Command {
     Help,
 }
 
-/// Where the batch is to start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seek {
-    Beginning,
-    /// The last messages.
-    End,
-    Stored,
-    /// This offset, in every partition.
-    Offset(i64),
-    /// These offsets, by partition; the other partitions are left out.
-    Partitions(Vec<(i32, i64)>),
-    /// The first message at or after it, milliseconds since the epoch.
-    Moment(i64),
-}
-
 /// Every command: its name, its arguments, and what it does.
 pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("d", "[NAME]", "the tables and views, or the columns of one"),
@@ -113,7 +97,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
 
 /// What `\?` adds below a command.
 const MORE: &[(&str, &str)] = &[
-    ("seek", "PARTITION=OFFSET ..., or a moment (2026-03-01)"),
+    ("seek", "PARTITION=OFFSET ..., or a time (2026-03-01)"),
     ("diff", "last (before the last edit) or deployed (the job's)"),
 ];
 
@@ -156,11 +140,7 @@ impl Command {
             "df" => Ok(Self::Functions(optional)),
             "batch" => nothing(Self::Batch),
             "next" => nothing(Self::Next),
-            "seek" => Seek::parse(&needed()?).map(Self::Seek).ok_or_else(|| {
-                expected(
-                    "beginning, end, stored, an offset, 0=1200 1=900, or a moment (2026-03-01, 2026-03-01T06:00:00Z)",
-                )
-            }),
+            "seek" => Seek::parse(&needed()?).map(Self::Seek).ok_or_else(|| expected(&Seek::forms())),
             "save" => Ok(Self::Save(needed()?.into())),
             "load" => Ok(Self::Load(needed()?.into())),
             "view" => Ok(Self::View(needed()?)),
@@ -238,31 +218,6 @@ fn unquoted(name: &str) -> &str {
     inner.unwrap_or(name)
 }
 
-impl Seek {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "beginning" => return Some(Self::Beginning),
-            "end" => return Some(Self::End),
-            "stored" => return Some(Self::Stored),
-            _ => {}
-        }
-        let offset = |text: &str| text.parse::<i64>().ok().filter(|offset| *offset >= 0);
-        if let Some(offset) = offset(text) {
-            return Some(Self::Offset(offset));
-        }
-        if text.contains('=') {
-            let pairs = text.split_whitespace().map(|pair| {
-                let (partition, at) = pair.split_once('=')?;
-                Some((partition.parse::<i32>().ok().filter(|partition| *partition >= 0)?, offset(at)?))
-            });
-            return pairs.collect::<Option<Vec<_>>>().map(Self::Partitions);
-        }
-        let exact = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.timestamp_millis());
-        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-        exact.or_else(|| day().map(|midnight| midnight.and_utc().timestamp_millis())).map(Self::Moment)
-    }
-}
-
 fn unknown(name: &str) -> Finding {
     // What people of psql and the mysql client type.
     let elsewhere = match name {
@@ -276,7 +231,7 @@ fn unknown(name: &str) -> Finding {
         "a" | "pset" => Some("format"),
         _ => None,
     };
-    let near = crate::config::nearest(name, COMMANDS.iter().map(|(known, _, _)| *known));
+    let near = crate::nearest::nearest(name, COMMANDS.iter().map(|(known, _, _)| *known));
     let hint = match elsewhere.or(near) {
         Some(right) => format!("did you mean `\\{right}`? `\\?` lists all"),
         None => "`\\?` lists all commands".to_owned(),
@@ -307,6 +262,7 @@ pub fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::StartAt;
 
     #[test]
     fn commands_and_their_arguments() {
@@ -342,10 +298,10 @@ mod tests {
             _ => None,
         };
         assert_eq!(seek("stored"), Some(Seek::Stored));
-        assert_eq!(seek("1200"), Some(Seek::Offset(1200)));
+        assert_eq!(seek("1200"), Some(Seek::To(StartAt::Offset(1200))));
         assert_eq!(seek("0=5 3=7"), Some(Seek::Partitions(vec![(0, 5), (3, 7)])));
-        assert_eq!(seek("1970-01-02"), Some(Seek::Moment(86_400_000)));
-        assert_eq!(seek("1970-01-01T00:00:01Z"), Some(Seek::Moment(1000)));
+        assert_eq!(seek("1970-01-02"), Some(Seek::To(StartAt::Moment(86_400_000))));
+        assert_eq!(seek("1970-01-01T00:00:01Z"), Some(Seek::To(StartAt::Moment(1000))));
         for wrong in ["-5", "0=x", "yesterday"] {
             assert_eq!(seek(wrong), None, "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! What Tab offers: tables, columns, views, functions, keywords and commands, by where the cursor stands. And the
+//! What Tab offers: tables, columns, views, functions, keywords and commands, by the place of the cursor. And the
 //! colours of what is being typed.
 
 use std::borrow::Cow;
@@ -208,7 +208,7 @@ fn matching<'a>(names: impl IntoIterator<Item = &'a str>, word: &str) -> Vec<Str
     names.into_iter().filter(is_match).map(str::to_owned).collect()
 }
 
-/// Whether the name of a relation stands behind this.
+/// Whether the name of a relation follows this.
 fn is_relation_expected(before: &str) -> bool {
     let last = before.trim_end().rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
     ["from", "join", "describe"].iter().any(|word| last.eq_ignore_ascii_case(word))

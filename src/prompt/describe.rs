@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampMillisecondType};
 
 use super::batch::{Batch, Origin};
@@ -12,6 +12,8 @@ use super::refusal::Refusal;
 use super::session::{DEAD_LETTERS, Session, WHOLE};
 use crate::config::{KeyPlace, TableOrigin};
 use crate::diagnostic::Finding;
+use crate::nearest::did_you_mean;
+use crate::print::texts;
 use crate::source::Range;
 use crate::sql::{BATCH, type_name};
 
@@ -69,8 +71,8 @@ impl Session {
         let Some(schema) = columns.get(name) else {
             let whole = self.whole_names().into_iter().map(|name| format!("{WHOLE}.{name}"));
             let known: Vec<String> = columns.keys().cloned().chain(whole).collect();
-            let near = crate::config::nearest(name, known.iter().map(String::as_str));
-            let hint = near.map_or("`\\d` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(name, known.iter().map(String::as_str))
+                .unwrap_or_else(|| "`\\d` lists all".into());
             return Err(Refusal::Found(Finding::new(format!("no view or table `{name}`")).with_hint(hint)));
         };
         let fields = schema.fields();
@@ -78,10 +80,7 @@ impl Session {
         let rows = table([
             ("column", texts(fields.iter().map(|field| Some(field.name().clone())))),
             ("type", texts(fields.iter().map(|field| kind(field.data_type())))),
-            (
-                "null",
-                texts(fields.iter().map(|field| Some(if field.is_nullable() { "yes" } else { "no" }.into()))),
-            ),
+            ("null", texts(fields.iter().map(|field| Some(if field.is_nullable() { "yes" } else { "no" })))),
         ])?;
         let (kind, origin) = self.origin_of(name);
         Ok((rows, format!("`{name}`: {kind}, {origin}")))
@@ -142,7 +141,7 @@ impl Session {
     /// What each partition has of the batch, and a line that sums it up. `is_table`: a person reads it, so times are short.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet.
+    /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn describe_batch(&mut self, is_table: bool) -> Result<(RecordBatch, String), Refusal> {
         let batch = self.load().await?.clone();
         let rows = partitions_table(&batch, is_table)?;
@@ -158,7 +157,7 @@ impl Session {
     /// The views in the order they are computed.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet.
+    /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn graph(&mut self) -> Result<RecordBatch, Refusal> {
         let timings = self.timings().await?;
         let files = self.views.files();
@@ -283,10 +282,6 @@ impl Moment {
             Self::TimeOfDay => time.format("%H:%M:%S").to_string(),
         })
     }
-}
-
-pub(super) fn texts(texts: impl Iterator<Item = Option<String>>) -> ArrayRef {
-    Arc::new(StringArray::from_iter(texts))
 }
 
 pub(super) fn table<'n>(

@@ -8,14 +8,15 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::describe::{table, texts};
-use super::print::Changes;
+use super::describe::table;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::views::Relation;
 use crate::config::Mode;
 use crate::database::json;
 use crate::diagnostic::Finding;
+use crate::nearest::did_you_mean;
+use crate::print::{Changes, texts};
 use crate::sink::StoredOffsets;
 use crate::sql::ViewFiles;
 
@@ -77,7 +78,7 @@ impl Differences {
     /// A line for each view; `None` if there is none.
     ///
     /// # Errors
-    /// Where a table cannot be made.
+    /// A table cannot be made.
     pub fn table(&self) -> Result<Option<RecordBatch>, Refusal> {
         if self.of.is_empty() {
             return Ok(None);
@@ -174,8 +175,8 @@ impl Session {
             }
         }
         if let Some(name) = name.filter(|_| differences.of.is_empty()) {
-            let near = crate::config::nearest(name, self.views.files().names());
-            let hint = near.map_or("`\\d` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint =
+                did_you_mean(name, self.views.files().names()).unwrap_or_else(|| "`\\d` lists all".into());
             return Err(Refusal::Found(Finding::new(format!("no view `{name}`")).with_hint(hint)));
         }
         let of_state = differences.of.iter().any(|(view, _)| self.reads_state(view));
@@ -412,7 +413,7 @@ mod tests {
         let rows = &difference.rows;
         let texts = |column: usize, row: usize| {
             let mut text = String::new();
-            super::super::cell::write(&mut text, rows.column(column), row);
+            crate::print::cell::write(&mut text, rows.column(column), row);
             text
         };
         (0..rows.num_rows())

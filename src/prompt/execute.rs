@@ -13,15 +13,16 @@ use super::command::{self, Command};
 use super::complete::{Words, quoted_path};
 use super::diff::Base;
 use super::functions::Functions;
-use super::output::{Output, Page, Screen};
-use super::print::{Changes, Format, Look, Printer, Records, write_plans};
+use super::output::{Output, Page};
 use super::refusal::Refusal;
 use super::rows_file::RowsFile;
 use super::script::{Part, PartKind, parts};
 use super::session::{Session, time};
 use crate::config::ReloadOn;
 use crate::diagnostic::Finding;
-use crate::sql::{Rows, Typed};
+use crate::nearest::did_you_mean;
+use crate::print::{Changes, Format, Look, Printer, Records, Screen, write_plans};
+use crate::sql::{QueryRows, Typed};
 
 /// A session and how its answers are shown.
 pub struct Shell {
@@ -97,7 +98,7 @@ impl Shell {
     /// Carries out the parts of a text, up to the first that fails. `place` is what errors call the text.
     ///
     /// # Errors
-    /// What could not be done. Dropped half-way, a query is cancelled and the session can be asked again.
+    /// A query or a command fails. If the future is dropped half-way, a query is cancelled and the session can be asked again.
     pub async fn execute(&mut self, place: &str, text: &str) -> Result<Flow, Refusal> {
         // The text and the files that it includes, the innermost last.
         let mut open = vec![Script::new(place.to_owned(), text.to_owned())];
@@ -177,7 +178,7 @@ impl Shell {
     }
 
     /// The next rows of an answer; an error with the message that it is of, where that is known.
-    async fn next_of(&self, rows: &mut Rows, typed: &Typed) -> Result<Option<RecordBatch>, Refusal> {
+    async fn next_of(&self, rows: &mut QueryRows, typed: &Typed) -> Result<Option<RecordBatch>, Refusal> {
         match rows.next().await {
             Ok(next) => Ok(next),
             Err(error) => Err(self.session.refused(typed, error).await),
@@ -296,8 +297,8 @@ impl Shell {
         // A file that could not be parsed is there too.
         let file = self.session.config.sql.join(format!("{name}.sql"));
         std::fs::read_to_string(&file).map_err(|_| {
-            let near = crate::config::nearest(name, self.session.views.files().names());
-            let hint = near.map_or("`\\d` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(name, self.session.views.files().names())
+                .unwrap_or_else(|| "`\\d` lists all".into());
             let found = Finding::new(format!("no view `{name}`: there is no {}", file.display()));
             Refusal::Found(found.with_hint(hint))
         })
@@ -479,7 +480,7 @@ impl Shell {
     }
 }
 
-/// Ends an answer. Whoever reads a pipe and leaves has seen enough; who leaves the pager, enough of this answer.
+/// Ends an answer. A reader who closes a pipe has seen enough; one who leaves the pager has seen enough of this answer.
 fn close(page: Page, shown: io::Result<()>) -> Result<Flow, Refusal> {
     let is_paged = page.is_paged();
     match shown.and(page.close()) {

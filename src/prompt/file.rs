@@ -128,7 +128,8 @@ pub(super) fn batch_of(
     let rows = concat_batches(schema, &taken).map_err(|error| error.to_string())?;
     let mut builder = MessagesBuilder::default();
     for row in 0..rows.num_rows() {
-        let place = Place::of(&rows, row).ok_or("has no kafka_topic, kafka_partition and kafka_offset")?;
+        let place =
+            MessagePlace::of(&rows, row).ok_or("has no kafka_topic, kafka_partition and kafka_offset")?;
         builder.push(place.message(None, &[]));
     }
     let dead_letters = dead_letters_table(&[]).map_err(|error| error.to_string())?;
@@ -137,7 +138,7 @@ pub(super) fn batch_of(
 }
 
 /// Where a row's message stood.
-struct Place {
+struct MessagePlace {
     topic: Arc<str>,
     partition: i32,
     offset: i64,
@@ -145,7 +146,7 @@ struct Place {
     key: Option<Vec<u8>>,
 }
 
-impl Place {
+impl MessagePlace {
     fn of(rows: &RecordBatch, row: usize) -> Option<Self> {
         let column = |index: usize| rows.column_by_name(KAFKA_COLUMNS[index]);
         let times = column(3)?.as_primitive_opt::<TimestampMillisecondType>()?;
@@ -257,7 +258,7 @@ fn parse_json_lines(text: &str, avro: &AvroConfig) -> Result<Batch, String> {
 }
 
 /// Takes what `kafka_...` says out of a line; a line of messages that were never in Kafka has none of it.
-fn take_place(record: &mut Map<String, Value>, line: i64) -> Result<(Place, Headers), String> {
+fn take_place(record: &mut Map<String, Value>, line: i64) -> Result<(MessagePlace, Headers), String> {
     let mut take = |index: usize| match record.remove(KAFKA_COLUMNS[index]) {
         None | Some(Value::Null) => None,
         Some(value) => Some(value),
@@ -294,7 +295,7 @@ fn take_place(record: &mut Map<String, Value>, line: i64) -> Result<(Place, Head
         None => Vec::new(),
         Some(value) => headers_of(&value).ok_or_else(|| wrong(5, &value))?,
     };
-    Ok((Place { topic, partition, offset, timestamp_ms, key }, headers))
+    Ok((MessagePlace { topic, partition, offset, timestamp_ms, key }, headers))
 }
 
 /// Bytes as text, or as `{"base64": "..."}`.

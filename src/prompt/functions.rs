@@ -2,10 +2,12 @@
 
 use arrow::array::RecordBatch;
 
-use super::describe::{table, texts};
+use super::describe::table;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::diagnostic::Finding;
+use crate::nearest::did_you_mean;
+use crate::print::texts;
 use crate::sql::FunctionHelp;
 
 /// The answer to `\df`.
@@ -29,8 +31,8 @@ impl Session {
         let found: Vec<&FunctionHelp> =
             all.values().filter(|function| function.name.contains(&wanted)).collect();
         if found.is_empty() {
-            let near = crate::config::nearest(&wanted, all.keys().map(String::as_str));
-            let hint = near.map_or("`\\df` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(&wanted, all.keys().map(String::as_str))
+                .unwrap_or_else(|| "`\\df` lists all".into());
             return Err(Refusal::Found(Finding::new(format!("no function `{wanted}`")).with_hint(hint)));
         }
         let column =

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 
 use super::batch::{Batch, Origin};
-use super::load::{Limits, Loaded, Loading, Start, history};
+use super::load::{Loaded, Loading, Start, history};
 use super::moment::{Moment, StateOf};
 use super::refusal::Refusal;
 use super::session::Session;
 use super::views::{StateStore, Views};
-use crate::batch::TopicPartition;
+use crate::batch::{Limits, TopicPartition};
 use crate::config::StartingOffsets;
 use crate::sink::StoredOffsets;
 use crate::source::Range;
@@ -137,7 +137,7 @@ impl Session {
     }
 }
 
-/// Computes a batch on the state that is there and keeps what comes of it. Messages that views fail on are left out, as
+/// Computes a batch on the state that is there and keeps its result. Messages that views fail on are left out, as
 /// the job does; returns how many those are.
 async fn advance(
     views: &mut Views,

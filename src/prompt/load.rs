@@ -7,26 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
-use crate::batch::{Messages, TopicPartition};
+use crate::batch::{Limits, Messages, TopicPartition};
 use crate::config::{Config, StartingOffsets};
 use crate::diagnostic::Finding;
 use crate::sink::{SinkError, StoredOffsets};
-use crate::source::{Bounds, Browser, Range, SourceError, first_ranges, last_ranges};
+use crate::source::{Bounds, Browser, Range, SourceError, StartAt, first_ranges, last_ranges};
 
 /// Where a batch starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    Beginning,
-    /// So that it ends at the end.
-    End,
-    /// At these offsets; the other partitions as said.
-    At(BTreeMap<TopicPartition, i64>, Others),
-    /// At this offset in every partition.
-    Offset(i64),
+    /// There, in every partition; [`StartAt::End`]: so that it ends at the end.
+    At(StartAt),
+    /// At these offsets; the other partitions at one of their ends.
+    After(BTreeMap<TopicPartition, i64>, Others),
     /// At these offsets, by the partition's number; without the other partitions.
     Partitions(Vec<(i32, i64)>),
-    /// At the first message at or after it, milliseconds since the epoch.
-    Moment(i64),
     /// These ranges and nothing after them.
     Between(Vec<Range>),
 }
@@ -38,13 +33,6 @@ pub(super) enum Others {
     End,
 }
 
-/// How much one batch may hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub rows_max: usize,
-    pub bytes_max: usize,
-}
-
 /// Messages that were read.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -54,7 +42,7 @@ pub(super) struct Loaded {
     pub is_cut: bool,
 }
 
-/// A batch on its way. Dropped, the reading ends.
+/// A batch that is being read. If it is dropped, the reading ends.
 pub(super) struct Loading {
     task: JoinHandle<Result<Loaded, SourceError>>,
     stop: Arc<AtomicBool>,
@@ -76,7 +64,7 @@ impl Loading {
     /// Waits for the messages. Waiting that is given up can be taken up again.
     ///
     /// # Errors
-    /// The broker's.
+    /// No broker answers.
     pub async fn messages(&mut self) -> Result<Loaded, SourceError> {
         let read = (&mut self.task).await;
         read.unwrap_or_else(|error| {
@@ -117,17 +105,15 @@ fn ranges(
     rows_max: usize,
 ) -> Result<Vec<Range>, SourceError> {
     let starts: Vec<i64> = match start {
-        Start::End => return Ok(last_ranges(bounds, rows_max)),
+        Start::At(StartAt::End) => return Ok(last_ranges(bounds, rows_max)),
         Start::Between(ranges) => {
             let bounds = ranges.iter().map(|Range { partition, from, to }| {
                 (Bounds { partition: partition.clone(), low: *from, high: *to }, *from)
             });
             return Ok(first_ranges(&bounds.collect::<Vec<_>>(), rows_max));
         }
-        Start::Beginning => bounds.iter().map(|bounds| bounds.low).collect(),
-        Start::Offset(offset) => vec![*offset; bounds.len()],
-        Start::Moment(moment_ms) => browser.lookup().offsets_at(bounds, *moment_ms)?,
-        Start::At(offsets, others) => {
+        Start::At(place) => place.offsets(browser.lookup(), bounds)?,
+        Start::After(offsets, others) => {
             let other = |bounds: &Bounds| match others {
                 Others::Beginning => bounds.low,
                 Others::End => bounds.high,
@@ -196,7 +182,7 @@ pub(super) async fn history(
 /// Where the job would go on: what is stored, and where it would start in other partitions.
 ///
 /// # Errors
-/// The database's.
+/// The database does not answer, or refuses the statement.
 pub(super) async fn stored(config: &Config) -> Result<Start, SinkError> {
     let mut offsets = BTreeMap::new();
     if let Some(mut stored) = StoredOffsets::look(&config.database, &config.job).await? {
@@ -209,5 +195,5 @@ pub(super) async fn stored(config: &Config) -> Result<Start, SinkError> {
         StartingOffsets::Latest if offsets.is_empty() => Others::End,
         _ => Others::Beginning,
     };
-    Ok(Start::At(offsets, others))
+    Ok(Start::After(offsets, others))
 }

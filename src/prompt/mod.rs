@@ -5,7 +5,6 @@
 //! is only read: the prompt is no member of a consumer group, stores no offset and creates no table.
 
 mod batch;
-mod cell;
 mod command;
 mod complete;
 mod describe;
@@ -19,12 +18,12 @@ mod job;
 mod load;
 mod moment;
 mod output;
-mod print;
 mod progress;
 mod rows_file;
 mod refusal;
 mod rows;
 mod script;
+mod seek;
 mod session;
 mod terminal;
 mod views;
@@ -33,9 +32,8 @@ mod whole;
 pub use execute::{Flow, Shell};
 pub use job::RunningJob;
 pub use moment::StateOf;
-pub use output::Screen;
-pub use print::{Format, Printer};
 pub use refusal::Refusal;
 pub use script::is_complete;
-pub use session::{FirstBatch, Session, SessionOptions};
+pub use seek::Seek;
+pub use session::{Session, SessionOptions};
 pub use terminal::run;

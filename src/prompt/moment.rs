@@ -65,7 +65,7 @@ impl Moment {
     /// Those of the keys whose rows have to be read; `None` if all are known.
     ///
     /// # Errors
-    /// Arrow's.
+    /// Arrow cannot compute it.
     pub fn unknown(&self, table: &str, wanted: &RecordBatch) -> Result<Option<RecordBatch>, ArrowError> {
         if self.is_whole {
             return Ok(None);

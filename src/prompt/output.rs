@@ -1,54 +1,18 @@
 //! Where answers go: stdout, through a pager where they are longer than the screen, or a file.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 
-use super::print::{Look, Records};
 use super::progress::Progress;
+use crate::print::{Look, Records, Screen};
 
 /// The pager where none is named: long lines are not folded, and it leaves where all fits.
 const PAGER: &str = "less -S -R -F -X";
 /// What a terminal is taken for that does not say.
 const LINES_DEFAULT: usize = 24;
-
-/// What stdout is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Screen {
-    /// A person sees it.
-    pub is_terminal: bool,
-    pub colours: bool,
-    /// Whether a person can turn pages.
-    pub pages: bool,
-}
-
-impl Screen {
-    /// stdout as it is. `pages`: whether somebody is there to turn pages.
-    pub fn of_stdout(pages: bool) -> Self {
-        let is_terminal = io::stdout().is_terminal();
-        Self { is_terminal, colours: is_terminal && colours_are_wanted(), pages: is_terminal && pages }
-    }
-
-    /// How tables look there.
-    pub fn look(&self) -> Look {
-        let width = self.size().map(|(width, _)| width);
-        Look { width, colours: self.colours, ..Look::default() }
-    }
-
-    /// Columns and lines, where it is a terminal.
-    pub(super) fn size(&self) -> Option<(usize, usize)> {
-        let found = if self.is_terminal { terminal_size::terminal_size() } else { None };
-        found.map(|(width, height)| (usize::from(width.0), usize::from(height.0)))
-    }
-}
-
-/// NO_COLOR and TERM=dumb say no.
-pub(super) fn colours_are_wanted() -> bool {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
 
 /// Where answers go now.
 #[derive(Debug)]
@@ -103,7 +67,7 @@ impl Output {
     }
 }
 
-/// One answer on its way. With a pager the first lines wait until they are more than the screen has.
+/// One answer that is being printed. With a pager the first lines wait until they are more than the screen has.
 #[derive(Debug)]
 pub(super) struct Page {
     sink: PageSink,
@@ -160,7 +124,7 @@ impl Page {
     /// Shows what waits, and waits for the reader to leave the pager.
     ///
     /// # Errors
-    /// Where it goes.
+    /// The text cannot be written.
     pub fn close(mut self) -> io::Result<()> {
         self.finish()
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::print::cut;
+use crate::print::cut;
 
 /// A query that ends sooner shows no progress.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Progress {
         (state.step, state.rows) = (step, 0);
     }
 
-    /// So many rows more have come of this step.
+    /// This many more rows of this step have come.
     pub fn add_rows(&self, rows: usize) {
         self.lock().rows += rows as u64;
     }

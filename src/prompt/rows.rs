@@ -10,7 +10,7 @@ impl Session {
     /// The rows of a query, with its relations ready.
     ///
     /// # Errors
-    /// The query's faults; those of the views it reads; the broker's.
+    /// The query or a view that it reads is wrong or fails; or no broker answers.
     pub async fn rows(&mut self, query: &str) -> Result<Vec<RecordBatch>, Refusal> {
         let typed = Typed::parse("query", query, query)?;
         let (plan, _) = self.plan(&typed).await?;

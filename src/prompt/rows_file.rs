@@ -9,10 +9,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::FileWriter;
 
-use super::print::{csv_head, csv_rows};
 use super::refusal::Refusal;
 use crate::database::json;
 use crate::diagnostic::Finding;
+use crate::print::{csv_head, csv_rows};
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]

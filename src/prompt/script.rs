@@ -5,7 +5,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub kind: PartKind,
-    /// For a command, what stands behind its backslash. For a query the whole text with all but the query blanked
+    /// For a command, what follows its backslash. For a query the whole text with all but the query blanked
     /// out, so that its places are those of the text.
     pub text: String,
 }

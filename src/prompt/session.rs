@@ -14,22 +14,22 @@ use datafusion::catalog::SchemaProvider as _;
 use super::batch::{
     Batch, Origin, dead_letters_schema, dead_letters_table, message_of, messages_of, ranges_of,
 };
-use super::command::Seek;
 use super::drafts::Drafts;
 use super::file;
 use super::job::RunningJob;
-use super::load::{Limits, Loaded, Loading, Others, Start, stored};
+use super::load::{Loaded, Loading, Others, Start, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
 use super::refusal::Refusal;
+use super::seek::Seek;
 use super::views::{Ailments, Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
-use crate::batch::{DeadLetter, Decoded, Messages, ViewTiming};
+use crate::batch::{DeadLetter, Decoded, Limits, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
 use crate::diagnostic::{Diagnostic, Finding};
 use crate::engine::Schemas;
-use crate::sink::{LetterOrder, PageLimits, Selection, StoredLetters};
+use crate::sink::{LetterOrder, Selection, StoredLetters};
 use crate::sql::{BATCH, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles};
 use crate::tables::ReferenceTables;
 
@@ -39,7 +39,7 @@ const TOPIC_KEYS: &[&str] = &["kafka_server", "kafka_topic", "kafka_properties",
 const AVRO_KEYS: &[&str] = &["avro_schema", "avro_framing or the writers' schemas", "tombstones"];
 /// The part of the memory that queries of people may use.
 const QUERY_SHARES: usize = 4;
-/// The part of the memory that the payloads of a batch may take: here one batch is in hand, and nothing is written.
+/// The part of the memory that the payloads of a batch may take: here there is one batch, and nothing is written.
 const BATCH_SHARES: usize = 2;
 /// What its columns may take.
 const COLUMNS_SHARES: usize = 2;
@@ -48,21 +48,11 @@ pub(super) const WHOLE: &str = "db";
 /// The messages of the batch that cannot be decoded.
 pub(super) const DEAD_LETTERS: &str = "dead_letters";
 
-/// Where the first batch comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum FirstBatch {
-    /// The first messages of each partition.
-    Beginning,
-    /// The last messages of each partition.
-    End,
-    /// Where the job would go on.
-    Stored,
-}
-
 /// What to ask about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionOptions {
-    pub from: FirstBatch,
+    /// Where the first batch starts.
+    pub from: Seek,
     /// Messages of a batch, at most; `None`: as many as a batch of the job.
     pub rows_max: Option<usize>,
     /// The messages are the dead letters of the database instead of the topic's.
@@ -143,18 +133,14 @@ impl Session {
             rows_max: options.rows_max.unwrap_or(config.trigger.rows_max).min(decoder.rows_max()),
             bytes_max: config.memory_max / BATCH_SHARES,
         };
-        let start = match options.from {
-            FirstBatch::Beginning => Seek::Beginning,
-            FirstBatch::End => Seek::End,
-            FirstBatch::Stored => Seek::Stored,
-        };
+        let start = options.from.clone();
         let mut session = Self {
             config,
-            options,
             decoder,
             schemas,
             limits,
             dead_letters: options.dead_letters,
+            options,
             job: None,
             is_of_job: false,
             start,
@@ -185,10 +171,10 @@ impl Session {
         (!ailments.is_empty()).then(|| ailments.to_string())
     }
 
-    /// Loads the batch and computes the views, while nobody waits for them. What fails is said to whoever asks.
-    /// Dropped half-way, it goes on where it was.
+    /// Loads the batch and computes the views, while nobody waits for them. A fault is reported to the query that needs it.
+    /// Dropped half-way, it continues where it was.
     pub async fn warm_up(&mut self) {
-        // Why: what is wrong is said by the query that needs it.
+        // Why: the query that needs it reports what is wrong.
         let _ = self.ready().await;
         if !self.is_looked_at {
             self.is_looked_at = self.whole.look().await.is_ok();
@@ -198,7 +184,7 @@ impl Session {
     /// Loads the batch and computes the views, where that was not done.
     ///
     /// # Errors
-    /// The broker's or the database's; it may be asked again.
+    /// The broker or the database does not answer; it may be asked again.
     pub(super) async fn ready(&mut self) -> Result<(), Refusal> {
         if self.computed.is_some() {
             return Ok(());
@@ -270,11 +256,8 @@ impl Session {
 
     async fn resolve(&self) -> Result<Start, Refusal> {
         Ok(match &self.start {
-            Seek::Beginning => Start::Beginning,
-            Seek::End => Start::End,
-            Seek::Offset(offset) => Start::Offset(*offset),
+            Seek::To(place) => Start::At(*place),
             Seek::Partitions(offsets) => Start::Partitions(offsets.clone()),
-            Seek::Moment(moment_ms) => Start::Moment(*moment_ms),
             Seek::Stored => stored(&self.config).await?,
         })
     }
@@ -285,7 +268,7 @@ impl Session {
         let mut letters: Vec<DeadLetter> = Vec::new();
         if let Some(mut stored) = StoredLetters::look(database, job).await? {
             let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
-            let page = stored.page(&waiting, LetterOrder::Oldest, None, PageLimits { rows_max, bytes_max });
+            let page = stored.page(&waiting, LetterOrder::Oldest, None, Limits { rows_max, bytes_max });
             letters.extend(page.await?.into_iter().map(|stored| stored.letter));
         }
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
@@ -313,10 +296,10 @@ impl Session {
         self.drop_batch();
     }
 
-    /// Goes on behind the batch in hand.
+    /// Goes on after the current batch.
     ///
     /// # Errors
-    /// Where the batch does not come from the topic.
+    /// The batch does not come from the topic.
     pub(super) async fn go_on(&mut self) -> Result<(), Refusal> {
         let origin = self.load().await?.origin.clone();
         if let (Origin::Job(_), Some(job)) = (&origin, &mut self.job) {
@@ -332,7 +315,7 @@ impl Session {
             ));
         }
         let ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
-        self.next = Some(Start::At(ends, Others::Beginning));
+        self.next = Some(Start::After(ends, Others::Beginning));
         self.drop_batch();
         Ok(())
     }
@@ -340,7 +323,7 @@ impl Session {
     /// Takes a batch that was kept as a file.
     ///
     /// # Errors
-    /// The file's.
+    /// The file cannot be read, or has no batch of this schema.
     pub(super) fn load_file(&mut self, path: &Path) -> Result<(), Refusal> {
         let batch = file::load(path, &self.config.avro, &self.decoder.schema())?;
         self.drop_batch();
@@ -348,10 +331,10 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps the batch as a file; gives how many rows it has.
+    /// Keeps the batch as a file; returns how many rows it has.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet; the file's.
+    /// No broker answers, where the batch is not loaded yet; the file's.
     pub async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
         let rows = self.load().await?.rows.clone();
         file::save(&rows, path, &self.config.avro)?;
@@ -368,7 +351,7 @@ impl Session {
     /// Computes the views once more, from state as it is now where the database has it.
     ///
     /// # Errors
-    /// The broker's and the database's.
+    /// The broker or the database does not answer.
     pub(super) async fn compute_again(&mut self) -> Result<(), Refusal> {
         self.computed = None;
         self.moment = self.moment.take().filter(Moment::is_fixed);
@@ -393,7 +376,7 @@ impl Session {
             self.before = Some(self.views.files().clone());
         }
         // Boxed: opening is large, and the stack of a caller small.
-        let fresh = Box::pin(Self::open_over(config, self.options, &self.drafts)).await?;
+        let fresh = Box::pin(Self::open_over(config, self.options.clone(), &self.drafts)).await?;
         let old = std::mem::replace(self, fresh);
         self.take_over(old, &keys);
         Ok(Reloaded { views: changed, keys })
@@ -415,7 +398,7 @@ impl Session {
         self.is_looked_at = false;
     }
 
-    /// The views whose text is another one than in hand.
+    /// The views whose text is not the current one.
     fn changed(&self, files: &ViewFiles) -> Vec<String> {
         let now = self.views.files();
         let names: BTreeSet<&str> = now.names().chain(files.names()).collect();
@@ -444,7 +427,7 @@ impl Session {
     /// The rows that other views give over this batch, from the same moment of state.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet.
+    /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn compute_with(&mut self, files: ViewFiles) -> Result<(Computed, Ailments), Refusal> {
         self.ready().await?;
         let rows = self.load().await?.rows.clone();
@@ -460,7 +443,7 @@ impl Session {
     /// Plans a query, with its relations ready, and says what is worth knowing about its answer.
     ///
     /// # Errors
-    /// The query's faults; those of the views it reads; the broker's.
+    /// The query or a view that it reads is wrong or fails; or no broker answers.
     pub(super) async fn plan(&mut self, typed: &Typed) -> Result<(TypedPlan, Vec<String>), Refusal> {
         let reads = self.queries.reads(typed);
         if reads.iter().any(|name| self.queries.relations().contains_key(name)) {
@@ -473,7 +456,7 @@ impl Session {
         let plan = self.queries.plan(typed).await?;
         let mut notes: Vec<String> = self.note.take().into_iter().collect();
         for name in plan.counted() {
-            // A name that stands alone is no table of the database.
+            // A name without a schema is no table of the database.
             notes.extend(self.keyed(name).filter(|_| reads.contains(name)));
         }
         if self.batch.as_ref().is_some_and(|batch| batch.rows.num_rows() == 0) && !reads.is_empty() {
@@ -519,7 +502,7 @@ impl Session {
     /// The views in the order of computing, with rows and time.
     ///
     /// # Errors
-    /// The broker's, where the batch is not loaded yet.
+    /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn timings(&mut self) -> Result<Vec<ViewTiming>, Refusal> {
         self.ready().await?;
         Ok(self.computed.as_ref().map(|computed| computed.timings.clone()).unwrap_or_default())

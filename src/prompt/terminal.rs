@@ -29,7 +29,7 @@ const LISTED_MAX: usize = 200;
 /// Asks and answers until the person leaves.
 ///
 /// # Errors
-/// Where the terminal cannot be used. What a query fails with is said, and the prompt goes on.
+/// The terminal cannot be used. A query that fails is reported, and the prompt goes on.
 pub async fn run(mut shell: Shell) -> Result<(), Refusal> {
     tokio::spawn(leave_with_terminal(hangups()?));
     let ended = converse(&mut shell).await;

@@ -45,7 +45,7 @@ impl WholeTables {
     /// Asks for the names again, and forgets what is known of columns.
     ///
     /// # Errors
-    /// The database's; what is known then is nothing.
+    /// The database does not answer, or refuses the statement; what is known then is nothing.
     pub async fn look(&self) -> Result<(), DatabaseError> {
         *self.lock() = Known::default();
         let names = Scan::tables(&self.address).await?;

@@ -55,7 +55,7 @@ pub(super) fn error_message(body: &Value) -> Option<&str> {
 }
 
 /// # Errors
-/// What of the answer is not as it must be.
+/// A part of the answer is not as it must be; the error says which.
 pub(super) fn stored(body: &Value) -> Result<Stored, String> {
     let object = body.as_object().ok_or("an answer that is no JSON object")?;
     if let Some(kind) = object.get("schemaType").and_then(Value::as_str)

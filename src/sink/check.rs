@@ -12,9 +12,10 @@ use super::ddl::{
     sql_history_table, sql_versions_table,
 };
 use super::order::parents_first;
-use super::output::{self, Output, is_own};
+use super::output::{self, Output};
 use super::requirements::{
-    is_same_table, kind_fault, own_key_faults, same_table_fault, table_faults, table_warnings, target_faults,
+    is_own, is_same_table, kind_fault, own_key_faults, same_table_fault, table_faults, table_warnings,
+    target_faults,
 };
 use super::{Inspection, SinkError, TableFault, Target, dead_letters, fills, offsets, versions, width};
 use crate::batch::Fault;
@@ -23,6 +24,7 @@ use crate::database::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Link, Purpose, Table, TableColumn, constraints,
     quote, quote_table, table, table_names,
 };
+use crate::nearest::distance;
 
 /// What is done about a table that is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,7 +169,7 @@ pub(super) async fn check(
     Ok(inspection)
 }
 
-/// What can be said of the tables where none is at hand.
+/// What is known of the tables if there is no database.
 pub(super) fn without_database(targets: &[Target], dialect: Dialect) -> Inspection {
     let mut faults = Vec::new();
     for (index, target) in targets.iter().enumerate() {
@@ -393,7 +395,7 @@ async fn near_name(
     let stem = |name: &str| name.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_owned();
     let is_near = |name: &String| {
         let name = name.to_lowercase();
-        strsim::damerau_levenshtein(&wanted, &name) <= LETTERS_MAX && stem(&wanted) != stem(&name)
+        distance(&wanted, &name) <= LETTERS_MAX && stem(&wanted) != stem(&name)
     };
     if wanted.chars().count() < NAME_LETTERS_MIN || wanted.contains('.') {
         return Ok(None);
@@ -451,7 +453,7 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
     target.schema.fields().iter().filter(is_new).filter_map(column).collect()
 }
 
-/// What is said of a column that a job will add.
+/// The note on a column that a job will add.
 fn addition(target: &Target, column: &TableColumn) -> TableFault {
     let message = format!("no such column, so a job adds it as {} NULL", column.declared);
     TableFault::of_column(&target.table, &column.name, message)

@@ -106,7 +106,7 @@ pub fn create_statements(target: &Target, dialect: Dialect) -> Result<Vec<String
     }
 }
 
-/// What is wrong with what is said of a table for when it is created.
+/// What is wrong with the configured form of a table that is to be created.
 fn created_faults(target: &Target) -> Vec<TableFault> {
     let Created { columns, indexes, .. } = &target.created;
     let named = columns.keys().map(|name| ("columns", name));
@@ -127,7 +127,7 @@ fn created_faults(target: &Target) -> Vec<TableFault> {
 /// of indexes are as short as an index needs them.
 ///
 /// # Errors
-/// Why the view's type has no place.
+/// The view's type has no place in a table; the error says why.
 pub fn column_type(target: &Target, field: &Field, dialect: Dialect) -> Result<ColumnType, Finding> {
     if let Some(declared) = target.created.columns.get(field.name()) {
         let kind = ColumnType::parse(declared, dialect);

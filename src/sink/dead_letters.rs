@@ -10,11 +10,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value as Json;
 
 use super::SinkError;
+use super::columns::{message_time, now};
 use super::ddl::DEAD_LETTERS_TABLE;
-use super::offsets::{message_time, now};
 use super::statement::{Shape, chunks};
-use crate::batch::{DeadLetter, Headers};
-use crate::database::{Dialect, Limits, Value, json};
+use crate::batch::{DeadLetter, Fault, Headers};
+use crate::database::{DatabaseError, Dialect, StatementLimits, Value, json};
 use crate::diagnostic::Finding;
 
 /// Characters kept of a reason; a server's message can hold the whole row.
@@ -37,7 +37,7 @@ impl<'a> Letters<'a> {
         job: &'a str,
         letters: &'a [DeadLetter],
         dialect: Dialect,
-        limits: &Limits,
+        limits: &StatementLimits,
     ) -> Result<Self, SinkError> {
         let rows: Vec<_> = letters.iter().map(|letter| row(job, letter)).collect();
         let sizes: Vec<usize> = rows.iter().map(|row| row.iter().map(Value::size).sum()).collect();
@@ -53,7 +53,7 @@ impl<'a> Letters<'a> {
         Ok(Self { rows, sizes, shape: shape(dialect) })
     }
 
-    pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
+    pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         chunks(&self.sizes, WIDTH, limits)
     }
 
@@ -96,6 +96,15 @@ fn row<'a>(job: &'a str, letter: &'a DeadLetter) -> [Value<'a>; WIDTH] {
         place,
         reason,
     ]
+}
+
+/// What it means that the database refused a statement about dead letters. One that is refused cannot become a dead letter:
+/// halving the batch would never end.
+pub(super) fn letter_refused(error: DatabaseError) -> SinkError {
+    match error.fault() {
+        Fault::Data => SinkError::Sql(error.found().clone().within(DEAD_LETTERS_TABLE)),
+        _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },
+    }
 }
 
 /// Stage, place and reason as they are stored.

@@ -1,20 +1,21 @@
 //! Fills: outputs and state tables that are computed from the messages of the past, beside the job. Until a name is
 //! filled, the job leaves it out.
 //!
-//! `realtime_fills` says of each name whether it is filled. How far a fill is stands in `realtime_offsets`, under the name
+//! `realtime_fills` says of each name whether it is filled. How far a fill is, is stored in `realtime_offsets`, under the name
 //! of the fill in place of the job's, so its batches are fenced as those of a job are. No two fills ever have the same name:
 //! one that was taken for dead finds no row to move.
 //!
 //! Invariant: which names are filled changes only together with the epochs of all partitions of the job. An instance reads
 //! the names when it claims partitions, so what it writes by an older answer is fenced.
 //!
-//! Invariant: a fill ends where the job stands. The last transaction locks the offsets of the job, compares them with its
+//! Invariant: a fill ends at the job's offsets. The last transaction locks the offsets of the job, compares them with its
 //! own, and asks of each partition whether its owner has left the names out.
 
 use std::collections::BTreeSet;
 
+use super::columns::{WHERE_PARTITION, now, partition};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE, OFFSETS_TABLE};
-use super::offsets::{self, WHERE_PARTITION, now, partition};
+use super::offsets;
 use super::script::Script;
 use super::stored::{StateRows, clear};
 use super::{Sink, SinkError};
@@ -33,7 +34,7 @@ pub struct FillId {
     pub names: BTreeSet<String>,
 }
 
-/// Where the job stands in one partition.
+/// How far the job is in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub partition: TopicPartition,
@@ -75,7 +76,7 @@ enum Lock {
 }
 
 impl Lock {
-    /// What stands behind SELECT. SQLite: BEGIN IMMEDIATE has locked the file.
+    /// What follows SELECT. SQLite: BEGIN IMMEDIATE has locked the file.
     fn sql(self, dialect: Dialect) -> &'static str {
         match self {
             _ if dialect == Dialect::Sqlite => "",
@@ -107,7 +108,7 @@ impl Fills {
     /// Reads, in the transaction that claims partitions, which of `names` wait, and stores it with these partitions.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn read(
         &mut self,
         connection: &mut Connection,
@@ -163,7 +164,7 @@ impl Sink {
     /// configured names where no job has stored anything yet.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn look_waiting(
         address: &Address,
         job: &str,
@@ -186,7 +187,8 @@ impl Sink {
     /// If its answer is lost, beginning again is right.
     ///
     /// # Errors
-    /// Names that are filled already, or by another fill; tables that have rows; or the database's.
+    /// Names that are filled already, or by another fill; tables that have rows; or the database does not answer, or
+    /// refuses the statement.
     pub async fn begin_fill(
         &mut self,
         id: &FillId,
@@ -209,7 +211,7 @@ impl Sink {
     /// with the given start, and all are there or none.
     ///
     /// # Errors
-    /// The fill has ended, or another one of its names has begun; or the database's.
+    /// The fill has ended, or another one of its names has begun; or the database does not answer, or refuses the statement.
     pub async fn claim_fill(
         &mut self,
         id: &FillId,
@@ -221,10 +223,10 @@ impl Sink {
         Ok(self.link.done(Ok(claims))?)
     }
 
-    /// Where a job stands in each of its partitions.
+    /// How far a job is in each of its partitions.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn standings(&mut self, job: &str) -> Result<Vec<Standing>, SinkError> {
         let connection = self.link.ready().await?;
         let read = standings(connection, job, Lock::None).await;
@@ -234,7 +236,7 @@ impl Sink {
     /// Whether names are filled: the job writes them from where the fill ended.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn is_filled(&mut self, id: &FillId) -> Result<bool, SinkError> {
         let connection = self.link.ready().await?;
         let read = rows(connection, &id.job, Lock::None).await;
@@ -243,10 +245,10 @@ impl Sink {
         Ok(id.names.iter().all(is_filled))
     }
 
-    /// Begins the last transaction of a fill: the job stands still in it. Gives where.
+    /// Begins the last transaction of a fill: the job waits for it. Returns how far the job is.
     ///
     /// # Errors
-    /// The database's; nothing is open then.
+    /// The database does not answer, or refuses the statement; nothing is open then.
     pub async fn open_hand_over(&mut self, id: &FillId) -> Result<Vec<Standing>, SinkError> {
         let connection = self.link.ready().await?;
         let opened = open_hand_over(connection, id).await;
@@ -256,7 +258,7 @@ impl Sink {
     /// Moves partitions in the transaction that is open.
     ///
     /// # Errors
-    /// [`SinkError::Fenced`]; or the database's. The transaction is rolled back.
+    /// [`SinkError::Fenced`]; or the database does not answer, or refuses the statement. The transaction is rolled back.
     pub async fn fence(&mut self, advances: &[Advance]) -> Result<(), SinkError> {
         let connection = self.link.in_use()?;
         let mut script = Script::default();
@@ -269,7 +271,7 @@ impl Sink {
     /// transaction that is open ends: a replay brings them in.
     ///
     /// # Errors
-    /// The database's; the transaction is rolled back.
+    /// The database does not answer, or refuses the statement; the transaction is rolled back.
     pub async fn waiting_letters(
         &mut self,
         job: &str,
@@ -280,11 +282,11 @@ impl Sink {
         self.kept(read).await
     }
 
-    /// Hands names over to the job, in the transaction that [`Sink::open_hand_over`] began: where it stands, it goes on
+    /// Hands names over to the job, in the transaction that [`Sink::open_hand_over`] began: from there, the job goes on
     /// with them.
     ///
     /// # Errors
-    /// The database's; the transaction is rolled back.
+    /// The database does not answer, or refuses the statement; the transaction is rolled back.
     pub async fn hand_over(&mut self, id: &FillId) -> Result<(), SinkError> {
         let connection = self.link.in_use()?;
         let handed_over = hand_over(connection, id, &self.job).await.map_err(SinkError::from);

@@ -3,8 +3,8 @@
 //! itself, and a user that may not create it loses this view and nothing else.
 
 use super::SinkError;
+use super::columns::{now, time_text};
 use super::ddl::{INSTANCES_TABLE, OFFSETS_TABLE, instances_table};
-use super::offsets::{now, time_text};
 use crate::batch::TopicPartition;
 use crate::database::{Address, Connection, DatabaseError, Dialect, Link, Purpose, Value, table};
 
@@ -44,7 +44,7 @@ impl Instances {
     /// Announces an instance, in place of what it said before, and forgets those that are long gone.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn announce(&mut self, instance: &Instance) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let announced = announce(connection, &self.job, instance, &mut self.is_created).await;
@@ -54,7 +54,7 @@ impl Instances {
     /// The instance leaves.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn leave(&mut self, name: &str) -> Result<(), SinkError> {
         let sql = format!("DELETE FROM {INSTANCES_TABLE} WHERE job = ? AND instance = ?");
         let key = vec![Value::text(self.job.clone()), Value::text(name.to_owned())];
@@ -66,7 +66,7 @@ impl Instances {
     /// All instances of the job, by their names.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn all(&mut self) -> Result<Vec<Instance>, SinkError> {
         let connection = self.link.ready().await?;
         let dialect = connection.dialect();
@@ -93,7 +93,7 @@ impl Instances {
     /// The stored offset of each partition of the job.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn offsets(&mut self) -> Result<Vec<(TopicPartition, i64)>, SinkError> {
         let sql =
             format!("SELECT kafka_topic, kafka_partition, next_offset FROM {OFFSETS_TABLE} WHERE job = ?");

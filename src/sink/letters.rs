@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use super::SinkError;
+use super::columns::now;
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
-use super::offsets::now;
-use crate::batch::{DeadLetter, LetterKind, Stage, TopicPartition};
+use crate::batch::{DeadLetter, LetterKind, Limits, Stage, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, table};
 
 /// Rows that one statement fetches or deletes, at most.
@@ -86,13 +86,6 @@ pub struct LetterCursor {
     pub id: i64,
 }
 
-/// What one page may hold; one dead letter in any case.
-#[derive(Clone, Copy, Debug)]
-pub struct PageLimits {
-    pub rows_max: usize,
-    pub bytes_max: usize,
-}
-
 /// A connection to the dead letters of one job and of its fills, opened again if it was lost.
 pub struct StoredLetters {
     link: Link,
@@ -115,7 +108,7 @@ impl StoredLetters {
     /// Connects; `None` where no job has stored anything in this database. Nothing is created.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         Self::open_for(address, job, Purpose::Write { create: false }).await
     }
@@ -123,7 +116,7 @@ impl StoredLetters {
     /// As [`StoredLetters::open`], for looking only; `None` also where there is no SQLite file.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         match address {
             Address::Sqlite { path } if !path.exists() => Ok(None),
@@ -141,7 +134,7 @@ impl StoredLetters {
     /// The database's clock, microseconds since the epoch.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn now_micros(&mut self) -> Result<i64, SinkError> {
         let connection = self.link.ready().await?;
         let sql = format!("SELECT {}", now(connection.dialect()));
@@ -153,7 +146,7 @@ impl StoredLetters {
     /// How many there are.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn count(&mut self, selection: &Selection) -> Result<i64, SinkError> {
         Ok(self.number("COUNT(*)", selection).await?.unwrap_or(0))
     }
@@ -161,7 +154,7 @@ impl StoredLetters {
     /// The highest id; `None` where there are none.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn last_id(&mut self, selection: &Selection) -> Result<Option<i64>, SinkError> {
         self.number("MAX(id)", selection).await
     }
@@ -176,7 +169,7 @@ impl StoredLetters {
     /// They by their causes, the most frequent first.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn causes(&mut self, selection: &Selection) -> Result<Vec<Cause>, SinkError> {
         let (conditions, parameters) = self.conditions(selection);
         let (first, last) = (self.time_text("MIN(created_at)"), self.time_text("MAX(created_at)"));
@@ -222,7 +215,7 @@ impl StoredLetters {
     /// Whose they are and the partitions they come from: the job's first, in topic, partition order.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn sources(
         &mut self,
         selection: &Selection,
@@ -247,13 +240,13 @@ impl StoredLetters {
     /// The next ones behind `after`, as many as a page holds; none where all were read.
     ///
     /// # Errors
-    /// The database's; or a row that this program has not written.
+    /// The database does not answer, or refuses the statement; or a row that this program has not written.
     pub async fn page(
         &mut self,
         selection: &Selection,
         order: LetterOrder,
         after: Option<LetterCursor>,
-        limits: PageLimits,
+        limits: Limits,
     ) -> Result<Vec<StoredLetter>, SinkError> {
         let mut after = after;
         loop {
@@ -296,11 +289,11 @@ impl StoredLetters {
         Ok(letters)
     }
 
-    /// Deletes some, the oldest first, behind the id `after`. Gives how many, and the id to go on behind; `None` where
+    /// Deletes some, the oldest first, behind the id `after`. Returns how many, and the id to go on behind; `None` where
     /// all were deleted.
     ///
     /// # Errors
-    /// The database's; those deleted before stay deleted.
+    /// The database does not answer, or refuses the statement; those deleted before stay deleted.
     pub async fn delete_some(
         &mut self,
         selection: &Selection,
@@ -354,7 +347,7 @@ impl StoredLetters {
         rows.iter().map(|row| size(row).ok_or_else(unreadable)).collect()
     }
 
-    /// What stands behind WHERE, and its parameters.
+    /// What follows WHERE, and its parameters.
     fn conditions(&self, selection: &Selection) -> (String, Vec<Value<'static>>) {
         let owners = selection.owner.as_ref().map_or(self.owners.as_slice(), std::slice::from_ref);
         let mut conditions = format!("job IN ({})", vec!["?"; owners.len()].join(","));

@@ -15,18 +15,18 @@ use super::SinkError;
 use super::output::Rows;
 use super::script::{Part, Script};
 use crate::config::BulkLoad;
-use crate::database::{Connection, DatabaseError, Dialect, LOAD_FORMAT, LoadText, quote_table};
+use crate::database::{Connection, Dialect, LOAD_FORMAT, LoadText, quote_table};
 
 /// Fewer rows go by INSERT: a statement that is prepared already costs less than a new one.
 const LOAD_ROWS_MIN: usize = 200;
-/// Batches that are written by INSERT after LOAD DATA was in doubt.
+/// Batches that are written by INSERT after a LOAD DATA that may not have stored every row.
 const PAUSE_COMMITS: u32 = 20;
 /// Bytes of values that are encoded at once. They may be many packets: those are cut when it is known what the server
 /// takes.
 const PART_BYTES_MAX: usize = 1 << 20;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;
-/// With so many parts the server is busy for a while.
+/// With this many parts the server is busy for a while.
 const PARTS_BUSY: usize = 8;
 
 /// Whether LOAD DATA is used.
@@ -62,7 +62,7 @@ impl Load {
         self.pause == 0
     }
 
-    /// It was in doubt: the next commits go without.
+    /// It may not have stored every row: the next commits do without.
     pub fn pause(&mut self, why: &str) {
         tracing::debug!("{why}; written by INSERT for the next {PAUSE_COMMITS} batches");
         self.pause = PAUSE_COMMITS;
@@ -80,17 +80,17 @@ pub(super) fn fits(rows: &Rows) -> bool {
 /// A value that does not fit.
 pub(super) fn encode_ahead(rows: &mut Rows) -> Result<(), SinkError> {
     if fits(rows) {
-        rows.text_ahead = Parts::of(rows).take(PARTS_AHEAD).collect::<Result<_, _>>()?;
+        rows.text_ahead = TextParts::of(rows).take(PARTS_AHEAD).collect::<Result<_, _>>()?;
     }
     Ok(())
 }
 
-/// Sends all rows, behind the statements that wait, and tells `sent` when the last of them are on their way, or enough to
-/// keep the server busy. Gives the number of statements.
+/// Sends all rows, after the statements that wait, and notifies `sent` when the last of them are in flight, or enough to
+/// keep the server busy. Returns the number of statements.
 ///
 /// # Errors
-/// [`SinkError::LoadInDoubt`] where the server did not take every row as it is; or what a statement before them came to.
-pub(super) async fn load<'a>(
+/// [`SinkError::LoadInDoubt`] if the server did not take every row as it is; or the error of a statement before them.
+pub(super) async fn send_text<'a>(
     connection: &mut Connection,
     script: &mut Script<'a>,
     rows: &'a Rows,
@@ -98,7 +98,7 @@ pub(super) async fn load<'a>(
 ) -> Result<usize, SinkError> {
     script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
     let packet_bytes_max = connection.limits().row_bytes_max;
-    let mut parts = Parts::of(rows);
+    let mut parts = TextParts::of(rows);
     let mut broken = None;
     let mut taken = 0;
     let mut rest = Bytes::new();
@@ -120,7 +120,7 @@ pub(super) async fn load<'a>(
         // Invariant: no packet is larger than the server takes. The server reads them as one text, wherever it is cut.
         Some(rest.split_to(packet_bytes_max.min(rest.len())))
     };
-    let loaded = script.load(connection, &mut next_packet).await;
+    let loaded = script.send_load(connection, &mut next_packet).await;
     if let Some(error) = broken {
         return Err(error);
     }
@@ -136,20 +136,20 @@ pub(super) async fn load<'a>(
 }
 
 /// The text of rows, a part after the other: what was encoded ahead, then the rest.
-struct Parts<'a> {
+struct TextParts<'a> {
     rows: &'a Rows,
     text: LoadText,
     ranges: Enumerate<IntoIter<Range<usize>>>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> TextParts<'a> {
     fn of(rows: &'a Rows) -> Self {
         let text = LoadText::new(rows.columns().map(|(_, fit)| fit.is_binary()));
         Self { rows, text, ranges: rows.load_parts(PART_BYTES_MAX).into_iter().enumerate() }
     }
 }
 
-impl Iterator for Parts<'_> {
+impl Iterator for TextParts<'_> {
     type Item = Result<Bytes, SinkError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -160,14 +160,6 @@ impl Iterator for Parts<'_> {
         }
         let put = rows.each(&part, &mut |_, column, value| text.put(column, &value));
         Some(put.map(|()| text.take_lines().into()))
-    }
-}
-
-/// What it means that the server refused LOAD DATA.
-pub(super) fn refused(rows: &Rows, error: DatabaseError) -> SinkError {
-    match error.is_load_refused() {
-        true => SinkError::LoadInDoubt(format!("{}: {error}", rows.table())),
-        false => rows.refused(error),
     }
 }
 

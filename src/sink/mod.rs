@@ -7,34 +7,39 @@
 //! round or cut is known without a round trip. When to try again is the engine's matter; this module says what
 //! happened ([`SinkError::fault`], [`Sink::outcome`]) and leaves no transaction open.
 
-mod error;
-mod ddl;
-mod width;
-mod requirements;
-mod check;
-mod expected;
-mod output;
-mod order;
-mod prepared;
-mod load;
-mod statement;
-mod shapes;
-mod keyed;
-mod newer;
-mod script;
-mod offsets;
-mod dead_letters;
-mod state;
-mod versions;
-mod fills;
-mod instances;
-mod stored;
-mod schemas;
-mod letters;
+// From whole transactions to single statements: each file uses only files below it.
+
+// The transaction of a batch or of a replay, and what it is made of.
+mod transaction;
 mod replay;
 mod refused;
+mod prepared;
 mod refusal;
-mod transaction;
+mod state;
+// What happens beside: the check at the start, schemas, fills, and what commands and the page read.
+mod expected;
+mod schemas;
+mod check;
+mod fills;
+mod instances;
+mod letters;
+mod stored;
+// The parts of a transaction, in the order in which it sends them.
+mod versions;
+mod offsets;
+mod load;
+mod script;
+mod dead_letters;
+mod output;
+// Tables, and the text of statements.
+mod width;
+mod requirements;
+mod order;
+mod ddl;
+mod shapes;
+mod statement;
+mod columns;
+mod error;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,8 +55,8 @@ pub use ddl::{column_type, create_statements, own_tables};
 pub use error::{SinkError, TableFault};
 pub use fills::{Begun, FillId, Standing};
 pub use instances::{Instance, Instances};
-pub use letters::{Cause, LetterCursor, LetterOrder, PageLimits, Selection, StoredLetter, StoredLetters};
-pub use newer::{Age, Replaced};
+pub use letters::{Cause, LetterCursor, LetterOrder, Selection, StoredLetter, StoredLetters};
+pub use output::{Age, Replaced};
 pub use prepared::Prepared;
 pub use refused::RefusedRow;
 pub use replay::{OpenedReplay, Waiting};
@@ -100,7 +105,7 @@ pub struct Sink {
     job: String,
     tables: Tables,
     load: load::Load,
-    versions: versions::Versions,
+    versions: Versions,
     fills: fills::Fills,
 }
 
@@ -170,7 +175,7 @@ pub struct Committed {
     pub expired: usize,
 }
 
-/// What became of a commit whose answer was lost.
+/// The result of a commit whose answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Committed,
@@ -308,7 +313,7 @@ impl Inspection {
 }
 
 impl Inspection {
-    /// What can be said where no database is at hand: whether the columns of the targets have a place in a table.
+    /// What is known without a database: whether the columns of the targets have a place in a table.
     pub fn without_database(targets: &[Target], dialect: Dialect) -> Self {
         check::without_database(targets, dialect)
     }

@@ -1,16 +1,16 @@
 //! The table of offsets: what is stored, who owns a partition, and the fence before each commit.
 
+use super::columns::{WHERE_PARTITION, message_time, now, partition};
 use super::ddl::OFFSETS_TABLE;
 use super::script::{Part, Script};
 use super::{Outcome, Sink, SinkError};
-use crate::batch::{Advance, Claim, Commit, Extent, MESSAGE_TIMES_MS, Tally, TopicPartition};
+use crate::batch::{Advance, Claim, Commit, Extent, Tally, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// Rows of one statement of claims; a claim has four values.
 const CLAIMS_MAX: usize = 1000;
 /// What [`claim_of`] reads.
 const CLAIM_COLUMNS: &str = "next_offset, epoch, recent_messages, recent_dead_letters, message_time";
-pub(super) const WHERE_PARTITION: &str = "job = ? AND kafka_topic = ? AND kafka_partition = ?";
 
 impl Sink {
     /// The stored offset of each partition; `None` where the job never had it.
@@ -20,10 +20,10 @@ impl Sink {
         Ok(self.link.done(read)?)
     }
 
-    /// What is stored of all partitions of the job, whoever owns them.
+    /// What is stored of all partitions of the job, also of those that others own.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn progress(&mut self) -> Result<Vec<Claim>, SinkError> {
         let sql = format!(
             "SELECT {CLAIM_COLUMNS}, kafka_topic, kafka_partition FROM {OFFSETS_TABLE} WHERE job = ?"
@@ -83,14 +83,14 @@ impl Sink {
     /// are left as they are.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn store_tallies(&mut self, advances: &[Advance], tallies: &[Tally]) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let stored = store_tallies(connection, &self.job, advances, tallies).await;
         Ok(self.link.done(stored)?)
     }
 
-    /// What became of a commit that ended in [`SinkError::UnknownOutcome`]: the stored offsets are read with
+    /// The result of a commit that ended in [`SinkError::UnknownOutcome`]: the stored offsets are read with
     /// their rows locked, which waits until the old session has ended.
     ///
     /// # Errors
@@ -190,30 +190,6 @@ fn claim_sql(rows: usize, dialect: Dialect) -> String {
 /// A statement of each kind, for the server to check the user's rights.
 pub(super) fn probes(dialect: Dialect) -> Vec<String> {
     vec![claim_sql(1, dialect), fence_sql(dialect), tally_sql()]
-}
-
-/// The database's clock, UTC, to the microsecond (SQLite: millisecond).
-pub(super) fn now(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Sqlite => "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
-        _ => "UTC_TIMESTAMP(6)",
-    }
-}
-
-/// A time as text, by the database.
-pub(super) fn time_text(dialect: Dialect, column: &str) -> String {
-    match dialect {
-        Dialect::Sqlite => column.to_owned(),
-        Dialect::MySql | Dialect::MariaDb => format!("CAST({column} AS CHAR)"),
-    }
-}
-
-/// Milliseconds as the tables' DATETIME(3); NULL where they are beyond its years, as producers may set any number.
-pub(super) fn message_time<'a>(millis: Option<i64>) -> Value<'a> {
-    match millis.filter(|millis| MESSAGE_TIMES_MS.contains(millis)) {
-        Some(millis) => Value::DateTime(millis * 1000),
-        None => Value::Null,
-    }
 }
 
 async fn stored(
@@ -332,12 +308,4 @@ fn claim_of(row: &[Value<'_>], partition: TopicPartition) -> Option<Claim> {
         tally: Tally { messages: number(2)?, dead_letters: number(3)? },
         message_time_ms: micros.map(|micros| micros.div_euclid(1000)),
     })
-}
-
-pub(super) fn partition(job: &str, partition: &TopicPartition) -> Vec<Value<'static>> {
-    vec![
-        Value::text(job.to_string()),
-        Value::text(partition.topic.to_string()),
-        Value::Int(i64::from(partition.partition)),
-    ]
 }

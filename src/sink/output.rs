@@ -1,6 +1,9 @@
 //! One output: how its view's columns become its table's, and the statements of a batch of its rows. All values
 //! are checked here, before the first statement is sent.
 
+mod keyed;
+mod newer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,18 +14,20 @@ use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 
 use super::ddl::is_delete;
-use super::keyed::Order;
-use super::newer::Lookup;
-use super::requirements::missing_column;
+use super::requirements::{missing_column, orders_alone};
 use super::shapes::Names;
 use super::statement::{Shape, chunks};
 use super::{SinkError, TableFault, Target, TargetKind};
-use crate::batch::{MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN};
+use crate::batch::{MESSAGE_TIME_COLUMN, StateChange};
 use crate::config::{Mode, Upsert};
 use crate::database::{
-    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, Limits, Table, TableColumn, Value,
+    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, StatementLimits, Table, TableColumn, Value,
 };
 use crate::diagnostic::Finding;
+
+use keyed::Order;
+use newer::Lookup;
+pub use newer::{Age, Replaced};
 
 /// How the rows of one view are written.
 #[derive(Clone)]
@@ -350,7 +355,7 @@ impl Rows {
     ///
     /// # Errors
     /// Data: a row that is larger.
-    pub fn check_sizes(&self, limits: &Limits) -> Result<(), SinkError> {
+    pub fn check_sizes(&self, limits: &StatementLimits) -> Result<(), SinkError> {
         let max = limits.row_bytes_max;
         let Some(size) = self.sizes.iter().find(|size| **size > max) else { return Ok(()) };
         let reason = format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
@@ -411,7 +416,7 @@ impl Rows {
     }
 
     /// The rows of each statement: full ones, and one with what is left.
-    pub fn chunks(&self, limits: &Limits) -> Vec<Range<usize>> {
+    pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         // Why fewer conditions: a parser goes down one level for each of them.
         let is_of_conditions = match self.change {
             Change::Remove => self.output.version().is_some(),
@@ -422,7 +427,7 @@ impl Rows {
             true => limits.placeholders_max.min(CONDITIONS_MAX * self.sent.len()),
             false => limits.placeholders_max,
         };
-        chunks(&self.sizes, self.sent.len(), &Limits { placeholders_max, ..*limits })
+        chunks(&self.sizes, self.sent.len(), &StatementLimits { placeholders_max, ..*limits })
     }
 
     pub fn sql(&self, rows: usize) -> String {
@@ -437,10 +442,13 @@ impl Rows {
         shape.sql(rows)
     }
 
-    /// The rows of each part of LOAD DATA: so many that they take about `bytes_max`.
+    /// The rows of each part of LOAD DATA: as many as take about `bytes_max`.
     pub fn load_parts(&self, bytes_max: usize) -> Vec<Range<usize>> {
-        let limits =
-            Limits { placeholders_max: usize::MAX, statement_bytes_max: bytes_max, row_bytes_max: 0 };
+        let limits = StatementLimits {
+            placeholders_max: usize::MAX,
+            statement_bytes_max: bytes_max,
+            row_bytes_max: 0,
+        };
         chunks(&self.sizes, self.sent.len(), &limits)
     }
 
@@ -498,18 +506,6 @@ fn is_same_set<'a>(names: impl Iterator<Item = &'a str>, others: &[&str]) -> boo
         names.map(str::to_lowercase).collect()
     };
     folded(&mut { names }) == folded(&mut others.iter().copied())
-}
-
-/// True for the columns of state tables that the program fills.
-pub(super) fn is_own(target: &Target, column: &str) -> bool {
-    let is_own_name =
-        [VERSION_COLUMN, MESSAGE_TIME_COLUMN].contains(&column) || PARTITION_COLUMNS.contains(&column);
-    target.kind.is_state() && is_own_name
-}
-
-/// True for the columns of the view that say which row is the last and that the table need not have.
-pub(super) fn orders_alone(target: &Target, column: &str) -> bool {
-    matches!(&target.mode, Mode::Upsert(upsert) if upsert.order_by.iter().any(|name| name == column))
 }
 
 pub(super) fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {

@@ -1,4 +1,4 @@
-//! A batch as it is going to be written: each value checked against its column and made ready, so that what the
+//! A batch as it is going to be written: each value checked against its column and prepared, so that what the
 //! database would refuse, round or cut is known before the first statement. This needs no connection, so it is done
 //! while the batch before is being committed.
 
@@ -25,7 +25,7 @@ pub struct Prepared {
 }
 
 impl Tables {
-    /// Checks the rows of a batch, and makes them ready.
+    /// Checks and prepares the rows of a batch.
     ///
     /// # Errors
     /// Data that does not fit ([`SinkError::Data`]), or rows that no batch can have ([`SinkError::Sql`]).

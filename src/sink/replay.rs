@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::columns::now;
 use super::ddl::{DEAD_LETTERS_TABLE, OFFSETS_TABLE};
-use super::dead_letters::verdict;
-use super::offsets::{now, raise_epoch};
-use super::transaction::letter_refused;
+use super::dead_letters::{letter_refused, verdict};
+use super::offsets::raise_epoch;
 use super::{Sink, SinkError};
 use crate::batch::{Replayed, TopicPartition};
 use crate::database::{Connection, Dialect, Value};
@@ -31,14 +31,14 @@ pub struct OpenedReplay {
 
 impl Sink {
     /// Begins the transaction of a replay: takes the partitions in `fenced` from the instance that writes for them, and
-    /// locks those of the dead letters `ids` of `owner` that wait; it is the job, or one of its fills. [`Sink::locked_rows`] reads state in it, and [`Sink::finish`] or
-    /// [`Sink::abandon`] end it.
+    /// locks those of the dead letters `ids` of `owner` that wait; it is the job, or one of its fills.
+    /// [`Sink::locked_rows`] reads state in it, and [`Sink::finish`] or [`Sink::abandon`] end it.
     ///
     /// A message may have become a dead letter more than once, after its offset was reset: those that are equal in all
     /// that Kafka said of it count as one.
     ///
     /// # Errors
-    /// The database's, or a partition of which nothing is stored; nothing is open then.
+    /// The database does not answer, or refuses the statement, or a partition of which nothing is stored; nothing is open then.
     pub async fn open_replay(
         &mut self,
         owner: &str,

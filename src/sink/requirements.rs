@@ -3,15 +3,12 @@
 use arrow::datatypes::Field;
 
 use super::ddl::OWN_NAMES;
-use super::output::is_own;
 use super::{TableFault, Target};
-use crate::batch::DELETE_COLUMN;
+use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
 use crate::database::{ColumnType, Dialect, Key, Table, TableColumn, TableKind, quote};
 use crate::diagnostic::Finding;
-
-/// How alike two names must be for one to be meant by the other, from 0 to 1.
-const LIKENESS_MIN: f64 = 0.8;
+use crate::nearest::same_in_another_style;
 
 pub(super) fn same_table_fault(before: &[Target], target: &Target) -> Option<TableFault> {
     let other = before.iter().find(|other| is_same_table(&other.table, &target.table))?;
@@ -162,8 +159,8 @@ pub(super) fn missing_column(target: &Target, field: &Field, found: &Table, dial
     if !is_own(target, column) {
         let free = found.columns.iter().filter(|other| !is_written(target, other) && !other.is_numbered);
         hints.extend(
-            most_alike(column, free)
-                .map(|other| format!("name it as the table does: `{column} AS \"{}\"`", other.name)),
+            same_in_another_style(column, free.map(|other| other.name.as_str()))
+                .map(|other| format!("name it as the table does: `{column} AS \"{other}\"`")),
         );
     }
     if let Ok(kind) = ColumnType::for_arrow(field.data_type(), dialect, None) {
@@ -176,16 +173,16 @@ pub(super) fn missing_column(target: &Target, field: &Field, found: &Table, dial
     TableFault::of_column(table, column, Finding::new(message).with_hint_if_some(hint))
 }
 
-/// The column whose name is most like this one, written in one way or another: `order_no`, `orderNumber`.
-fn most_alike<'t>(name: &str, columns: impl Iterator<Item = &'t TableColumn>) -> Option<&'t TableColumn> {
-    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
-    let name = plain(name);
-    let likeness = |column: &TableColumn| strsim::jaro_winkler(&name, &plain(&column.name));
-    columns
-        .map(|column| (likeness(column), column))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, column)| column)
+/// True for the columns of state tables that the program fills.
+pub(super) fn is_own(target: &Target, column: &str) -> bool {
+    let is_own_name =
+        [VERSION_COLUMN, MESSAGE_TIME_COLUMN].contains(&column) || PARTITION_COLUMNS.contains(&column);
+    target.kind.is_state() && is_own_name
+}
+
+/// True for the columns of the view that say which row is the last and that the table need not have.
+pub(super) fn orders_alone(target: &Target, column: &str) -> bool {
+    matches!(&target.mode, Mode::Upsert(upsert) if upsert.order_by.iter().any(|name| name == column))
 }
 
 pub(super) fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<TableFault> {

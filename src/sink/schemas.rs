@@ -3,8 +3,8 @@
 
 use super::SinkError;
 use super::check::made_or_refused;
+use super::columns::now;
 use super::ddl::{SCHEMAS_TABLE, schemas_table};
-use super::offsets::now;
 use crate::config::CreateTables;
 use crate::database::{Address, Dialect, Link, Purpose, Value, table};
 
@@ -21,7 +21,7 @@ impl StoredSchemas {
     /// Connects, and creates the table if it is missing, as far as `create_tables` says.
     ///
     /// # Errors
-    /// The table is missing and may not be created; or the database's.
+    /// The table is missing and may not be created; or the database does not answer, or refuses the statement.
     pub async fn open(address: &Address, job: &str, create_tables: CreateTables) -> Result<Self, SinkError> {
         let mut link =
             Link::new(address.clone(), Purpose::Write { create: create_tables != CreateTables::None });
@@ -35,7 +35,7 @@ impl StoredSchemas {
     /// As [`StoredSchemas::open`], for looking only; `None` if nothing is stored.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         if matches!(address, Address::Sqlite { path } if !path.exists()) {
             return Ok(None);
@@ -49,7 +49,7 @@ impl StoredSchemas {
     /// All ids of the job, as text, and their schemas.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn all(&mut self) -> Result<Vec<(String, String)>, SinkError> {
         let sql = format!(
             "SELECT schema_id, schema_text FROM {SCHEMAS_TABLE} WHERE job = ? ORDER BY schema_id LIMIT {SCHEMAS_MAX}"
@@ -64,7 +64,7 @@ impl StoredSchemas {
     /// Stores a schema; nothing where the id has one.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn store(&mut self, id: &str, schema: &str) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let row =

@@ -1,14 +1,14 @@
 //! Statements of a transaction that travel together: a small one costs the server less than the way to it and back.
 //!
-//! What an error or a count means depends on the statement, so each is kept with what it stands for. Statements that
-//! cannot wait for others to come along are sent by whoever has them, after [`Script::send`].
+//! What an error or a count means depends on the statement, so each is kept with what it is for. Statements that
+//! cannot wait for others are sent by their own code, after [`Script::send`].
 
 use std::borrow::Cow;
 
+use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
+use super::dead_letters::letter_refused;
 use super::output::Rows;
-use super::transaction::letter_refused;
-use super::{SinkError, load};
 use crate::batch::{Advance, Fault};
 use crate::database::{Connection, DatabaseError, Interrupted, Loaded, NextPart, Statement, Value};
 
@@ -24,7 +24,7 @@ pub(super) struct Script<'a> {
     bytes: usize,
 }
 
-/// What a statement stands for.
+/// What a statement is for.
 #[derive(Clone, Copy)]
 pub(super) enum Part<'a> {
     /// `BEGIN`.
@@ -53,10 +53,10 @@ impl<'a> Script<'a> {
         self.bytes + bytes <= SCRIPT_BYTES_MAX
     }
 
-    /// Sends what waits, if anything does. Gives the number of statements.
+    /// Sends what waits, if anything does. Returns the number of statements.
     ///
     /// # Errors
-    /// What the first one that failed stands for; [`SinkError::UnknownOutcome`] where the answer to a `COMMIT` among them
+    /// The error of the first one that failed; [`SinkError::UnknownOutcome`] if the answer to a `COMMIT` among them
     /// is lost.
     pub async fn send(&mut self, connection: &mut Connection) -> Result<usize, SinkError> {
         let Self { statements, parts, .. } = std::mem::take(self);
@@ -68,11 +68,11 @@ impl<'a> Script<'a> {
         sent.map(|()| count).map_err(|interrupted| Self::failed(&parts, interrupted))
     }
 
-    /// Sends what waits, the last of which asks for rows. Gives the number of statements.
+    /// Sends what waits, the last of which asks for rows. Returns the number of statements.
     ///
     /// # Errors
-    /// What the first one that failed stands for.
-    pub async fn load(
+    /// The error of the first one that failed.
+    pub async fn send_load(
         &mut self,
         connection: &mut Connection,
         next_part: &mut NextPart<'_>,
@@ -107,8 +107,10 @@ impl Part<'_> {
         match self {
             Part::Begin => error.into(),
             Part::Fence(_) => SinkError::Refused { table: OFFSETS_TABLE.into(), error },
-            Part::Rows(rows) => rows.refused(error),
-            Part::Load(rows) => load::refused(rows, error),
+            Part::Load(rows) if error.is_load_refused() => {
+                SinkError::LoadInDoubt(format!("{}: {error}", rows.table()))
+            }
+            Part::Rows(rows) | Part::Load(rows) => rows.refused(error),
             Part::DeadLetters => letter_refused(error),
             // The database refuses the transaction as a whole: its size, or a constraint that is checked at its end.
             Part::Commit if error.fault() == Fault::Data => {

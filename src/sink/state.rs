@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::HashMap;
 
-use super::offsets::now;
+use super::columns::now;
 use super::{Sink, SinkError, Target};
 use crate::batch::{
     Advance, DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
@@ -24,7 +24,7 @@ impl Sink {
     /// The database's clock, in milliseconds since the epoch: what a `ttl` is measured by.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn clock_ms(&mut self) -> Result<i64, SinkError> {
         let connection = self.link.ready().await?;
         let sql = format!("SELECT {}", now(connection.dialect()));
@@ -60,7 +60,7 @@ impl StateReader {
     /// The rows of these keys, locked until the transaction ends.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn locked(
         &mut self,
         connection: &mut Connection,
@@ -73,10 +73,10 @@ impl StateReader {
     }
 
     /// Deletes rows that were written last before a message time, [`EXPIRED_ROWS_MAX`] at most; of a table that
-    /// follows the partitions, rows of these. Gives their number.
+    /// follows the partitions, rows of these. Returns their number.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn expire(
         &self,
         connection: &mut Connection,
@@ -118,7 +118,7 @@ impl StateReader {
     /// Whether any of the rows that a batch takes for new is there by now.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn has_any(
         &mut self,
         connection: &mut Connection,
@@ -133,10 +133,10 @@ impl StateReader {
         Ok(relation.fetch_by_keys(connection, key, &keys, false).await?.num_rows() > 0)
     }
 
-    /// Makes sure that the rows a batch was computed from are still those, and stay so. Gives the number of statements.
+    /// Makes sure that the rows a batch was computed from are still those, and stay so. Returns the number of statements.
     ///
     /// # Errors
-    /// [`SinkError::Conflict`]; or the database's.
+    /// [`SinkError::Conflict`]; or the database does not answer, or refuses the statement.
     pub async fn verify(
         &mut self,
         connection: &mut Connection,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::database::Limits;
+use crate::database::StatementLimits;
 
 /// A statement that repeats a group of placeholders, one for each row.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Shape {
 
 /// Cuts rows of these sizes into statements: each below the limits of rows, placeholders and bytes, but for a row
 /// that is larger alone.
-pub(super) fn chunks(sizes: &[usize], width: usize, limits: &Limits) -> Vec<Range<usize>> {
+pub(super) fn chunks(sizes: &[usize], width: usize, limits: &StatementLimits) -> Vec<Range<usize>> {
     let rows_max = (limits.placeholders_max / width.max(1)).clamp(1, STATEMENT_ROWS_MAX);
     let mut chunks = Vec::with_capacity(sizes.len() / rows_max + 1);
     let (mut start, mut bytes) = (0, 0);
@@ -85,7 +85,7 @@ mod tests {
             sizes in prop::collection::vec(0_usize..2000, 0..3000),
             width in 1_usize..400,
         ) {
-            let limits = Limits { placeholders_max: 5000, statement_bytes_max: 1500, row_bytes_max: 4000 };
+            let limits = StatementLimits { placeholders_max: 5000, statement_bytes_max: 1500, row_bytes_max: 4000 };
             let chunks = chunks(&sizes, width, &limits);
             prop_assert_eq!(chunks.iter().map(Range::len).sum::<usize>(), sizes.len());
             prop_assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].start));

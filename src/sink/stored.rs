@@ -1,8 +1,8 @@
 //! The stored offsets of a job as people see and change them, beside the job itself.
 
 use super::SinkError;
+use super::columns::time_text;
 use super::ddl::OFFSETS_TABLE;
-use super::offsets::time_text;
 use super::{offsets, versions};
 use crate::batch::{PARTITION_COLUMNS, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table, table};
@@ -42,7 +42,7 @@ impl StoredOffsets {
     /// Connects; `None` where no job has stored anything in this database. Nothing is created.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         Self::open_for(address, job, Purpose::Write { create: false }).await
     }
@@ -50,7 +50,7 @@ impl StoredOffsets {
     /// As [`StoredOffsets::open`], for looking only; `None` also where there is no SQLite file.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         match address {
             Address::Sqlite { path } if !path.exists() => Ok(None),
@@ -67,7 +67,7 @@ impl StoredOffsets {
     /// All partitions of the job, in topic, partition order.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn all(&mut self) -> Result<Vec<StoredOffset>, SinkError> {
         let dialect = self.connection.dialect();
         let sql = format!(
@@ -98,7 +98,7 @@ impl StoredOffsets {
     /// Begins to count again how many of the last messages became dead letters. Returns how many were counted.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn forget_dead_letters(&mut self) -> Result<i64, SinkError> {
         let job = || vec![Value::text(self.job.clone())];
         let sql = format!("SELECT recent_dead_letters FROM {OFFSETS_TABLE} WHERE job = ?");
@@ -113,7 +113,7 @@ impl StoredOffsets {
     /// said which they were.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn views_in_use(&mut self) -> Result<Option<String>, SinkError> {
         let newest = self.all().await?.into_iter().max_by(|a, b| a.updated_at.cmp(&b.updated_at));
         match newest {
@@ -126,7 +126,7 @@ impl StoredOffsets {
     /// first, by the database's clock in UTC, as text. The newest first, a few of them.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn versions(&mut self) -> Result<Vec<(String, String, String)>, SinkError> {
         Ok(versions::of_job(&mut self.connection, &self.job).await?)
     }
@@ -134,7 +134,7 @@ impl StoredOffsets {
     /// How many rows of state there are; `None` where there is no such table.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn count_state(&mut self, rows: &StateRows) -> Result<Option<i64>, SinkError> {
         if table(&mut self.connection, &rows.table).await?.is_none() {
             return Ok(None);
@@ -149,7 +149,7 @@ impl StoredOffsets {
     /// added. The rows of state in `cleared` are deleted in the same transaction.
     ///
     /// # Errors
-    /// The database's; then nothing has changed.
+    /// The database does not answer, or refuses the statement; then nothing has changed.
     pub async fn reset(
         &mut self,
         targets: &[(TopicPartition, i64)],
@@ -172,7 +172,7 @@ impl StoredOffsets {
 }
 
 impl StateRows {
-    /// What stands behind SELECT or DELETE, and its parameters.
+    /// What follows SELECT or DELETE, and its parameters.
     fn from(&self, dialect: Dialect) -> (String, Vec<Value<'static>>) {
         let mut from = format!("FROM {}", quote_table(&self.table, dialect));
         let mut parameters = Vec::new();

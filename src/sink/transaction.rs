@@ -1,12 +1,10 @@
-//! One batch, one transaction.
+//! One batch, one transaction: a [`Sink`] tries it, and a [`Transaction`] is one try, from its first statement to COMMIT.
 
 use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
-use tokio::sync::Notify;
 
-use super::ddl::DEAD_LETTERS_TABLE;
 use super::dead_letters::Letters;
 use super::output::Rows;
 use super::prepared::Prepared;
@@ -15,7 +13,7 @@ use super::state::StateReader;
 use super::versions::Versions;
 use super::{Committed, Sink, SinkError, load, offsets, replay};
 use crate::batch::{Advance, Commit, Tally};
-use crate::database::{self, Connection, DatabaseError, Dialect, Value};
+use crate::database::{self, Connection, DatabaseError, Dialect, StatementLimits, Value};
 
 impl Sink {
     /// Writes one batch: the fence, the rows of the outputs, state, dead letters; then COMMIT. All of it, or nothing.
@@ -29,17 +27,17 @@ impl Sink {
     /// ([`SinkError::Conflict`]); [`SinkError::UnknownOutcome`] where COMMIT was sent and not answered; or the
     /// database failed.
     pub async fn commit(&mut self, prepared: &Prepared) -> Result<Committed, SinkError> {
-        match self.write(prepared, Opening::Fence).await {
+        match self.attempt(prepared, Opening::Fence).await {
             Err(SinkError::LoadInDoubt(why)) => {
                 self.load.pause(&why);
-                self.write(prepared, Opening::Fence).await
+                self.attempt(prepared, Opening::Fence).await
             }
             written => written,
         }
     }
 
-    /// Writes one batch while the one before is on its way: its rows at once, everything else when it is its turn, which
-    /// `turn` tells. `None` where nothing is written: the turn did not come, or rows cannot be sent so.
+    /// Writes one batch while the one before is in flight: its rows at once, everything else when it is its turn, which
+    /// `turn` tells. `None` if nothing is written: the turn did not come, or the rows cannot be sent ahead.
     ///
     /// # Errors
     /// As [`Sink::commit`].
@@ -48,7 +46,7 @@ impl Sink {
         prepared: &Prepared,
         turn: impl Future<Output = bool> + Send,
     ) -> Result<Option<Committed>, SinkError> {
-        match self.write(prepared, Opening::Ahead(Box::pin(turn))).await {
+        match self.attempt(prepared, Opening::Ahead(Box::pin(turn))).await {
             Err(SinkError::LoadInDoubt(why)) => {
                 self.load.pause(&why);
                 Ok(None)
@@ -74,7 +72,7 @@ impl Sink {
     /// The rows of these keys in a state table (by its place among them), locked until the transaction ends.
     ///
     /// # Errors
-    /// The database's; the transaction is rolled back.
+    /// The database does not answer, or refuses the statement; the transaction is rolled back.
     pub async fn locked_rows(&mut self, table: usize, keys: &RecordBatch) -> Result<RecordBatch, SinkError> {
         let connection = self.link.in_use()?;
         let rows = self.tables.readers[table].locked(connection, keys).await;
@@ -96,7 +94,7 @@ impl Sink {
     /// # Errors
     /// As [`Sink::commit`].
     pub async fn finish(&mut self, prepared: &Prepared) -> Result<Committed, SinkError> {
-        self.write(prepared, Opening::Open).await
+        self.attempt(prepared, Opening::Open).await
     }
 
     /// Rolls back what [`Sink::open`] began.
@@ -109,7 +107,8 @@ impl Sink {
         }
     }
 
-    async fn write(&mut self, prepared: &Prepared, opening: Opening<'_>) -> Result<Committed, SinkError> {
+    /// Writes a batch in one transaction, tried once; after an error it is rolled back.
+    async fn attempt(&mut self, prepared: &Prepared, opening: Opening<'_>) -> Result<Committed, SinkError> {
         let Self { link, job, tables, load, versions, .. } = self;
         let (connection, can_load) = match opening {
             // Why: it cannot be tried again by INSERT.
@@ -121,8 +120,8 @@ impl Sink {
             }
         };
         tables.loads.store(can_load, Ordering::Relaxed);
-        let written =
-            write(connection, job, &mut tables.readers, versions, prepared, opening, can_load).await;
+        let transaction = Transaction::new(connection, job, prepared, can_load);
+        let written = transaction.run(&mut tables.readers, versions, opening).await;
         match written {
             Ok(written) => {
                 versions.committed(&prepared.commit.advances);
@@ -179,104 +178,170 @@ enum Opening<'t> {
     Ahead(BoxFuture<'t, bool>),
 }
 
-async fn write(
-    connection: &mut Connection,
-    job: &str,
-    readers: &mut [StateReader],
-    versions: &Versions,
-    prepared: &Prepared,
-    opening: Opening<'_>,
+/// The transaction of a batch: the statements that wait to be sent, and what was done so far.
+struct Transaction<'a> {
+    connection: &'a mut Connection,
+    job: &'a str,
+    prepared: &'a Prepared,
+    limits: StatementLimits,
+    /// Whether rows may be written by LOAD DATA.
     can_load: bool,
-) -> Result<Committed, SinkError> {
-    let Prepared { sent: rows_sent, commit, rows: all_rows, .. } = prepared;
-    let Commit { advances, tallies, .. } = commit;
-    offsets::check_covered(commit)?;
-    let limits = connection.limits();
-    let letters = Letters::new(job, &commit.dead_letters, connection.dialect(), &limits)?;
-    all_rows.iter().try_for_each(|rows| rows.check_sizes(&limits))?;
-    let is_loaded = |rows: &Rows| can_load && load::fits(rows);
-    let mut loads = Loads { left: all_rows.iter().filter(|rows| is_loaded(rows)).count(), sent: rows_sent };
-    if loads.left == 0 {
-        rows_sent.notify_one();
-    }
-    let mut sent = Committed::default();
-    let mut script = Script::default();
-    let is_ahead = matches!(opening, Opening::Ahead(_));
-    match opening {
-        // Invariant: the fence stands before everything that waits for its locks.
-        Opening::Fence => begin(&mut script, connection.dialect(), job, advances, tallies),
-        // The fence did not know them yet.
-        Opening::Open => offsets::store_tallies(connection, job, advances, tallies).await?,
-        Opening::Ahead(turn) => {
-            script.push(Part::Begin, database::begin(connection.dialect()), Vec::new());
-            for rows in all_rows.iter().filter(|rows| is_loaded(rows)) {
-                sent.statements += loads.next(connection, &mut script, rows).await?;
-            }
-            if !turn.await {
-                return Err(SinkError::GivenUp);
-            }
-            offsets::fence(&mut script, connection.dialect(), job, advances, tallies);
-        }
-    }
-    if versions.is_due(advances) || prepared.reads_state() {
-        sent.statements += script.send(connection).await?;
-        sent.statements += versions.record(connection, job, advances).await?;
-        // Why before the rows: a conflict is found before anything was sent for nothing.
-        for (reader, change) in readers.iter_mut().zip(&commit.states) {
-            sent.statements += reader.verify(connection, change).await?;
-        }
-    }
-    for rows in all_rows {
-        sent.rows += rows.len();
-        if is_loaded(rows) {
-            if !is_ahead {
-                sent.statements += loads.next(connection, &mut script, rows).await?;
-            }
-            continue;
-        }
-        for chunk in rows.chunks(&limits) {
-            let (sql, parameters) = (rows.sql(chunk.len()), rows.parameters(&chunk)?);
-            sent.statements += add(&mut script, connection, Part::Rows(rows), sql, parameters).await?;
-        }
-    }
-    for chunk in letters.chunks(&limits) {
-        sent.rows += chunk.len();
-        let (sql, parameters) = (letters.sql(chunk.len()), letters.parameters(&chunk));
-        sent.statements += add(&mut script, connection, Part::DeadLetters, sql, parameters).await?;
-    }
-    if prepared.writes_alone() {
-        sent.statements += script.send(connection).await?;
-    }
-    for (reader, before_ms) in readers.iter().zip(&commit.expire_before_ms) {
-        let Some(before_ms) = before_ms else { continue };
-        sent.expired += reader.expire(connection, *before_ms, advances).await?;
-        sent.statements += 1;
-    }
-    sent.statements += versions.record_replay(connection, &commit.replayed).await?;
-    sent.statements += replay::mark(connection, &commit.replayed).await?;
-    script.push(Part::Commit, "COMMIT", Vec::new());
-    sent.statements += script.send(connection).await?;
-    Ok(sent)
+    /// The outputs whose rows are still to be loaded.
+    loads_left: usize,
+    script: Script<'a>,
+    done: Committed,
 }
 
-/// The outputs of a batch that are loaded.
-struct Loads<'a> {
-    left: usize,
-    /// Told when the last of them is on its way.
-    sent: &'a Notify,
-}
+impl<'a> Transaction<'a> {
+    fn new(connection: &'a mut Connection, job: &'a str, prepared: &'a Prepared, can_load: bool) -> Self {
+        let limits = connection.limits();
+        let (script, done) = (Script::default(), Committed::default());
+        let mut new = Self { connection, job, prepared, limits, can_load, loads_left: 0, script, done };
+        new.loads_left = prepared.rows.iter().filter(|rows| new.is_loaded(rows)).count();
+        new
+    }
 
-impl<'a> Loads<'a> {
-    /// Loads the next one. Gives the number of statements.
-    async fn next(
+    async fn run(
+        mut self,
+        readers: &mut [StateReader],
+        versions: &Versions,
+        opening: Opening<'_>,
+    ) -> Result<Committed, SinkError> {
+        let Prepared { sent, commit, rows, .. } = self.prepared;
+        offsets::check_covered(commit)?;
+        let dialect = self.connection.dialect();
+        let letters = Letters::new(self.job, &commit.dead_letters, dialect, &self.limits)?;
+        rows.iter().try_for_each(|rows| rows.check_sizes(&self.limits))?;
+        if self.loads_left == 0 {
+            sent.notify_one();
+        }
+        self.begin(opening).await?;
+        self.compare_state(readers, versions).await?;
+        self.write_rows().await?;
+        self.write_letters(&letters).await?;
+        self.write_alone(readers, versions).await?;
+        self.script.push(Part::Commit, "COMMIT", Vec::new());
+        self.send().await?;
+        Ok(self.done)
+    }
+
+    async fn begin(&mut self, opening: Opening<'_>) -> Result<(), SinkError> {
+        let Prepared { commit: Commit { advances, tallies, .. }, rows, .. } = self.prepared;
+        let dialect = self.connection.dialect();
+        match opening {
+            // Invariant: the fence comes before everything that waits for its locks.
+            Opening::Fence => begin(&mut self.script, dialect, self.job, advances, tallies),
+            // The fence did not know them yet.
+            Opening::Open => offsets::store_tallies(self.connection, self.job, advances, tallies).await?,
+            Opening::Ahead(turn) => {
+                self.script.push(Part::Begin, database::begin(dialect), Vec::new());
+                for rows in rows {
+                    if self.is_loaded(rows) {
+                        self.load_rows(rows).await?;
+                    }
+                }
+                if !turn.await {
+                    return Err(SinkError::GivenUp);
+                }
+                offsets::fence(&mut self.script, dialect, self.job, advances, tallies);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a new version of the SQL, and makes sure that nobody has written the state that the batch was computed from.
+    async fn compare_state(
         &mut self,
-        connection: &mut Connection,
-        script: &mut Script<'a>,
-        rows: &'a Rows,
-    ) -> Result<usize, SinkError> {
-        self.left -= 1;
-        let last = (self.left == 0).then_some(self.sent);
-        load::load(connection, script, rows, last).await
+        readers: &mut [StateReader],
+        versions: &Versions,
+    ) -> Result<(), SinkError> {
+        let Commit { advances, states, .. } = &self.prepared.commit;
+        if !versions.is_due(advances) && !self.prepared.reads_state() {
+            return Ok(());
+        }
+        self.send().await?;
+        self.done.statements += versions.record(self.connection, self.job, advances).await?;
+        // Why before the rows: a conflict is found before anything was sent for nothing.
+        for (reader, change) in readers.iter_mut().zip(states) {
+            self.done.statements += reader.verify(self.connection, change).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_rows(&mut self) -> Result<(), SinkError> {
+        for rows in &self.prepared.rows {
+            self.done.rows += rows.len();
+            if !self.is_loaded(rows) {
+                for chunk in rows.chunks(&self.limits) {
+                    let (sql, parameters) = (rows.sql(chunk.len()), rows.parameters(&chunk)?);
+                    self.add(Part::Rows(rows), sql, parameters).await?;
+                }
+            } else if self.loads_left > 0 {
+                // None are left if they were sent ahead.
+                self.load_rows(rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_letters(&mut self, letters: &Letters<'a>) -> Result<(), SinkError> {
+        for chunk in letters.chunks(&self.limits) {
+            self.done.rows += chunk.len();
+            let (sql, parameters) = (letters.sql(chunk.len()), letters.parameters(&chunk));
+            self.add(Part::DeadLetters, sql, parameters).await?;
+        }
+        Ok(())
+    }
+
+    /// The statements that do not travel with others: old rows of state, and the marks of a replay.
+    async fn write_alone(&mut self, readers: &[StateReader], versions: &Versions) -> Result<(), SinkError> {
+        let Commit { advances, expire_before_ms, replayed, .. } = &self.prepared.commit;
+        if self.prepared.writes_alone() {
+            self.send().await?;
+        }
+        for (reader, before_ms) in readers.iter().zip(expire_before_ms) {
+            let Some(before_ms) = before_ms else { continue };
+            self.done.expired += reader.expire(self.connection, *before_ms, advances).await?;
+            self.done.statements += 1;
+        }
+        self.done.statements += versions.record_replay(self.connection, replayed).await?;
+        self.done.statements += replay::mark(self.connection, replayed).await?;
+        Ok(())
+    }
+
+    fn is_loaded(&self, rows: &Rows) -> bool {
+        self.can_load && load::fits(rows)
+    }
+
+    /// Loads the rows of an output, and tells when the last of all that are loaded are in flight.
+    async fn load_rows(&mut self, rows: &'a Rows) -> Result<(), SinkError> {
+        self.loads_left -= 1;
+        let last = (self.loads_left == 0).then_some(&*self.prepared.sent);
+        self.done.statements += load::send_text(self.connection, &mut self.script, rows, last).await?;
+        Ok(())
+    }
+
+    /// Lets a statement travel with the others if it is small; otherwise sends it alone, after them.
+    async fn add(
+        &mut self,
+        part: Part<'a>,
+        sql: String,
+        parameters: Vec<Value<'a>>,
+    ) -> Result<(), SinkError> {
+        if self.script.has_room(parameters.iter().map(Value::size).sum()) {
+            self.script.push(part, sql, parameters);
+            return Ok(());
+        }
+        self.send().await?;
+        self.connection.execute(&sql, parameters).await.map_err(|error| part.failed(error))?;
+        self.done.statements += 1;
+        Ok(())
+    }
+
+    /// Sends the statements that wait.
+    async fn send(&mut self) -> Result<(), SinkError> {
+        self.done.statements += self.script.send(self.connection).await?;
+        Ok(())
     }
 }
 
@@ -290,30 +355,4 @@ fn begin<'a>(
 ) {
     script.push(Part::Begin, database::begin(dialect), Vec::new());
     offsets::fence(script, dialect, job, advances, tallies);
-}
-
-/// Lets a statement travel with the others where it is small, and sends it alone, behind them, where it is not. Gives
-/// the number of statements that were sent.
-async fn add<'a>(
-    script: &mut Script<'a>,
-    connection: &mut Connection,
-    part: Part<'a>,
-    sql: String,
-    parameters: Vec<Value<'a>>,
-) -> Result<usize, SinkError> {
-    if script.has_room(parameters.iter().map(Value::size).sum()) {
-        script.push(part, sql, parameters);
-        return Ok(0);
-    }
-    let before = script.send(connection).await?;
-    connection.execute(&sql, parameters).await.map_err(|error| part.failed(error))?;
-    Ok(before + 1)
-}
-
-/// A dead letter that is refused cannot become a dead letter: halving the batch would never end.
-pub(super) fn letter_refused(error: DatabaseError) -> SinkError {
-    match error.fault() {
-        crate::batch::Fault::Data => SinkError::Sql(error.found().clone().within(DEAD_LETTERS_TABLE)),
-        _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },
-    }
 }

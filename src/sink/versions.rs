@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
+use super::columns::{WHERE_PARTITION, now, partition, time_text};
 use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
-use super::offsets::{WHERE_PARTITION, now, partition, time_text};
 use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value, table};
 
@@ -44,7 +44,7 @@ impl Versions {
     /// the number of statements: none, where that is stored.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn record(
         &self,
         connection: &mut Connection,
@@ -57,7 +57,7 @@ impl Versions {
             statements += 1;
             let mut last = last(connection, job, &advance.partition).await?;
             if last.as_ref().is_some_and(|(from, _)| *from >= advance.from) {
-                // The offsets were reset: what is computed anew has its version now.
+                // The offsets were reset: what is computed again has its version now.
                 connection.execute(&delete_sql(), history_key(job, advance)).await?;
                 last = self::last(connection, job, &advance.partition).await?;
                 statements += 2;
@@ -74,11 +74,11 @@ impl Versions {
     }
 
     /// Writes, in the transaction that is open, the text of the version that dead letters are replayed through. They do
-    /// not belong to the history of their partition: `replayed_at` says when they were computed. Gives the number of
+    /// not belong to the history of their partition: `replayed_at` says when they were computed. Returns the number of
     /// statements.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn record_replay(
         &self,
         connection: &mut Connection,
@@ -100,7 +100,7 @@ async fn store(connection: &mut Connection, sql: &SqlVersion) -> Result<(), Data
 /// The views that computed the last messages of a partition: a JSON object of their names and texts.
 ///
 /// # Errors
-/// The database's.
+/// The database does not answer, or refuses the statement.
 pub(super) async fn in_use(
     connection: &mut Connection,
     job: &str,

@@ -18,7 +18,8 @@ const ID_BYTES: usize = 8;
 const LONG_BYTES: usize = 40 + 1;
 const UTF8MB4_BYTES_MAX: u64 = 4;
 /// What to do about a table that is too wide.
-const FEWER_COLUMNS: &str = "name the columns that are needed instead of `*`, or write some of them to a second table by another view";
+const FEWER_COLUMNS: &str = "name the columns that are needed instead of `*`, or write some of them to a second table by \
+                             another view";
 
 /// What is wrong with the width of the table that would be created for a target, by servers with pages of this size.
 pub(super) fn width_fault(target: &Target, dialect: Dialect, page_bytes: usize) -> Option<TableFault> {

@@ -22,7 +22,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
-use crate::batch::{Advance, Claim, Polled, Position, PutBack, TopicPartition};
+use crate::batch::{Advance, Claim, Limits, Polled, Position, PutBack, TopicPartition};
 use crate::config::KafkaConfig;
 use crate::diagnostic::Finding;
 use crate::fault_point;
@@ -39,7 +39,8 @@ use words::{TOPIC_IDS_LOGGED, without_value};
 pub use browse::{Browser, Range};
 pub(crate) use browse::{first_ranges, last_ranges, partition};
 pub(crate) use failure::{LastFailure, Logged, no_answer};
-pub(crate) use lookup::{TopicLookup, check_properties, partitions_of};
+use lookup::partitions_of;
+pub(crate) use lookup::{TopicLookup, check_properties};
 
 /// How long a question to the broker may take, at the start and at each assignment.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -56,13 +57,6 @@ const DEFAULT_MESSAGE_BYTES_MAX: usize = 1 << 20;
 const FETCH_SHARES: usize = 2048;
 const FETCH_BYTES_MIN: usize = 64 << 10;
 const FETCH_BYTES_MAX: usize = 1 << 20;
-
-/// What one batch may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchLimits {
-    pub rows_max: usize,
-    pub bytes_max: usize,
-}
 
 /// One lane of a member of the job's consumer group: the partitions that go to it. All lanes share the member, which
 /// leaves the group when the last of them is closed.
@@ -87,7 +81,7 @@ enum Command {
 }
 
 impl KafkaSource {
-    /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers. Gives a source
+    /// Connects, checks that the topics are there and joins the group. Blocks while the broker answers. Returns a source
     /// for each of `lanes`, whose batches have the `limits`. What happens is reported to `telemetry`.
     ///
     /// # Errors
@@ -96,7 +90,7 @@ impl KafkaSource {
     pub fn connect(
         config: &KafkaConfig,
         job: &str,
-        limits: BatchLimits,
+        limits: Limits,
         memory_max: usize,
         until_caught_up: bool,
         lanes: usize,
@@ -138,7 +132,7 @@ impl KafkaSource {
     }
 
     fn send(&self, command: Command) {
-        // Why: the thread ends only after `Close` or a fatal error, which stands among the events then.
+        // Why: the thread ends only after `Close` or a fatal error, which is among the events then.
         let _ = self.commands.send(command);
     }
 }
@@ -156,7 +150,7 @@ fn poll(poller: Poller) {
 /// The properties of every client of this program, with the user's on top.
 pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
     let mut client = ClientConfig::new();
-    // How connections fail is said at this level (`failure`).
+    // librdkafka logs failed connections at this level (`failure`).
     client.set_log_level(RDKafkaLogLevel::Info);
     client
         .set("bootstrap.servers", &config.server)

@@ -4,13 +4,15 @@
 
 mod kafka;
 mod replay;
+mod start;
 
-pub use kafka::{BatchLimits, Browser, KafkaSource, Range};
+pub use kafka::{Browser, KafkaSource, Range};
 pub(crate) use kafka::{
     LastFailure, Logged, TopicLookup, base_config, check_properties, consumer_config, first_ranges,
-    last_ranges, no_answer, partition, partitions_of, push, refused, without_secrets,
+    last_ranges, no_answer, partition, push, refused, without_secrets,
 };
 pub use replay::ReplaySource;
+pub use start::StartAt;
 
 use crate::batch::{Advance, Claim, Fault, Polled, Position, PutBack, TopicPartition};
 use crate::diagnostic::Finding;
@@ -23,8 +25,8 @@ pub enum Event {
     /// These partitions are taken away; what was collected of them is dropped. The group waits a moment: the
     /// engine brings to an end what it has taken of them and calls [`Source::release`].
     Revoked(Vec<TopicPartition>),
-    /// The topic was deleted and made anew, so the partition holds other messages than those that were processed. The claim is
-    /// where this instance is in it; nothing more of it is read.
+    /// The topic was deleted and created again, so the partition holds other messages than those that were processed.
+    /// The claim is where this instance is in it; nothing more of it is read.
     MadeAnew(Claim, Recreated),
     /// Messages can be taken.
     Ready,
@@ -42,7 +44,7 @@ pub struct Assignment {
     pub partitions: Vec<TopicPartition>,
 }
 
-/// How it shows that a topic was made anew.
+/// How it shows that a topic was deleted and created again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recreated {
     /// The message before the stored offset has another time than the one that was processed.
@@ -54,7 +56,7 @@ pub enum Recreated {
 /// How much must wait before [`Event::Ready`] is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// So many messages, or a full batch.
+    /// This many messages, or a full batch.
     Rows(usize),
     /// As much as one batch may hold.
     Full,
@@ -126,10 +128,10 @@ pub trait Source {
     /// left out, also if a later assignment has given them back.
     fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]);
 
-    /// Nothing of the revoked partitions is in hand any more: another instance may have them.
+    /// Nothing of the revoked partitions is in progress any more: another instance may have them.
     fn release(&mut self);
 
-    /// Lets batches have at most so many messages from now on; the configured number at most, one at least.
+    /// Lets batches have at most `rows_max` messages from now on; the configured number at most, one at least.
     fn limit(&mut self, rows_max: usize);
 
     /// Takes all that has been collected.
@@ -142,7 +144,7 @@ pub trait Source {
     /// since, are skipped.
     fn go_on(&mut self, partitions: &[TopicPartition]);
 
-    /// Drops everything collected and joins the group anew: all partitions are revoked, then assigned again.
+    /// Drops everything collected and joins the group again: all partitions are revoked, then assigned again.
     fn rejoin(&mut self);
 
     /// These advances are stored: the broker may be told, for people's tools.

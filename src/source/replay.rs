@@ -25,7 +25,7 @@ pub struct ReplaySource {
     /// For each message the place of its partition among `bounds`.
     places: Vec<usize>,
     /// What was claimed of each of `bounds`.
-    slots: Vec<Option<Slot>>,
+    cursors: Vec<Option<Cursor>>,
     made_anew: Vec<Claim>,
     limit: usize,
     is_assigned: bool,
@@ -36,7 +36,7 @@ pub struct ReplaySource {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Cursor {
     epoch: i64,
     next: i64,
     is_put_back: bool,
@@ -59,7 +59,7 @@ impl ReplaySource {
             taken: 0,
             arrival,
             position: 0,
-            slots: vec![None; bounds.len()],
+            cursors: vec![None; bounds.len()],
             assignments: vec![0; bounds.len()],
             bounds,
             places,
@@ -75,7 +75,7 @@ impl ReplaySource {
     pub fn give(&mut self, partitions: Vec<TopicPartition>) -> Assignment {
         self.assignment += 1;
         for place in partitions.iter().filter_map(|partition| self.place(partition)).collect::<Vec<_>>() {
-            self.slots[place] = None;
+            self.cursors[place] = None;
             self.assignments[place] = self.assignment;
         }
         Assignment { number: self.assignment, partitions }
@@ -86,11 +86,11 @@ impl ReplaySource {
         self.bounds.iter().position(|bounds| bounds.partition == *partition)
     }
 
-    /// Whether the message that arrives at `position` stands before the claimed one, or in a partition nobody claimed.
+    /// Whether the message that arrives at `position` comes before the claimed one, or in a partition nobody claimed.
     fn is_behind(&self, position: usize) -> bool {
         let index = self.arrival[position];
         let offset = self.messages.get(index).offset;
-        self.slots[self.places[index]].is_none_or(|slot| slot.is_put_back || offset < slot.next)
+        self.cursors[self.places[index]].is_none_or(|cursor| cursor.is_put_back || offset < cursor.next)
     }
 
     fn rows_max(&self) -> usize {
@@ -118,7 +118,7 @@ impl Source for ReplaySource {
         }
         if let Some(claim) = self.made_anew.pop() {
             if let Some(place) = self.place(&claim.partition) {
-                self.slots[place] = None;
+                self.cursors[place] = None;
             }
             return Ok(Event::MadeAnew(claim, Recreated::OtherTime));
         }
@@ -126,7 +126,7 @@ impl Source for ReplaySource {
         if self.position < self.arrival.len() {
             return Ok(Event::Ready);
         }
-        if self.slots.iter().flatten().any(|slot| slot.is_put_back) {
+        if self.cursors.iter().flatten().any(|cursor| cursor.is_put_back) {
             // Until the engine lets it go on, nothing can happen.
             std::future::pending::<()>().await;
         }
@@ -153,8 +153,8 @@ impl Source for ReplaySource {
             if self.messages.iter().any(contradicts) {
                 self.made_anew.push(claim.clone());
             }
-            self.slots[place] =
-                Some(Slot { epoch: claim.epoch, next: claim.next_offset, is_put_back: false });
+            self.cursors[place] =
+                Some(Cursor { epoch: claim.epoch, next: claim.next_offset, is_put_back: false });
         }
     }
 
@@ -173,34 +173,34 @@ impl Source for ReplaySource {
             let index = self.arrival[self.position];
             let (message, place) = (self.messages.get(index), self.places[index]);
             self.position += 1;
-            let is_next = |slot: &&mut Slot| !slot.is_put_back && message.offset >= slot.next;
-            let Some(slot) = self.slots[place].as_mut().filter(is_next) else { continue };
+            let is_next = |cursor: &&mut Cursor| !cursor.is_put_back && message.offset >= cursor.next;
+            let Some(cursor) = self.cursors[place].as_mut().filter(is_next) else { continue };
             builder.push(message);
             let advance = advances[place].get_or_insert_with(|| Advance {
                 partition: self.bounds[place].partition.clone(),
-                epoch: slot.epoch,
-                from: slot.next,
-                to: slot.next,
+                epoch: cursor.epoch,
+                from: cursor.next,
+                to: cursor.next,
                 message_time_ms: None,
             });
             advance.to = message.offset + 1;
             advance.message_time_ms = message.timestamp_ms;
-            slot.next = message.offset + 1;
+            cursor.next = message.offset + 1;
         }
         Polled { messages: builder.finish(), advances: advances.into_iter().flatten().collect() }
     }
 
     fn put_back(&mut self, position: &PutBack) {
         let Some(place) = self.place(&position.partition) else { return };
-        if let Some(slot) = &mut self.slots[place] {
-            *slot = Slot { next: position.next_offset, is_put_back: true, ..*slot };
+        if let Some(cursor) = &mut self.cursors[place] {
+            *cursor = Cursor { next: position.next_offset, is_put_back: true, ..*cursor };
         }
     }
 
     fn go_on(&mut self, partitions: &[TopicPartition]) {
         for place in partitions.iter().filter_map(|partition| self.place(partition)).collect::<Vec<_>>() {
-            if let Some(slot) = &mut self.slots[place] {
-                slot.is_put_back = false;
+            if let Some(cursor) = &mut self.cursors[place] {
+                cursor.is_put_back = false;
             }
         }
         // What is behind the positions is skipped.
@@ -208,7 +208,7 @@ impl Source for ReplaySource {
     }
 
     fn rejoin(&mut self) {
-        self.slots.fill(None);
+        self.cursors.fill(None);
         self.made_anew.clear();
         self.position = 0;
         self.has_joined = false;
@@ -218,9 +218,9 @@ impl Source for ReplaySource {
     fn stored(&mut self, _: &[Advance]) {}
 
     fn carried(&self) -> Vec<Position> {
-        let slots = self.bounds.iter().zip(&self.slots);
-        let positions = slots.filter_map(|(bounds, slot)| {
-            let Slot { epoch, next, .. } = slot.as_ref()?;
+        let cursors = self.bounds.iter().zip(&self.cursors);
+        let positions = cursors.filter_map(|(bounds, cursor)| {
+            let Cursor { epoch, next, .. } = cursor.as_ref()?;
             Some(Position { partition: bounds.partition.clone(), epoch: *epoch, next_offset: *next })
         });
         positions.collect()

@@ -43,7 +43,7 @@ impl Budget {
     /// Takes the bytes that a function is about to make.
     ///
     /// # Errors
-    /// Too few are left.
+    /// Fewer bytes are left.
     pub(super) fn take(&self, function: &str, bytes: usize) -> Result<()> {
         let taken =
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
@@ -101,7 +101,7 @@ const FUNCTIONS: &[(&str, Estimate)] = &[
     ("generate_series", OfRow(stepped)),
 ];
 
-/// A number takes so many characters for each of its bytes, at most: an i8 has 4.
+/// A number takes this many characters for each of its bytes, at most: an i8 has 4.
 const DIGITS_A_BYTE: usize = 4;
 
 fn padded(row: &Row<'_>) -> usize {
@@ -127,7 +127,7 @@ fn regexp_replaced(row: &Row<'_>) -> usize {
     text.len().saturating_mul(groups + 1).saturating_add(matches.saturating_mul(to.len()))
 }
 
-/// The separator stands between all of them.
+/// The separator is between all of them.
 fn joined(columns: &Columns<'_>) -> usize {
     let separators = columns.bytes(0).saturating_mul(columns.arguments.len().saturating_sub(2));
     (1..columns.arguments.len()).map(|index| columns.bytes(index)).fold(separators, usize::saturating_add)

@@ -1,6 +1,6 @@
 //! The names of a view's columns: each has one, given in the view, and no two have the same.
 //!
-//! Why: whoever reads a view says its columns' names, and so does the table of an output. A name the planner makes
+//! Why: readers of a view use its columns' names, and so does the table of an output. A name the planner makes
 //! up, such as `sum(batch.value)`, is awkward in both and may be another one in the planner's next version.
 
 use datafusion::common::DFSchema;
@@ -143,7 +143,7 @@ fn first_select(mut body: &SetExpr) -> Option<&Select> {
     }
 }
 
-/// The name that stands in the list: after AS, or a column's own.
+/// The name in the list: after AS, or a column's own.
 fn written_name(item: &SelectItem) -> Option<&str> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(&alias.value),

@@ -3,11 +3,11 @@
 //! From tight to loose: `.`; `::`, `[]`; `AT TIME ZONE`; `* / %`; `+ -`; `||`, `->`, `->>` and other operators; shifts; `&`; `^`;
 //! `|`; BETWEEN, IN, LIKE; comparisons; IS; NOT; AND; XOR; OR. In `GenericDialect`, the right side of `IS DISTINCT FROM`
 //! is all that follows, AND and OR included (apache/datafusion#23692), `->` is looser than `=`, a shift is looser than `&`,
-//! XOR is tighter than `=`, and `||` is as tight as `*`.
+//! XOR is tighter than `=`, `||` is as tight as `*`, and the NOT of NOT EXISTS is tighter than all others.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -62,6 +62,18 @@ impl Dialect for SqlDialect {
             Token::ShiftLeft | Token::ShiftRight => Some(Ok(SHIFTS)),
             _ => None,
         }
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if !parser.parse_keywords(&[Keyword::NOT, Keyword::EXISTS]) {
+            return None;
+        }
+        parser.prev_token();
+        let operand = parser.parse_subexpr(self.prec_value(Precedence::UnaryNot));
+        Some(operand.map(|operand| match operand {
+            Expr::Exists { subquery, negated: false } => Expr::Exists { subquery, negated: true },
+            operand => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(operand) },
+        }))
     }
 
     fn parse_infix(

@@ -14,7 +14,7 @@ const VIEWS_MAX: usize = 1000;
 /// What is computed for a batch, and what is not.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// All there is, each after what it reads; what outputs and state need stands first.
+    /// All there is, each after what it reads; what outputs and state need comes first.
     pub(super) order: Vec<Node>,
     /// For each of `order`, the places of what it reads.
     pub(super) reads: Vec<Vec<usize>>,

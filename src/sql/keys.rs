@@ -102,7 +102,7 @@ pub(super) fn resolve(
     if errors.is_empty() { Ok(sources) } else { Err(errors) }
 }
 
-/// The keys of the batch in hand: for each source and each part of its rows, the key's columns.
+/// The keys of the current batch: for each source and each part of its rows, the key's columns.
 pub(super) fn collect(sources: &[KeySource]) -> Result<Vec<RecordBatch>, SqlError> {
     let mut keys = Vec::new();
     for source in sources {

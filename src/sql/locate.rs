@@ -11,6 +11,7 @@ use super::sql_types::in_sql;
 use super::upstream::{self, Syntax, Told};
 use super::view_files::ViewFile;
 use crate::diagnostic::{Code, Finding, Place};
+use crate::nearest::distance;
 
 /// A place in `text`, where the parser and the planner count with 64 bits.
 pub(super) fn place(file: &str, text: &str, line: u64, column: u64, width: usize) -> Place {
@@ -72,7 +73,7 @@ const KEYWORDS: [&str; 15] = [
     "WHERE",
 ];
 
-/// The word at a syntax error, or before it, that is nearly a keyword: a misspelt one is taken for another name of what stands
+/// The word at a syntax error, or before it, that is nearly a keyword: a misspelt one is taken for another name of what comes
 /// before it.
 fn misspelt(
     tokens: &[TokenWithSpan],
@@ -83,9 +84,8 @@ fn misspelt(
         let Token::Word(Word { value, quote_style: None, .. }) = &token.token else { return None };
         let word = value.to_uppercase();
         // A plural is a name.
-        let is_near = |keyword: &&&str| {
-            strsim::damerau_levenshtein(&word, keyword) == 1 && word.strip_suffix('S') != Some(**keyword)
-        };
+        let is_near =
+            |keyword: &&&str| distance(&word, keyword) == 1 && word.strip_suffix('S') != Some(**keyword);
         if KEYWORDS.contains(&word.as_str()) { None } else { KEYWORDS.iter().find(is_near).copied() }
     };
     // Without a place, the words before it were read as something.
@@ -96,7 +96,7 @@ fn misspelt(
     searched.iter().find_map(|token| Some((token, near(token)?)))
 }
 
-/// Whether a name stands here, rather than a sign.
+/// Whether this is a name, rather than a sign.
 fn is_word_at(tokens: &[TokenWithSpan], (line, column): (u64, u64)) -> bool {
     let here = tokens.iter().find(|token| (token.span.start.line, token.span.start.column) == (line, column));
     here.is_some_and(|token| matches!(token.token, Token::Word(_)))
@@ -126,7 +126,7 @@ fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
     spans.next().map(|span| place_of_span(&view.file, &view.text, span))
 }
 
-/// Where the expression stands that failed on a row, if the error knows.
+/// The place of the expression that failed on a row, if the error knows it.
 pub(super) fn row_error(file: &str, text: &str, error: &DataFusionError) -> Option<Place> {
     error.diagnostic()?.span.map(|span| place_of_span(file, text, span))
 }

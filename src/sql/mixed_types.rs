@@ -3,7 +3,8 @@
 //!
 //! It takes a double beside a decimal for a decimal of 15 digits after the point, which large and small doubles are not, so
 //! here the decimal becomes a double, and a literal the one nearest to it. It reads a text or a day beside a timestamp in
-//! nanoseconds, which end in 2262, so here it is read in microseconds.
+//! nanoseconds, which end in 2262, so here it is read in microseconds. It cuts moments to the coarsest of their units, so here
+//! they come to the finest.
 
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult as _};
@@ -74,7 +75,7 @@ struct OfOneKind {
 }
 
 impl Around for OfOneKind {
-    const MAY_SIMPLIFY: bool = true;
+    // Why not simplified: `array_has([1, NULL], x)` would become `x IN (1, NULL)`, which is NULL where this is false.
     const CHANGES_ARGUMENTS: bool = true;
 
     fn takes(&self, types: &[DataType]) -> Vec<DataType> {
@@ -112,16 +113,34 @@ fn way(types: &[DataType]) -> Option<Way> {
     if items().any(DataType::is_floating) && items().any(DataType::is_decimal) {
         return Some(Way { gives_way: DataType::is_decimal, to: DataType::Float64 });
     }
-    // A moment beside a text or a day is counted in microseconds, unless it counts nanoseconds itself.
-    let is_fine = |of: &DataType| matches!(of, DataType::Timestamp(TimeUnit::Nanosecond, _));
-    if items().any(is_text_or_day) && !items().any(is_fine) {
-        let zone = items().find_map(|of| match of {
-            DataType::Timestamp(_, zone) => Some(zone.clone()),
+    way_of_moments(types)
+}
+
+/// How moments come to the finest of their units, which is at least microseconds where a text or a day becomes one.
+/// Nanoseconds are left to DataFusion's choice, but for moments of other units.
+fn way_of_moments(types: &[DataType]) -> Option<Way> {
+    let items = || types.iter().map(item);
+    let units = || {
+        items().filter_map(|of| match of {
+            DataType::Timestamp(unit, _) => Some(*unit),
             _ => None,
-        })?;
-        return Some(Way { gives_way: is_text_or_day, to: DataType::Timestamp(TimeUnit::Microsecond, zone) });
+        })
+    };
+    let finest = units().max()?;
+    let is_moment: fn(&DataType) -> bool = |of| matches!(of, DataType::Timestamp(..));
+    let (gives_way, finest): (fn(&DataType) -> bool, _) = match finest {
+        TimeUnit::Nanosecond => (is_moment, finest),
+        _ if items().any(is_text_or_day) => (moments::is_moment_or_text, finest.max(TimeUnit::Microsecond)),
+        _ => (is_moment, finest),
+    };
+    if units().all(|unit| unit == finest) && !items().any(|of| gives_way(of) && !is_moment(of)) {
+        return None;
     }
-    None
+    let zone = items().find_map(|of| match of {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    });
+    Some(Way { gives_way, to: DataType::Timestamp(finest, zone) })
 }
 
 /// How numbers in lists and beside them come to one type.
@@ -225,7 +244,7 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
                     | Operator::IsDistinctFrom
                     | Operator::IsNotDistinctFrom
             );
-            if moments::of_day(left, *op, right, schema)? || of_signs(left, *op, right, schema)? {
+            if moments::beside_interval(left, *op, right, schema)? || of_signs(left, *op, right, schema)? {
                 return Ok(Transformed::yes(expression));
             }
             let types = [left.get_type(schema)?, right.get_type(schema)?];
@@ -324,7 +343,9 @@ fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
     };
     let ways: Vec<Option<Way>> = (0..columns).map(of_column).collect();
     if ways.iter().all(Option::is_none) {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
+        // Why: DataFusion brings the inputs to the types of the union, which are those from before other rules.
+        let union = Union::try_new_with_loose_types(union.inputs)?;
+        return Ok(Transformed::yes(LogicalPlan::Union(union)));
     }
     let brought = |input: &Arc<LogicalPlan>| {
         let parts = input.schema().columns().into_iter().zip(&ways).map(|(column, way)| {

@@ -8,6 +8,7 @@ mod bins;
 mod bounded;
 mod coercion;
 mod columns;
+mod constants;
 mod dialect;
 mod error;
 mod failing;
@@ -62,7 +63,7 @@ pub use pipeline::{Pipeline, PlannedState, Step, StepName};
 pub use session::type_of;
 pub use survey::Survey;
 pub use type_names::type_name;
-pub use typed::{QuerySession, Rows, Typed, TypedPlan};
+pub use typed::{QueryRows, QuerySession, Typed, TypedPlan};
 pub use view_files::ViewFiles;
 
 /// What SQL calls the messages of a trigger.

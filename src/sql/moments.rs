@@ -1,5 +1,5 @@
-//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds where nothing else is
-//! said, which end in 2262. Here the types of SQL and the functions that make a timestamp say microseconds.
+//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds by default
+//! , which end in 2262. Here the types of SQL and the functions that make a timestamp say microseconds.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use chrono::{DateTime, NaiveTime, Utc};
 use datafusion::common::datatype::DataTypeExt as _;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
-use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
@@ -94,38 +93,55 @@ pub(super) fn of_number(expression: Expr, schema: &DFSchema) -> Result<Transform
     Ok(Transformed::yes(Expr::Cast(micros)))
 }
 
-/// Makes a day that an interval is added to, or taken from, a moment, unless the interval is known to be of whole days. Why:
-/// DataFusion drops the hours. Whether it had to.
-pub(super) fn of_day(left: &mut Expr, op: Operator, right: &mut Expr, schema: &DFSchema) -> Result<bool> {
-    let is_day = |side: &Expr| Ok::<_, DataFusionError>(is_day(&side.get_type(schema)?));
-    let is_interval =
-        |side: &Expr| Ok::<_, DataFusionError>(matches!(side.get_type(schema)?, DataType::Interval(_)));
-    let (day, interval) = match op {
-        Operator::Plus | Operator::Minus if is_day(left)? && is_interval(right)? => (left, right),
-        Operator::Plus if is_interval(left)? && is_day(right)? => (right, left),
+/// Makes a day or a moment that an interval is added to, or taken from, a moment in microseconds, unless the interval is known
+/// to be of whole days, or of whole steps of the moment. Why: DataFusion drops what is shorter. Whether it had to.
+pub(super) fn beside_interval(
+    left: &mut Expr,
+    op: Operator,
+    right: &mut Expr,
+    schema: &DFSchema,
+) -> Result<bool> {
+    let types = (left.get_type(schema)?, right.get_type(schema)?);
+    let (moment, of, interval) = match types {
+        (of, DataType::Interval(_)) if matches!(op, Operator::Plus | Operator::Minus) => (left, of, right),
+        (DataType::Interval(_), of) if op == Operator::Plus => (right, of, left),
         _ => return Ok(false),
     };
-    if is_of_whole_days(interval) {
+    let (nanos_of_step, zone) = match of {
+        of if is_day(&of) => (None, None),
+        DataType::Timestamp(TimeUnit::Second, zone) => (Some(1_000_000_000), zone),
+        DataType::Timestamp(TimeUnit::Millisecond, zone) => (Some(1_000_000), zone),
+        _ => return Ok(false),
+    };
+    let is_whole = |nanos: i64| match nanos_of_step {
+        Some(step) => nanos % step == 0,
+        None => nanos == 0,
+    };
+    if is_of_whole(interval, &is_whole) {
         return Ok(false);
     }
-    *day = of_any(std::mem::take(day));
+    let to = DataType::Timestamp(TimeUnit::Microsecond, zone);
+    *moment = Expr::Cast(Cast::new(Box::new(std::mem::take(moment)), to));
     Ok(true)
 }
 
-fn is_of_whole_days(interval: &Expr) -> bool {
+/// Whether `is_whole` holds for the nanoseconds of each interval in an expression, as far as they are known.
+fn is_of_whole(interval: &Expr, is_whole: &dyn Fn(i64) -> bool) -> bool {
     match interval {
         Expr::Literal(value, _) => match value {
-            ScalarValue::IntervalMonthDayNano(Some(interval)) => interval.nanoseconds == 0,
-            ScalarValue::IntervalDayTime(Some(interval)) => interval.milliseconds == 0,
+            ScalarValue::IntervalMonthDayNano(Some(interval)) => is_whole(interval.nanoseconds),
+            ScalarValue::IntervalDayTime(Some(interval)) => {
+                is_whole(i64::from(interval.milliseconds) * 1_000_000)
+            }
             ScalarValue::IntervalYearMonth(_) => true,
             value => value.is_null(),
         },
-        Expr::Negative(inner) => is_of_whole_days(inner),
+        Expr::Negative(inner) => is_of_whole(inner, is_whole),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
-            is_of_whole_days(left) && is_of_whole_days(right)
+            is_of_whole(left, is_whole) && is_of_whole(right, is_whole)
         }
         Expr::ScalarFunction(call) if call.name() == operators::TIMES => match call.args.first() {
-            Some(interval) => is_of_whole_days(interval),
+            Some(interval) => is_of_whole(interval, is_whole),
             None => false,
         },
         _ => false,
@@ -147,6 +163,10 @@ pub(super) fn is_moment(of: &DataType) -> bool {
 
 pub(super) fn is_day(of: &DataType) -> bool {
     matches!(of, DataType::Date32 | DataType::Date64)
+}
+
+pub(super) fn is_moment_or_text(of: &DataType) -> bool {
+    of.is_string() || is_moment(of)
 }
 
 /// Whether values of a type become moments beside one.

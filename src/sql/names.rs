@@ -7,8 +7,8 @@ use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 
-/// How far a name may be from the one that was written, as a part of its length: one letter in three.
-const DISTANCE_DIVISOR: usize = 3;
+use crate::nearest::did_you_mean;
+
 /// How many names are listed where none is near.
 const NAMES_LISTED_MAX: usize = 12;
 
@@ -26,13 +26,7 @@ pub(super) fn near(wrong: &str, right: &[&str]) -> Option<String> {
     if let Some(name) = right.iter().find(|name| name.to_lowercase() == folded) {
         return Some(format!("the name is `{name}`: upper and lower case differ in names"));
     }
-    let allowed = (wrong.chars().count() / DISTANCE_DIVISOR).max(1);
-    let near = right
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min();
-    near.map(|(_, name)| format!("did you mean `{name}`?"))
+    did_you_mean(wrong, right.iter().copied())
 }
 
 fn list(right: &[&str]) -> Option<String> {
@@ -85,7 +79,7 @@ pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
     ("unix_timestamp", "`to_unixtime(x)`"),
 ];
 
-/// What stands here in place of a function that other dialects have.
+/// What is written here instead of a function that other dialects have.
 pub(super) fn function_elsewhere(name: &str) -> Option<&'static str> {
     let known = FUNCTIONS_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere.eq_ignore_ascii_case(name));
     known.map(|(_, instead)| *instead)

@@ -6,14 +6,18 @@
 //! planned: a logical rule, so that constants are folded by the same operators. An operator that cannot leave
 //! its type stays DataFusion's. [`aggregates`] does the same for sums and averages.
 //!
-//! *Invariant: no double in SQL is -0.0.* [`zero`] clears the sign of what a session reads ([`super::slot`]), and of the
-//! results of expressions that can make one, so nothing that compares, groups, sorts or hashes has to know of it.
+//! *Invariant: no zero and no NaN in SQL has a sign.* [`signs`] clears the sign of what a session reads ([`super::slot`]), and of
+//! the results of expressions that can make one, so nothing that compares, groups, sorts or hashes has to know of it.
 
 mod aggregates;
 mod arithmetic;
 mod exact;
+mod extremes;
+mod finished;
+pub(super) mod narrowed;
+mod percentile;
+pub(super) mod signs;
 mod sliding;
-pub(super) mod zero;
 
 #[cfg(test)]
 mod tests;
@@ -59,7 +63,7 @@ fn in_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr
     }
     let settled = rounding::settled(expression, schema)?;
     let placed = settled.transform_data(|expression| placed::placed(expression, schema))?;
-    placed.transform_data(|expression| zero::cleared(expression, schema))
+    placed.transform_data(|expression| signs::cleared(expression, schema))
 }
 
 /// The digits of a decimal, and how many of them are after the point.

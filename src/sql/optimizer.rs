@@ -32,6 +32,7 @@ use datafusion::physical_optimizer::update_aggr_exprs::OptimizeAggregateOrder;
 
 use super::bounded::{BoundedUnnest, Budget, Concatenations};
 use super::coercion::Coercion;
+use super::constants::HideConstants;
 use super::forms;
 use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::MixedTypes;
@@ -92,6 +93,8 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         Arc::new(OutputRequirements::new_add_mode()),
         // The smaller side of a join is hashed; hash joins get their mode.
         Arc::new(JoinSelection::new()),
+        // The next rule takes out sorts by constants. What is constant below an outer join is not above it.
+        Arc::new(HideConstants),
         // Sorts and merges are put where operators need them, and moved through no limit.
         Arc::new(EnsureRequirementsBetweenLimits),
         // Aggregates of one partition run in one step.

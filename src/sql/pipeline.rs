@@ -99,7 +99,7 @@ pub(super) enum PreparedStep {
     View { view: Box<View>, slot: Slot },
 }
 
-/// The batch in hand.
+/// The current batch.
 #[derive(Debug, Default)]
 struct Run {
     next: usize,
@@ -230,7 +230,7 @@ impl Pipeline {
     fn needed_by(&self, roots: Vec<usize>) -> Vec<bool> {
         let mut is_needed = vec![false; self.steps.len()];
         roots.into_iter().for_each(|root| is_needed[root] = true);
-        // Invariant: what a step reads stands before it.
+        // Invariant: what a step reads comes before it.
         for step in (0..self.steps.len()).rev() {
             if is_needed[step] {
                 self.reads[step].iter().for_each(|read| is_needed[*read] = true);
@@ -320,7 +320,7 @@ impl Pipeline {
     /// Goes on with the batch, up to the next table whose rows are needed, or to the end.
     ///
     /// # Errors
-    /// The first view that fails; what the batch had come to is dropped, and [`Pipeline::start`] begins anew.
+    /// The first view that fails; the results of the batch so far are dropped, and [`Pipeline::start`] begins again.
     pub async fn next(&mut self) -> Result<Step, SqlError> {
         let step = self.advance().await;
         if !matches!(step, Ok(Step::Table { .. })) {
@@ -404,7 +404,7 @@ impl Pipeline {
         self.steps.iter().map(|step| rows_of(step.slot())).collect()
     }
 
-    /// Drops all rows of the batch in hand.
+    /// Drops all rows of the current batch.
     fn clear(&mut self) {
         self.batch.clear();
         self.steps.iter().for_each(|step| step.slot().clear());

@@ -1,4 +1,4 @@
-//! Casts and functions that can fail on a row say which expression failed, and where it stands. DataFusion's errors know only
+//! Casts and functions that can fail on a row say which expression failed, and its place. DataFusion's errors know only
 //! the value.
 
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Diagnostic, Result, Spans};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
 
 use super::error::SqlErrorKind;
+use super::numbers::narrowed;
 use super::{rewrite, run_errors, upstream};
 
 /// What a cast that tells its place is called in plans.
@@ -40,17 +41,22 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
         Expr::Cast(Cast { expr, field }) if can_fail(&expr.get_type(schema)?, field.data_type()) => {
             (Call::Cast(field.data_type().clone()), vec![expr.as_ref().clone()])
         }
+        Expr::TryCast(TryCast { expr, field })
+            if narrowed::is_ours(&expr.get_type(schema)?, field.data_type()) =>
+        {
+            (Call::TryCast(field.data_type().clone()), vec![expr.as_ref().clone()])
+        }
         Expr::ScalarFunction(ScalarFunction { func, args }) if FUNCTIONS.contains(&func.name()) => {
             (Call::Function(Arc::clone(func)), args.clone())
         }
         _ => return Ok(Transformed::no(expression)),
     };
     // A constant is computed once, while the query is planned.
-    if expression.column_refs().is_empty() {
+    if expression.column_refs().is_empty() && !call.is_ours(&arguments, schema)? {
         return Ok(Transformed::no(expression));
     }
     let volatility = match &call {
-        Call::Cast(_) => Volatility::Immutable,
+        Call::Cast(_) | Call::TryCast(_) => Volatility::Immutable,
         Call::Function(function) => function.signature().volatility,
     };
     let placed = Placed {
@@ -62,17 +68,31 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments)))
 }
 
-/// Whether a cast may refuse a value. Casts that only widen are left to the optimizer, which looks through them.
+/// Whether a cast may refuse a value, or the optimizer must not look through it. It looks through those that widen, and compares
+/// the narrower value with the literal cut to its type; of a moment, that would be another moment.
 fn can_fail(from: &DataType, to: &DataType) -> bool {
+    let is_refined =
+        matches!((from, to), (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) if from < to);
     let is_read = from.is_string() && !to.is_string() && !to.is_nested() && !matches!(to, DataType::Null);
     let is_cut = (from.is_floating() || from.is_decimal()) && (to.is_integer() || to.is_decimal());
-    is_read || is_cut
+    is_read || is_cut || is_refined || narrowed::is_ours(from, to)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Call {
     Cast(DataType),
+    TryCast(DataType),
     Function(Arc<ScalarUDF>),
+}
+
+impl Call {
+    /// Whether it is a cast that Arrow's is not taken for.
+    fn is_ours(&self, arguments: &[Expr], schema: &DFSchema) -> Result<bool> {
+        Ok(match (self, arguments) {
+            (Self::Cast(to) | Self::TryCast(to), [value]) => narrowed::is_ours(&value.get_type(schema)?, to),
+            _ => false,
+        })
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -86,7 +106,7 @@ struct Placed {
 impl ScalarUDFImpl for Placed {
     fn name(&self) -> &str {
         match &self.call {
-            Call::Cast(_) => CAST,
+            Call::Cast(_) | Call::TryCast(_) => CAST,
             Call::Function(function) => function.name(),
         }
     }
@@ -101,7 +121,7 @@ impl ScalarUDFImpl for Placed {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match &self.call {
-            Call::Cast(to) => Ok(to.clone()),
+            Call::Cast(to) | Call::TryCast(to) => Ok(to.clone()),
             Call::Function(function) => function.return_type(types),
         }
     }
@@ -112,13 +132,15 @@ impl ScalarUDFImpl for Placed {
                 let is_nullable = arguments.arg_fields.iter().any(|field| field.is_nullable());
                 Ok(Arc::new(Field::new(self.name(), to.clone(), is_nullable)))
             }
+            Call::TryCast(to) => Ok(Arc::new(Field::new(self.name(), to.clone(), true))),
             Call::Function(function) => function.return_field_from_args(arguments),
         }
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let result = match &self.call {
-            Call::Cast(to) => call.args[0].cast_to(to, None),
+            Call::Cast(to) => narrowed::cast(&call.args[0], to),
+            Call::TryCast(to) => narrowed::try_cast(&call.args[0], to),
             Call::Function(function) => function.invoke_with_args(call),
         };
         result.map_err(|error| self.told(error))
@@ -131,8 +153,8 @@ impl Placed {
         if run_errors::kind(root) != SqlErrorKind::Row {
             return error;
         }
-        let said = run_errors::said(root);
-        let message = format!("`{}`: {}", self.text, upstream::lower_first(run_errors::first_line(&said)));
+        let said = upstream::said(root);
+        let message = format!("`{}`: {}", self.text, upstream::lower_first(upstream::first_line(&said)));
         let place = self.place.first();
         let error = DataFusionError::Execution(message.clone());
         if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }

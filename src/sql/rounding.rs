@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use arrow::array::{AsArray as _, Float64Array, Int64Array};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Float64Type, Int64Type};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::execution::session_state::SessionState;
@@ -15,7 +16,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::wrapped::{Around, wrap};
+use super::wrapped::{Around, Extent, wrap};
 
 /// Functions that panic over constants where a batch has no rows.
 const OF_CONSTANTS: [&str; 6] = ["ceil", "floor", "gcd", "lcm", "log", "power"];
@@ -25,6 +26,7 @@ const GROWING: [&str; 2] = ["ceil", "floor"];
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     GROWING.iter().try_for_each(|name| wrap(state, name, WithADigitMore))?;
+    wrap(state, "round", OfLargeDoubles)?;
     OF_CONSTANTS.iter().try_for_each(|name| wrap(state, name, AsOneRow))
 }
 
@@ -46,6 +48,40 @@ impl Around for WithADigitMore {
             *value = value.cast_to(call.return_field.data_type(), None)?;
         }
         function.invoke_with_args(call)
+    }
+}
+
+/// A double that is too large for its digits to be counted has none after the point. DataFusion makes it an infinity, or NaN.
+#[derive(Debug)]
+struct OfLargeDoubles;
+
+impl Around for OfLargeDoubles {
+    const MAY_SIMPLIFY: bool = true;
+
+    fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if call.return_field.data_type() != &DataType::Float64 {
+            return function.invoke_with_args(call);
+        }
+        let extent = Extent::of(&call.args, call.number_rows);
+        let (values, places) = (call.args[0].clone(), call.args.get(1).cloned());
+        let rounded = function.invoke_with_args(call)?.to_array(extent.rows)?;
+        let rounded = rounded.as_primitive::<Float64Type>();
+        if rounded.values().iter().all(|value| value.is_finite()) {
+            return extent.answer(Arc::new(rounded.clone()));
+        }
+        let values = values.cast_to(&DataType::Float64, None)?.to_array(extent.rows)?;
+        let places = match places {
+            Some(places) => places.cast_to(&DataType::Int64, None)?.to_array(extent.rows)?,
+            None => Arc::new(Int64Array::from_value(0, extent.rows)),
+        };
+        let (values, places) = (values.as_primitive::<Float64Type>(), places.as_primitive::<Int64Type>());
+        let right = rounded.iter().enumerate().map(|(row, rounded)| match rounded {
+            Some(rounded) if !rounded.is_finite() && values.value(row).is_finite() => {
+                Some(if places.value(row) < 0 { 0.0 } else { values.value(row) })
+            }
+            other => other,
+        });
+        extent.answer(Arc::new(right.collect::<Float64Array>()))
     }
 }
 

@@ -64,24 +64,6 @@ pub(super) fn found(root: &DataFusionError) -> Finding {
     {
         return found.clone();
     }
-    let said = said(root);
-    Finding::new(first_line(&said)).with_hint_if_some(upstream::row_hint(&said).map(str::to_owned))
-}
-
-/// What an error says, without the kind that Arrow puts before it.
-pub(super) fn said(root: &DataFusionError) -> String {
-    match root {
-        DataFusionError::ArrowError(error, _) => match error.as_ref() {
-            ArrowError::CastError(said)
-            | ArrowError::ParseError(said)
-            | ArrowError::ComputeError(said)
-            | ArrowError::InvalidArgumentError(said) => said.clone(),
-            other => other.to_string(),
-        },
-        other => other.message().into_owned(),
-    }
-}
-
-pub(super) fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
+    let said = upstream::said(root);
+    Finding::new(upstream::first_line(&said)).with_hint_if_some(upstream::row_hint(&said).map(str::to_owned))
 }

@@ -64,10 +64,10 @@ pub(super) fn register(state: &SessionState, name: &str, relation: Arc<dyn Table
     Ok(())
 }
 
-/// What a type's name in SQL stands for, as CAST takes it: `DECIMAL(10, 2)`.
+/// The type that a name in SQL means, as CAST takes it: `DECIMAL(10, 2)`.
 ///
 /// # Errors
-/// Why it is none.
+/// The reason why it is no type.
 pub async fn type_of(name: &str) -> std::result::Result<DataType, String> {
     let query = format!("SELECT CAST(NULL AS {name}) AS value");
     let first_line = |error: DataFusionError| {

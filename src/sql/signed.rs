@@ -14,8 +14,8 @@ use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::function::{ExpressionArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{
-    Accumulator, ColumnarValue, Documentation, LimitEffect, PartitionEvaluator, ReversedUDWF,
-    ScalarFunctionArgs, ScalarUDFImpl, Signature, WindowUDF, WindowUDFImpl,
+    ColumnarValue, Documentation, LimitEffect, PartitionEvaluator, ReversedUDWF, ScalarFunctionArgs,
+    ScalarUDFImpl, Signature, WindowUDF, WindowUDFImpl,
 };
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -164,40 +164,6 @@ impl PartitionEvaluator for Counted {
 
     fn include_rank(&self) -> bool {
         self.0.include_rank()
-    }
-}
-
-/// An aggregate that counts.
-#[derive(Debug)]
-pub(super) struct CountedValues(pub(super) Box<dyn Accumulator>);
-
-impl Accumulator for CountedValues {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.update_batch(values)
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.retract_batch(values)
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        self.0.supports_retract_batch()
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.0.evaluate()?.cast_to(&DataType::Int64)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.state()
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge_batch(states)
-    }
-
-    fn size(&self) -> usize {
-        self.0.size()
     }
 }
 

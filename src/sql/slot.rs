@@ -27,7 +27,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::bounded::FewRowsAtOnce;
-use super::numbers::zero;
+use super::numbers::signs;
 use super::width;
 
 /// A wish to end a query that was typed, put into its session's configuration.
@@ -51,7 +51,7 @@ fn cancelled() -> DataFusionError {
     DataFusionError::Execution("cancelled".into())
 }
 
-/// The rows of one relation in the batch in hand. Clones share the rows.
+/// The rows of one relation in the current batch. Clones share the rows.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
     name: Arc<str>,
@@ -84,7 +84,7 @@ impl Slot {
     /// Puts in the rows of a batch.
     ///
     /// # Errors
-    /// Where their columns are not those of the relation: what was expected and found.
+    /// Their columns are not those of the relation; the error says what was expected and found.
     pub(super) fn fill(&self, rows: Vec<RecordBatch>) -> Result<(), String> {
         for batch in &rows {
             check_columns(&self.schema, &batch.schema()).map_err(|difference| {
@@ -94,7 +94,7 @@ impl Slot {
         let longest =
             |column: usize| rows.iter().map(move |batch| width::longest(batch.column(column))).max();
         let widths = (0..self.schema.fields().len()).map(|column| longest(column).unwrap_or(0)).collect();
-        let rows = rows.into_iter().map(zero::clear_rows).collect();
+        let rows = rows.into_iter().map(signs::clear_rows).collect();
         *self.lock() = Held { rows, widths };
         Ok(())
     }

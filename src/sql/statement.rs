@@ -23,7 +23,7 @@ use crate::panics;
 /// How deep expressions and queries may be nested.
 pub(super) const NESTING_MAX: usize = 100;
 
-/// The tokens of `statement`, without comments and blanks. `text` is the whole text that it stands in, for messages.
+/// The tokens of `statement`, without comments and blanks. `text` is the whole text that it is in, for messages.
 ///
 /// # Errors
 /// Text that is no SQL, such as a quote that is not closed.

@@ -1,4 +1,4 @@
-//! All that can be known of the views before a batch is at hand: everything is planned that can be, a fault in one place
+//! All that can be known of the views before there is a batch: everything is planned that can be, a fault in one place
 //! hides none in another, and what could be planned can be looked at, right or wrong.
 
 use std::collections::{BTreeMap, BTreeSet};

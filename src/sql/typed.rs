@@ -1,4 +1,4 @@
-//! Queries that people type, over relations whose rows are at hand: `batch`, tables and views as the job computes
+//! Queries that people type, over relations whose rows are in memory: `batch`, tables and views as the job computes
 //! them, and schemas of others. The session is the one that views are planned in, so the dialect and the errors are
 //! the same.
 //!
@@ -68,7 +68,7 @@ pub struct TypedPlan {
 }
 
 /// The rows of a query that runs. Dropped, the query ends.
-pub struct Rows {
+pub struct QueryRows {
     place: String,
     text: String,
     receiver: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
@@ -135,7 +135,7 @@ impl QuerySession {
     /// A session without relations, whose queries may hold `memory_max` bytes together.
     ///
     /// # Errors
-    /// Where DataFusion cannot be set up.
+    /// DataFusion cannot be set up.
     pub fn new(memory_max: usize) -> Result<Self, SqlError> {
         let internal =
             |error: DataFusionError| SqlError::internal(format!("cannot make the SQL session: {error}"));
@@ -177,7 +177,7 @@ impl QuerySession {
     /// Makes the tables of a schema readable as `name.table`.
     ///
     /// # Errors
-    /// Where there is no catalogue to put it in.
+    /// There is no catalogue to put it in.
     pub fn add_schema(&mut self, name: &str, tables: Arc<dyn SchemaProvider>) -> Result<(), SqlError> {
         let catalog = &self.state.config_options().catalog.default_catalog;
         let failed = |message: String| SqlError::internal(message);
@@ -390,17 +390,17 @@ impl TypedPlan {
     }
 
     /// Starts it, in a task of the runtime.
-    pub fn run(self) -> Rows {
+    pub fn run(self) -> QueryRows {
         let Self { place, text, plan, context, cancel, .. } = self;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
             let ended = send_all(&plan, &context, &sender).await;
             if let Err(error) = ended {
-                // Whoever asked has gone: nobody wants to know.
+                // The caller has gone: nobody waits for this.
                 let _ = sender.send(Err(error)).await;
             }
         });
-        Rows { place, text, receiver, task, cancel, is_over: false }
+        QueryRows { place, text, receiver, task, cancel, is_over: false }
     }
 }
 
@@ -415,7 +415,7 @@ async fn send_all(
         let mut stream = plan.execute(partition, Arc::clone(context))?;
         bounded::refill(context.session_config());
         while let Some(rows) = stream.try_next().await? {
-            // Why: whoever asked does not keep them all, so what they took is free again.
+            // Why: the caller does not keep them all, so what they took is free again.
             bounded::refill(context.session_config());
             if sender.send(Ok(rows)).await.is_err() {
                 return Ok(());
@@ -425,11 +425,11 @@ async fn send_all(
     Ok(())
 }
 
-impl Rows {
+impl QueryRows {
     /// The next rows; `None` at the end.
     ///
     /// # Errors
-    /// What the query failed with; it has ended then.
+    /// The query failed, and has ended.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
         if self.is_over {
             return Ok(None);
@@ -454,7 +454,7 @@ impl Rows {
     }
 }
 
-impl Drop for Rows {
+impl Drop for QueryRows {
     fn drop(&mut self) {
         self.cancel.ask();
         self.task.abort();

@@ -2,13 +2,13 @@
 //! others the words are all there is. Whatever is read out of those words is read here, and a test shows each text as
 //! upstream has it: one that changes is noticed.
 
+use arrow::error::ArrowError;
 use datafusion::common::Diagnostic;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::error::Refused;
 use super::names;
-use super::run_errors;
 use crate::diagnostic::{Code, Finding};
 
 /// What the parser found, and where.
@@ -70,7 +70,7 @@ pub(super) fn planner(error: &DataFusionError) -> Told {
     match error.diagnostic() {
         Some(diagnostic) if diagnostic.message.contains(NOT_GROUPED) => not_grouped(&diagnostic.message),
         Some(diagnostic) if !diagnostic.helps.is_empty() => advised(diagnostic),
-        _ => said(&run_errors::said(error.find_root())),
+        _ => in_words(&said(error.find_root())),
     }
 }
 
@@ -118,7 +118,7 @@ fn advised(diagnostic: &Diagnostic) -> Told {
     Told::of_text(code_of(&diagnostic.message), found)
 }
 
-fn said(message: &str) -> Told {
+fn in_words(message: &str) -> Told {
     if let Some((message, suggestion)) = message.split_once(NO_FUNCTION) {
         let called = message.split('\'').nth(1).unwrap_or_default();
         let found = Finding::new(lower_first(message.trim_end_matches('.')));
@@ -178,6 +178,24 @@ const TRY_CAST: &str = "`TRY_CAST(x AS type)` is NULL where x is no such value";
 pub(super) fn row_hint(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     ROW_HINTS.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
+}
+
+/// What an error says, without the kind that Arrow puts before it.
+pub(super) fn said(root: &DataFusionError) -> String {
+    match root {
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::CastError(said)
+            | ArrowError::ParseError(said)
+            | ArrowError::ComputeError(said)
+            | ArrowError::InvalidArgumentError(said) => said.clone(),
+            other => other.to_string(),
+        },
+        other => other.message().into_owned(),
+    }
+}
+
+pub(super) fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
 }
 
 /// The text with its first letter in lower case, unless its first word is all capitals.
@@ -240,7 +258,7 @@ mod tests {
         ];
         for (sql, (words, hint)) in queries.iter().zip(ROW_HINTS) {
             let error = context.sql(sql).await.expect("it is planned").collect().await.expect_err("it fails");
-            let said = run_errors::said(error.find_root());
+            let said = said(error.find_root());
             assert!(said.to_lowercase().contains(words), "{sql}: {words:?} is not in {said}");
             assert_eq!(row_hint(&said), Some(hint), "{said}");
         }
@@ -253,7 +271,7 @@ mod tests {
                 Err(ParserError::ParserError(said)) => said,
                 other => panic!("{other:?}"),
             });
-            super::syntax(&DataFusionError::from(error))
+            syntax(&DataFusionError::from(error))
         };
         fn parse(sql: &str) -> Result<(), ParserError> {
             use datafusion::sql::sqlparser::{dialect::GenericDialect, parser::Parser};

@@ -2,7 +2,7 @@
 //!
 //! A plan keeps things of its last run (a join's build side, the best rows so far), so each run starts from a
 //! plan whose states are new. A view that calls a stable function, such as `now()`, has its value folded in when
-//! it is planned, so it is planned anew for each batch.
+//! it is planned, so it is planned again for each batch.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) struct View {
     plan: Arc<dyn ExecutionPlan>,
     /// What it was planned from: the SQL as it is written, with names resolved.
     pub(super) logical: LogicalPlan,
-    /// Whether the view calls a stable function, so that it is planned anew for each batch.
+    /// Whether the view calls a stable function, so that it is planned again for each batch.
     pub(super) is_planned_each_batch: bool,
 }
 

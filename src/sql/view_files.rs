@@ -1,5 +1,5 @@
 //! The files of the views as written: each is read, parsed to one query, and asked which relations it reads.
-//! Nothing is planned here, so this much is known before a reference table or a schema is at hand.
+//! Nothing is planned here, so this much is known before there is a reference table or a schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -48,7 +48,7 @@ pub(super) struct ViewFile {
     pub(super) statement: Box<Statement>,
     /// As it is planned.
     pub(super) ready: ParsedStatement,
-    /// What stands in FROM and JOIN, in the order of the text; names of CTEs left out.
+    /// The relations in FROM and JOIN, in the order of the text; names of CTEs left out.
     pub(super) reads: Vec<Reference>,
 }
 
@@ -171,7 +171,7 @@ impl ViewFiles {
         self.views.keys().map(String::as_str)
     }
 
-    /// The text of a view, as it stands in its file.
+    /// The text of a view, as it is in its file.
     pub fn text(&self, view: &str) -> Option<&str> {
         self.views.get(view).map(|view| view.text.as_str())
     }

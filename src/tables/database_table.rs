@@ -19,11 +19,11 @@ pub(super) struct DatabaseTable {
     relation: Relation,
     key: Vec<String>,
     refresh_interval: Duration,
-    rows: Rows,
+    rows: DatabaseRows,
 }
 
 #[derive(Debug)]
-enum Rows {
+enum DatabaseRows {
     Whole { rows: Vec<RecordBatch>, fetched_at: Instant, bytes_max: usize },
     ByKey(Box<HeldRows>),
 }
@@ -53,12 +53,12 @@ impl DatabaseTable {
         let relation = reader.open(origin).await.map_err(failed)?;
         let rows = if key.is_empty() {
             let rows = reader.fetch_all(&relation, bytes_max).await.map_err(failed)?;
-            Rows::Whole { rows, fetched_at: Instant::now(), bytes_max }
+            DatabaseRows::Whole { rows, fetched_at: Instant::now(), bytes_max }
         } else {
             let form =
                 KeyForm::new(&relation.schema, key).map_err(|message| TableError::other(name, message))?;
             let held = HeldRows::new(form, relation.schema.clone(), bytes_max, refresh_interval);
-            Rows::ByKey(Box::new(held.map_err(|error| TableError::other(name, error.to_string()))?))
+            DatabaseRows::ByKey(Box::new(held.map_err(|error| TableError::other(name, error.to_string()))?))
         };
         Ok(Self { name: name.to_owned(), relation, key: key.to_vec(), refresh_interval, rows })
     }
@@ -70,18 +70,18 @@ impl DatabaseTable {
     /// What the rows of a whole table hold; those of a keyed one come later.
     pub(super) fn bytes(&self) -> usize {
         match &self.rows {
-            Rows::Whole { rows, .. } => rows.iter().map(RecordBatch::get_array_memory_size).sum(),
-            Rows::ByKey(_) => 0,
+            DatabaseRows::Whole { rows, .. } => rows.iter().map(RecordBatch::get_array_memory_size).sum(),
+            DatabaseRows::ByKey(_) => 0,
         }
     }
 
     /// Rows, bytes, and when a whole table was fetched.
     pub(super) fn held(&self) -> (usize, usize, Option<Instant>) {
         match &self.rows {
-            Rows::Whole { rows, fetched_at, .. } => {
+            DatabaseRows::Whole { rows, fetched_at, .. } => {
                 (rows.iter().map(RecordBatch::num_rows).sum(), self.bytes(), Some(*fetched_at))
             }
-            Rows::ByKey(held) => {
+            DatabaseRows::ByKey(held) => {
                 let (rows, bytes) = held.size();
                 (rows, bytes, None)
             }
@@ -91,19 +91,19 @@ impl DatabaseTable {
     /// How much may be held from now on.
     pub(super) fn set_bytes_max(&mut self, max: usize) {
         match &mut self.rows {
-            Rows::Whole { bytes_max, .. } => *bytes_max = max,
-            Rows::ByKey(held) => held.set_bytes_max(max),
+            DatabaseRows::Whole { bytes_max, .. } => *bytes_max = max,
+            DatabaseRows::ByKey(held) => held.set_bytes_max(max),
         }
     }
 
     /// Reads a whole table again where that is due.
     ///
     /// # Errors
-    /// The database's; what was held stays.
+    /// The database does not answer, or refuses the statement; what was held stays.
     pub(super) async fn begin_batch(&mut self, now: Instant, reader: &mut Reader) -> Result<(), TableError> {
         match &mut self.rows {
-            Rows::ByKey(held) => held.begin_batch(),
-            Rows::Whole { rows, fetched_at, bytes_max } => {
+            DatabaseRows::ByKey(held) => held.begin_batch(),
+            DatabaseRows::Whole { rows, fetched_at, bytes_max } => {
                 if now.duration_since(*fetched_at) >= self.refresh_interval {
                     let fetched = reader.fetch_all(&self.relation, *bytes_max).await;
                     *rows = fetched.map_err(|error| database_error(&self.name, error))?;
@@ -117,7 +117,8 @@ impl DatabaseTable {
     /// All rows, or those whose key occurs among `keys`, fetching what is not held.
     ///
     /// # Errors
-    /// The database's; two rows of one key; data, where the keys of this batch alone are more than may be held.
+    /// The database does not answer, or refuses the statement; two rows of one key; data, where the keys of this batch
+    /// alone are more than may be held.
     pub(super) async fn gather(
         &mut self,
         keys: &[RecordBatch],
@@ -125,8 +126,8 @@ impl DatabaseTable {
         reader: &mut Reader,
     ) -> Result<Vec<RecordBatch>, TableError> {
         let held = match &mut self.rows {
-            Rows::Whole { rows, .. } => return Ok(rows.clone()),
-            Rows::ByKey(held) => held,
+            DatabaseRows::Whole { rows, .. } => return Ok(rows.clone()),
+            DatabaseRows::ByKey(held) => held,
         };
         let arrow = |error: arrow::error::ArrowError| TableError::other(&self.name, error.to_string());
         if let Some(missing) = held.missing(keys, now, &|_| false).map_err(arrow)? {

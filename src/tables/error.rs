@@ -64,7 +64,7 @@ impl TableError {
         Self { kind: TableKind::State, ..Self::other(table, found) }
     }
 
-    /// The keys of one batch need so many bytes, more than there is room for; those of a part may fit.
+    /// The keys of one batch need this many bytes, more than there is room for; those of a part may fit.
     pub(super) fn too_much(table: &str, bytes: usize) -> Self {
         let message =
             format!("the keys of one batch need {bytes} bytes, more than `memory_max` leaves for them");

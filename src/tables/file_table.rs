@@ -4,7 +4,7 @@
 //! file has changed, so no batch sees rows that are out of date for longer than the interval. Why it waits: a look
 //! is one call of the operating system, and what `memory_max` bounds is soon read.
 //!
-//! A file that cannot be used (half written, a value of another type, two rows of one key) is said once in the log,
+//! A file that cannot be used (half written, a value of another type, two rows of one key) is logged once,
 //! and the rows that were there stay.
 
 use std::time::{Duration, Instant};
@@ -55,11 +55,11 @@ enum Look {
 struct Contents {
     stamp: Stamp,
     schema: SchemaRef,
-    rows: Rows,
+    rows: FileRows,
 }
 
 #[derive(Debug)]
-enum Rows {
+enum FileRows {
     Whole(RecordBatch),
     ByKey(KeyIndex),
 }
@@ -106,16 +106,16 @@ impl FileTable {
 
     pub(super) fn count(&self) -> usize {
         match &self.contents.rows {
-            Rows::Whole(rows) => rows.num_rows(),
-            Rows::ByKey(index) => index.count(),
+            FileRows::Whole(rows) => rows.num_rows(),
+            FileRows::ByKey(index) => index.count(),
         }
     }
 
     /// What the rows hold.
     pub(super) fn bytes(&self) -> usize {
         match &self.contents.rows {
-            Rows::Whole(rows) => rows.get_array_memory_size(),
-            Rows::ByKey(index) => index.bytes(),
+            FileRows::Whole(rows) => rows.get_array_memory_size(),
+            FileRows::ByKey(index) => index.bytes(),
         }
     }
 
@@ -161,8 +161,8 @@ impl FileTable {
     /// All rows, or those whose key occurs among `keys`.
     pub(super) fn gather(&mut self, keys: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
         match &mut self.contents.rows {
-            Rows::Whole(rows) => Ok(rows.clone()),
-            Rows::ByKey(index) => index.gather(keys),
+            FileRows::Whole(rows) => Ok(rows.clone()),
+            FileRows::ByKey(index) => index.gather(keys),
         }
     }
 }
@@ -206,7 +206,7 @@ fn load(
     let loaded = file.load(schema, bytes_max)?;
     let schema = loaded.rows.schema();
     if key.is_empty() {
-        return Ok(Contents { stamp: loaded.stamp, schema, rows: Rows::Whole(loaded.rows) });
+        return Ok(Contents { stamp: loaded.stamp, schema, rows: FileRows::Whole(loaded.rows) });
     }
     let form = KeyForm::new(&schema, key).map_err(|message| FileFault::at(None, message))?;
     let (index, nulls) = KeyIndex::build(form, loaded.rows.clone()).map_err(|found| match found {
@@ -227,7 +227,7 @@ fn load(
         let file = file.path.display();
         tracing::warn!("{file}: reference table `{name}`: {nulls} rows have no key and are never found");
     }
-    Ok(Contents { stamp: loaded.stamp, schema, rows: Rows::ByKey(index) })
+    Ok(Contents { stamp: loaded.stamp, schema, rows: FileRows::ByKey(index) })
 }
 
 fn error(table: &str, file: &TableFile, fault: FileFault) -> TableError {

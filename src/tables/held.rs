@@ -18,7 +18,7 @@ use super::key::KeyForm;
 /// What a held key costs besides its bytes and those of its row: map entry, place in the order, allocations.
 const ENTRY_BYTES: usize = 160;
 
-/// Stands for a use by no batch: the first batch is number 1.
+/// Means a use by no batch: the first batch is number 1.
 const NO_BATCH: u64 = 0;
 
 /// Held rows, and keys that are known to be absent.
@@ -65,7 +65,7 @@ impl From<ArrowError> for HeldFault {
 
 impl HeldRows {
     /// # Errors
-    /// Where a column has a type whose rows cannot be held.
+    /// A column has a type whose rows cannot be held.
     pub(super) fn new(
         key: KeyForm,
         schema: SchemaRef,

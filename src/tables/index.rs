@@ -48,7 +48,7 @@ impl KeyIndex {
         self.rows.num_rows()
     }
 
-    /// Indexes the rows of a table; gives how many rows have NULL in their key and can never be found.
+    /// Indexes the rows of a table; returns how many rows have NULL in their key and can never be found.
     pub(super) fn build(key: KeyForm, rows: RecordBatch) -> Result<(Self, usize), IndexFault> {
         let keys = key.of_table(&rows)?;
         let mut places: HashMap<Box<[u8]>, u32> = HashMap::with_capacity(keys.len());

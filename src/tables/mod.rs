@@ -160,7 +160,7 @@ impl ReferenceTables {
     /// held of keyed tables of the database is fetched again when it is asked for.
     ///
     /// # Errors
-    /// The database's, while it reads tables without a key; it may be called again.
+    /// The database does not answer, or refuses the statement, while it reads tables without a key; it may be called again.
     pub async fn begin_batch(&mut self) -> Result<(), TableError> {
         self.begin_batch_at(Instant::now()).await
     }

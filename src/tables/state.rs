@@ -1,5 +1,5 @@
 //! State tables: rows the job reads and writes, one for each key. What is held of them is what the database has; above
-//! it lie layers of rows that were computed and are not committed yet, one for each batch on its way, which the
+//! it lie layers of rows that were computed and are not committed yet, one for each batch in flight, which the
 //! batches after it see.
 //!
 //! Invariant: a layer is merged into what is held when its batch is committed, in the order of the batches. Whatever
@@ -42,7 +42,7 @@ pub struct StateTableSpec {
     /// Whether its view has `_delete`.
     pub deletes: bool,
     pub follows_partition: bool,
-    /// Rows that were not written for so long, in message time, may be deleted.
+    /// Rows that were not written for this long, in message time, may be deleted.
     pub ttl: Option<Duration>,
 }
 
@@ -80,7 +80,7 @@ struct StateTable {
     /// What is read and held: the columns of SQL, then the program's own.
     held_schema: SchemaRef,
     held: HeldRows,
-    /// What the batch in hand was given, by key.
+    /// What the current batch was given, by key.
     given: HashMap<Box<[u8]>, Given>,
 }
 
@@ -225,7 +225,7 @@ impl StateTables {
     /// Fetches the rows of these keys as they are committed.
     ///
     /// # Errors
-    /// The database's.
+    /// The database does not answer, or refuses the statement.
     pub async fn fetch(&mut self, table: usize, missing: &RecordBatch) -> Result<RecordBatch, TableError> {
         let reader = match &mut self.store {
             Store::Memory(memory) => return memory.rows(table, &self.tables[table]),
@@ -286,7 +286,7 @@ impl StateTables {
         Arc::clone(&self.tables[table].held_schema)
     }
 
-    /// The rows of these keys, each once, as the batch in hand sees them; all of them were fetched or are staged.
+    /// The rows of these keys, each once, as the current batch sees them; all of them were fetched or are staged.
     ///
     /// # Errors
     /// A key that comes by another partition than before, where the table follows the partition.

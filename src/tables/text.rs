@@ -14,7 +14,7 @@ const FLOAT_DIGITS_EXACT: usize = 15;
 /// Digits of a second's fraction that a timestamp keeps.
 const FRACTION_DIGITS_MAX: usize = 6;
 
-/// What a column of text stands for.
+/// What a column of text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextType {
     Boolean,
@@ -152,7 +152,7 @@ fn is_float(text: &str) -> bool {
     characters && (whole.is_empty() || is_integer(whole)) && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// For `yyyy-mm-dd hh:mm:ss` (or with a `T`), perhaps with a fraction: what stands behind, empty or a time zone.
+/// For `yyyy-mm-dd hh:mm:ss` (or with a `T`), perhaps with a fraction: what follows, empty or a time zone.
 fn timestamp_zone(text: &str) -> Option<&str> {
     let (moment, rest) = text.split_at_checked(19)?;
     let separator = *moment.as_bytes().get(10)?;

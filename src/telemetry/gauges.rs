@@ -1,4 +1,4 @@
-//! The values of the moment, as metrics: read from how the job stands when somebody asks. A partition that was taken away has
+//! The values of the moment, as metrics: read from the state of the job when somebody asks. A partition that was revoked has
 //! no series any more.
 
 use std::fmt;

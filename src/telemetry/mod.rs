@@ -106,7 +106,7 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Job {
-    /// How the job stands.
+    /// The state of the job.
     pub fn standing(&self) -> MutexGuard<'_, Standing> {
         lock(&self.standing)
     }
@@ -161,7 +161,7 @@ impl Job {
         self.counts.dead_letters.sum()
     }
 
-    /// How the job stands, in one sentence.
+    /// The state of the job, in one sentence.
     pub fn sentence(&self, is_stopping: bool) -> Sentence {
         let rates = self.rates();
         let now = SystemTime::now();

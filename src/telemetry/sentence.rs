@@ -1,4 +1,4 @@
-//! How a job stands, in one sentence: what a person wants to know first.
+//! The state of a job in one sentence: what a person wants to know first.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! How a job stands: what it has of Kafka, what it waits for, what its last batch was, and what it holds. Values that change
-//! stand here; counters are in `counts`.
+//! The state of a job: what it has of Kafka, what it waits for, what its last batch was, and what it holds. Values that change
+//! are here; counters are in `counts`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ pub struct HeldTable {
 }
 
 impl Telemetry {
-    /// The heartbeat of a loop that pauses at most so long.
+    /// The heartbeat of a loop that pauses at most this long.
     pub fn pulse(&self, name: impl Into<String>, pause_max: Duration) -> Pulse {
         self.job().map_or_else(Pulse::default, |job| job.pulses.begin(name.into(), pause_max))
     }

@@ -10,7 +10,7 @@ use crate::sql::type_name;
 /// Which rows belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Comparison {
-    /// Of each expected row the row that came out and stands nearest to it.
+    /// For each expected row, the resulting row that is nearest to it.
     pub expected: Vec<Option<Pair>>,
     /// Rows that nothing expects.
     pub surplus: Vec<usize>,

@@ -28,7 +28,7 @@ pub(super) struct Breach {
 pub(super) enum Found {
     /// Rows of this relation: in one batch, and cut.
     Rows { relation: String, kind: &'static str, difference: Difference },
-    /// What would stop the job: in one batch, and cut; `None` where nothing does.
+    /// The error that would stop the job: in one batch, and cut; `None` if nothing does.
     Stop { whole: Option<String>, cut: Option<String> },
     /// The same messages in the same batch gave other rows when run again.
     Unrepeatable { relation: String, difference: Difference },

@@ -1,7 +1,8 @@
 //! What can be wrong with a test file: each fault with its line, what was found, what was expected, and a hint.
 
-use crate::config::{nearest, words_of};
+use crate::config::words_of;
 use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::nearest::did_you_mean;
 
 /// One fault of a test file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,8 @@ impl Fault {
 
     /// The nearest of the words that are allowed, or all of them.
     pub(super) fn or_one_of<'a>(self, found: &str, allowed: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let hint = match nearest(found, allowed.clone()) {
-            Some(right) => format!("did you mean `{right}`?"),
+        let hint = match did_you_mean(found, allowed.clone()) {
+            Some(hint) => hint,
             None => {
                 let all: Vec<&str> = allowed.collect();
                 if all.is_empty() {

@@ -14,20 +14,20 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// # Errors
-    /// Where the node is no mapping.
+    /// The node is no mapping.
     pub fn of(what: &'static str, node: &'n Node) -> Result<Self, Fault> {
         let entries = entries(what, node)?;
         Ok(Self { what, line: node.line, entries, known: Vec::new() })
     }
 
-    /// The key and what stands under it, which may be nothing; `None` where the key is absent.
+    /// The key and its value, which may be nothing; `None` where the key is absent.
     pub fn entry(&mut self, key: &'static str) -> Option<(&'n Node, &'n Node)> {
         self.known.push(key);
         let position = self.entries.iter().position(|(name, _)| name.text() == Some(key))?;
         Some(self.entries.remove(position))
     }
 
-    /// What stands under the key; `None` where nothing does.
+    /// The value of the key; `None` if it has none.
     pub fn node(&mut self, key: &'static str) -> Option<&'n Node> {
         self.entry(key).map(|(_, node)| node).filter(|node| !node.is_null())
     }

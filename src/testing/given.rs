@@ -11,9 +11,9 @@ use super::fault::Fault;
 use super::messages::{BYTES_EXPECTED, bytes_of};
 use super::number;
 use super::suite::Row;
-use super::time::moment;
 use super::yaml::{Node, Value, is_number};
 use crate::database::json;
+use crate::moment::moment;
 
 /// The rows in these columns. A column of which a row says nothing is NULL there.
 ///

@@ -9,7 +9,7 @@ use super::report::{FileReport, Report};
 /// The whole report as XML.
 ///
 /// # Errors
-/// What the writer of XML says.
+/// The writer of XML refuses a text.
 pub fn junit(report: &Report, elapsed: Duration) -> Result<String, String> {
     let mut xml = quick_junit::Report::new("realtime-processor test");
     xml.set_time(elapsed);

@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 
 use super::fault::Fault;
 use super::suite::{Cell, Row, Test};
-use super::time::moment;
 use super::yaml::{Node, Value};
 use crate::avro::Encoder;
 use crate::batch::{Headers, Message, Messages, MessagesBuilder};
+use crate::moment::moment;
 
 /// What a message may say of itself besides its fields.
 const META: [&str; 7] = [
@@ -29,7 +29,7 @@ const META: [&str; 7] = [
 #[derive(Clone, Debug)]
 pub(super) struct Recording {
     pub messages: Messages,
-    /// Of each message its line in the file and what stands there.
+    /// For each message its line in the file and its text.
     pub written: Vec<WrittenMessage>,
 }
 
@@ -232,7 +232,7 @@ fn bytes(cell: &Cell) -> Result<Vec<u8>, Fault> {
 
 pub(super) const BYTES_EXPECTED: &str = "a text, `{ base64: ... }` or `{ hex: ... }`";
 
-/// The bytes that a value stands for: those of a text, or what `base64` or `hex` say.
+/// The bytes that a value means: those of a text, or what `base64` or `hex` say.
 pub(super) fn bytes_of(node: &Node) -> Option<Vec<u8>> {
     match &node.value {
         Value::Scalar { text, .. } => Some(text.clone().into_bytes()),

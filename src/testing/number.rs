@@ -27,7 +27,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
     })
 }
 
-/// Beyond so many zeros a number keeps its exponent.
+/// Beyond this many zeros a number keeps its exponent.
 const DIGITS_WRITTEN_MAX: i64 = 80;
 
 /// `digits` times ten to the power of `exponent`; without zeros at either end, so that equal numbers are equal.

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use super::fault::Fault;
 use super::fields::{Fields, entries, items};
 use super::suite::{Cell, DeclaredColumn, Expectation, GivenTable, Of, Row, Test, TestEnd, Written};
-use super::time::{NOW_SECONDS, moment};
+use super::time::NOW_SECONDS;
 use super::yaml::{Node, Value};
+use crate::moment::moment;
 
 /// Reads the tree of one file.
 pub(super) struct Reader<'t> {

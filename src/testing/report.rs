@@ -1,4 +1,4 @@
-//! What became of the tests, and how people read it.
+//! The results of the tests, and how people read them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use super::cuts::{Breach, Found};
 use super::messages::WrittenMessage;
 use super::run::{Observed, Unmet};
 
-/// What became of all tests.
+/// The results of all tests.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub files: Vec<FileReport>,
 }
 
-/// What became of the tests of one file.
+/// The results of the tests of one file.
 #[derive(Clone, Debug)]
 pub struct FileReport {
     /// As a person would open it.
@@ -21,11 +21,11 @@ pub struct FileReport {
     pub tests: Vec<TestReport>,
 }
 
-/// What became of one test.
+/// The result of one test.
 #[derive(Clone, Debug)]
 pub struct TestReport {
     pub name: String,
-    /// Where it stands in the file.
+    /// Its place in the file.
     pub line: usize,
     /// Nothing where it has passed.
     pub failures: Vec<Failure>,

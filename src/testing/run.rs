@@ -1,4 +1,4 @@
-//! One test, run over its messages cut in some way: reference rows and state are given anew, and what comes out is what
+//! One test, run over its messages cut in some way: reference rows and state are provided again, and the results are what
 //! tests compare.
 
 use arrow::array::RecordBatch;

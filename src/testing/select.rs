@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::TestsError;
 use super::suite::Suite;
-use crate::config::{Config, nearest};
+use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, Finding, Place, shown};
+use crate::nearest::did_you_mean;
 
 /// The folder of test files, in that of the views.
 pub fn tests_folder(config: &Config) -> PathBuf {
@@ -96,10 +97,8 @@ pub(super) fn chosen(
             let known = suites.iter().flat_map(|suite| {
                 [stem(suite)].into_iter().chain(suite.tests.iter().map(|test| test.name.as_str()))
             });
-            let hint = match nearest(name, known) {
-                Some(right) => format!("did you mean `{right}`?"),
-                None => format!("files: {}", suites.iter().map(stem).collect::<Vec<_>>().join(", ")),
-            };
+            let files = || format!("files: {}", suites.iter().map(stem).collect::<Vec<_>>().join(", "));
+            let hint = did_you_mean(name, known).unwrap_or_else(files);
             return Err(TestsError::NoSuchTest(Finding::new(format!("no test `{name}`")).with_hint(hint)));
         }
     }

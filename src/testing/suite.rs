@@ -32,7 +32,7 @@ pub(super) struct Suite {
 pub(super) struct Test {
     pub name: String,
     pub line: usize,
-    /// Where the clock stands.
+    /// The clock's time.
     pub now: DateTime<Utc>,
     /// Mappings, in the order of the file.
     pub messages: Vec<Row>,
@@ -115,7 +115,7 @@ pub(super) struct Expectation {
     pub written: Written,
 }
 
-/// How the rows are written, so that they can be written anew.
+/// How the rows are written, so that they can be written again.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     /// Behind the colon of the key that the rows stand under.
@@ -126,7 +126,7 @@ pub(super) struct Written {
     pub column: usize,
     /// Whether the rows stand one under the other, each behind a dash.
     pub is_block: bool,
-    /// Whether the key itself stands in braces, where nothing can stand on lines of its own.
+    /// Whether the key itself is in braces, so that nothing can be on a line of its own.
     pub is_in_braces: bool,
 }
 
@@ -141,7 +141,7 @@ impl Suite {
         Self::parse(path, text)
     }
 
-    /// As [`Suite::read`], of a text that stands in `path`.
+    /// As [`Suite::read`], of a text that is in `path`.
     pub fn parse(path: &Path, text: String) -> Result<Self, Vec<Diagnostic>> {
         let file = shown(path);
         let mut faults = Vec::new();

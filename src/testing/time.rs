@@ -1,19 +1,9 @@
-//! Moments as people write them in tests.
+//! The clock of tests, and times of a day as people write them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::NaiveTime;
 
-/// The moment at which the clock stands where a test does not say another: 2024-01-01 00:00:00 UTC.
+/// The clock's time in a test that sets no other: 2024-01-01 00:00:00 UTC.
 pub(super) const NOW_SECONDS: i64 = 1_704_067_200;
-
-/// `2024-01-01T00:00:00Z` (any offset), `2024-01-01 00:00:00` (UTC), with or without a fraction, or a date: its midnight.
-pub(super) fn moment(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(moment) = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1)) {
-        return Some(moment.with_timezone(&Utc));
-    }
-    let local = NaiveDateTime::parse_from_str(&text.replacen('T', " ", 1), "%Y-%m-%d %H:%M:%S%.f");
-    let midnight = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-    local.ok().or_else(midnight).map(|moment| moment.and_utc())
-}
 
 /// `10:30:00`, with or without seconds or a fraction.
 pub(super) fn time_of_day(text: &str) -> Option<NaiveTime> {

@@ -1,4 +1,4 @@
-//! Expectations written anew from what came out. Only the rows that differ are touched: other rows, comments and the
+//! Expectations written again from the results. Only the rows that differ are touched: other rows, comments and the
 //! rest of the file stay as they are.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::engine::Rehearsal;
 /// A row that would be wider is written with each column in its own line.
 const ROW_WIDTH_MAX: usize = 100;
 
-/// A file with its expectations written anew.
+/// A file with its expectations written again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     pub file: String,
@@ -63,7 +63,7 @@ pub(super) fn update(
 }
 
 fn applied(text: &str, mut edits: Vec<Edit>) -> String {
-    // Stable: what is inserted at one place stands in the order in which it was found.
+    // Stable: what is inserted at one place is in the order in which it was found.
     edits.sort_by_key(|edit| edit.range.start);
     let mut text = text.to_owned();
     for edit in edits.iter().rev() {
@@ -213,7 +213,7 @@ fn columns_of(rows: &[Row], table: &Table) -> Vec<usize> {
     if columns.is_empty() { (0..table.columns.len()).collect() } else { columns }
 }
 
-/// What stands behind the key: all rows, each in a line of its own at `indent`, or all in one line.
+/// What follows the key: all rows, each in a line of its own at `indent`, or all in one line.
 fn written_list(table: &Table, columns: &[usize], indent: Option<usize>) -> String {
     let rows = (0..table.rows.len()).map(|row| written_row(table, row, columns, indent));
     match indent {
@@ -223,7 +223,7 @@ fn written_list(table: &Table, columns: &[usize], indent: Option<usize>) -> Stri
     }
 }
 
-/// `{ customer: 7, reaction: x }`; where that is too wide and the row stands behind a dash at `indent`, a column a line.
+/// `{ customer: 7, reaction: x }`; if that is too wide and the row follows a dash at `indent`, a column a line.
 fn written_row(table: &Table, row: usize, columns: &[usize], indent: Option<usize>) -> String {
     let cells: Vec<String> = columns
         .iter()

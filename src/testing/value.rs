@@ -9,8 +9,9 @@ use super::given::boolean;
 use super::messages::bytes_of;
 use super::number;
 use super::table::Kind;
-use super::time::{moment, time_of_day};
+use super::time::time_of_day;
 use super::yaml::{Node, Value, is_number};
+use crate::moment::moment;
 
 /// Whether a value that came out (as JSON) is the one that is written in a test.
 pub(super) fn is_same(written: &Node, came: &str, kind: &Kind, tolerance: Option<f64>) -> bool {

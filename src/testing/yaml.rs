@@ -1,4 +1,4 @@
-//! YAML as a tree in which every node knows where it stands, so that a fault names its line and an expectation can be
+//! YAML as a tree in which every node knows its place, so that a fault names its line and an expectation can be
 //! rewritten in place. Scalars stay text with their style: what a text means is decided by what it is compared with.
 
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub(super) struct Node {
     pub line: usize,
     /// In characters, from 0.
     pub column: usize,
-    /// Its bytes in the text; what stands behind it (blanks, comments) left out.
+    /// Its bytes in the text; what follows it (blanks, comments) left out.
     pub span: Range<usize>,
     pub value: Value,
 }
@@ -48,7 +48,7 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// What stands here, for messages.
+    /// What is here, for messages.
     pub fn found(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),

@@ -83,7 +83,7 @@ impl Others {
         self.stored.iter().map(other).collect()
     }
 
-    /// All instances; what `me` is known to be now stands in place of its row.
+    /// All instances; the row of `me` is replaced by what is known of it now.
     pub fn json(&self, me: &str, my_partitions: usize, my_state: &str, now: SystemTime) -> Value {
         let is_there = |instance: &&Instance| instance.age_seconds <= GONE_SECONDS && instance.name != me;
         let others = self.instances.iter().filter(is_there).map(|instance| {

@@ -1,4 +1,4 @@
-//! What the page reads: how the job stands, its history, views and events. No request to a server is made for it.
+//! What the page reads: the state of the job, its history, views and events. No request to a server is made for it.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;

@@ -50,7 +50,7 @@ impl Drop for Questions {
 }
 
 /// A relation with its rows.
-type Rows = (Relation, Vec<RecordBatch>);
+type NamedRows = (Relation, Vec<RecordBatch>);
 
 /// `/api/query`: columns and rows, or what is wrong with the query.
 pub(super) async fn ask(shared: &Arc<Shared>, sql: String) -> Result<Value, Value> {
@@ -82,7 +82,7 @@ pub(super) async fn ask(shared: &Arc<Shared>, sql: String) -> Result<Value, Valu
 }
 
 /// All relations with the rows that are kept of them, and whether rows are missing.
-fn relations(shared: &Shared) -> (Vec<Rows>, bool) {
+fn relations(shared: &Shared) -> (Vec<NamedRows>, bool) {
     let relations = shared.job.standing().relations.clone();
     let kept = shared.job.kept();
     let is_cut = kept.relations().iter().any(|kept| kept.is_cut);
@@ -96,7 +96,7 @@ fn relations(shared: &Shared) -> (Vec<Rows>, bool) {
     (rows.collect(), is_cut)
 }
 
-async fn answer(sql: &str, relations: Vec<Rows>) -> Result<Value, Value> {
+async fn answer(sql: &str, relations: Vec<NamedRows>) -> Result<Value, Value> {
     let told = |errors: &[SqlError]| {
         let without_hint = |error: &SqlError| Diagnostic { hint: None, ..error.clone().into() };
         let hints: Vec<&str> = errors.iter().filter_map(SqlError::hint).collect();

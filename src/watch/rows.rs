@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::json::time;
-use crate::config::nearest;
+use crate::nearest::did_you_mean;
 use crate::telemetry::SAMPLE_ROWS;
 
 /// The header with the number of the last batch in an answer: `after=N` asks for those behind it.
@@ -32,8 +32,8 @@ pub(super) fn last_rows(shared: &Shared, name: &str) -> Result<Value, Value> {
     let standing = shared.job.standing();
     let Some(relation) = standing.relations.iter().find(|relation| &*relation.name == name) else {
         let names = standing.relations.iter().map(|relation| &*relation.name);
-        let near = nearest(name, names).map(|near| format!("did you mean `{near}`?"));
-        return Err(json!({ "error": format!("no view or table `{name}`"), "hint": near }));
+        let hint = did_you_mean(name, names);
+        return Err(json!({ "error": format!("no view or table `{name}`"), "hint": hint }));
     };
     let schema = Arc::clone(&relation.schema);
     drop(standing);
@@ -61,7 +61,7 @@ pub(super) enum Keep {
     Last,
 }
 
-/// Columns and rows as JSON, at most so many rows.
+/// Columns and rows as JSON, at most `rows_max` rows.
 pub(super) fn table(
     schema: &Schema,
     rows: &[RecordBatch],

@@ -1,5 +1,5 @@
 //! The HTTP server: connections in, each with its limits. If there are too many, the one that has been silent for longest
-//! makes room, so a probe is answered whoever else is connected.
+//! makes room, so a probe is answered, however many are connected.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -21,7 +21,7 @@ use super::{Shared, json};
 const STREAMS_MAX: usize = 32;
 /// Events that wait to be sent.
 const WAITING_MAX: usize = 16;
-/// How often a page hears how the job stands.
+/// How often a page is sent the state of the job.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pages that are open.

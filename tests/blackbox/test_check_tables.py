@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 import pytest
+
 from avro import MOVEMENT, movement
 from harness import unique
 

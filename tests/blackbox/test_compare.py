@@ -10,7 +10,7 @@ import pytest
 
 from harness import ROOT
 
-sys.path.append(str(ROOT / "benches"))
+sys.path.append(str(ROOT))
 
 from compare import latency, report, topic, watch  # noqa: E402
 
@@ -26,7 +26,7 @@ def test_a_quick_comparison(binary, kafka_server, tmp_path):
     environment = {
         **os.environ,
         "REALTIME_PROCESSOR": str(binary),
-        "PYTHONPATH": f"{ROOT / 'benches'}:{ROOT / 'tests' / 'blackbox'}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'blackbox'}",
     }
     done = subprocess.run(
         [sys.executable, "-m", "compare", *options, "--out", tmp_path / "out.md", "--only", *words],

@@ -99,7 +99,11 @@ def test_replays_that_are_killed(new_job, new_topic, database, full, figure):
     while waiting(job):
         replays = [job.start_command("dead-letters", "replay", "--all") for _ in range(2)]
         before = waiting(job)
-        wait_until(lambda: waiting(job) < before or replays[0].poll() is not None, 60, "the replay begins")
+        wait_until(
+            lambda count=before, replay=replays[0]: waiting(job) < count or replay.poll() is not None,
+            60,
+            "the replay begins",
+        )
         time.sleep(rng.random() * 0.1)
         for replay in replays:
             if replay.poll() is None:

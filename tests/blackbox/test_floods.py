@@ -6,8 +6,9 @@ FULL=1 sends ten times as much. A debug build's code takes more memory: what an 
 import os
 
 import pytest
-from avro import MOVEMENT, string, varint
 from confluent_kafka import Producer
+
+from avro import MOVEMENT, string, varint
 from harness import Resident
 
 MEMORY_MAX_MIB = 256

@@ -132,7 +132,7 @@ def test_an_instance_whose_database_stalls_for_longer_than_two_rebalances(new_jo
             send(topic, 400, range(1, 41), seed=10 + turn)
             if turn == 0:
                 other = job.start()
-                wait_until(lambda: "assigned: customer" in other.stderr_text(), 60, other.stderr_text)
+                wait_until(lambda other=other: "assigned: customer" in other.stderr_text(), 60, other.stderr_text)
         proxy.go_on()
         send(topic, 400, range(1, 41), seed=20)
         job.wait_committed(topic.sent, 60, stalled)

@@ -1,6 +1,7 @@
 """Message times that no database can hold: what becomes of a message does not depend on how the batch was cut."""
 
 import pytest
+
 from avro import COUNTING_VIEW, MOVEMENT, movement
 
 FAR = 10**17

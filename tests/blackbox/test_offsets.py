@@ -50,7 +50,7 @@ def test_reset_says_what_it_will_do_and_asks(new_job, new_topic):
     assert len(numbers(job)) == 26 and len(set(numbers(job))) == 20
     outside = job.run("offsets", "reset", "--to", "11", "--yes", expect=1)
     assert "offset 11 is not there, Kafka has 0 to 10" in outside.stderr
-    assert "expected `earliest`" in job.run("offsets", "reset", "--to", "soon", expect=2).stderr
+    assert "expected `beginning`" in job.run("offsets", "reset", "--to", "soon", expect=2).stderr
 
 
 def test_reset_to_a_moment(new_job, new_topic):
@@ -64,6 +64,33 @@ def test_reset_to_a_moment(new_job, new_topic):
     assert [row["next_offset"] for row in shown(job)] == [7]
     job.run("offsets", "reset", "--to", "2030-01-01", "--yes")
     assert [row["next_offset"] for row in shown(job)] == [10]
+
+
+def test_every_command_takes_the_same_places(new_job, new_topic):
+    """`--from`, `--to` and `\\seek`: the two ends, an offset, a time with and without a zone."""
+    topic = new_topic(partitions=2)
+    job = counting_job(new_job, topic)
+    for n in range(20):
+        topic.send(movement(n), partition=0 if n < 15 else 1, timestamp=1_700_000_000_000 + 1000 * n)
+    topic.flush()
+    job.catch_up()
+    ends = [("beginning", [0, 0]), ("earliest", [0, 0]), ("end", [15, 5]), ("latest", [15, 5])]
+    places = [*ends, ("2023-11-14T22:13:30Z", [10, 0]), ("2023-11-14 22:13:37", [15, 2])]
+    for place, offsets in places:
+        job.run("offsets", "reset", "--to", place, "--yes")
+        assert [row["next_offset"] for row in shown(job)] == offsets, place
+    lowest = "SELECT min(kafka_offset) AS o FROM batch GROUP BY kafka_partition ORDER BY kafka_partition"
+    for place, offsets in [*places[4:], ("7", [7]), ("0=12 1=1", [12, 1])]:
+        read = [at for at, end in zip(offsets, [15, 5]) if at < end]
+        for asked in (["--from", place, "-c", lowest], ["-c", f"\\seek {place}", "-c", lowest]):
+            rows = job.run("sql", "--format", "csv", *asked).stdout.splitlines()
+            assert [int(row) for row in rows[1:]] == read, (asked, rows)
+    # An offset after the end of a partition is its end, not its beginning.
+    for place, count, least in [("2023-11-14T22:13:30Z", 10, [10, 0]), ("7", 8, [7])]:
+        printed = job.run("consume", "--from", place, "--count", str(count), timeout=60).stdout.splitlines()
+        rows = [json.loads(line) for line in printed]
+        found = [min(r["kafka_offset"] for r in rows if r["kafka_partition"] == p) for p in sorted({r["kafka_partition"] for r in rows})]
+        assert (len(rows), found) == (count, least), place
 
 
 def running(new_job, new_topic, partitions):

@@ -295,6 +295,15 @@ def test_colours_only_where_they_are_wanted(terminal):
     assert b"\x1b[2m" not in plain.raw and b"\x1b[1m" not in plain.raw
 
 
+def test_the_log_is_coloured_only_if_that_is_wanted(job):
+    """stderr is a terminal here, and a job logs what it did."""
+    for wanted, variables in ((True, {}), (False, {"NO_COLOR": "1"}), (False, {"TERM": "dumb"})):
+        shown = Terminal(job.command("run", "--until-caught-up", "--progress", "none"), job.folder, **variables)
+        shown.wait_for("done after")
+        assert (b"\x1b[" in shown.raw) == wanted, (variables, shown.raw)
+        shown.close()
+
+
 def test_an_edit_and_what_it_changes(terminal, with_messages):
     with_messages.write(
         "editor.sh",

@@ -269,7 +269,7 @@ def test_produce_registers_only_when_it_is_told(new_job, new_topic, database, re
     job.run("produce", "two.json")
     job.run("schema", "check")
     listed = job.run("schema", "list").stdout
-    assert re.search(rf"^ +1 +\d+  same +{topic.name}-value$", listed, re.MULTILINE), listed
+    assert re.search(rf"^ {topic.name}-value +\| +1 \| +\d+ \| same$", listed, re.MULTILINE), listed
     pulled = json.loads(job.run("schema", "pull", f"{topic.name}-value").stdout)
     assert [field["name"] for field in pulled["fields"]] == ["customer", "amount", "note"]
     job.catch_up()

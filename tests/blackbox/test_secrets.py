@@ -5,6 +5,7 @@ import os
 from urllib.parse import quote, urlsplit
 
 import pytest
+
 from avro import COUNTING_VIEW, MOVEMENT, movement
 from harness import unique, wait_until
 

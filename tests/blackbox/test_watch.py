@@ -10,8 +10,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from avro import movement
 from confluent_kafka import Consumer, TopicPartition
+
+from avro import movement
 from counting import assert_each_once, counting_job
 from harness import terminate, wait_until
 

@@ -4,14 +4,15 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use realtime_processor::batch::Limits;
 use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
-    Engine, EngineError, Lanes, Options, Parts, Plan, PlanError, ReloadSender, Reloads, Replay, ReplayParts,
-    ReplayReport, Report, Running, Stop, StopSender,
+    Engine, EngineError, JobParts, Lanes, Options, Plan, PlanError, ReloadSender, Reloads, Replay,
+    ReplayParts, ReplayReport, Report, Running, Stop, StopSender,
 };
-use realtime_processor::sink::{PageLimits, Selection, Sink, StoredLetters};
+use realtime_processor::sink::{Selection, Sink, StoredLetters};
 use realtime_processor::source::{ReplaySource, Source};
 
 /// Where rows are written.
@@ -198,7 +199,7 @@ pub async fn reloaded_before_the_fourth_batch<S: Source>(
     change.await.expect("it ended")
 }
 
-async fn parts<S: Source>(config: &Config, source: S) -> (Parts<S>, Running) {
+async fn parts<S: Source>(config: &Config, source: S) -> (JobParts<S>, Running) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plan = Plan::prepare(config, &decoder).await.expect("plans");
     let running = Running::new(config, &decoder, &plan);
@@ -208,7 +209,7 @@ async fn parts<S: Source>(config: &Config, source: S) -> (Parts<S>, Running) {
         .expect("a database")
         .with_sql(sql)
         .with_fills(to_fill);
-    (Parts { source, decoder, tables, states, pipeline, sink }, running)
+    (JobParts { source, decoder, tables, states, pipeline, sink }, running)
 }
 
 /// A job with a lane for each recording, and what a change of its SQL needs.
@@ -225,7 +226,7 @@ pub async fn lanes<S: Source + Send + 'static>(
     let (sender, reloads) = Reloads::of_lanes(sources.len());
     let parts = plans.into_iter().zip(sources).map(|(Plan { tables, states, pipeline, .. }, source)| {
         let decoder = decoder.another().expect("a decoder");
-        Parts { source, decoder, tables, states, pipeline, sink: sink.another() }
+        JobParts { source, decoder, tables, states, pipeline, sink: sink.another() }
     });
     let (_, stop) = Stop::new();
     let lanes = Lanes::new(parts.collect(), Options::of(config, true), stop);
@@ -259,7 +260,7 @@ pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
     let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
     let letters = letters.expect("a job has run");
     let (_, stop) = Stop::new();
-    let limits = PageLimits { rows_max, bytes_max: 1 << 20 };
+    let limits = Limits { rows_max, bytes_max: 1 << 20 };
     Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop)
 }
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use super::letter::{Decoded, decode, whole};
 use super::{Shown, counted, database_failed};
+use crate::batch::Limits;
 use crate::cli::failure::Failure;
 use crate::cli::results::{Results, Written};
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::engine::Schemas;
-use crate::sink::{LetterOrder, PageLimits, StoredLetter};
+use crate::sink::{LetterOrder, StoredLetter};
 
 /// Write dead letters as JSON, one object a line, the oldest first.
 ///
@@ -29,7 +30,7 @@ pub(super) struct Arguments {
 }
 
 /// Dead letters that are in memory at once.
-const PAGE: PageLimits = PageLimits { rows_max: 1_000, bytes_max: 16 << 20 };
+const PAGE: Limits = Limits { rows_max: 1_000, bytes_max: 16 << 20 };
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let mut decoder = Decoder::new(&config.avro).map_err(|error| Failure::bad_config(error.to_string()))?;

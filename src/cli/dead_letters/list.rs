@@ -2,12 +2,17 @@
 
 use std::io::{self, IsTerminal as _};
 
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+
 use super::letter::summary;
 use super::{Shown, database_failed};
+use crate::batch::Limits;
 use crate::cli::failure::Failure;
 use crate::cli::results::{Results, Written};
 use crate::config::Config;
-use crate::sink::{LetterOrder, PageLimits, StoredLetter};
+use crate::print::{self, Printer, Screen, numbers, texts};
+use crate::sink::{LetterOrder, StoredLetter};
 
 /// List the dead letters, the newest first.
 ///
@@ -48,9 +53,9 @@ enum Format {
 }
 
 /// Dead letters read at once; their payloads are read along.
-const PAGE: PageLimits = PageLimits { rows_max: 200, bytes_max: 16 << 20 };
-/// Characters of a reason in a table.
-const REASON_CHARACTERS_MAX: usize = 80;
+const PAGE: Limits = Limits { rows_max: 200, bytes_max: 16 << 20 };
+/// Characters of a time as text, up to its seconds.
+const SECONDS_CHARACTERS: usize = 19;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
@@ -62,19 +67,38 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let by_default = if io::stdout().is_terminal() { Format::Table } else { Format::Text };
     let format = arguments.format.unwrap_or(by_default);
     let mut results = Results::to_stdout();
+    let mut printer: Option<Printer> = None;
     let (mut shown, mut after) = (0, None);
     while shown < arguments.limit {
         let left = usize::try_from(arguments.limit - shown).unwrap_or(usize::MAX);
-        let limits = PageLimits { rows_max: PAGE.rows_max.min(left), ..PAGE };
+        let limits = Limits { rows_max: PAGE.rows_max.min(left), ..PAGE };
         let page = letters.page(&selection, order, after, limits).await.map_err(database_failed)?;
         let Some(last) = page.last() else { break };
         after = Some(last.cursor());
-        let mut text = if shown == 0 && format == Format::Table { head() } else { String::new() };
-        text.extend(page.iter().map(|letter| line(letter, format)));
-        if results.write(&text)? == Written::NobodyReads {
+        let mut text = Vec::new();
+        match format {
+            Format::Table => {
+                let rows = rows_of(&page)?;
+                let start = || {
+                    let look = Screen::of_stdout(false).look();
+                    Printer::new(rows.schema(), print::Format::Table, look).without_count()
+                };
+                printer.get_or_insert_with(start).write(&mut text, &rows).map_err(failed)?;
+            }
+            Format::Text => text.extend(page.iter().flat_map(|letter| text_line(letter).into_bytes())),
+            Format::Json => {
+                page.iter().for_each(|letter| text.extend(format!("{}\n", summary(letter)).bytes()))
+            }
+        }
+        if results.write(&String::from_utf8_lossy(&text))? == Written::NobodyReads {
             return Ok(());
         }
         shown += page.len() as u64;
+    }
+    if let Some(printer) = printer {
+        let mut rest = Vec::new();
+        printer.finish(&mut rest).map_err(failed)?;
+        results.write(&String::from_utf8_lossy(&rest))?;
     }
     let all = letters.count(&selection).await.map_err(database_failed)?;
     let what = if arguments.shown.replayed { "replayed" } else { "waiting" };
@@ -88,41 +112,35 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     Ok(())
 }
 
-fn head() -> String {
-    row(["id", "message", "written at (UTC)", "stage", "place", "reason"])
+fn failed(error: io::Error) -> Failure {
+    Failure::failed(error.to_string())
 }
 
-fn row([id, message, written, stage, place, reason]: [&str; 6]) -> String {
-    format!("{id:>8}  {message:<32} {written:<19}  {stage:<6} {place:<28} {reason}\n")
+/// Dead letters as rows of a table: times to the second, and only the first line of a text.
+fn rows_of(page: &[StoredLetter]) -> Result<RecordBatch, ArrowError> {
+    let column = |text: &dyn Fn(&StoredLetter) -> String| texts(page.iter().map(|stored| Some(text(stored))));
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let seconds = |time: &str| time.get(..SECONDS_CHARACTERS).unwrap_or(time).to_owned();
+    RecordBatch::try_from_iter([
+        ("id", numbers(page.iter().map(|stored| Some(stored.id)))),
+        ("message", column(&message)),
+        ("written at (UTC)", column(&|stored| seconds(&stored.created_at))),
+        ("stage", column(&|stored| stored.letter.stage.name().to_owned())),
+        ("place", column(&|stored| first_line(&stored.letter.place))),
+        ("reason", column(&|stored| first_line(&stored.letter.reason.message))),
+    ])
 }
 
-fn line(stored: &StoredLetter, format: Format) -> String {
+fn message(stored: &StoredLetter) -> String {
+    format!("{}@{}", stored.letter.partition, stored.letter.offset)
+}
+
+fn text_line(stored: &StoredLetter) -> String {
     let letter = &stored.letter;
-    let message = format!("{}@{}", letter.partition, letter.offset);
-    match format {
-        Format::Json => format!("{}\n", summary(stored)),
-        Format::Table => {
-            let written = stored.created_at.get(..19).unwrap_or(&stored.created_at);
-            let reason = letter.reason.message.lines().next().unwrap_or_default();
-            let reason = match reason.char_indices().nth(REASON_CHARACTERS_MAX) {
-                Some((end, _)) => format!("{}...", &reason[..end]),
-                None => reason.to_owned(),
-            };
-            let place = letter.place.lines().next().unwrap_or_default();
-            row([&stored.id.to_string(), &message, written, letter.stage.name(), place, &reason])
-        }
-        Format::Text => {
-            let fields = [
-                &stored.id.to_string(),
-                &message,
-                &stored.created_at,
-                letter.stage.name(),
-                &letter.place,
-                &letter.reason.to_string(),
-            ];
-            format!("{}\n", fields.map(escaped).join("\t"))
-        }
-    }
+    let (id, message) = (stored.id.to_string(), message(stored));
+    let reason = letter.reason.to_string();
+    let fields = [&id, &message, &stored.created_at, letter.stage.name(), &letter.place, &reason];
+    format!("{}\n", fields.map(escaped).join("\t"))
 }
 
 /// Without what separates fields and lines.
@@ -134,6 +152,7 @@ fn escaped(field: &str) -> String {
 mod tests {
     use super::*;
     use crate::batch::{DeadLetter, LetterKind, Stage, TopicPartition};
+    use crate::print::Look;
 
     #[test]
     fn a_line_is_a_line_whatever_the_reason_is() {
@@ -151,15 +170,18 @@ mod tests {
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
         let stored = StoredLetter { id: 17, owner: "bank".into(), letter, created_at, replayed_at: None };
-        let table = line(&stored, Format::Table);
-        assert_eq!(
-            format!("{}{table}", head()),
-            "      id  message                          written at (UTC)     stage  place                        reason\n\
-             \x20     17  movements[3]@1204                2026-03-01 06:00:00  sql    sql/shares.sql               divided by zero\n"
-        );
-        let text = line(&stored, Format::Text);
+        let rows = rows_of(std::slice::from_ref(&stored)).expect("rows");
+        let mut table = Vec::new();
+        let mut printer = Printer::new(rows.schema(), print::Format::Table, Look::default()).without_count();
+        printer.write(&mut table, &rows).and_then(|()| printer.finish(&mut table)).expect("it is printed");
+        insta::assert_snapshot!(String::from_utf8_lossy(&table), @r"
+         id | message           | written at (UTC)    | stage | place          | reason
+        ----+-------------------+---------------------+-------+----------------+-----------------
+         17 | movements[3]@1204 | 2026-03-01 06:00:00 | sql   | sql/shares.sql | divided by zero
+        ");
+        let text = text_line(&stored);
         assert!(text.starts_with("17\tmovements[3]@1204\t2026-03-01 06:00:00.123000\tsql\tsql/shares.sql\tdivided by zero\\nhint:\\tx"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&line(&stored, Format::Json)).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&summary(&stored).to_string()).expect("JSON");
         assert_eq!((json["id"].as_i64(), json["payload_bytes"].as_i64()), (Some(17), Some(27)));
     }
 }

@@ -1,11 +1,13 @@
 //! `dead-letters summary`: the dead letters by their cause.
 
+use arrow::error::ArrowError;
 use serde_json::json;
 
 use super::{Shown, counted, database_failed};
 use crate::cli::failure::Failure;
 use crate::cli::results::{Format, Results};
 use crate::config::Config;
+use crate::print::{Look, Screen, numbers, table, texts};
 use crate::sink::Cause;
 
 /// Count the dead letters by cause: stage, place, and the database's error code.
@@ -24,8 +26,8 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-/// Characters of an example in a table.
-const REASON_CHARACTERS_MAX: usize = 100;
+/// Characters of a time as text, up to its seconds.
+const SECONDS_CHARACTERS: usize = 19;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
@@ -37,11 +39,12 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         let example = examples.iter().find(|stored| stored.id == cause.example);
         example.map_or("", |stored| stored.letter.reason.message.as_str())
     };
-    let lines = causes.iter().map(|cause| match arguments.format {
-        Format::Json => json_line(cause, reason(cause)),
-        Format::Table => table_lines(cause, reason(cause)),
-    });
-    Results::to_stdout().write(&lines.collect::<String>())?;
+    let text = match arguments.format {
+        Format::Json => causes.iter().map(|cause| json_line(cause, reason(cause))).collect(),
+        Format::Table if causes.is_empty() => String::new(),
+        Format::Table => table_of(&causes, reason, Screen::of_stdout(false).look())?,
+    };
+    Results::to_stdout().write(&text)?;
     let all: i64 = causes.iter().map(|cause| cause.count).sum();
     tracing::info!(
         "{} of {}",
@@ -60,16 +63,23 @@ fn json_line(cause: &Cause, reason: &str) -> String {
     format!("{line}\n")
 }
 
-fn table_lines(cause: &Cause, reason: &str) -> String {
-    let Cause { stage, place, code, count, first, last, example } = cause;
-    let code = code.map_or_else(String::new, |code| format!(" ({code})"));
-    let seconds = |time: &str| time.get(..19).unwrap_or(time).to_owned();
-    let reason: String =
-        reason.lines().next().unwrap_or_default().chars().take(REASON_CHARACTERS_MAX).collect();
-    let (first, last) = (seconds(first), seconds(last));
-    format!(
-        "{count:>8}  {stage:<6} {place}{code}, {first} to {last}\n          for example {example}: {reason}\n"
-    )
+fn table_of<'c>(
+    causes: &'c [Cause],
+    reason: impl Fn(&Cause) -> &'c str,
+    look: Look,
+) -> Result<String, ArrowError> {
+    let seconds = |time: &'c str| Some(time.get(..SECONDS_CHARACTERS).unwrap_or(time));
+    let columns = [
+        ("count", numbers(causes.iter().map(|cause| Some(cause.count)))),
+        ("stage", texts(causes.iter().map(|cause| Some(cause.stage.as_str())))),
+        ("place", texts(causes.iter().map(|cause| Some(cause.place.as_str())))),
+        ("code", numbers(causes.iter().map(|cause| cause.code))),
+        ("first", texts(causes.iter().map(|cause| seconds(&cause.first)))),
+        ("last", texts(causes.iter().map(|cause| seconds(&cause.last)))),
+        ("example", numbers(causes.iter().map(|cause| Some(cause.example)))),
+        ("its reason", texts(causes.iter().map(|cause| reason(cause).lines().next()))),
+    ];
+    table(columns, look)
 }
 
 #[cfg(test)]
@@ -77,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_two_lines_or_one_object() {
+    fn a_cause_is_one_row_or_one_object() {
         let cause = Cause {
             stage: "write".into(),
             place: "orders.colour".into(),
@@ -87,10 +97,14 @@ mod tests {
             last: "2026-03-01 07:00:00.5".into(),
             example: 9,
         };
-        assert_eq!(
-            table_lines(&cause, "Data truncated\nhint: x"),
-            "      17  write  orders.colour (1265), 2026-03-01 06:00:00 to 2026-03-01 07:00:00\n          for example 9: Data truncated\n"
-        );
+        let causes = [cause];
+        let table = table_of(&causes, |_| "Data truncated\nhint: x", Look::default()).expect("a table");
+        insta::assert_snapshot!(table, @r"
+         count | stage | place         | code | first               | last                | example | its reason
+        -------+-------+---------------+------+---------------------+---------------------+---------+----------------
+            17 | write | orders.colour | 1265 | 2026-03-01 06:00:00 | 2026-03-01 07:00:00 |       9 | Data truncated
+        ");
+        let [cause] = causes;
         let line: serde_json::Value = serde_json::from_str(&json_line(&cause, "x")).expect("JSON");
         assert_eq!((line["count"].as_i64(), line["code"].as_i64()), (Some(17), Some(1265)));
     }

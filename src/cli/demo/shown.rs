@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::database::{Address, Origin, Reader, json};
 use crate::diagnostic::Finding;
-use crate::prompt::{Format, Printer, Screen};
+use crate::print::{Format, Printer, Screen};
 
 /// More than any of the tables below holds.
 const SHOWN_BYTES_MAX: usize = 1 << 20;

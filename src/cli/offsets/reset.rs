@@ -6,13 +6,12 @@ use super::{database_failed, stored};
 use crate::batch::TopicPartition;
 use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
-use crate::cli::moment::moment_ms;
 use crate::cli::terminal;
 use crate::config::{Config, Mode, OutputConfig, StateTableConfig, Upsert};
 use crate::diagnostic::Finding;
 use crate::engine;
 use crate::sink::{CLEARED_ROWS_MAX, Sink, StateRows, StoredOffset, StoredOffsets};
-use crate::source::{Bounds, TopicLookup};
+use crate::source::{Bounds, StartAt, TopicLookup};
 use crate::sql::ViewFiles;
 
 /// Store other offsets, from which the job continues.
@@ -22,9 +21,10 @@ use crate::sql::ViewFiles;
 /// state with `--state clear`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// `earliest`, `latest`, an offset, or a time: the first message at or after it (a date, or RFC 3339).
-    #[arg(long, value_name = "WHERE", value_parser = parse_target)]
-    to: Target,
+    /// `beginning`, `end`, an offset, or a time: the first message at or after it (a date, or RFC 3339). Kafka's words
+    /// `earliest` and `latest` are the same as `beginning` and `end`.
+    #[arg(long, value_name = "WHERE")]
+    to: StartAt,
     /// The partition. Default: all.
     #[arg(long, value_name = "P")]
     partition: Option<i32>,
@@ -48,15 +48,6 @@ enum State {
     Clear,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Earliest,
-    Latest,
-    Offset(i64),
-    /// Milliseconds since the epoch.
-    Moment(i64),
-}
-
 /// Where one partition is moved.
 #[derive(Debug)]
 struct Move {
@@ -64,21 +55,6 @@ struct Move {
     /// `None`: the job never had it.
     from: Option<i64>,
     to: i64,
-}
-
-fn parse_target(text: &str) -> Result<Target, String> {
-    match text {
-        "earliest" => Ok(Target::Earliest),
-        "latest" => Ok(Target::Latest),
-        text => match text.parse::<i64>() {
-            Ok(offset) if offset >= 0 => Ok(Target::Offset(offset)),
-            Ok(_) => Err("expected an offset of 0 or more".into()),
-            Err(_) => moment_ms(text).map(Target::Moment).ok_or_else(|| {
-                "expected `earliest`, `latest`, an offset, a date (2026-03-01) or a moment (2026-03-01T06:00:00Z)"
-                    .to_owned()
-            }),
-        },
-    }
 }
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
@@ -198,12 +174,7 @@ async fn moves(
         for topic in &topics {
             let mut bounds = lookup.bounds(topic)?;
             bounds.retain(|bounds| partition.is_none_or(|wanted| bounds.partition.partition == wanted));
-            let targets = match to {
-                Target::Earliest => bounds.iter().map(|bounds| bounds.low).collect(),
-                Target::Latest => bounds.iter().map(|bounds| bounds.high).collect(),
-                Target::Offset(offset) => vec![offset; bounds.len()],
-                Target::Moment(moment) => lookup.offsets_at(&bounds, moment)?,
-            };
+            let targets = to.offsets(&lookup, &bounds)?;
             found.extend(bounds.into_iter().zip(targets));
         }
         Ok::<_, crate::source::SourceError>(found)
@@ -296,17 +267,6 @@ fn read_views(config: &Config) -> Result<ViewFiles, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn targets_are_words_offsets_and_moments() {
-        assert_eq!(parse_target("earliest"), Ok(Target::Earliest));
-        assert_eq!(parse_target("latest"), Ok(Target::Latest));
-        assert_eq!(parse_target("1200"), Ok(Target::Offset(1200)));
-        assert_eq!(parse_target("1970-01-02"), Ok(Target::Moment(86_400_000)));
-        assert_eq!(parse_target("1970-01-01T01:00:00.5+01:00"), Ok(Target::Moment(500)));
-        assert!(parse_target("-1").is_err());
-        assert!(parse_target("yesterday").is_err());
-    }
 
     fn partition(partition: i32) -> TopicPartition {
         TopicPartition { topic: "t".into(), partition }

@@ -6,6 +6,7 @@ use super::stored;
 use crate::cli::failure::Failure;
 use crate::cli::results::{Format, Results};
 use crate::config::Config;
+use crate::print::{Screen, numbers, table, texts};
 use crate::sink::StoredOffset;
 use crate::source::{Bounds, TopicLookup};
 
@@ -13,7 +14,7 @@ use crate::source::{Bounds, TopicLookup};
 ///
 /// One line per partition: the offset of the next message to read, the first and last offset in Kafka, how many
 /// messages are left, the epoch (how often the partition was claimed), the time of the last message, and when that was
-/// stored. If no broker answers, Kafka's offsets are left out.
+/// stored. If no broker answers, Kafka's offsets are NULL.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// A table for people, or one JSON object per line.
@@ -40,7 +41,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let of = |row: &StoredOffset| bounds.iter().find(|bounds| bounds.partition == row.partition);
     let text = match arguments.format {
         Format::Json => stored.iter().map(|row| json_of(row, of(row))).collect(),
-        Format::Table => table_of(&stored, of),
+        Format::Table => table_of(&stored, of)?,
     };
     Results::to_stdout().write(&text).map(drop)
 }
@@ -65,29 +66,23 @@ fn json_of(row: &StoredOffset, bounds: Option<&Bounds>) -> String {
     format!("{line}\n")
 }
 
-fn table_of<'b>(stored: &[StoredOffset], of: impl Fn(&StoredOffset) -> Option<&'b Bounds>) -> String {
+fn table_of<'b>(
+    stored: &[StoredOffset],
+    of: impl Fn(&StoredOffset) -> Option<&'b Bounds>,
+) -> Result<String, Failure> {
     if stored.is_empty() {
-        return String::new();
+        return Ok(String::new());
     }
-    let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let line = |[partition, next, first, end, lag, epoch, message_time, stored_at]: [&str; 8]| {
-        format!(
-            "{partition:<40} {next:>14} {first:>14} {end:>14} {lag:>12} {epoch:>6}  {message_time:<23}  {stored_at}\n"
-        )
-    };
-    let mut lines = line(["partition", "next", "first", "end", "lag", "epoch", "message time", "stored at"]);
-    for row in stored {
-        let bounds = of(row);
-        lines += &line([
-            &row.partition.to_string(),
-            &row.next_offset.to_string(),
-            &number(bounds.map(|bounds| bounds.low)),
-            &number(bounds.map(|bounds| bounds.high)),
-            &number(bounds.map(|bounds| lag(row, bounds))),
-            &row.epoch.to_string(),
-            row.message_time.as_deref().unwrap_or("-"),
-            &row.updated_at,
-        ]);
-    }
-    lines
+    let number = |number: &dyn Fn(&StoredOffset) -> Option<i64>| numbers(stored.iter().map(number));
+    let columns = [
+        ("partition", texts(stored.iter().map(|row| Some(row.partition.to_string())))),
+        ("next", number(&|row| Some(row.next_offset))),
+        ("first", number(&|row| of(row).map(|bounds| bounds.low))),
+        ("end", number(&|row| of(row).map(|bounds| bounds.high))),
+        ("lag", number(&|row| of(row).map(|bounds| lag(row, bounds)))),
+        ("epoch", number(&|row| Some(row.epoch))),
+        ("message time", texts(stored.iter().map(|row| row.message_time.as_deref()))),
+        ("stored at", texts(stored.iter().map(|row| Some(row.updated_at.as_str())))),
+    ];
+    Ok(table(columns, Screen::of_stdout(false).look())?)
 }

@@ -8,7 +8,7 @@ use crate::database::{DatabaseError, Value};
 
 use super::load::time_text;
 
-/// Appends `sql` with a literal in place of each `?` that stands outside of quotes.
+/// Appends `sql` with a literal in place of each `?` outside of quotes.
 ///
 /// # Errors
 /// There are more or fewer places than values.
@@ -37,7 +37,7 @@ pub(super) fn bind(out: &mut String, sql: &str, parameters: &[Value<'_>]) -> Res
     }
 }
 
-/// A statement that fails with [`DatabaseError::is_out_of_range`] unless the one before it matched so many rows. Outside
+/// A statement that fails with [`DatabaseError::is_out_of_range`] unless the one before it matched this number of rows. Outside
 /// of stored programs, SQL has no statement to raise an error with.
 pub(super) fn check_of_rows(rows: u64) -> String {
     format!("SET @realtime_matched = EXP(IF(ROW_COUNT() = {rows}, 0, 1000))")

@@ -1,5 +1,5 @@
-//! LOAD DATA LOCAL: rows as text that the server asks for and this connection sends. It serves only what was made ready
-//! for the statement in hand; a server that asks for a file at any other time gets nothing.
+//! LOAD DATA LOCAL: rows as text that the server asks for and this connection sends. It serves only what was prepared
+//! for the current statement; a server that asks for a file at any other time gets nothing.
 
 use std::pin::pin;
 
@@ -12,7 +12,7 @@ use super::MySqlConnection;
 use crate::database::value::{self, MICROS_A_SECOND};
 use crate::database::{Interrupted, Statement, Value};
 
-/// Parts on their way from whoever encodes them to the server.
+/// Parts in flight from the code that encodes them to the server.
 const PARTS_AHEAD_MAX: usize = 2;
 
 /// How the text of [`write_row`] is to be read.
@@ -54,7 +54,7 @@ impl MySqlConnection {
                 if sender.send(Ok(part)).await.is_err() {
                     break;
                 }
-                // Why: this part shall be on its way while the next is encoded.
+                // Why: this part is sent while the next one is encoded.
                 tokio::task::yield_now().await;
             }
         };

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::config::Config;
-use crate::prompt::{FirstBatch, SessionOptions};
+use crate::prompt::{Seek, SessionOptions};
+use crate::source::StartAt;
 
 const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"customer","type":"int"},{"name":"value","type":"double"}]}"#;
@@ -39,7 +40,7 @@ impl Project {
         views.iter().for_each(|(name, text)| write(&format!("sql/{name}.sql"), text));
         let config = Config::load(&folder.path().join("config.yaml")).unwrap();
         let options = SessionOptions {
-            from: FirstBatch::Beginning,
+            from: Seek::To(StartAt::Beginning),
             rows_max: None,
             dead_letters: false,
             state: crate::prompt::StateOf::Auto,
@@ -330,7 +331,7 @@ async fn a_query_that_is_watched_runs_until_it_is_cancelled() {
     let mut project = Project::new(&[NAMED]).await;
     project.shell.output.redirect(Some(&project.path("answer"))).unwrap();
     let watched = project.shell.execute("query", "SELECT count(*) AS n FROM named \\watch 0.1");
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(2), watched).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_secs(2), watched).await.is_err());
     let answers = std::fs::read_to_string(project.path("answer")).unwrap();
     assert!(answers.matches("(1 row)").count() >= 2, "{answers}");
     assert!(project.asked("SELECT 42 AS n").await.contains("42"), "the session can be asked again");

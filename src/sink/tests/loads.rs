@@ -57,7 +57,7 @@ async fn what_would_be_left_out_is_refused_by_insert() {
         ),
     ] {
         let place = Place::mysql().await;
-        let twice = |n: i64| if n == 400 { "text 7 🦀".into() } else { format!("text {} 🦀", n) };
+        let twice = |n: i64| if n == 400 { "text 7 🦀".into() } else { format!("text {n} 🦀") };
         let error = committed(&place, create, twice).await.expect_err("a row is refused");
         assert_eq!(error.fault(), Fault::Data, "{error}");
         assert!(error.to_string().contains(text), "{error}");

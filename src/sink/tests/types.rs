@@ -88,7 +88,7 @@ fn written(seed: u64, rows: usize, is_mysql: bool) -> Vec<Written> {
     column!("d128_tens", Decimal128Array, Cast, |rng| i128::from(rng.i16(..)), |array| array
         .with_precision_and_scale(5, -2)
         .expect("fits"));
-    column!("d256", Decimal256Array, Cast, |rng| arrow::datatypes::i256::from_i128(rng.i128(..)), |array| {
+    column!("d256", Decimal256Array, Cast, |rng| i256::from_i128(rng.i128(..)), |array| {
         array.with_precision_and_scale(60, 5).expect("fits")
     });
     column!("utf8", StringArray, Cast, |rng| text(rng));
@@ -143,7 +143,7 @@ fn written(seed: u64, rows: usize, is_mysql: bool) -> Vec<Written> {
     columns
 }
 
-/// Writes random values of every type and reads them back; gives what was sent.
+/// Writes random values of every type and reads them back; returns what was sent.
 async fn is_read_back(place: &Place, seed: u64, rows: usize) -> Committed {
     place.run("DROP TABLE IF EXISTS rows_out").await;
     let written = written(seed, rows, place.is_mysql());

@@ -77,7 +77,7 @@ impl Browser {
         stop: &AtomicBool,
     ) -> Result<Messages, SourceError> {
         let mut builder = MessagesBuilder::default();
-        // One topic after the other: the end of a partition is said without its topic.
+        // One topic after the other: the end of a partition is reported without its topic.
         for of_topic in ranges.chunk_by_mut(|a, b| a.partition.topic == b.partition.topic) {
             let mut reading = Reading::new(self.lookup.consumer(), of_topic);
             reading.assign()?;

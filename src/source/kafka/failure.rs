@@ -15,7 +15,7 @@ use crate::source::SourceError;
 /// Events that may wait before the report of a connection that failed.
 const EVENTS_MAX: usize = 100;
 
-/// The last line about a connection that failed; shared by a client and whoever asks it.
+/// The last line about a connection that failed; shared by a client and its callers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastFailure(Arc<Mutex<Option<String>>>);
 

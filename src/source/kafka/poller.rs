@@ -17,10 +17,10 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
 use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
-use super::state::{Place, Shared, State};
+use super::state::{LanePartition, Shared, State};
 use super::words::{changed_id, without_secrets};
-use super::{BatchLimits, Command, statistics};
-use crate::batch::{Headers, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
+use super::{Command, statistics};
+use crate::batch::{Headers, Limits, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
 use crate::diagnostic::Finding;
 use crate::source::{Recreated, SourceError};
 use crate::telemetry::{EventKind, Server};
@@ -35,7 +35,7 @@ const COMMAND_WAIT_MAX: Duration = Duration::from_millis(5);
 /// A full batch is waited for this long before the partitions are paused. Longer than a commit takes, with state up to 1.6 s
 /// (`engine::pace`): a pause throws away what librdkafka holds ready, and half a second passes before messages come again.
 const FULL_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Partitions that are taken away are held back this long, so that the batch in hand can be committed.
+/// Partitions that are revoked are held back this long, so that the current batch can be committed.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long the thread may be away: longer than any of these waits, and than a call to librdkafka may take.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -76,17 +76,17 @@ impl ClientContext for Context {
         let mut state = self.shared.lock();
         let State { lanes, places, .. } = &mut *state;
         let mut gaps = Vec::new();
-        for (partition, Place { lane, assignment, slot }) in places {
-            let Some(slot) = slot else { continue };
+        for (partition, LanePartition { lane, assignment, cursor }) in places {
+            let Some(cursor) = cursor else { continue };
             let topic = statistics.topics.get(partition.topic.as_ref());
             let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else {
                 continue;
             };
-            slot.end = slot.end.max(found.ls_offset);
+            cursor.end = cursor.end.max(found.ls_offset);
             let is_waiting = lanes[*lane].is_waiting();
-            let is_waiting = is_waiting && slot.is_read();
-            if slot.is_quiet(self.shared.until_caught_up) && is_waiting && slot.next < slot.end {
-                let (partition, from) = (partition.clone(), slot.next);
+            let is_waiting = is_waiting && cursor.is_read();
+            if cursor.is_quiet(self.shared.until_caught_up) && is_waiting && cursor.next < cursor.end {
+                let (partition, from) = (partition.clone(), cursor.next);
                 gaps.push(Gap { partition, assignment: *assignment, from });
             }
         }
@@ -177,7 +177,7 @@ pub(super) struct Poller {
     consumer: Arc<BaseConsumer<Context>>,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
-    limits: BatchLimits,
+    limits: Limits,
     topics: Vec<Arc<str>>,
     /// Whether partitions were assigned: then messages are waited for, before commands.
     is_reading: bool,
@@ -208,7 +208,7 @@ impl Poller {
         consumer: Arc<BaseConsumer<Context>>,
         shared: Arc<Shared>,
         commands: Receiver<Command>,
-        limits: BatchLimits,
+        limits: Limits,
         topics: &[String],
         gaps: GapReader,
     ) -> Self {
@@ -413,21 +413,23 @@ impl Poller {
         let partition = TopicPartition { topic, partition: message.partition() };
         let (offset, timestamp_ms) = (message.offset(), timestamp(message));
         let mut state = self.shared.lock();
-        let Some(Place { lane, slot: Some(slot), .. }) = state.places.get_mut(&partition) else { return };
-        if !slot.is_read() {
+        let Some(LanePartition { lane, cursor: Some(cursor), .. }) = state.places.get_mut(&partition) else {
+            return;
+        };
+        if !cursor.is_read() {
             return;
         }
         let lane = *lane;
-        if offset < slot.next {
-            if slot.claim.is_contradicted_by(offset, timestamp_ms) {
+        if offset < cursor.next {
+            if cursor.claim.is_contradicted_by(offset, timestamp_ms) {
                 state.leave(&partition, Recreated::OtherTime);
                 drop(state);
                 self.shared.tell(lane);
             }
             return;
         }
-        slot.next = offset + 1;
-        slot.last_timestamp_ms = timestamp_ms.or(slot.last_timestamp_ms);
+        cursor.next = offset + 1;
+        cursor.last_timestamp_ms = timestamp_ms.or(cursor.last_timestamp_ms);
         push(&mut state.lanes[lane].batch, &partition.topic, message);
         let is_news = state.lanes[lane].has_collected(self.limits);
         self.has_room = state.is_flowing();

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::BatchLimits;
 use super::gaps::Gap;
-use crate::batch::{Advance, Claim, MessagesBuilder, Polled, Position, PutBack, TopicPartition};
+use crate::batch::{Advance, Claim, Limits, MessagesBuilder, Polled, Position, PutBack, TopicPartition};
 use crate::source::{Assignment, Bounds, Event, Fill, PartitionEnd, Recreated, SourceError};
 use crate::telemetry::Telemetry;
 
@@ -40,7 +39,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub lanes: Vec<Lane>,
     /// Every partition that the group gave to this instance.
-    pub places: BTreeMap<TopicPartition, Place>,
+    pub places: BTreeMap<TopicPartition, LanePartition>,
     /// Assignments so far: the number of the last one.
     assignments: u64,
     /// Whether the group has said what this instance gets.
@@ -65,7 +64,7 @@ pub(super) struct Lane {
     is_paused: bool,
     /// Messages of one batch, at most, where that is fewer than configured.
     pub rows_limit: Option<usize>,
-    /// Whether the engine has something of revoked partitions in hand.
+    /// Whether the engine still works on something of revoked partitions.
     pub is_releasing: bool,
     /// Whether a position has moved over offsets that hold no message.
     has_moved: bool,
@@ -75,17 +74,17 @@ pub(super) struct Lane {
 
 /// A partition in its lane.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct LanePartition {
     pub lane: usize,
     /// The number of the assignment that gave it.
     pub assignment: u64,
     /// `None` until the engine has claimed it.
-    pub slot: Option<Slot>,
+    pub cursor: Option<Cursor>,
 }
 
 /// How far a partition is.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct Cursor {
     /// What was claimed.
     pub claim: Claim,
     /// The offset behind the last batch that was taken.
@@ -99,7 +98,7 @@ pub(super) struct Slot {
     pub end: i64,
     /// `next` when it was looked at last, and since when it is that.
     seen: (i64, Instant),
-    /// Whether it was put back, and is not read yet from there: what comes of it is of before.
+    /// Whether it was put back, and is not read yet from there: what arrives is from before.
     is_put_back: bool,
 }
 
@@ -134,7 +133,7 @@ impl Shared {
     }
 }
 
-impl Slot {
+impl Cursor {
     /// Where a claim starts, in a partition that ends at `end` for now.
     pub fn new(claim: Claim, end: i64) -> Self {
         let next = claim.next_offset;
@@ -166,13 +165,13 @@ impl Slot {
 
 impl Lane {
     /// A message was added to the batch; whether the engine should look.
-    pub fn has_collected(&mut self, limits: BatchLimits) -> bool {
+    pub fn has_collected(&mut self, limits: Limits) -> bool {
         self.is_full = self.is_at(limits);
         self.is_full || self.batch.len() == self.wanted
     }
 
     /// Whether the batch that is being collected holds what one may hold.
-    fn is_at(&self, limits: BatchLimits) -> bool {
+    fn is_at(&self, limits: Limits) -> bool {
         let rows_max = limits.rows_max.min(self.rows_limit.unwrap_or(usize::MAX));
         self.batch.len() >= rows_max || self.batch.bytes() >= limits.bytes_max
     }
@@ -217,7 +216,7 @@ impl State {
             self.places.remove(partition);
             let open = (0..self.lanes.len()).filter(|lane| !self.lanes[*lane].is_closed);
             let Some(lane) = open.min_by_key(|lane| self.partitions_of(*lane).count()) else { return };
-            self.places.insert(partition.clone(), Place { lane, assignment: number, slot: None });
+            self.places.insert(partition.clone(), LanePartition { lane, assignment: number, cursor: None });
             given.entry(lane).or_default().push(partition.clone());
         }
         for (lane, partitions) in given {
@@ -258,7 +257,7 @@ impl State {
             // Why: the message before it is read too, if it still exists, to see whether it is the one that was processed.
             let is_known = claim.message_time_ms.is_some() && claim.next_offset > low;
             starts.push((claim.partition.clone(), claim.next_offset - i64::from(is_known)));
-            place.slot = Some(Slot::new(claim.clone(), high));
+            place.cursor = Some(Cursor::new(claim.clone(), high));
             self.lanes[place.lane].drop_partitions(std::slice::from_ref(&claim.partition));
         }
         starts
@@ -268,7 +267,7 @@ impl State {
     pub fn drop_lane(&mut self, lane: usize) {
         let places = self.places.iter_mut().filter(|(_, place)| place.lane == lane);
         let partitions = places.map(|(partition, place)| {
-            place.slot = None;
+            place.cursor = None;
             partition.clone()
         });
         let partitions: Vec<TopicPartition> = partitions.collect();
@@ -276,11 +275,11 @@ impl State {
     }
 
     /// The group takes partitions away: nothing that was collected of them counts. The lanes that had some of them have
-    /// something in hand until they release it, unless nobody would wait for that.
+    /// something to finish until they release it, unless nobody would wait for that.
     pub fn take_away(&mut self, partitions: &[TopicPartition], is_waited_for: bool) {
         let mut taken: BTreeMap<usize, Vec<TopicPartition>> = BTreeMap::new();
         for partition in partitions {
-            let Some(Place { lane, .. }) = self.places.remove(partition) else { continue };
+            let Some(LanePartition { lane, .. }) = self.places.remove(partition) else { continue };
             taken.entry(lane).or_default().push(partition.clone());
         }
         // With nothing left, the group is asked again: what it gives next counts.
@@ -293,7 +292,7 @@ impl State {
         }
     }
 
-    /// Whether a lane has something of revoked partitions in hand.
+    /// Whether a lane still works on something of revoked partitions.
     pub fn is_releasing(&self) -> bool {
         self.lanes.iter().any(|lane| lane.is_releasing)
     }
@@ -310,7 +309,7 @@ impl State {
         let is_paused = self.lanes[lane].is_paused;
         self.lanes[lane] = Lane { is_closed: true, is_paused, ..Lane::default() };
         for place in self.places.values_mut().filter(|place| place.lane == lane) {
-            place.slot = None;
+            place.cursor = None;
         }
         self.lanes.iter().all(|lane| lane.is_closed)
     }
@@ -345,9 +344,9 @@ impl State {
 
     /// Whether every partition of every lane that is open was taken up to the end it had at the start.
     pub fn is_caught_up(&self) -> bool {
-        let reached = |place: &Place| {
-            let is_reached = |slot: &Slot| slot.taken >= slot.target;
-            self.lanes[place.lane].is_closed || place.slot.as_ref().is_some_and(is_reached)
+        let reached = |place: &LanePartition| {
+            let is_reached = |cursor: &Cursor| cursor.taken >= cursor.target;
+            self.lanes[place.lane].is_closed || place.cursor.as_ref().is_some_and(is_reached)
         };
         let is_empty = |lane: &Lane| lane.batch.is_empty();
         self.has_joined && self.lanes.iter().all(is_empty) && self.places.values().all(reached)
@@ -357,16 +356,16 @@ impl State {
     pub fn take(&mut self, lane: usize) -> Polled {
         let mut advances = Vec::new();
         for (partition, place) in self.places.iter_mut().filter(|(_, place)| place.lane == lane) {
-            let Some(slot) = &mut place.slot else { continue };
-            if slot.next > slot.taken {
+            let Some(cursor) = &mut place.cursor else { continue };
+            if cursor.next > cursor.taken {
                 advances.push(Advance {
                     partition: partition.clone(),
-                    epoch: slot.claim.epoch,
-                    from: slot.taken,
-                    to: slot.next,
-                    message_time_ms: slot.last_timestamp_ms,
+                    epoch: cursor.claim.epoch,
+                    from: cursor.taken,
+                    to: cursor.next,
+                    message_time_ms: cursor.last_timestamp_ms,
                 });
-                slot.taken = slot.next;
+                cursor.taken = cursor.next;
             }
         }
         let lane = &mut self.lanes[lane];
@@ -378,12 +377,12 @@ impl State {
     /// Nothing of a partition counts that was taken or collected from a position on, and nothing more is collected of it.
     /// Returns its assignment.
     pub fn put_back(&mut self, position: &PutBack) -> Option<u64> {
-        let Place { lane, assignment, slot } = self.places.get_mut(&position.partition)?;
-        let slot = slot.as_mut()?;
-        slot.taken = position.next_offset;
-        slot.next = position.next_offset;
-        slot.last_timestamp_ms = position.message_time_ms;
-        slot.is_put_back = true;
+        let LanePartition { lane, assignment, cursor } = self.places.get_mut(&position.partition)?;
+        let cursor = cursor.as_mut()?;
+        cursor.taken = position.next_offset;
+        cursor.next = position.next_offset;
+        cursor.last_timestamp_ms = position.message_time_ms;
+        cursor.is_put_back = true;
         self.lanes[*lane].drop_partitions(std::slice::from_ref(&position.partition));
         Some(*assignment)
     }
@@ -392,26 +391,26 @@ impl State {
     pub fn put_back_at(&self, partitions: &[TopicPartition]) -> Vec<(u64, (TopicPartition, i64))> {
         let position = |partition: &TopicPartition| {
             let place = self.places.get(partition)?;
-            let slot = place.slot.as_ref().filter(|slot| slot.is_put_back)?;
-            Some((place.assignment, (partition.clone(), slot.next)))
+            let cursor = place.cursor.as_ref().filter(|cursor| cursor.is_put_back)?;
+            Some((place.assignment, (partition.clone(), cursor.next)))
         };
         partitions.iter().filter_map(position).collect()
     }
 
     /// A partition is read again from where it was put back to.
     pub fn is_going_on(&mut self, partition: &TopicPartition) {
-        if let Some(slot) = self.places.get_mut(partition).and_then(|place| place.slot.as_mut()) {
-            slot.is_put_back = false;
+        if let Some(cursor) = self.places.get_mut(partition).and_then(|place| place.cursor.as_mut()) {
+            cursor.is_put_back = false;
         }
     }
 
     /// No message is between the last one of a partition and `end`: the position moves there with the next commit.
     pub fn move_over(&mut self, gap: &Gap, end: i64) {
         let Some(place) = self.places.get_mut(&gap.partition) else { return };
-        let Place { lane, assignment, slot: Some(slot) } = place else { return };
+        let LanePartition { lane, assignment, cursor: Some(cursor) } = place else { return };
         // Invariant: what was found out belongs to this assignment and this position.
-        if *assignment == gap.assignment && slot.next == gap.from && slot.next < end {
-            slot.next = end;
+        if *assignment == gap.assignment && cursor.next == gap.from && cursor.next < end {
+            cursor.next = end;
             self.lanes[*lane].has_moved = true;
         }
     }
@@ -420,21 +419,21 @@ impl State {
     pub fn carried(&self, lane: usize) -> Vec<Position> {
         let places = self.places.iter().filter(|(_, place)| place.lane == lane);
         let positions = places.filter_map(|(partition, place)| {
-            let slot = place.slot.as_ref()?;
-            let (epoch, next_offset) = (slot.claim.epoch, slot.taken);
+            let cursor = place.cursor.as_ref()?;
+            let (epoch, next_offset) = (cursor.claim.epoch, cursor.taken);
             Some(Position { partition: partition.clone(), epoch, next_offset })
         });
         positions.collect()
     }
 
-    /// Reads nothing more of a partition whose topic was made anew: its engine decides where to go on. What was collected of it
-    /// and is not taken is dropped.
+    /// Reads nothing more of a partition whose topic was deleted and created again: its engine decides where to go on.
+    /// What was collected of it and is not taken is dropped.
     pub fn leave(&mut self, partition: &TopicPartition, how: Recreated) {
         let Some(place) = self.places.get_mut(partition) else { return };
-        let Some(slot) = place.slot.take() else { return };
+        let Some(cursor) = place.cursor.take() else { return };
         let lane = &mut self.lanes[place.lane];
         lane.drop_partitions(std::slice::from_ref(partition));
-        lane.say(Event::MadeAnew(Claim { next_offset: slot.taken, ..slot.claim }, how));
+        lane.say(Event::MadeAnew(Claim { next_offset: cursor.taken, ..cursor.claim }, how));
     }
 
     /// A topic has another id than before.
@@ -449,8 +448,8 @@ impl State {
     pub fn ends(&self, lane: usize) -> Vec<PartitionEnd> {
         let places = self.places.iter().filter(|(_, place)| place.lane == lane);
         let ends = places.filter_map(|(partition, place)| {
-            let slot = place.slot.as_ref()?;
-            Some(PartitionEnd { partition: partition.clone(), end: slot.end.max(slot.next) })
+            let cursor = place.cursor.as_ref()?;
+            Some(PartitionEnd { partition: partition.clone(), end: cursor.end.max(cursor.next) })
         });
         ends.collect()
     }

@@ -15,7 +15,7 @@ use crate::source::Assignment;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-const LIMITS: BatchLimits = BatchLimits { rows_max: 1000, bytes_max: 1 << 20 };
+const LIMITS: Limits = Limits { rows_max: 1000, bytes_max: 1 << 20 };
 
 fn broker() -> MockCluster<'static, DefaultProducerContext> {
     let broker = MockCluster::new(1).unwrap();

@@ -303,7 +303,7 @@ impl Push<'_> {
         });
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let union = Union::try_new_with_loose_types(inputs)?;
-        // What stands above reads the columns by the names that they had.
+        // The operators above read the columns by the names that they had.
         let qualified = node.schema.columns().into_iter().zip(union.schema.columns());
         let renamed = qualified.map(|(old, new)| Expr::Column(new).alias_qualified(old.relation, old.name));
         let keys = names.iter().map(|name| Expr::Column(Column::new_unqualified(name)));

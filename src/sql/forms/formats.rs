@@ -1,28 +1,29 @@
-//! Formats of dates as other databases write them, in the fields that are known here: those of C's `strftime`, with a percent sign.
+//! Formats of dates as other databases write them, in the fields that are known here: those of C's `strftime`, with a
+//! percent sign.
 
 use chrono::format::{Item, StrftimeItems};
 
 /// What is wrong with a format, and the same format as it is written here, where that can be said.
-pub(super) struct Fault {
+pub(super) struct FormatFault {
     pub(super) reason: &'static str,
     pub(super) instead: Option<String>,
 }
 
 /// The fault of a format that a date is read or written with.
-pub(super) fn fault(format: &str) -> Option<Fault> {
+pub(super) fn fault(format: &str) -> Option<FormatFault> {
     if format.is_empty() {
         return None;
     }
     if !format.contains('%') {
-        return Some(Fault { reason: "no field: a field has a `%`", instead: of_letters(format) });
+        return Some(FormatFault { reason: "no field: a field has a `%`", instead: of_letters(format) });
     }
     let fields = || StrftimeItems::new(format);
     if fields().any(|item| matches!(item, Item::Error)) {
-        return Some(Fault { reason: "a field that is unknown here", instead: of_mysql(format) });
+        return Some(FormatFault { reason: "a field that is unknown here", instead: of_mysql(format) });
     }
     let has_others = fields().any(|item| matches!(item, Item::Numeric(field, _) if !is_epoch(&field)));
     let has_epoch = fields().any(|item| matches!(item, Item::Numeric(field, _) if is_epoch(&field)));
-    (has_epoch && has_others).then(|| Fault {
+    (has_epoch && has_others).then(|| FormatFault {
         reason: "`%s`, which is all seconds since 1970",
         instead: Some(format.replace("%s", "%S")),
     })

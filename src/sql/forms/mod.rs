@@ -7,14 +7,18 @@
 //! operators that bind wrongly are mended in [`super::dialect`].
 
 mod clauses;
+mod distinct_orders;
 mod domain;
 mod durations;
 mod elsewhere;
 mod expressions;
 mod formats;
+mod kept_types;
+mod lists;
 mod named_windows;
 mod one_row;
 mod orders;
+mod own_values;
 mod patterns;
 mod set_operations;
 mod subqueries;
@@ -86,7 +90,12 @@ impl VisitorMut for Rewriter {
         if let Err(refusal) = elsewhere::check(expression) {
             return ControlFlow::Break(refusal);
         }
-        let rewritten = elsewhere::rewritten(expression).or_else(|| expressions::rewritten(expression));
+        let ordered = match distinct_orders::rewritten(expression) {
+            Ok(ordered) => ordered,
+            Err(refusal) => return ControlFlow::Break(refusal),
+        };
+        let rewritten = ordered.or_else(|| elsewhere::rewritten(expression));
+        let rewritten = rewritten.or_else(|| expressions::rewritten(expression));
         if let Some(rewritten) = rewritten {
             *expression = rewritten;
         }
@@ -117,9 +126,10 @@ pub(super) struct RewriteForms;
 
 impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let values = own_values::OwnValues::default();
         let plan = plan.transform_up_with_subqueries(|node| {
-            let node = rewrite_expressions(node)?;
-            let node = node.transform_data(|node| Ok(orders::rewrite_node(node)))?;
+            let node = rewrite_expressions(node, &values)?;
+            let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
             node.transform_data(set_operations::rewrite)
         })?;
         subqueries::rewrite(plan.data)
@@ -130,11 +140,16 @@ impl AnalyzerRule for RewriteForms {
     }
 }
 
-fn rewrite_expressions(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+fn rewrite_expressions(
+    node: LogicalPlan,
+    values: &own_values::OwnValues,
+) -> Result<Transformed<LogicalPlan>> {
     let rewritten = super::rewrite::expressions(node, |part, schema| {
         let part = durations::rewrite(part, schema)?;
+        let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;
         let part = part.transform_data(patterns::rewrite)?;
-        part.transform_data(|part| Ok(orders::rewrite(part)))
+        let part = part.transform_data(|part| Ok(orders::rewrite(part, values)))?;
+        part.transform_data(|part| Ok(lists::rewrite(part, values)))
     })?;
     match rewritten.transformed {
         true => rewritten.map_data(LogicalPlan::recompute_schema),

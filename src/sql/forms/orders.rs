@@ -1,21 +1,23 @@
-//! An ORDER BY that names one expression twice. The second adds nothing, but in an aggregate, and in DISTINCT ON, which becomes
-//! one, DataFusion panics over it.
+//! An ORDER BY that names one expression twice, or two that become the same when they are simplified. The second adds nothing, but in
+//! an aggregate, and in DISTINCT ON, which becomes one, DataFusion panics over it.
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort};
 use datafusion::logical_expr::{Distinct, DistinctOn, Expr, LogicalPlan};
 
-pub(super) fn rewrite(part: Expr) -> Transformed<Expr> {
+use super::own_values::OwnValues;
+
+pub(super) fn rewrite(part: Expr, values: &OwnValues) -> Transformed<Expr> {
     match part {
-        Expr::AggregateFunction(AggregateFunction { func, mut params }) if is_repeated(&params.order_by) => {
-            params.order_by = once(params.order_by);
+        Expr::AggregateFunction(AggregateFunction { func, mut params }) if params.order_by.len() > 1 => {
+            params.order_by = apart(params.order_by, 1, values);
             Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
         }
         part => Transformed::no(part),
     }
 }
 
-pub(super) fn rewrite_node(node: LogicalPlan) -> Transformed<LogicalPlan> {
+pub(super) fn rewrite_node(node: LogicalPlan, values: &OwnValues) -> Transformed<LogicalPlan> {
     match node {
         LogicalPlan::Distinct(Distinct::On(DistinctOn {
             on_expr,
@@ -23,8 +25,9 @@ pub(super) fn rewrite_node(node: LogicalPlan) -> Transformed<LogicalPlan> {
             sort_expr: Some(order),
             input,
             schema,
-        })) if is_repeated(&order) => {
-            let sort_expr = Some(once(order));
+        })) if order.len() > 1 => {
+            // The first keys are those of ON, and have to stay so.
+            let sort_expr = Some(apart(order, on_expr.len(), values));
             let on = DistinctOn { on_expr, select_expr, sort_expr, input, schema };
             Transformed::yes(LogicalPlan::Distinct(Distinct::On(on)))
         }
@@ -32,16 +35,17 @@ pub(super) fn rewrite_node(node: LogicalPlan) -> Transformed<LogicalPlan> {
     }
 }
 
-fn is_repeated(order: &[Sort]) -> bool {
-    (1..order.len()).any(|index| order[..index].iter().any(|before| before.expr == order[index].expr))
-}
-
-fn once(order: Vec<Sort>) -> Vec<Sort> {
+/// The keys, each once. Those after the first ones are nobody's equals.
+fn apart(order: Vec<Sort>, first: usize, values: &OwnValues) -> Vec<Sort> {
     let mut kept: Vec<Sort> = Vec::with_capacity(order.len());
     for key in order {
         if !kept.iter().any(|before| before.expr == key.expr) {
             kept.push(key);
         }
     }
-    kept
+    let apart = kept.into_iter().enumerate().map(|(place, key)| match place < first {
+        true => key,
+        false => Sort { expr: values.own(key.expr), ..key },
+    });
+    apart.collect()
 }

@@ -1,5 +1,6 @@
-//! SIMILAR TO matches a whole text, and its `%` and `_` are those of LIKE. DataFusion takes the pattern for a regular
-//! expression that may match anywhere; here it becomes the regular expression that it means.
+//! Patterns. SIMILAR TO matches a whole text, and its `%` and `_` are those of LIKE. DataFusion takes the pattern for a regular
+//! expression that may match anywhere; here it becomes the regular expression that it means. And `x ~ '.*'` becomes `x LIKE '%'`,
+//! since DataFusion makes it `x IS NOT NULL`, which is false where it is NULL.
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
@@ -9,6 +10,9 @@ use datafusion::sql::sqlparser::ast::Value;
 use super::refused;
 
 pub(super) fn rewrite(part: Expr) -> Result<Transformed<Expr>> {
+    if let Some(rewritten) = of_anything(&part) {
+        return Ok(Transformed::yes(rewritten));
+    }
     let Expr::SimilarTo(Like { negated, expr, pattern, escape_char, .. }) = part else {
         return Ok(Transformed::no(part));
     };
@@ -31,6 +35,25 @@ pub(super) fn rewrite(part: Expr) -> Result<Transformed<Expr>> {
     let op = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
     let pattern = Box::new(lit(ScalarValue::Utf8(regular)));
     Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(expr, op, pattern))))
+}
+
+/// A match of a regular expression that matches all texts.
+fn of_anything(part: &Expr) -> Option<Expr> {
+    let (text, pattern, negated) = match part {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::RegexMatch | Operator::RegexIMatch => (left.as_ref(), right.as_ref(), false),
+            Operator::RegexNotMatch | Operator::RegexNotIMatch => (left.as_ref(), right.as_ref(), true),
+            _ => return None,
+        },
+        Expr::ScalarFunction(call) if call.name() == "regexp_like" => match call.args.as_slice() {
+            [text, pattern] => (text, pattern, false),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let is_anything = matches!(pattern, Expr::Literal(value, _) if value.try_as_str() == Some(Some(".*")));
+    is_anything
+        .then(|| Expr::Like(Like::new(negated, Box::new(text.clone()), Box::new(lit("%")), None, false)))
 }
 
 /// A pattern of LIKE with backslashes in the place of the escape character, the only one that DataFusion knows; `None` if the

@@ -241,9 +241,8 @@ impl Unnesting {
             let may_have_no_row = !has_a_row(&inner.query);
             let subquery = Arc::new(inner.query);
             let value = Expr::ScalarSubquery(Subquery { subquery, outer_ref_columns, spans });
-            // Why: upstream takes the value for never NULL if the subquery's column is.
-            let is_nullable = may_have_no_row && !value.nullable(input.schema())?;
-            return Ok(if is_nullable { one_row(value, lit(1_i64)) } else { value });
+            // Why: upstream takes the value for never NULL if the subquery's column is, or becomes so when it is simplified.
+            return Ok(if may_have_no_row { one_row(value, lit(1_i64)) } else { value });
         }
         let value = first_column(&inner.query)?;
         let has_one_row = has_one_row(&inner.query);

@@ -21,7 +21,7 @@ type Key = (Ident, Expr);
 /// Writes the joins of a SELECT, and of the ORDER BY that follows it, with ON.
 ///
 /// # Errors
-/// Where the meaning cannot be written without knowing the tables' columns, and DataFusion's would be wrong.
+/// The meaning cannot be written without knowing the tables' columns, and DataFusion's would be wrong.
 pub(super) fn write_out(select: &mut Select, mut order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
     let operators = || select.from.iter().flat_map(|tables| &tables.joins).map(|join| &join.join_operator);
     if operators().any(needs_writing) {

@@ -16,7 +16,7 @@ enum Family {
     Boolean,
     Number,
     Text,
-    /// Of which nothing is said here.
+    /// About which this lint says nothing.
     Other,
 }
 

@@ -11,7 +11,7 @@ use super::{
     BATCH, Code, Diagnostic, Fate, Place, Planned, Project, each_node, each_part, place, push_once, warning,
 };
 
-/// Where the message of a row stands.
+/// The position of a row's message.
 const IDENTITY: [&str; 2] = ["kafka_partition", "kafka_offset"];
 /// Columns that grow, so that the largest of the last batch is the largest of all.
 const GROWING: [&str; 2] = ["kafka_offset", "kafka_timestamp"];

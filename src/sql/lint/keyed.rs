@@ -1,5 +1,5 @@
-//! Keyed tables that are read other than by their key: SQL sees just the rows whose key occurs in the batch, so whoever
-//! counts them, or joins them by another column, gets less than the table has.
+//! Keyed tables that are read other than by their key: SQL sees just the rows whose key occurs in the batch, so SQL that
+//! counts them, or joins them by another column, sees less than the table has.
 
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
@@ -32,7 +32,7 @@ pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnos
             let others: Vec<Equality> = others.flat_map(|other| equalities(project, other)).collect();
             table.key.iter().all(|column| is_joined(&others, column))
         };
-        // Whoever computes the new rows may go through all of the old ones that the batch has keys of.
+        // The view that computes the new rows may go through all of the old ones that the batch has keys of.
         let is_own_state = table.state_view().is_some_and(|state| project.reads(state).contains(view.name));
         if is_own_state || table.key.iter().all(|column| is_joined(&here, column)) || by_others() {
             warnings.extend(other_places(project, table, &here));

@@ -1,5 +1,5 @@
 //! SQL that runs and probably does not do what it is meant to. Everything here is read off the plans as they are before
-//! they are optimised, where the SQL can still be recognised; nothing is said where it cannot be known.
+//! they are optimised, where the SQL can still be recognised; there is no warning if it cannot be known.
 
 mod conversions;
 mod cuts;

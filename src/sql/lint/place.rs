@@ -1,4 +1,4 @@
-//! From an expression of a plan to its place in the file. Columns know theirs; what stands around them is found among
+//! From an expression of a plan to its place in the file. Columns know theirs; what is around them is found among
 //! the tokens of the view.
 
 use datafusion::common::Span;
@@ -9,7 +9,7 @@ use super::super::view_files::ViewFile;
 use super::visit_parts;
 use crate::diagnostic::Place;
 
-/// Where an expression stands: from its first column to its last, as far as they stand in one line.
+/// The place of an expression: from its first column to its last, as far as they are in one line.
 pub(super) fn of(view: &ViewFile, expression: &Expr) -> Place {
     let spans = spans(expression);
     let Some(first) = spans.iter().min_by_key(|span| (span.start.line, span.start.column)) else {
@@ -31,7 +31,7 @@ pub(super) fn of_call(view: &ViewFile, name: &str, arguments: &[Expr]) -> Option
     before.or(calls.first()).map(|token| view.place_of(token))
 }
 
-/// Where a word stands for the first time, in any case.
+/// The first place of a word, in upper or lower case.
 pub(super) fn of_word(view: &ViewFile, name: &str) -> Option<Place> {
     let is_it = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
     view.tokens.iter().find(is_it).map(|token| view.place_of(token))
@@ -54,7 +54,7 @@ fn spans(expression: &Expr) -> Vec<Span> {
     spans
 }
 
-/// Where an expression without columns stands: by the function it calls, the CASE it is, or the literal it has.
+/// The place of an expression without columns: by the function it calls, the CASE it is, or the literal it has.
 fn of_literal(view: &ViewFile, expression: &Expr) -> Place {
     let mut place = None;
     visit_parts(expression, &mut |part| {

@@ -11,7 +11,7 @@ use super::{BATCH, Project};
 
 /// How deep views and plans are followed; what is deeper is taken for not unique.
 const DEPTH_MAX: usize = 200;
-/// Where a message stands.
+/// The position of a message.
 const POSITION: [&str; 2] = ["kafka_partition", "kafka_offset"];
 
 pub(super) fn is_unique(project: &Project<'_>, view: &str, key: &[String]) -> bool {

@@ -1,5 +1,6 @@
 //! The aggregates of a session: DataFusion's, but for sums and averages that have to be exact ([`Total`]), for frames
-//! that slide over doubles ([`Sliding`]), and for counts, which are BIGINT ([`signed`]).
+//! that slide over doubles ([`Sliding`]), for the smallest and largest doubles ([`extremes`]), and for counts, which are
+//! BIGINT ([`signed`]). A double that comes of one has no sign if it is zero or NaN ([`signs`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,13 +21,15 @@ use datafusion::logical_expr::{
 };
 
 use super::exact::{Exact, Total, array, with_exact};
+use super::finished::{Finished, FinishedGroups};
+use super::percentile::Percentile;
 use super::sliding::Sliding;
-use super::{has_floats, scale};
+use super::{extremes, has_floats, scale, signs};
 use crate::sql::forms;
-use crate::sql::signed::{CountedValues, signed};
+use crate::sql::signed::signed;
 
-/// Aggregates that take values out again where a frame slides, that cannot and are needed there, or that count.
-const AGGREGATES: [&str; 28] = [
+/// Aggregates that take values out again where a frame slides, that cannot and are needed there, that calculate, or that count.
+const AGGREGATES: [&str; 32] = [
     "any_value",
     "approx_distinct",
     "approx_median",
@@ -34,8 +37,12 @@ const AGGREGATES: [&str; 28] = [
     "approx_percentile_cont_with_weight",
     "bit_and",
     "bit_or",
+    "bit_xor",
     "bool_and",
     "bool_or",
+    "max",
+    "min",
+    "percentile_cont",
     "string_agg",
     "sum",
     "avg",
@@ -76,6 +83,9 @@ enum Kind {
     Sum,
     Average,
     Count,
+    /// `min` or `max`.
+    Extreme,
+    Percentile,
     Other,
 }
 
@@ -85,9 +95,27 @@ impl Aggregate {
             "sum" => (Kind::Sum, of_datafusion.signature().clone()),
             "avg" => (Kind::Average, averaged()),
             "approx_distinct" | "regr_count" => (Kind::Count, of_datafusion.signature().clone()),
+            "percentile_cont" => (Kind::Percentile, of_datafusion.signature().clone()),
+            "min" | "max" => (Kind::Extreme, of_datafusion.signature().clone()),
             _ => (Kind::Other, of_datafusion.signature().clone()),
         };
         Self { of_datafusion: Arc::clone(of_datafusion), kind, signature }
+    }
+
+    fn percentile(&self, call: &AccumulatorArgs) -> Option<Box<dyn Accumulator>> {
+        let percentile = (self.kind == Kind::Percentile).then(|| Percentile::of(call))??;
+        Some(Box::new(percentile))
+    }
+
+    /// The accumulator with its result as it is here.
+    fn finished(&self, of_datafusion: Box<dyn Accumulator>, result: &DataType) -> Box<dyn Accumulator> {
+        match self.kind {
+            Kind::Count => Finished::boxed(of_datafusion, |count| count.cast_to(&DataType::Int64)),
+            Kind::Sum | Kind::Average | Kind::Other if has_floats(result) => {
+                Finished::boxed(of_datafusion, |value| signs::clear_value(&value))
+            }
+            _ => of_datafusion,
+        }
     }
 
     /// Whether the values' sums are exact.
@@ -116,7 +144,7 @@ fn averaged() -> Signature {
     Signature::one_of(of, Volatility::Immutable)
 }
 
-/// What comes of sums of exact values.
+/// The result of sums of exact values.
 #[derive(Clone, Debug)]
 struct Outcome {
     /// As the call is written.
@@ -192,7 +220,7 @@ impl AggregateUDFImpl for Aggregate {
         let field = self.of_datafusion.return_field(fields)?;
         let types: Vec<_> = fields.iter().map(|field| field.data_type().clone()).collect();
         match self.kind {
-            Kind::Other => Ok(field),
+            Kind::Extreme | Kind::Percentile | Kind::Other => Ok(field),
             _ => Ok(Arc::new(field.as_ref().clone().with_data_type(self.return_type(&types)?))),
         }
     }
@@ -202,11 +230,12 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if self.kind == Kind::Count {
-            return Ok(Box::new(CountedValues(self.of_datafusion.accumulator(call)?)));
+        if let Some(percentile) = self.percentile(&call) {
+            return Ok(percentile);
         }
         if !self.is_exact(call.expr_fields) {
-            return self.of_datafusion.accumulator(call);
+            let result = call.return_type().clone();
+            return Ok(self.finished(self.of_datafusion.accumulator(call)?, &result));
         }
         let outcome = Outcome::new(self.kind, &call);
         let of = call.expr_fields[0].data_type();
@@ -237,12 +266,18 @@ impl AggregateUDFImpl for Aggregate {
         if self.is_exact(call.expr_fields) {
             return !call.is_distinct;
         }
-        self.kind != Kind::Count && self.of_datafusion.groups_accumulator_supported(call)
+        !matches!(self.kind, Kind::Count | Kind::Percentile)
+            && self.of_datafusion.groups_accumulator_supported(call)
     }
 
     fn create_groups_accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        if self.kind == Kind::Extreme {
+            return extremes::groups(&self.of_datafusion, call);
+        }
         if !self.is_exact(call.expr_fields) {
-            return self.of_datafusion.create_groups_accumulator(call);
+            let is_signed = has_floats(call.return_type());
+            let groups = self.of_datafusion.create_groups_accumulator(call)?;
+            return Ok(if is_signed { FinishedGroups::signless(groups) } else { groups });
         }
         let outcome = Outcome::new(self.kind, &call);
         let of = call.expr_fields[0].data_type();
@@ -253,12 +288,18 @@ impl AggregateUDFImpl for Aggregate {
         if self.is_exact(call.expr_fields) {
             return self.accumulator(call);
         }
+        if let Some(percentile) = self.percentile(&call) {
+            return Ok(percentile);
+        }
         let has_floats = call.expr_fields.iter().any(|field| has_floats(field.data_type()));
         let mut sliding = self.of_datafusion.create_sliding_accumulator(call.clone())?;
-        if !sliding.supports_retract_batch() || has_floats && !call.is_distinct {
+        let drifts = has_floats && !call.is_distinct && self.kind != Kind::Extreme;
+        // It does not know when no value is left.
+        let is_never_null = self.name() == "bit_xor";
+        if !sliding.supports_retract_batch() || drifts || is_never_null {
             sliding = Box::new(Sliding::try_new(&self.of_datafusion, &call)?);
         }
-        Ok(if self.kind == Kind::Count { Box::new(CountedValues(sliding)) } else { sliding })
+        Ok(self.finished(sliding, call.return_type()))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

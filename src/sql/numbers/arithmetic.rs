@@ -7,7 +7,7 @@ use arrow::compute::kernels::numeric;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DECIMAL256_MAX_PRECISION, DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
-    DecimalType, Int8Type, Int16Type, Int32Type, Int64Type,
+    DecimalType, Int8Type, Int16Type, Int32Type, Int64Type, i256,
 };
 use arrow::error::ArrowError;
 use datafusion::common::{DFSchema, Diagnostic, Result, ScalarValue, Spans};
@@ -20,7 +20,8 @@ use datafusion::logical_expr::{
 
 use super::super::rewrite;
 use super::super::wrapped::Extent;
-use super::{decimal, scale, sql_name, zero};
+use super::exact::{Exact, Native as _, quotient};
+use super::{decimal, scale, signs, sql_name};
 
 /// The operator to put in the place of `expression`; `None` where DataFusion's is right.
 pub(super) fn checked(expression: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
@@ -127,8 +128,17 @@ impl Kind {
                 Self::Negate | Self::ShiftLeft | Self::ShiftRight => false,
             };
         }
-        // A sum or difference is a negative zero only where an operand is one.
-        is(DataType::is_floating) && !matches!(self, Self::Add | Self::Subtract)
+        // A product may be a negative zero, and infinity - infinity is a NaN with a sign.
+        is(DataType::is_floating)
+    }
+}
+
+/// The quotient of two whole numbers, with so many digits more; `None` if it is too large.
+fn scaled_quotient(dividend: i256, divisor: i256, digits: i8) -> Option<i256> {
+    let power = i256::from_i128(10).checked_pow(u32::from(digits.unsigned_abs()))?;
+    match digits < 0 {
+        true => quotient(dividend, divisor.checked_mul(power)?),
+        false => quotient(dividend.checked_mul(power)?, divisor),
     }
 }
 
@@ -263,15 +273,16 @@ impl Arithmetic {
             DataType::Decimal256(..) => self.decimals::<Decimal256Type>(left, right),
             _ => match self.vectorized(left, right)? {
                 Some(result) => Ok(result),
-                None => Ok(zero::clear(&self.calculate(left, right)?)),
+                None => Ok(signs::clear(&self.calculate(left, right)?)),
             },
         }
     }
 
-    /// Sums and differences of signed integers, if none overflows; what stands in the place of a NULL counts too. Why: a
+    /// Sums and differences of signed integers, if none overflows; the value under a NULL counts too. Why: a
     /// loop that may end at each row takes one at a time.
     fn vectorized(&self, left: &dyn Datum, right: &dyn Datum) -> Result<Option<ArrayRef>, ArrowError> {
         let wrapping = match self.kind {
+            _ if !self.result.is_signed_integer() => return Ok(None),
             Kind::Add => numeric::add_wrapping(left, right)?,
             Kind::Subtract => numeric::sub_wrapping(left, right)?,
             _ => return Ok(None),
@@ -324,7 +335,14 @@ impl Arithmetic {
         }
     }
 
-    fn decimals<T: DecimalType>(&self, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+    fn decimals<T: DecimalType + Exact>(
+        &self,
+        left: &dyn Datum,
+        right: &dyn Datum,
+    ) -> Result<ArrayRef, ArrowError> {
+        if self.kind == Kind::Divide {
+            return self.quotients::<T>(left, right);
+        }
         match self.calculate(left, right) {
             Ok(result) if !has_all_digits(&self.result) || fits::<T>(result.as_primitive(), &self.result) => {
                 Ok(result)
@@ -344,8 +362,37 @@ impl Arithmetic {
         }
     }
 
+    /// Quotients of decimals, rounded. Arrow's are cut off.
+    fn quotients<T: DecimalType + Exact>(
+        &self,
+        left: &dyn Datum,
+        right: &dyn Datum,
+    ) -> Result<ArrayRef, ArrowError> {
+        let ((left, left_is_one), (right, right_is_one)) = (left.get(), right.get());
+        let places = scale(&self.result) - scale(left.data_type()) + scale(right.data_type());
+        let (left, right) = (left.as_primitive::<T>(), right.as_primitive::<T>());
+        let at = |values: &PrimitiveArray<T>, is_one: bool, row: usize| {
+            let row = if is_one { 0 } else { row };
+            values.is_valid(row).then(|| values.value(row).widen())
+        };
+        let quotient = |row: usize| match (at(left, left_is_one, row), at(right, right_is_one, row)) {
+            (Some(_), Some(i256::ZERO)) => Err(ArrowError::DivideByZero),
+            (Some(dividend), Some(divisor)) => {
+                let quotient = scaled_quotient(dividend, divisor, places);
+                quotient.and_then(T::Native::narrow).map(Some).ok_or_else(beyond)
+            }
+            _ => Ok(None),
+        };
+        let rows = if left_is_one { right.len() } else { left.len() };
+        let quotients = (0..rows).map(quotient).collect::<Result<PrimitiveArray<T>, _>>()?;
+        match fits::<T>(&quotients, &self.result) {
+            true => Ok(std::sync::Arc::new(quotients.with_data_type(self.result.clone()))),
+            false => Err(beyond()),
+        }
+    }
+
     fn negate(&self, operand: &dyn Array) -> Result<ArrayRef, ArrowError> {
-        Ok(zero::clear(&numeric::neg(operand)?))
+        Ok(signs::clear(&numeric::neg(operand)?))
     }
 
     /// A shift is a product or a quotient by a power of two; bits that fall out are values lost.
@@ -413,7 +460,7 @@ fn shifted(kind: Kind, value: i128, distance: i128) -> Option<i128> {
 fn fits<T: DecimalType>(values: &PrimitiveArray<T>, of: &DataType) -> bool {
     let digits = decimal(of).map_or(0, |(digits, _)| digits);
     let is_valid = |value: T::Native| T::is_valid_decimal_precision(value, digits);
-    // Why all first: a loop without a condition for each row. What stands in the place of a NULL may be anything.
+    // Why all first: a loop without a condition for each row. The value under a NULL may be anything.
     values.values().iter().all(|value| is_valid(*value)) || values.iter().flatten().all(is_valid)
 }
 

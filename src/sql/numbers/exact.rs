@@ -172,7 +172,7 @@ impl<N: Native> Total<N> {
         }
         let average = || {
             let power = i256::from_i128(10).checked_pow(u32::from(more_digits))?;
-            let average = self.wide()?.checked_mul(power)?.checked_div(i256::from_i128(self.count.into()))?;
+            let average = quotient(self.wide()?.checked_mul(power)?, i256::from_i128(self.count.into()))?;
             let (least, most) = T::room(result);
             N::narrow(average).filter(|average| average.is_ge(least) && average.is_le(most))
         };
@@ -199,6 +199,17 @@ impl<N: Native> Total<N> {
 
 pub(in crate::sql) fn refused(name: &str, what: &str, result: &DataType) -> DataFusionError {
     DataFusionError::Execution(format!("`{name}` is out of range: {what} does not fit {}", sql_name(result)))
+}
+
+/// The quotient, rounded half away from zero; `None` if the divisor is zero, or it does not fit.
+pub(in crate::sql) fn quotient(dividend: i256, divisor: i256) -> Option<i256> {
+    let (quotient, rest) = (dividend.checked_div(divisor)?, dividend.checked_rem(divisor)?);
+    let is_half = rest.wrapping_abs() >= divisor.wrapping_abs().checked_sub(rest.wrapping_abs())?;
+    match is_half && rest != i256::ZERO {
+        true if dividend.is_negative() == divisor.is_negative() => quotient.checked_add(i256::ONE),
+        true => quotient.checked_sub(i256::ONE),
+        false => Some(quotient),
+    }
 }
 
 /// Values of a type, some of them NULL.

@@ -182,7 +182,14 @@ fn operators_on_decimals_are_right_or_refused() {
         ("a + b", |a, b| a.checked_add(b.checked_mul(i256::from_i128(100))?)),
         ("a - b", |a, b| a.checked_sub(b.checked_mul(i256::from_i128(100))?)),
         ("a * b", i256::checked_mul),
-        ("a / b", |a, b| a.checked_mul(i256::from_i128(1_000_000))?.checked_div(b)),
+        // Rounded: (2a + b) / 2b, by their absolute values.
+        ("a / b", |a, b| {
+            let two = i256::from_i128(2);
+            let dividend = a.wrapping_abs().checked_mul(i256::from_i128(2_000_000))?;
+            let divisor = b.wrapping_abs();
+            let rounded = dividend.checked_add(divisor)?.checked_div(divisor.checked_mul(two)?)?;
+            Some(if a.is_negative() == b.is_negative() { rounded } else { rounded.wrapping_neg() })
+        }),
         ("a % b", |a, b| a.checked_rem(b.checked_mul(i256::from_i128(100))?)),
     ];
     let rows = |pairs: &[(i128, i128)]| {

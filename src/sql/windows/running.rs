@@ -41,7 +41,7 @@ enum Kind {
     /// ROWS BETWEEN UNBOUNDED PRECEDING AND n PRECEDING (0 = CURRENT ROW).
     Aggregate(Aggregate, isize),
     RowNumber,
-    /// The value of the row that stands so many behind this one; below 0, before it.
+    /// The value of the row that many rows after this one; below 0, before it.
     Away(isize),
 }
 

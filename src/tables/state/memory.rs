@@ -56,7 +56,7 @@ impl StateTables {
         emptied
     }
 
-    /// Replaces all rows of a table that stands in memory, and forgets what came of the rows before. `rows` have the
+    /// Replaces all rows of a table in memory, and forgets the results from the rows before. `rows` have the
     /// columns of SQL.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl StateTables {
         Ok(())
     }
 
-    /// All rows of a table that stands in memory, as SQL reads them, in the order of their keys.
+    /// All rows of a table in memory, as SQL reads them, in the order of their keys.
     ///
     /// # Errors
     /// Rows that do not have the columns of the table.

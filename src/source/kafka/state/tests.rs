@@ -13,7 +13,7 @@ fn claim(partition: TopicPartition) -> Claim {
     Claim { partition, epoch: 3, next_offset: 5, message_time_ms: None, tally: Tally::default() }
 }
 
-const NO_LIMITS: BatchLimits = BatchLimits { rows_max: usize::MAX, bytes_max: usize::MAX };
+const NO_LIMITS: Limits = Limits { rows_max: usize::MAX, bytes_max: usize::MAX };
 
 /// Two partitions, claimed at offset 5, of which messages 7 and 9 were collected.
 fn collected(lanes: usize) -> State {
@@ -27,13 +27,13 @@ fn collected(lanes: usize) -> State {
             state.lanes[place.lane].batch.push(message);
             state.lanes[place.lane].has_collected(NO_LIMITS);
         }
-        place.slot = Some(Slot { next: 10, ..Slot::new(claim(partition.clone()), 20) });
+        place.cursor = Some(Cursor { next: 10, ..Cursor::new(claim(partition.clone()), 20) });
     }
     state
 }
 
-fn slot(state: &mut State, number: i32) -> &mut Slot {
-    state.places.get_mut(&partition(number)).and_then(|place| place.slot.as_mut()).expect("claimed")
+fn cursor(state: &mut State, number: i32) -> &mut Cursor {
+    state.places.get_mut(&partition(number)).and_then(|place| place.cursor.as_mut()).expect("claimed")
 }
 
 /// What a lane hears before anything else.
@@ -70,7 +70,7 @@ fn a_claim_serves_the_assignment_that_it_was_made_for() {
     state.take_away(&[partition(0)], true);
     state.give(&[partition(0)]);
     assert_eq!(state.claimed(first.number, &[claim(partition(0))], &bounds), []);
-    assert!(state.places[&partition(0)].slot.is_none(), "nothing is read before the second claim");
+    assert!(state.places[&partition(0)].cursor.is_none(), "nothing is read before the second claim");
     assert_eq!(heard(&mut state, 0), Some(Event::Revoked(vec![partition(0)])));
     let Some(Event::Assigned(second)) = heard(&mut state, 0) else { panic!("not assigned again") };
     assert_eq!(second.partitions, [partition(0)]);
@@ -97,18 +97,18 @@ fn a_partition_that_is_put_back_goes_on_where_it_was_put_back_to() {
     state.take(0);
     let position = PutBack { partition: partition(0), next_offset: 7, message_time_ms: Some(3) };
     assert_eq!(state.put_back(&position), Some(1));
-    assert!(!slot(&mut state, 0).is_read(), "what comes now is of before");
-    assert!(slot(&mut state, 1).is_read());
+    assert!(!cursor(&mut state, 0).is_read(), "what comes now is of before");
+    assert!(cursor(&mut state, 1).is_read());
     let carried: Vec<i64> = state.carried(0).iter().map(|position| position.next_offset).collect();
     assert_eq!(carried, [7, 10]);
     assert!(state.take(0).advances.is_empty());
     assert_eq!(state.put_back_at(&partitions(0..3)), [(1, (partition(0), 7))]);
     state.is_going_on(&partition(0));
-    assert!(slot(&mut state, 0).is_read());
+    assert!(cursor(&mut state, 0).is_read());
     assert_eq!(state.put_back_at(&partitions(0..3)), []);
     // It is not at its end, so a job that ends there has not caught up.
-    slot(&mut state, 0).target = 10;
-    slot(&mut state, 1).target = 10;
+    cursor(&mut state, 0).target = 10;
+    cursor(&mut state, 1).target = 10;
     assert!(!state.is_caught_up());
     // Of one that was taken away nothing is left to put back.
     state.take_away(&[partition(0)], true);
@@ -128,7 +128,7 @@ fn partitions_that_are_gone_are_not_claimed() {
 fn a_batch_is_bounded_in_messages_and_in_bytes() {
     let mut lane = collected(1).lanes.remove(0);
     let (rows_max, bytes_max) = (lane.batch.len(), lane.batch.bytes());
-    let is_full = |lane: &Lane, rows_max, bytes_max| lane.is_at(BatchLimits { rows_max, bytes_max });
+    let is_full = |lane: &Lane, rows_max, bytes_max| lane.is_at(Limits { rows_max, bytes_max });
     assert!(!is_full(&lane, rows_max + 1, bytes_max + 1));
     assert!(is_full(&lane, rows_max, bytes_max + 1));
     assert!(is_full(&lane, rows_max + 1, bytes_max));
@@ -176,14 +176,14 @@ fn a_revocation_waits_for_every_lane_that_had_some_of_it() {
 fn all_lanes_have_caught_up_or_none_has() {
     let mut state = collected(2);
     state.lanes.iter_mut().for_each(|lane| lane.events.clear());
-    slot(&mut state, 0).target = 10;
-    slot(&mut state, 1).target = 10;
+    cursor(&mut state, 0).target = 10;
+    cursor(&mut state, 1).target = 10;
     state.take(0);
     assert_eq!(heard(&mut state, 0), None, "lane 1 has messages to take");
     state.take(1);
-    slot(&mut state, 1).target = 11;
+    cursor(&mut state, 1).target = 11;
     assert_eq!(heard(&mut state, 0), None, "lane 1 is not at its end");
-    slot(&mut state, 1).target = 10;
+    cursor(&mut state, 1).target = 10;
     let caught_up = Some(Event::CaughtUp);
     assert_eq!((heard(&mut state, 0), heard(&mut state, 1)), (caught_up.clone(), caught_up));
 }
@@ -234,7 +234,7 @@ fn a_lane_whose_engine_has_gone_gets_nothing_and_holds_nobody_up() {
     state.lanes[1].events.clear();
     state.take(1);
     assert!(!state.close(0), "lane 1 is there");
-    slot(&mut state, 1).target = 10;
+    cursor(&mut state, 1).target = 10;
     assert_eq!(heard(&mut state, 1), Some(Event::CaughtUp));
     state.take_away(&[partition(0)], true);
     assert!(!state.is_releasing());

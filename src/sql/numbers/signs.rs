@@ -1,5 +1,6 @@
-//! Negative zero is zero. SQL knows one zero, while hashing, sorting and Arrow's comparisons know two: so no
-//! double in a session keeps the sign of a zero.
+//! Doubles have one zero and one NaN. SQL knows no others, while hashing, sorting and Arrow's comparisons tell a negative zero
+//! from zero, and take a NaN with a sign, which is what a processor makes of infinity - infinity, for the smallest number. So
+//! no zero and no NaN in a session has a sign.
 
 use std::sync::Arc;
 
@@ -30,18 +31,19 @@ const CHOOSE: [&str; 14] = [
     "nullif",
     "nvl",
     "nvl2",
-    "positive_zero",
+    "cleared_sign",
     "struct",
     "unnest",
 ];
 
-/// The expression, with the sign of a zero cleared where it can make one. Operators are left to [`super::arithmetic`].
+/// The expression, with the sign of a zero or NaN cleared where it can make one. Operators are left to [`super::arithmetic`].
 pub(super) fn cleared(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let makes = match &expression {
-        Expr::Literal(value, _) => {
-            return Ok(match positive(value) {
-                Some(zero) => Transformed::yes(Expr::Literal(zero, None)),
-                None => Transformed::no(expression),
+        Expr::Literal(value, _) if has_floats(&value.data_type()) => {
+            let cleared = clear_value(value)?;
+            return Ok(match cleared == *value {
+                true => Transformed::no(expression),
+                false => Transformed::yes(Expr::Literal(cleared, None)),
             });
         }
         // What a number becomes has its sign, and only a double that is too small for a shorter one becomes zero.
@@ -55,24 +57,16 @@ pub(super) fn cleared(expression: Expr, schema: &DFSchema) -> Result<Transformed
     if !makes || !has_floats(&expression.get_type(schema)?) {
         return Ok(Transformed::no(expression));
     }
-    let function = Arc::new(ScalarUDF::from(PositiveZero::default()));
+    let function = Arc::new(ScalarUDF::from(ClearedSign::default()));
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expression]))))
 }
 
-/// Zero, for a negative one.
-fn positive(value: &ScalarValue) -> Option<ScalarValue> {
-    match value {
-        ScalarValue::Float32(Some(value)) if *value == 0.0 && value.is_sign_negative() => {
-            Some(ScalarValue::Float32(Some(0.0)))
-        }
-        ScalarValue::Float64(Some(value)) if *value == 0.0 && value.is_sign_negative() => {
-            Some(ScalarValue::Float64(Some(0.0)))
-        }
-        _ => None,
-    }
+/// The value, with the signs of zeros and NaNs cleared.
+pub(in crate::sql) fn clear_value(value: &ScalarValue) -> Result<ScalarValue> {
+    ScalarValue::try_from_array(&clear(&value.to_array()?), 0)
 }
 
-/// The rows, with the signs of zeros cleared.
+/// The rows, with the signs of zeros and NaNs cleared.
 pub(in crate::sql) fn clear_rows(rows: RecordBatch) -> RecordBatch {
     if !rows.schema_ref().fields().iter().any(|field| has_floats(field.data_type())) {
         return rows;
@@ -82,12 +76,22 @@ pub(in crate::sql) fn clear_rows(rows: RecordBatch) -> RecordBatch {
     RecordBatch::try_new(rows.schema(), columns).unwrap_or(rows)
 }
 
-/// The values, with the signs of zeros cleared, also inside of lists and structs.
+macro_rules! signless {
+    ($values:expr, $type:ty) => {{
+        type Native = <$type as ArrowPrimitiveType>::Native;
+        let zero = Native::default();
+        // A negative zero and zero are zero.
+        let signless = |value: Native| if value.is_nan() { Native::NAN } else { value + zero };
+        changed::<$type>($values, signless, |left, right| left.to_bits() != right.to_bits())
+    }};
+}
+
+/// The values, with the signs of zeros and NaNs cleared, also inside of lists and structs.
 pub(in crate::sql) fn clear(values: &ArrayRef) -> ArrayRef {
     match values.data_type() {
-        DataType::Float16 => floats::<Float16Type>(values, |value| value.to_bits() == 0x8000),
-        DataType::Float32 => floats::<Float32Type>(values, |value| value.to_bits() == 1 << 31),
-        DataType::Float64 => floats::<Float64Type>(values, |value| value.to_bits() == 1 << 63),
+        DataType::Float16 => signless!(values, Float16Type),
+        DataType::Float32 => signless!(values, Float32Type),
+        DataType::Float64 => signless!(values, Float64Type),
         other if has_floats(other) => {
             let data = values.to_data();
             let children: Vec<_> = data.child_data().iter().map(|child| make_array(child.clone())).collect();
@@ -102,34 +106,34 @@ pub(in crate::sql) fn clear(values: &ArrayRef) -> ArrayRef {
     }
 }
 
-fn floats<T: ArrowPrimitiveType>(
+/// Why no end at the first that differs: a loop without a way out takes several values at once.
+fn changed<T: ArrowPrimitiveType>(
     values: &ArrayRef,
-    is_negative_zero: impl Fn(T::Native) -> bool,
+    signless: impl Fn(T::Native) -> T::Native,
+    differ: impl Fn(T::Native, T::Native) -> bool,
 ) -> ArrayRef {
     let floats = values.as_primitive::<T>();
-    // Why no end at the first: a loop without a way out takes several values at once.
-    if !floats.values().iter().fold(false, |found, value| found | is_negative_zero(*value)) {
+    if !floats.values().iter().fold(false, |found, value| found | differ(*value, signless(*value))) {
         return Arc::clone(values);
     }
-    let cleared: PrimitiveArray<T> =
-        floats.unary(|value| if is_negative_zero(value) { T::Native::default() } else { value });
+    let cleared: PrimitiveArray<T> = floats.unary(signless);
     Arc::new(cleared)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct PositiveZero {
+struct ClearedSign {
     signature: Signature,
 }
 
-impl Default for PositiveZero {
+impl Default for ClearedSign {
     fn default() -> Self {
         Self { signature: Signature::any(1, Volatility::Immutable) }
     }
 }
 
-impl ScalarUDFImpl for PositiveZero {
+impl ScalarUDFImpl for ClearedSign {
     fn name(&self) -> &'static str {
-        "positive_zero"
+        "cleared_sign"
     }
 
     fn signature(&self) -> &Signature {
@@ -147,10 +151,7 @@ impl ScalarUDFImpl for PositiveZero {
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Ok(match &call.args[0] {
             ColumnarValue::Array(values) => ColumnarValue::Array(clear(values)),
-            ColumnarValue::Scalar(value) => {
-                let cleared = clear(&value.to_array()?);
-                ColumnarValue::Scalar(ScalarValue::try_from_array(&cleared, 0)?)
-            }
+            ColumnarValue::Scalar(value) => ColumnarValue::Scalar(clear_value(value)?),
         })
     }
 }

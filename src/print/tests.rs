@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray};
+use arrow::array::{BinaryArray, Float64Array};
 
 use super::*;
 
@@ -152,4 +150,16 @@ fn records_are_asked_for_or_refused() {
     let of = |records, width| printed(&[sample()], Format::Table, Look { width, records, ..Look::default() });
     assert!(of(Records::Always, None).starts_with("-[ row 1 ]\ncustomer  | 1\n"));
     assert!(of(Records::Never, Some(30)).starts_with(" customer | name"));
+}
+
+#[test]
+fn a_table_of_the_program_itself_has_no_count_and_nothing_that_a_terminal_obeys() {
+    let columns = || [("n", numbers([Some(7), None])), ("text", texts([Some("a\u{1b}[2Jb"), None]))];
+    insta::assert_snapshot!(table(columns(), plain(None)).unwrap(), @r"
+        n | text
+    ------+-------------
+        7 | a\u{1b}[2Jb
+     NULL | NULL
+    ");
+    assert!(table([("a", numbers([])), ("b", numbers([None]))], plain(None)).is_err());
 }

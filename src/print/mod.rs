@@ -3,14 +3,21 @@
 //! The widths of a table follow from its first rows; on a terminal it is made to fit: texts that are too wide are cut
 //! with an ellipsis, numbers never are, and where that does not suffice each row is printed as a record.
 
-use std::io::{self, Write};
+pub(crate) mod cell;
+mod screen;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+pub use screen::Screen;
+pub(crate) use screen::takes_colours;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use clap::ValueEnum;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::cell;
 use crate::database::json;
 
 /// Rows that are looked at before the first is printed.
@@ -63,7 +70,7 @@ pub struct Look {
 
 /// What is marked in rows that are printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     /// The first column holds `+` and `-`, which the rows are coloured by.
     pub marks: bool,
     /// For each row the places of its columns that have changed; rows without an entry have none.
@@ -76,7 +83,7 @@ impl Changes {
     }
 }
 
-/// What stands before a cell that has changed.
+/// The mark before a cell that has changed.
 const CHANGED: char = '*';
 
 /// Prints the rows of one answer.
@@ -86,6 +93,8 @@ pub struct Printer {
     changes: Changes,
     schema: SchemaRef,
     rows: usize,
+    /// Whether the number of rows is printed below a table.
+    counts: bool,
     /// Rows of a table that wait for its layout.
     pending: Vec<RecordBatch>,
     layout: Option<Layout>,
@@ -100,18 +109,24 @@ enum Layout {
 
 impl Printer {
     pub fn new(schema: SchemaRef, format: Format, look: Look) -> Self {
-        Self { format, look, changes: Changes::default(), schema, rows: 0, pending: Vec::new(), layout: None }
+        let (changes, pending) = (Changes::default(), Vec::new());
+        Self { format, look, changes, schema, rows: 0, counts: true, pending, layout: None }
+    }
+
+    /// Leaves out the number of rows below a table.
+    pub(crate) fn without_count(self) -> Self {
+        Self { counts: false, ..self }
     }
 
     /// Marks what has changed.
-    pub(super) fn marking(self, changes: Changes) -> Self {
+    pub(crate) fn marking(self, changes: Changes) -> Self {
         Self { changes, ..self }
     }
 
     /// Prints rows, or keeps them until enough are there to know the widths.
     ///
     /// # Errors
-    /// Where they go.
+    /// The rows cannot be written.
     pub fn write(&mut self, out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
         match self.format {
             Format::Json => {
@@ -142,7 +157,7 @@ impl Printer {
     /// Prints what is left, and says how many rows there were.
     ///
     /// # Errors
-    /// Where they go.
+    /// The rows cannot be written.
     pub fn finish(mut self, out: &mut dyn Write) -> io::Result<usize> {
         match self.format {
             Format::Json => {}
@@ -155,8 +170,10 @@ impl Printer {
                 if self.layout.is_none() {
                     self.begin_table(out)?;
                 }
-                let rows = if self.rows == 1 { "row" } else { "rows" };
-                writeln!(out, "({} {rows})", self.rows)?;
+                if self.counts {
+                    let rows = if self.rows == 1 { "row" } else { "rows" };
+                    writeln!(out, "({} {rows})", self.rows)?;
+                }
             }
         }
         out.flush()?;
@@ -290,10 +307,37 @@ impl Printer {
     }
 }
 
+/// A table of the program's own, as text: a few rows, and no count below them.
+///
+/// # Errors
+/// Columns that differ in length.
+pub(crate) fn table<'n>(
+    columns: impl IntoIterator<Item = (&'n str, ArrayRef)>,
+    look: Look,
+) -> Result<String, ArrowError> {
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let rows = RecordBatch::try_from_iter_with_nullable(columns)?;
+    let mut text = Vec::new();
+    let mut printer = Printer::new(rows.schema(), Format::Table, look).without_count();
+    printer.write(&mut text, &rows)?;
+    printer.finish(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// A column of texts.
+pub(crate) fn texts<T: Into<String>>(texts: impl IntoIterator<Item = Option<T>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(texts.into_iter().map(|text| text.map(Into::into))))
+}
+
+/// A column of numbers.
+pub(crate) fn numbers(numbers: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter(numbers))
+}
+
 /// The plans that EXPLAIN gives, each below its name.
 ///
 /// # Errors
-/// Where they go.
+/// The rows cannot be written.
 pub fn write_plans(out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
     for row in 0..batch.num_rows() {
         for column in batch.columns() {
@@ -334,7 +378,7 @@ fn fitted(schema: &Schema, widths: &[usize], line_max: usize) -> Option<Vec<usiz
 }
 
 /// The text, cut to a width where it is wider.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -364,7 +408,7 @@ fn pad(line: &mut String, text: &str, width: usize, is_right: bool, coloured: &s
 }
 
 /// The names of the columns, as the first line of CSV.
-pub(super) fn csv_head(schema: &Schema) -> String {
+pub(crate) fn csv_head(schema: &Schema) -> String {
     let mut line = String::new();
     for (index, field) in schema.fields().iter().enumerate() {
         if index > 0 {
@@ -377,7 +421,7 @@ pub(super) fn csv_head(schema: &Schema) -> String {
 }
 
 /// Appends rows as lines of CSV.
-pub(super) fn csv_rows(lines: &mut String, batch: &RecordBatch) {
+pub(crate) fn csv_rows(lines: &mut String, batch: &RecordBatch) {
     (0..batch.num_rows()).for_each(|row| csv_row(lines, batch, row));
 }
 

@@ -11,13 +11,13 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
 use super::keyed::Order;
-use super::output::{Change, Column, Output, taken};
-use super::shapes::Names;
-use super::statement::Shape;
-use super::{Sink, SinkError, Tables, Target};
+use super::{Change, Column, Output, taken};
 use crate::batch::{Commit, MESSAGE_TIME_COLUMN};
 use crate::config::POSITION;
 use crate::database::{Connection, Value};
+use crate::sink::shapes::Names;
+use crate::sink::statement::Shape;
+use crate::sink::{Sink, SinkError, Tables, Target};
 
 /// Rows of a table that a replay would replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum Age {
 
 /// How rows of one age are counted.
 #[derive(Clone)]
-pub(super) struct Lookup {
+pub(in crate::sink) struct Lookup {
     pub shape: Shape,
     /// Places among the output's columns, of what a row sends.
     pub sent: Vec<usize>,

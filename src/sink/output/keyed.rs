@@ -13,15 +13,15 @@ use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows as ArrowRows, SortField};
 
-use super::output::{Change, Output, taken};
-use super::{SinkError, Target};
+use super::{Change, Output, taken};
 use crate::config::{Mode, Upsert};
 use crate::database::Value;
 use crate::diagnostic::Finding;
+use crate::sink::{SinkError, Target};
 
 /// Which of several rows with one key is the last.
 #[derive(Clone)]
-pub(super) struct Order {
+pub(in crate::sink) struct Order {
     /// Places of columns in the view, the most significant first.
     pub columns: Vec<usize>,
     /// The place among the output's columns of the one by which the newer row stays.
@@ -71,7 +71,10 @@ impl Output {
     ///
     /// # Errors
     /// A value that does not fit; two rows for one key, where nothing says which is the last.
-    pub(super) fn by_key(self: &Arc<Self>, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
+    pub(in crate::sink) fn by_key(
+        self: &Arc<Self>,
+        batch: &RecordBatch,
+    ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
         let rows = match &self.order {
             Some(order) if !self.has_exact_key => {
                 let ranks = self.ranks(order, batch)?;
@@ -111,7 +114,7 @@ impl Output {
     ///
     /// # Errors
     /// A value that does not fit; two rows for one key in one message.
-    pub(super) fn by_parent(
+    pub(in crate::sink) fn by_parent(
         self: &Arc<Self>,
         batch: &RecordBatch,
     ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
@@ -246,7 +249,10 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::rows`].
-    pub(super) fn left(self: &Arc<Self>, commits: &[Vec<RecordBatch>]) -> Result<RecordBatch, SinkError> {
+    pub(in crate::sink) fn left(
+        self: &Arc<Self>,
+        commits: &[Vec<RecordBatch>],
+    ) -> Result<RecordBatch, SinkError> {
         if !self.parent.is_empty() {
             return self.left_of_parents(commits);
         }

@@ -8,15 +8,15 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::database::json;
 
-/// What stands for NULL.
-pub(super) const NULL: &str = "NULL";
+/// The text of NULL.
+pub(crate) const NULL: &str = "NULL";
 
 /// Appends the value at `row`, and says whether it is NULL.
 ///
 /// Texts are written without quotes, but for the text `NULL`, which is no NULL. Bytes are written as the text that they are,
 /// or as `b"..."` with what is not printable as `\xNN`, everything else as in
 /// JSON.
-pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
+pub(crate) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
     use DataType as A;
     if array.is_null(row) || *array.data_type() == A::Null {
         out.push_str(NULL);
@@ -36,7 +36,7 @@ pub(super) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
 }
 
 /// The value as a field of CSV: texts as they are, everything else as in JSON without its quotes; nothing for NULL.
-pub(super) fn plain(out: &mut String, array: &dyn Array, row: usize) {
+pub(crate) fn plain(out: &mut String, array: &dyn Array, row: usize) {
     use DataType as A;
     if array.is_null(row) {
         return;
@@ -68,7 +68,7 @@ fn plain_bytes(out: &mut String, bytes: &[u8]) {
 }
 
 /// Whether values of a type are numbers, which stand at the right and are never cut.
-pub(super) fn is_number(data_type: &DataType) -> bool {
+pub(crate) fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric()
 }
 

@@ -1,10 +1,18 @@
 //! The style of the code, as a test: what a reader may rely on in every file of `src`.
+//!
+//! Each rule is a function over text, and a test shows that it finds what it is for.
+
+mod modules;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file is one idea; one that needs more lines holds two.
 const LINES_MAX: usize = 600;
+/// Characters of a line. rustfmt keeps code to `max_width`; it breaks neither comments nor texts.
+const WIDTH_MAX: usize = 130;
+/// Lines of a function. The longest is a dispatch over types; this may become smaller, not larger.
+const FUNCTION_LINES_MAX: usize = 95;
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -42,12 +50,66 @@ fn faults(find: impl Fn(&Path, &str) -> Vec<String>) -> Vec<String> {
     files.flat_map(|(path, text)| find(path, text)).collect()
 }
 
+/// Whether a file begins with the paragraph that says what it is.
+fn has_paragraph(text: &str) -> bool {
+    text.starts_with("//! ") || text.starts_with("#!")
+}
+
+/// The lines with what ends the program.
+fn panics(text: &str) -> Vec<usize> {
+    const PANICS: [&str; 5] = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("];
+    let is_panic =
+        |line: &str| !line.trim_start().starts_with("//") && PANICS.iter().any(|word| line.contains(word));
+    numbered(text).filter(|(_, line)| is_panic(line)).map(|(number, _)| number).collect()
+}
+
+/// The stages that a file of `stage` imports.
+fn imported_stages(stage: &str, text: &str) -> Vec<&'static str> {
+    const STAGES: [&str; 5] = ["source", "decode", "tables", "sql", "sink"];
+    if !STAGES.contains(&stage) {
+        return Vec::new();
+    }
+    let is_imported = |other: &&str| *other != stage && text.contains(&format!("crate::{other}::"));
+    STAGES.into_iter().filter(is_imported).collect()
+}
+
+/// The lines that are too long, with their widths.
+fn long_lines(text: &str) -> Vec<(usize, usize)> {
+    let lines = numbered(text).map(|(number, line)| (number, line.chars().count()));
+    lines.filter(|(_, width)| *width > WIDTH_MAX).collect()
+}
+
+/// The functions that are too long, with their first line and how many they have. It trusts rustfmt: a function ends with the
+/// first brace that stands where its first word does.
+fn long_functions(text: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let is_start = |line: &str| {
+        let words = line.split_whitespace();
+        let mut words = words.skip_while(|word| {
+            word.starts_with("pub") || ["async", "const", "unsafe", "super)", "crate)"].contains(word)
+        });
+        words.next() == Some("fn")
+    };
+    let starts = lines.iter().enumerate().filter(|(_, line)| is_start(line));
+    let length = |(start, first): (usize, &&str)| {
+        let is_end = |line: &&str| line.starts_with(&format!("{}}}", " ".repeat(indent(first))));
+        let is_one_line = first.ends_with(['}', ';']);
+        let length = if is_one_line { 1 } else { lines[start..].iter().position(is_end)? + 1 };
+        Some((start + 1, length))
+    };
+    starts.filter_map(length).filter(|(_, length)| *length > FUNCTION_LINES_MAX).collect()
+}
+
+/// The lines with their numbers, from 1.
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+}
+
 #[test]
 fn every_file_says_first_what_it_is() {
-    let found = faults(|path, text| {
-        let is_said = text.starts_with("//! ") || text.starts_with("#!");
-        if is_said { Vec::new() } else { vec![path.display().to_string()] }
-    });
+    let found =
+        faults(|path, text| if has_paragraph(text) { Vec::new() } else { vec![path.display().to_string()] });
     assert!(found.is_empty(), "files without a paragraph at the top: {found:#?}");
 }
 
@@ -61,40 +123,61 @@ fn no_file_is_longer_than_one_idea() {
 }
 
 #[test]
+fn no_line_and_no_function_is_too_long() {
+    let found = faults(|path, text| {
+        let text = without_tests(text);
+        let place = |number: usize| format!("{}:{number}", path.display());
+        let lines = long_lines(text).into_iter();
+        let lines = lines.map(|(number, width)| format!("{}: a line of {width} characters", place(number)));
+        let functions = long_functions(text).into_iter();
+        lines
+            .chain(functions.map(|(at, lines)| format!("{}: a function of {lines} lines", place(at))))
+            .collect()
+    });
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn nothing_panics_on_what_users_data_and_servers_can_cause() {
     let found = faults(|path, text| {
-        let is_panic = |line: &&str| {
-            let code = line.trim_start();
-            !code.starts_with("//")
-                && [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("]
-                    .iter()
-                    .any(|word| code.contains(word))
-        };
-        let lines = without_tests(text).lines().enumerate();
-        lines
-            .filter(|(_, line)| is_panic(line))
-            .map(|(index, line)| format!("{}:{}: {}", path.display(), index + 1, line.trim()))
-            .collect()
+        panics(without_tests(text)).iter().map(|line| format!("{}:{line}", path.display())).collect()
     });
     assert!(found.is_empty(), "panics outside tests: {found:#?}");
 }
 
 #[test]
 fn stages_do_not_import_each_other() {
-    const STAGES: [&str; 5] = ["source", "decode", "tables", "sql", "sink"];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let found = faults(|path, text| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let inside = path.strip_prefix(&source).unwrap_or(path);
         let stage = inside.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned());
-        let Some(stage) = stage.filter(|stage| STAGES.contains(&stage.as_str())) else { return Vec::new() };
-        STAGES
-            .iter()
-            .filter(|other| **other != stage)
-            .filter(|other| without_tests(text).contains(&format!("crate::{other}::")))
-            .map(|other| format!("{} imports {other}", path.display()))
-            .collect()
+        let others = imported_stages(&stage.unwrap_or_default(), without_tests(text)).into_iter();
+        others.map(|other| format!("{} imports {other}", path.display())).collect()
     });
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn each_rule_finds_what_it_is_for() {
+    assert!(
+        has_paragraph("//! What it is.\n") && !has_paragraph("use std::fs;\n") && !has_paragraph("//!\n")
+    );
+    let code = "fn f() {\n    x.unwrap();\n    // never panic!()\n    y.expect(\"it is there\");\n}\n";
+    assert_eq!(panics(code), [2, 4]);
+    assert_eq!(panics(without_tests("fn f() {}\n#[cfg(test)]\nmod tests { panic!(\"no\") }")), [0; 0]);
+    assert_eq!(imported_stages("sql", "use crate::sink::Sink;\nuse crate::sql::View;"), ["sink"]);
+    assert_eq!(imported_stages("engine", "use crate::sink::Sink;"), [""; 0]);
+    let line = |width: usize| format!("    /// {}\n", "é".repeat(width - 8));
+    assert_eq!(long_lines(&(line(WIDTH_MAX) + &line(WIDTH_MAX + 1))), [(2, WIDTH_MAX + 1)]);
+    let function = |lines: usize| {
+        let body = "        if a {\n        }\n".repeat((lines - 2) / 2);
+        format!("impl A {{\n    pub(super) async fn f(&self) {{\n{body}    }}\n\n    fn g() {{}}\n}}\n")
+    };
+    assert_eq!(long_functions(&function(FUNCTION_LINES_MAX / 2 * 2)), []);
+    assert_eq!(
+        long_functions(&function(FUNCTION_LINES_MAX / 2 * 2 + 2)),
+        [(2, FUNCTION_LINES_MAX / 2 * 2 + 2)]
+    );
 }
 
 /// `scripts/guards` takes hours; that each guard can be taken out at all shows at once.
@@ -207,7 +290,18 @@ fn prose(text: &str) -> Vec<String> {
     text.lines().map(line).collect()
 }
 
-/// The code of a file without its comments, the lines as they are.
+/// What people read in a file of the program: messages, and comments without the code in backticks.
+fn readable(text: &str) -> Vec<String> {
+    let line = |line: &str| match line.split_once("//") {
+        Some((code, comment)) => {
+            format!("{code} {}", comment.split('`').step_by(2).collect::<Vec<_>>().join("``"))
+        }
+        None => line.to_owned(),
+    };
+    text.lines().map(line).collect()
+}
+
+/// The code of a file without its comments.
 fn code(text: &str) -> Vec<String> {
     text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned()).collect()
 }
@@ -253,21 +347,17 @@ fn each_phrase_is_found_and_code_is_left_alone() {
     }
     let page = "`stands`, `in` hand\n\n    stands anew\n\n```\nwhoever\n```\nstandstill and news";
     assert_eq!(dialect(&prose(page)), []);
-    let source = "// It stands.\nlet is_said = true; // anew\nlet hint = \"the batch in \\\n    hand\";\n";
-    assert_eq!(dialect(&code(source)), [(3, "in hand")]);
+    let source =
+        "// `It` stands.\nlet is_said = true; // `anew`\nlet hint = \"the batch in \\\n    hand\";\n";
+    assert_eq!(dialect(&readable(source)), [(3, "in hand"), (1, "stands")]);
 }
 
-/// Messages are the strings of the code, and the help is made of the comments in `src/cli`.
+/// Messages, help and comments.
 #[test]
-fn messages_and_help_are_in_plain_english() {
+fn the_program_is_in_plain_english() {
     let found = faults(|path, text| {
-        let is_help = path.components().any(|part| part.as_os_str() == "cli");
-        let lines = match is_help {
-            true => without_tests(text).lines().map(str::to_owned).collect(),
-            false => code(without_tests(text)),
-        };
-        let faults = dialect(&lines);
-        faults.into_iter().map(|(line, phrase)| format!("{}:{line}: `{phrase}`", path.display())).collect()
+        let faults = dialect(&readable(without_tests(text))).into_iter();
+        faults.map(|(line, phrase)| format!("{}:{line}: `{phrase}`", path.display())).collect()
     });
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -1,0 +1,127 @@
+//! A column that is the same in all rows of one side of an outer join is NULL where the other side found no match, and a column
+//! that all rows share is NULL in some rows of grouping sets. DataFusion takes both for constant above these operators, too, and
+//! takes out the sorts by them. So it is not told of constants below.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::JoinType;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
+};
+
+/// Puts [`WithoutConstants`] below outer joins and grouping sets.
+#[derive(Debug)]
+pub(super) struct HideConstants;
+
+impl PhysicalOptimizerRule for HideConstants {
+    fn name(&self) -> &'static str {
+        "hide_constants"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            if !makes_nulls(node.as_ref()) {
+                return Ok(Transformed::no(node));
+            }
+            let inputs = node.children().into_iter().map(|input| WithoutConstants::of(Arc::clone(input)));
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            let inputs = inputs.collect();
+            Ok(Transformed::yes(node.replace_children(inputs, options)?))
+        })
+        .data()
+    }
+}
+
+/// Whether a column may be NULL in rows of it that is not in those of its inputs.
+fn makes_nulls(node: &dyn ExecutionPlan) -> bool {
+    let is_outer = |of: &JoinType| matches!(of, JoinType::Left | JoinType::Right | JoinType::Full);
+    if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        return is_outer(join.join_type());
+    }
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        return is_outer(join.join_type());
+    }
+    node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| !aggregate.group_expr().is_single())
+}
+
+/// The rows of its input, of which nothing else is known.
+#[derive(Debug)]
+struct WithoutConstants {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl WithoutConstants {
+    fn of(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let known = input.properties();
+        let properties = PlanProperties::new(
+            // Nor is an order known: a constant column is taken for an order, too.
+            EquivalenceProperties::new(input.schema()),
+            known.output_partitioning().clone(),
+            known.emission_type,
+            known.boundedness,
+        );
+        Arc::new(Self { input, properties: Arc::new(properties) })
+    }
+}
+
+impl DisplayAs for WithoutConstants {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WithoutConstants")
+    }
+}
+
+impl ExecutionPlan for WithoutConstants {
+    fn name(&self) -> &'static str {
+        "WithoutConstants"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Self::of(children.pop().unwrap_or_else(|| Arc::clone(&self.input))))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+}
