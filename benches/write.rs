@@ -162,7 +162,9 @@ impl Server {
     async fn open() -> Result<Self, String> {
         let url = std::env::var("MYSQL_ADMIN_URL").or_else(|_| std::env::var("MYSQL_URL"));
         let url = url.map_err(|_| "neither MYSQL_ADMIN_URL nor MYSQL_URL is set")?;
-        let Address::MySql(address) = Address::parse(&url, Path::new("."))? else {
+        let Address::MySql(address) =
+            Address::parse(&url, Path::new(".")).map_err(|found| found.to_string())?
+        else {
             return Err("MYSQL_ADMIN_URL and MYSQL_URL begin with mysql://".to_owned());
         };
         let name = format!("rt_bench_{}", std::process::id());

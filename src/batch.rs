@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 
+use crate::diagnostic::Finding;
+
 pub use polled::{Limits, Polled, PutBack};
 pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming};
 
@@ -454,14 +456,31 @@ pub struct DeadLetter {
     pub stage: Stage,
     /// Where in the payload, the SQL or the table: `byte 17`, `sql/a.sql`, `table.column`.
     pub place: String,
-    pub reason: String,
-    /// The database's error code, if it refused the message and gave one. It is not stored.
-    pub code: Option<i64>,
+    /// Read from the database it is one text, as it was stored.
+    pub reason: Finding,
+    /// Not stored.
+    pub kind: LetterKind,
+}
+
+/// What is known of why a message became a dead letter, besides its stage and the reason for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LetterKind {
+    #[default]
+    Other,
+    /// The database refused it with this error code.
+    Refused(i64),
+    /// Its payload is longer or shorter than the schema says, and ends in this field; empty outside of any.
+    OtherEnd(String),
+    /// Its batch shows that it was written with another schema.
+    OtherSchema,
 }
 
 impl DeadLetter {
+    /// What a place in the payload begins with; the number of the byte follows.
+    pub const BYTE: &'static str = "byte ";
+
     /// Keeps `message` with the reason it failed for.
-    pub fn new(message: Message<'_>, stage: Stage, place: String, reason: String) -> Self {
+    pub fn new(message: Message<'_>, stage: Stage, place: String, reason: impl Into<Finding>) -> Self {
         Self {
             partition: TopicPartition { topic: Arc::clone(message.topic), partition: message.partition },
             offset: message.offset,
@@ -471,8 +490,8 @@ impl DeadLetter {
             payload: message.payload.map(<[u8]>::to_vec),
             stage,
             place,
-            reason,
-            code: None,
+            reason: reason.into(),
+            kind: LetterKind::Other,
         }
     }
 

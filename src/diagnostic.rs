@@ -7,6 +7,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+/// What was found, and what to do about it. Errors carry the two apart. They are put together when they are printed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Finding {
+    /// What was found and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
 /// One thing that is wrong, where that is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -149,13 +158,85 @@ pub struct Span {
     pub text: String,
 }
 
-impl Diagnostic {
-    pub fn error(code: Code, place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, place, message: message.into(), hint: None }
+impl Finding {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
     }
 
-    pub fn warning(code: Code, place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, place, message) }
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, with this hint if there is one.
+    #[must_use]
+    pub fn with_hint_if_some(self, hint: Option<String>) -> Self {
+        Self { hint: hint.or(self.hint), ..self }
+    }
+
+    /// The same, with more to do about it than was said.
+    #[must_use]
+    pub fn with_further_hint(self, further: &str) -> Self {
+        let hint = self.hint.as_ref().map_or_else(|| further.to_owned(), |hint| format!("{hint}; {further}"));
+        self.with_hint(hint)
+    }
+
+    /// Several as one: their messages, and their hints, each once.
+    pub fn joined(all: impl IntoIterator<Item = Self>) -> Self {
+        let (mut messages, mut hints) = (Vec::new(), Vec::new());
+        for Self { message, hint } in all {
+            messages.push(message);
+            hints.extend(hint.filter(|hint| !hints.contains(hint)));
+        }
+        let hint = (!hints.is_empty()).then(|| hints.join("; "));
+        Self { message: messages.join("; "), hint }
+    }
+
+    /// The same, with where or when it was found: `context: message`.
+    #[must_use]
+    pub fn within(self, context: impl fmt::Display) -> Self {
+        self.reworded(|message| format!("{context}: {message}"))
+    }
+
+    /// The same, with another message made of this one.
+    #[must_use]
+    pub fn reworded(self, reword: impl FnOnce(&str) -> String) -> Self {
+        Self { message: reword(&self.message), ..self }
+    }
+}
+
+impl From<String> for Finding {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<&str> for Finding {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        write_hint(f, self.hint.as_deref())
+    }
+}
+
+/// The last line of what is printed.
+fn write_hint(f: &mut fmt::Formatter<'_>, hint: Option<&str>) -> fmt::Result {
+    hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+}
+
+impl Diagnostic {
+    pub fn error(code: Code, place: Place, found: impl Into<Finding>) -> Self {
+        let Finding { message, hint } = found.into();
+        Self { severity: Severity::Error, code, place, message, hint }
+    }
+
+    pub fn warning(code: Code, place: Place, found: impl Into<Finding>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, place, found) }
     }
 
     #[must_use]
@@ -221,10 +302,7 @@ impl fmt::Display for Diagnostic {
         if let Some(span) = span {
             span.write_source(f)?;
         }
-        if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
-        }
-        Ok(())
+        write_hint(f, self.hint.as_deref())
     }
 }
 
@@ -291,17 +369,9 @@ impl Span {
 }
 
 /// Several as one text, one after the other.
-pub fn render(diagnostics: &[Diagnostic]) -> String {
-    let texts: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+pub fn render(all: &[impl fmt::Display]) -> String {
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
     texts.join("\n")
-}
-
-/// A message whose last part is a hint, as errors of the database have it, in its two parts.
-pub fn split_hint(text: &str) -> (String, Option<String>) {
-    match text.split_once("\nhint: ") {
-        Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-        None => (text.to_owned(), None),
-    }
 }
 
 /// A path as a person would write it.
@@ -318,6 +388,17 @@ mod tests {
     fn codes_are_words_with_hyphens() {
         assert_eq!(Code::UnknownColumn.to_string(), "unknown-column");
         assert_eq!(Code::Sql.to_string(), "sql");
+    }
+
+    #[test]
+    fn what_is_done_to_a_message_leaves_its_hint_alone() {
+        let found = |message: &str| Finding::new(message).with_hint("look there");
+        let told = found("gone").within("the server").reworded(|message| format!("{message}; waiting"));
+        assert_eq!(told.to_string(), "the server: gone; waiting\nhint: look there");
+        let all = Finding::joined([found("a"), found("b"), Finding::new("c").with_hint("wait")]);
+        assert_eq!(all.to_string(), "a; b; c\nhint: look there; wait");
+        assert_eq!(found("a").with_further_hint("wait").to_string(), "a\nhint: look there; wait");
+        assert_eq!(Finding::joined([Finding::new("a")]), "a".into());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use realtime_processor::avro::{Encoder, Frame, Schema};
 use realtime_processor::batch::{Headers, Message, Messages, MessagesBuilder};
 use realtime_processor::config::Config;
 use realtime_processor::engine::{EngineError, Schemas};
+use realtime_processor::registry::Client;
 use realtime_processor::sink::Selection;
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
@@ -385,6 +386,23 @@ async fn another_address_is_asked_where_the_first_does_not_answer() {
     run(&project.config, messages(&[Written(0, 1, FIRST, json!({"id": 1}))]), 10).await.expect("done");
     assert_eq!(notes(&project).await, ["0,0,1,"]);
     assert_eq!((away.requests(), registry.requests()), (1, 1));
+}
+
+/// Each address has a hint, which stood in the middle of what was told of all.
+#[tokio::test]
+async fn what_several_addresses_answer_is_one_error_with_one_hint() {
+    let (one, two) = (FakeRegistry::start(), FakeRegistry::start());
+    [&one, &two].iter().for_each(|registry| registry.is(Mood::Html));
+    let config = format!(
+        "avro_framing: confluent\nschema_registry: {{ url: [{}, {}] }}\nreference_tables: {{}}\n",
+        one.url, two.url
+    );
+    let project = Project::new(&[("schema.avsc", READER), ("sql/notes.sql", VIEW), ("config.yaml", &config)]);
+    let client = Client::new(project.config.registry.as_ref().expect("a registry"));
+    let found = client.version("t-value", None).await.expect_err("no registry answers").found();
+    assert_eq!(found.hint.as_deref(), Some("is it a registry's address?"));
+    assert!([&one, &two].iter().all(|registry| found.message.contains(&registry.url)), "{found}");
+    assert!(!found.message.contains("hint"), "{found}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
 use crate::batch::Fault;
 use crate::config::AvroConfig;
+use crate::diagnostic::Finding;
 use crate::nearest::{did_you_mean, nearest};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -143,8 +144,8 @@ pub(crate) fn default_error(
     field: &Field,
     error: &FieldError,
 ) -> SchemaError {
-    let message = format!("the default of `{}` in `{}`: {error}", field.name, record.name.full);
-    SchemaError::new(schema.file(), "", message)
+    let found = error.told().within(format!("the default of `{}` in `{}`", field.name, record.name.full));
+    SchemaError::new(schema.file(), "", found)
 }
 
 /// A value that does not fit the schema.
@@ -179,6 +180,13 @@ impl FieldError {
         self
     }
 
+    /// What is wrong and where, and what to do about it.
+    pub fn told(&self) -> Finding {
+        let found = Finding::new(format!("found {}, expected {}", self.found, self.expected))
+            .with_hint_if_some(self.hint.clone());
+        if self.path.is_empty() { found } else { found.within(format!("field `{}`", self.path)) }
+    }
+
     /// A record of a file is to blame.
     pub fn fault(&self) -> Fault {
         Fault::Data
@@ -187,14 +195,7 @@ impl FieldError {
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "field `{}`: ", self.path)?;
-        }
-        write!(f, "found {}, expected {}", self.found, self.expected)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        self.told().fmt(f)
     }
 }
 

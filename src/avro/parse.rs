@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId,
 };
+use crate::diagnostic::Finding;
 use crate::nearest::{did_you_mean, nearest};
 
 /// How deep types may stand in each other.
@@ -75,8 +76,8 @@ enum Size {
 }
 
 impl Parser<'_> {
-    fn error(&self, message: impl Into<String>) -> SchemaError {
-        SchemaError::new(self.file, &self.path.join("."), message)
+    fn error(&self, found: impl Into<Finding>) -> SchemaError {
+        SchemaError::new(self.file, &self.path.join("."), found)
     }
 
     fn push(&mut self, kind: Kind) -> TypeId {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{canonical, parse};
 use crate::batch::Fault;
-use crate::diagnostic::{Code, Diagnostic, Place, shown};
+use crate::diagnostic::{Code, Diagnostic, Finding, Place, shown};
 
 /// The place of a type in its [`Schema`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -319,19 +319,34 @@ pub struct SchemaError {
     pub position: Option<(usize, usize)>,
     /// The field, as `address.street`; empty for the schema as a whole.
     pub place: String,
-    pub message: String,
-    pub hint: Option<String>,
+    /// Without file and place.
+    pub what: Finding,
 }
 
 impl SchemaError {
-    pub(crate) fn new(file: &str, place: &str, message: impl Into<String>) -> Self {
-        let (file, place, message) = (file.to_owned(), place.to_owned(), message.into());
-        Self { file, position: None, place, message, hint: None }
+    pub(crate) fn new(file: &str, place: &str, found: impl Into<Finding>) -> Self {
+        Self { file: file.to_owned(), position: None, place: place.to_owned(), what: found.into() }
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { what: self.what.with_hint(hint), ..self }
+    }
+
+    /// What is wrong and in which field, without the file.
+    fn of_field(&self) -> Finding {
+        match self.place.as_str() {
+            "" => self.what.clone(),
+            field => self.what.clone().within(format!("field `{field}`")),
+        }
+    }
+
+    /// What is wrong and where, and what to do about it.
+    pub fn found(&self) -> Finding {
+        let Self { file, .. } = self;
+        match self.position {
+            Some((line, column)) => self.of_field().within(format!("{file}:{line}:{column}")),
+            None => self.of_field().within(file),
+        }
     }
 
     /// A schema is part of the configuration: no message and no server is to blame.
@@ -342,26 +357,15 @@ impl SchemaError {
 
 impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some((line, column)) = self.position {
-            write!(f, ":{line}:{column}")?;
-        }
-        f.write_str(": ")?;
-        if !self.place.is_empty() {
-            write!(f, "field `{}`: ", self.place)?;
-        }
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        self.found().fmt(f)
     }
 }
 
 /// With its line, which is looked for in the file: the first with the field's name in quotes.
 impl From<SchemaError> for Diagnostic {
     fn from(error: SchemaError) -> Self {
-        let SchemaError { file, position, place: field, message, hint } = error;
+        let found = error.of_field();
+        let SchemaError { file, position, place: field, .. } = error;
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let file = shown(Path::new(&file));
         let name = field.rsplit('.').next().unwrap_or_default().trim_end_matches("[]");
@@ -372,8 +376,7 @@ impl From<SchemaError> for Diagnostic {
             (None, Some(line)) => Place::of_word(&file, &text, line + 1, &[&quoted]),
             (None, None) => Place::of_file(file),
         };
-        let message = if field.is_empty() { message } else { format!("field `{field}`: {message}") };
-        Self { hint, ..Self::error(Code::Schema, place, message) }
+        Self::error(Code::Schema, place, found)
     }
 }
 

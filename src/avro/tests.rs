@@ -191,7 +191,7 @@ fn logical_types_that_are_not_valid_are_ignored_and_named() {
     }
     let beside = record(json!([{"name": "x", "type": "int", "logicalType": "date"}]));
     let schema = Schema::parse(&beside.to_string(), "a.avsc").unwrap();
-    assert!(schema.ignored()[0].message.contains("beside the field's `type`"), "{:?}", schema.ignored());
+    assert!(schema.ignored()[0].what.message.contains("beside the field's `type`"), "{:?}", schema.ignored());
     let valid = Schema::parse(&field(&logical("int", "date")).to_string(), "a.avsc").unwrap();
     assert_eq!(valid.ignored(), []);
 }

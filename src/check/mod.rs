@@ -15,7 +15,7 @@ use crate::batch::Fault;
 use crate::config::{Config, KafkaConfig};
 use crate::database::{Address, Dialect};
 use crate::decode::Decoder;
-use crate::diagnostic::{Code, Diagnostic, Severity, split_hint};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Draft, Reach, split_fills};
 use crate::sink::{Inspection, Sink};
 use crate::source::{SourceError, TopicLookup, check_properties};
@@ -123,7 +123,7 @@ impl Findings {
         {
             self.diagnostics.extend(registry::compare(config, &decoder).await);
         }
-        let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string())]);
+        let topics = topics.await.unwrap_or_else(|error| vec![SourceError::Broken(error.to_string().into())]);
         self.diagnostics.extend(topics.iter().map(|error| source_diagnostic(config, error)));
     }
 
@@ -177,10 +177,11 @@ impl Findings {
                     Fault::Infrastructure => (Code::Unreachable, "cannot be reached"),
                     _ => (Code::Database, "cannot be used"),
                 };
-                let (message, hint) = split_hint(&error.to_string());
-                let message = format!("the database {} {what}: {message}", config.database.redacted());
-                let place = config.file.place(&["database"]);
-                self.diagnostics.push(Diagnostic { hint, ..Diagnostic::error(code, place, message) });
+                let found = error
+                    .found()
+                    .clone()
+                    .within(format!("the database {} {what}", config.database.redacted()));
+                self.diagnostics.push(Diagnostic::error(code, config.file.place(&["database"]), found));
                 without(if matches!(config.database, Address::MySql(_)) {
                     Dialect::MySql
                 } else {
@@ -209,13 +210,12 @@ fn topics(kafka: &KafkaConfig) -> Vec<SourceError> {
 }
 
 fn source_diagnostic(config: &Config, error: &SourceError) -> Diagnostic {
-    let (message, hint) = split_hint(&error.to_string());
     let (code, key) = match error {
         SourceError::Unavailable(_) => (Code::Unreachable, "kafka_server"),
-        SourceError::Broken(_) if message.contains("librdkafka") => (Code::Kafka, "kafka_properties"),
+        SourceError::Properties(_) => (Code::Kafka, "kafka_properties"),
         SourceError::Broken(_) => (Code::Kafka, "kafka_topic"),
     };
-    Diagnostic { hint, ..Diagnostic::error(code, config.file.place(&[key]), message) }
+    Diagnostic::error(code, config.file.place(&[key]), error.found().clone())
 }
 
 /// By file in the order they came up, then by line and column; what was found twice is listed once.

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::avro::{Kind, Schema, TypeId};
 use crate::config::Config;
 use crate::decode::Decoder;
-use crate::diagnostic::{Code, Diagnostic, Place, split_hint};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::registry::{Client, Found, Registered, RegistryError};
 
 /// How deep records may be nested for their fields to be compared.
@@ -89,12 +89,11 @@ fn of_latest(
     let place = || Place::of_file(crate::diagnostic::shown(&config.avro.schema));
     let writer = match Schema::parse(&latest.schema, &version) {
         Ok(writer) => writer,
-        Err(error) => return vec![Diagnostic::error(Code::Registry, place(), error.to_string())],
+        Err(error) => return vec![Diagnostic::error(Code::Registry, place(), error.found())],
     };
     if let Err(error) = decoder.can_read(&writer) {
-        let (problem, hint) = split_hint(&error.to_string());
-        let message = format!("messages of {version} cannot be read: {problem}");
-        return vec![Diagnostic { hint, ..Diagnostic::error(Code::Registry, place(), message) }];
+        let found = error.found().within(format!("messages of {version} cannot be read"));
+        return vec![Diagnostic::error(Code::Registry, place(), found)];
     }
     let mut missing = Vec::new();
     missing_fields(&writer, writer.root(), reader, reader.root(), "", 0, &mut missing);
@@ -174,8 +173,7 @@ fn failed(config: &Config, error: &RegistryError) -> Diagnostic {
         RegistryError::Unavailable(_) => Code::Unreachable,
         _ => Code::Registry,
     };
-    let (message, hint) = split_hint(&error.to_string());
-    Diagnostic { hint, ..Diagnostic::error(code, config.file.place(&["schema_registry"]), message) }
+    Diagnostic::error(code, config.file.place(&["schema_registry"]), error.found())
 }
 
 /// Whether two texts are the same schema, whatever their order of keys, documentation and spaces.

@@ -7,6 +7,7 @@ use super::results::Results;
 use super::{proposals, terminal};
 use crate::check::{Findings, Verdict};
 use crate::config::Config;
+use crate::diagnostic::Finding;
 use crate::print::Screen;
 
 /// Check everything that can fail, before it does.
@@ -53,8 +54,10 @@ enum Format {
 
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.ddl && arguments.format == Format::Json {
-        let message = "--ddl prints SQL\nhint: with --format json each table has its statement as `ddl`";
-        return Err(Failure::bad_command_line(message));
+        let found = Finding::new("--ddl prints SQL");
+        return Err(Failure::bad_command_line(
+            found.with_hint("with --format json each table has its statement as `ddl`"),
+        ));
     }
     if arguments.sample {
         return print(&proposals::of(&Config::load(config)?).await?);

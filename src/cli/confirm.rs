@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use super::failure::Failure;
 use super::terminal;
+use crate::diagnostic::Finding;
 
 /// Asks whether to do what was said.
 ///
@@ -11,9 +12,8 @@ use super::terminal;
 /// The answer is no, or nobody is there to be asked.
 pub(super) fn confirm() -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::bad_command_line(
-            "this needs a confirmation, and stdin is not a terminal\nhint: add --yes",
-        ));
+        let found = Finding::new("this needs a confirmation, and stdin is not a terminal");
+        return Err(Failure::bad_command_line(found.with_hint("add --yes")));
     }
     terminal::say("Do this? [y/N]");
     let mut answer = String::new();

@@ -21,7 +21,7 @@ use super::{job, signals, terminal};
 use crate::avro::Encoder;
 use crate::config::{Config, HttpConfig, read_duration};
 use crate::database::Address;
-use crate::prompt::{Refusal, Seek, Session, SessionOptions, StateOf};
+use crate::prompt::{Seek, Session, SessionOptions, StateOf};
 use crate::source::StartAt;
 use crate::watch::Watch;
 
@@ -170,9 +170,9 @@ async fn keep_sample(config: &Config, file: &Path) -> Result<(), Failure> {
         dead_letters: false,
         state: StateOf::Stored,
     };
-    let failed = |refusal: Refusal| Failure::failed(format!("no sample was kept: {refusal}"));
-    let mut session = Session::open(config.clone(), options).await.map_err(failed)?;
-    session.save_file(file).await.map(drop).map_err(failed)
+    let mut session = Session::open(config.clone(), options).await?;
+    session.save_file(file).await?;
+    Ok(())
 }
 
 type SenderThread = std::thread::JoinHandle<Result<(), String>>;

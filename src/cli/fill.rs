@@ -10,7 +10,8 @@ use super::results::Results;
 use super::{job, signals, terminal};
 use crate::batch::TopicPartition;
 use crate::config::Config;
-use crate::engine::{FillReport, Preview};
+use crate::diagnostic::Finding;
+use crate::engine::{FillReport, Preview, nothing_to_fill};
 use crate::sink::StoredOffsets;
 use crate::source::StartAt;
 
@@ -84,8 +85,8 @@ fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
         tracing::warn!("{dead_letters} messages are in dead_letters under the name of the fill");
     }
     if *is_stopped {
-        let message = "stopped before it was done\nhint: run the same command again to continue";
-        return Err(Failure::failed(message));
+        let found = Finding::new("stopped before it was done");
+        return Err(Failure::failed(found.with_hint("run the same command again to continue")));
     }
     let names = names.join(", ");
     let line =
@@ -102,10 +103,7 @@ async fn preview(config: &Config, fill: PlannedFill, from: StartAt) -> Result<()
     }
     ends.retain(|(partition, _)| config.kafka.topics.iter().any(|topic| **topic == *partition.topic));
     if ends.is_empty() {
-        let job = &config.job;
-        return Err(Failure::failed(format!(
-            "the job `{job}` has stored no offset, so there is nothing to fill\nhint: start the job first"
-        )));
+        return Err(Failure::failed(nothing_to_fill(&config.job)));
     }
     let preview = fill.preview(config, from, &ends).await?;
     Results::to_stdout().write(&lines_of(&preview)).map(drop)

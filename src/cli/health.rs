@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use crate::config::Config;
+use crate::diagnostic::Finding;
 use crate::job_client;
 
 /// Ask a running job whether it does its work.
@@ -42,8 +43,9 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
         (Some(url), _) => url.clone(),
         (None, Some(http)) => format!("http://{}{READY}", job_client::reachable(http.address)),
         (None, None) => {
+            let found = Finding::new("the configuration has no `http`");
             return Err(Failure::bad_command_line(
-                "the configuration has no `http`\nhint: name the job's address with --url http://127.0.0.1:9464",
+                found.with_hint("name the job's address with --url http://127.0.0.1:9464"),
             ));
         }
     };

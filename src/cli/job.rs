@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::batch::{Fault, Limits, TopicPartition};
 use crate::config::Config;
 use crate::decode::{DecodeError, Decoder};
-use crate::diagnostic::render;
+use crate::diagnostic::{Finding, render};
 use crate::engine::{
     self, FillOptions, FillParts, Filler, JobParts, Lanes, Options, Plan, PlanError, Preview, ReloadSender,
     Reloads, Replay, ReplayParts, Running, Schemas, Stop, TargetPlaces, fill_together, split_fills,
@@ -122,11 +122,11 @@ pub(super) async fn plan_fill(config: &Config, names: &[String]) -> Result<Plann
     let names: BTreeSet<String> = names.iter().cloned().collect();
     if let Some(name) = names.iter().find(|name| !written.contains(*name)) {
         let hint = name_hint(name, written.iter().map(String::as_str));
-        let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        return Err(Failure::bad_command_line(format!("no output and no state table `{name}`{hint}")));
+        let found = Finding::new(format!("no output and no state table `{name}`"));
+        return Err(Failure::bad_command_line(found.with_hint_if_some(hint)));
     }
-    if let Some(message) = fill_together(&plan.pipeline, &names) {
-        return Err(Failure::bad_command_line(message));
+    if let Some(found) = fill_together(&plan.pipeline, &names) {
+        return Err(Failure::bad_command_line(found));
     }
     Ok(PlannedFill { id: FillId { job: config.job.clone(), names }, plan, decoder })
 }

@@ -17,6 +17,7 @@ use crate::avro::Encoder;
 use crate::avro::json::Value;
 use crate::config::{Config, Framing};
 use crate::decode::KAFKA_COLUMNS;
+use crate::diagnostic::Finding;
 use crate::nearest::did_you_mean;
 use records::Records;
 
@@ -114,7 +115,8 @@ fn key_field(encoder: &Encoder, wanted: Option<&str>) -> Result<Option<String>, 
         Some(name) => {
             let all = || format!("its fields are {}", encoder.field_names().collect::<Vec<_>>().join(", "));
             let hint = did_you_mean(name, encoder.field_names()).unwrap_or_else(all);
-            Err(Failure::failed(format!("--key {name}: the schema has no such field\nhint: {hint}")))
+            let found = Finding::new(format!("--key {name}: the schema has no such field"));
+            Err(Failure::failed(found.with_hint(hint)))
         }
     }
 }
@@ -162,8 +164,8 @@ fn check(file: &str, records: &Records<'_>, encoder: &Encoder) -> Result<(), Fai
         shown.push(format!("and {} more", faults - shown.len()));
     }
     let of = records.len();
-    shown.push(format!("hint: {faults} of {of} records do not fit the schema; nothing was sent"));
-    Err(Failure::failed(shown.join("\n")))
+    let hint = format!("{faults} of {of} records do not fit the schema; nothing was sent");
+    Err(Failure::failed(Finding::new(shown.join("\n")).with_hint(hint)))
 }
 
 fn progress_bar(records: usize) -> ProgressBar {

@@ -30,15 +30,14 @@ pub(super) async fn of(config: &Config) -> Result<String, Failure> {
         dead_letters: false,
         state: StateOf::Stored,
     };
-    let failed = |error: crate::prompt::Refusal| Failure::failed(error.to_string());
-    let mut session = Session::open(config.clone(), options).await.map_err(failed)?;
+    let mut session = Session::open(config.clone(), options).await?;
     let mut lines = String::from("outputs:   # of the last messages; for tables that are created\n");
     for target in draft.targets.iter().filter(|target| !target.is_state()) {
         let texts = texts_of(target);
         let longest = match texts.is_empty() {
             true => Vec::new(),
             false => {
-                let rows = session.rows(&longest_query(target, &texts)).await.map_err(failed)?;
+                let rows = session.rows(&longest_query(target, &texts)).await?;
                 rows.first().map_or_else(Vec::new, |row| {
                     row.columns()
                         .iter()

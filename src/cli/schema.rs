@@ -9,7 +9,7 @@ use super::results::{Format, Results};
 use crate::check::{compare_with_registry, is_same_schema, subject_of};
 use crate::config::Config;
 use crate::decode::Decoder;
-use crate::diagnostic::render;
+use crate::diagnostic::{Finding, render};
 use crate::print::{self, Screen, numbers, texts};
 use crate::registry::{Client, Found, RegistryError};
 
@@ -70,8 +70,8 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
 pub(super) fn client(config: &Config) -> Result<Client, Failure> {
     let registry = config.registry.as_ref().ok_or_else(|| {
         Failure::bad_command_line(
-            "the configuration has no schema_registry\n\
-             hint: schema_registry: { url: http://127.0.0.1:8081 }, with `avro_framing: confluent`",
+            Finding::new("the configuration has no schema_registry")
+                .with_hint("schema_registry: { url: http://127.0.0.1:8081 }, with `avro_framing: confluent`"),
         )
     })?;
     Ok(Client::new(registry))
@@ -148,11 +148,8 @@ async fn pull(
         Found::Known(found) => found,
         Found::Unknown(reason) => {
             let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
-            let message = format!(
-                "the registry has no subject `{subject}`{version}: {reason}\n\
-                 hint: `realtime-processor schema list` shows all"
-            );
-            return Err(Failure::failed(message));
+            let found = Finding::new(format!("the registry has no subject `{subject}`{version}: {reason}"));
+            return Err(Failure::failed(found.with_hint("`realtime-processor schema list` shows all")));
         }
     };
     let json: serde_json::Value = serde_json::from_str(&found.schema).map_err(|error| {

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::terminal;
 use crate::config::Config;
 use crate::print::{Format, Screen};
-use crate::prompt::{self, Flow, Refusal, RunningJob, Seek, Session, SessionOptions, Shell, StateOf};
+use crate::prompt::{self, Flow, RunningJob, Seek, Session, SessionOptions, Shell, StateOf};
 
 /// Run SQL queries over a batch, with the tables and views of the job.
 ///
@@ -94,7 +94,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
         Some(url) => {
             let token = config.http.as_ref().and_then(|http| http.token.clone());
             let opened = Session::beside(config, options, RunningJob::new(url, token)).await;
-            let (session, note) = opened.map_err(failed)?;
+            let (session, note) = opened?;
             note.iter().for_each(|note| terminal::say(note));
             session
         }
@@ -107,15 +107,15 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     let mut shell = Shell::new(session, arguments.format, is_prompt, Screen::of_stdout(is_prompt));
     if is_prompt {
         terminal::say("\\? lists the commands, \\q leaves.");
-        return prompt::run(shell).await.map_err(failed);
+        return Ok(prompt::run(shell).await?);
     }
     for text in &arguments.command {
-        if shell.execute("query", text).await.map_err(failed)? == Flow::Quit {
+        if shell.execute("query", text).await? == Flow::Quit {
             return Ok(());
         }
     }
     if let Some((name, text)) = script {
-        shell.execute(&name, &text).await.map_err(failed)?;
+        shell.execute(&name, &text).await?;
     } else if !is_asked {
         pipe(&mut shell).await?;
     }
@@ -129,17 +129,12 @@ async fn pipe(shell: &mut Shell) -> Result<(), Failure> {
         text.push_str(&line.map_err(|error| Failure::failed(format!("stdin: {error}")))?);
         text.push('\n');
         if prompt::is_complete(&text) {
-            if shell.execute("query", &text).await.map_err(failed)? == Flow::Quit {
+            if shell.execute("query", &text).await? == Flow::Quit {
                 return Ok(());
             }
             text.clear();
         }
     }
-    shell.execute("query", &text).await.map_err(failed)?;
+    shell.execute("query", &text).await?;
     Ok(())
-}
-
-/// A query that failed; its message names its place itself.
-fn failed(refusal: Refusal) -> Failure {
-    Failure::told(refusal.to_string())
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use crate::database::{Address, MySqlAddress, TLS_OPTIONS, encode_inserted};
+use crate::diagnostic::Finding;
 use crate::yaml::{Fault, Node, Section, Spot, Value};
 
 const EXAMPLE: &str = "mysql://user:password@127.0.0.1/bank";
@@ -19,10 +20,11 @@ pub(super) fn read_database(
     let address = match &node.value {
         Value::Scalar { text, inserted, .. } => Address::parse(&encode_inserted(text, inserted), base),
         Value::Map(_) => return read_parts(section.spot("database"), node, base, faults),
-        Value::List(_) | Value::Null => Err("found a list, expected an address or a mapping".to_owned()),
+        Value::List(_) | Value::Null => Err("found a list, expected an address or a mapping".into()),
     };
     let spot = section.spot("database");
-    address.map_err(|problem| section.fault(Fault::new(spot, format!("database: {problem}")))).ok()
+    let fault = |found: Finding| Fault::new(spot, found.within("database"));
+    address.map_err(|found| section.fault(fault(found))).ok()
 }
 
 fn read_parts(spot: Option<Spot>, node: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<Address> {

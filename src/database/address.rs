@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::diagnostic::Finding;
 use url::Url;
 
 /// A parsed `database`: `mysql://user:password@host:port/name?options` or `sqlite://file`.
@@ -75,14 +76,14 @@ impl Address {
     ///
     /// # Errors
     /// What is wrong and what was expected. The text repeats nothing of the address.
-    pub fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
+    pub fn parse(text: &str, base_dir: &Path) -> Result<Self, Finding> {
         let Some((scheme, rest)) = text.split_once(':') else {
-            return Err(format!("found an address without a scheme, expected {FORMS}"));
+            return Err(format!("found an address without a scheme, expected {FORMS}").into());
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest), base_dir),
+            "sqlite" => Ok(sqlite(rest.strip_prefix("//").unwrap_or(rest), base_dir)?),
             "mysql" | "mariadb" => mysql(text, base_dir).map(Self::MySql),
-            _ => Err(format!("found an unknown scheme, expected {FORMS}")),
+            _ => Err(format!("found an unknown scheme, expected {FORMS}").into()),
         }
     }
 
@@ -146,36 +147,37 @@ fn sqlite(file: &str, base_dir: &Path) -> Result<Address, String> {
     Ok(Address::Sqlite { path: base_dir.join(file) })
 }
 
-fn mysql(text: &str, base_dir: &Path) -> Result<MySqlAddress, String> {
+fn mysql(text: &str, base_dir: &Path) -> Result<MySqlAddress, Finding> {
     // Why: where one of these is part of a password, what is taken for host, name and options is a part of it too.
     let after_scheme = text.split_once("://").map_or("", |(_, rest)| rest);
     let authority_end = after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len());
     if after_scheme[authority_end..].contains(['@', '#']) {
         let found = "found `#`, or `@` after the first `/` or `?`";
-        return Err(format!("{found}, expected {FORMS}\nhint: {ENCODING_HINT}"));
+        return Err(Finding::new(format!("{found}, expected {FORMS}")).with_hint(ENCODING_HINT));
     }
     let url = Url::parse(text).map_err(|error| {
-        format!("found an address that is no URL ({error}), expected {FORMS}\nhint: {ENCODING_HINT}")
+        Finding::new(format!("found an address that is no URL ({error}), expected {FORMS}"))
+            .with_hint(ENCODING_HINT)
     })?;
     let host = url.host_str().filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| format!("found no host, expected {FORMS}"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
     if url.username().is_empty() {
-        return Err(format!("found no user, expected {FORMS}"));
+        return Err(format!("found no user, expected {FORMS}").into());
     }
     let (user, password) = (decode(url.username())?, url.password().map(decode).transpose()?);
     if password.is_none() && user.contains(':') {
-        return Err(format!(
-            "found a user with `:` and no password, expected {FORMS}\n\
-             hint: a variable is the whole address or one part of it, as mysql://${{USER}}:${{PASSWORD}}@host/name"
+        let found = Finding::new(format!("found a user with `:` and no password, expected {FORMS}"));
+        return Err(found.with_hint(
+            "a variable is the whole address or one part of it, as mysql://${USER}:${PASSWORD}@host/name",
         ));
     }
     let database = decode(url.path().trim_start_matches('/'))?;
     if database.is_empty() || database.contains('/') {
-        return Err(format!("found no single database name after the host, expected {FORMS}"));
+        return Err(format!("found no single database name after the host, expected {FORMS}").into());
     }
     let address = MySqlAddress::new(host, url.port(), user, password, database);
-    address.with_tls(url.query_pairs(), base_dir)
+    Ok(address.with_tls(url.query_pairs(), base_dir)?)
 }
 
 impl MySqlAddress {
@@ -233,9 +235,11 @@ fn tls_mode(text: &str) -> Result<TlsMode, String> {
 }
 
 /// Undoes percent-encoding.
-fn decode(text: &str) -> Result<String, String> {
-    const BAD: &str = "found a `%` that is not followed by two hexadecimal digits of UTF-8 text\n\
-                       hint: a `%` itself is written %25";
+fn decode(text: &str) -> Result<String, Finding> {
+    let bad = || {
+        Finding::new("found a `%` that is not followed by two hexadecimal digits of UTF-8 text")
+            .with_hint("a `%` itself is written %25")
+    };
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -245,11 +249,11 @@ fn decode(text: &str) -> Result<String, String> {
             continue;
         }
         let digit = |index: usize| tail.get(index).and_then(|b| char::from(*b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(BAD.into()) };
+        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(bad()) };
         bytes.push((high * 16 + low) as u8);
         rest = &tail[2..];
     }
-    String::from_utf8(bytes).map_err(|_| BAD.into())
+    String::from_utf8(bytes).map_err(|_| bad())
 }
 
 #[cfg(test)]
@@ -257,7 +261,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Address, String> {
-        Address::parse(text, Path::new("/etc/rt"))
+        Address::parse(text, Path::new("/etc/rt")).map_err(|found| found.to_string())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Column types: what a table declares, how it is written in DDL, which Arrow type is read from it, and which
 //! column an Arrow type gets in a table that this program creates. `docs/types.md` is the same for people.
 
+use crate::diagnostic::Finding;
 use arrow::datatypes::{DataType, TimeUnit};
 
 /// The kinds of SQL that are spoken.
@@ -140,7 +141,7 @@ impl ColumnType {
     ///
     /// # Errors
     /// The Arrow type has no place in a table; the error says why.
-    pub fn for_arrow(arrow: &DataType, dialect: Dialect, key: Option<KeyShape>) -> Result<Self, String> {
+    pub fn for_arrow(arrow: &DataType, dialect: Dialect, key: Option<KeyShape>) -> Result<Self, Finding> {
         use DataType as A;
         let integer = |bytes, unsigned| Ok(Self::Integer { bytes, unsigned });
         let created = match arrow {
@@ -180,7 +181,7 @@ impl ColumnType {
             | A::Union(_, _) => Ok(Self::Json),
         }?;
         if key.is_some() && (created == Self::Json || *arrow == A::Null) {
-            return Err(format!("{arrow} cannot be a key"));
+            return Err(format!("{arrow} cannot be a key").into());
         }
         Ok(created)
     }
@@ -269,14 +270,15 @@ impl ColumnType {
     ///
     /// # Errors
     /// There is none; the error says why, with a hint.
-    pub fn given_back(arrow: &DataType) -> Result<DataType, String> {
+    pub fn given_back(arrow: &DataType) -> Result<DataType, Finding> {
         use DataType as A;
-        let text = "\nhint: CAST it to text in the view";
+        let refused =
+            || Finding::new(format!("no column can store {arrow}")).with_hint("CAST it to text in the view");
         match arrow {
             A::Null => Ok(A::Null),
             A::Timestamp(_, zone) => Ok(A::Timestamp(TimeUnit::Microsecond, zone.clone())),
-            A::Interval(_) => Err(format!("no column can store {arrow}{text}")),
-            nested if nested.is_nested() => Err(format!("no column can store {nested}{text}")),
+            A::Interval(_) => Err(refused()),
+            nested if nested.is_nested() => Err(refused()),
             other => Self::for_arrow(other, Dialect::MySql, None).map(|column| column.arrow()),
         }
     }
@@ -412,17 +414,17 @@ fn arguments(declared: &str) -> Vec<u64> {
     inside.split(',').map(|text| text.trim().parse()).collect::<Result<_, _>>().unwrap_or_default()
 }
 
-fn decimal(precision: u8, scale: i8, dialect: Dialect) -> Result<ColumnType, String> {
+fn decimal(precision: u8, scale: i8, dialect: Dialect) -> Result<ColumnType, Finding> {
     // A negative scale means zeros before the point.
     let digits = if scale < 0 { precision.saturating_add(scale.unsigned_abs()) } else { precision };
     let scale = u8::try_from(scale).unwrap_or(0);
     let digits = digits.max(scale);
     if dialect.is_mysql() && (digits > MYSQL_DECIMAL_DIGITS_MAX || scale > MYSQL_DECIMAL_SCALE_MAX) {
-        return Err(format!(
+        let message = format!(
             "a decimal of {digits} digits with {scale} behind the point is above MySQL's \
-             {MYSQL_DECIMAL_DIGITS_MAX} and {MYSQL_DECIMAL_SCALE_MAX}\n\
-             hint: CAST it to a smaller DECIMAL in the view"
-        ));
+             {MYSQL_DECIMAL_DIGITS_MAX} and {MYSQL_DECIMAL_SCALE_MAX}"
+        );
+        return Err(Finding::new(message).with_hint("CAST it to a smaller DECIMAL in the view"));
     }
     Ok(ColumnType::Decimal { precision: digits, scale })
 }

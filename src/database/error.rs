@@ -2,12 +2,13 @@
 //! side. A code in neither list stops the job: guessing would either lose rows or wait for ever.
 
 use crate::batch::Fault;
+use crate::diagnostic::Finding;
 
 /// A failure of a database or of the way to it.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{found}")]
 pub struct DatabaseError {
-    message: String,
+    found: Box<Finding>,
     /// The server's own text, for finding names in it.
     detail: String,
     code: Option<i64>,
@@ -47,6 +48,11 @@ pub enum DuplicateKey<'a> {
 }
 
 impl DatabaseError {
+    /// What went wrong, and what to do about it.
+    pub fn found(&self) -> &Finding {
+        &self.found
+    }
+
     /// Whether data, infrastructure or neither is to blame.
     pub fn fault(&self) -> Fault {
         self.kind.fault
@@ -135,6 +141,11 @@ impl DatabaseError {
         matches!(self.code, Some(3948 | 1148))
     }
 
+    /// True if there was no transaction to end. SQLite has no code for it.
+    pub(crate) fn is_without_transaction(&self) -> bool {
+        self.detail.contains("no transaction is active")
+    }
+
     /// True if an expression of the statement has no value.
     pub(crate) fn is_out_of_range(&self) -> bool {
         // ER_DATA_OUT_OF_RANGE.
@@ -191,23 +202,23 @@ impl DatabaseError {
     }
 
     /// Neither data nor infrastructure: the job stops.
-    pub(crate) fn other(message: impl Into<String>) -> Self {
-        Self::of(message.into(), Kind::kept(Fault::Other))
+    pub(crate) fn other(found: impl Into<Finding>) -> Self {
+        Self::of(found, Kind::kept(Fault::Other))
     }
 
     /// The connection is gone, or no answer came in time.
-    pub(crate) fn lost(message: impl Into<String>) -> Self {
-        Self::of(message.into(), Kind::lost(Fault::Infrastructure))
+    pub(crate) fn lost(found: impl Into<Finding>) -> Self {
+        Self::of(found, Kind::lost(Fault::Infrastructure))
     }
 
     /// The server cannot for now, and the connection stays.
-    pub(crate) fn busy(message: impl Into<String>) -> Self {
-        Self::of(message.into(), Kind::kept(Fault::Infrastructure))
+    pub(crate) fn busy(found: impl Into<Finding>) -> Self {
+        Self::of(found, Kind::kept(Fault::Infrastructure))
     }
 
     /// The address leads to another server than before: what was read from that one must be dropped.
-    pub(crate) fn moved(message: impl Into<String>) -> Self {
-        Self::of(message.into(), Kind::kept(Fault::Fenced))
+    pub(crate) fn moved(found: impl Into<Finding>) -> Self {
+        Self::of(found, Kind::kept(Fault::Fenced))
     }
 
     /// The connection must not be used again.
@@ -227,25 +238,31 @@ impl DatabaseError {
     /// Says where or when it happened.
     #[must_use]
     pub(crate) fn context(mut self, context: &str) -> Self {
-        self.message = format!("{context}: {}", self.message);
+        self.found = Box::new(self.found.within(context));
         self
     }
 
-    /// Says more, before the hint.
+    /// Says more.
     #[must_use]
     pub fn detailed(mut self, detail: &str) -> Self {
-        let hint = self.message.find("\nhint: ").unwrap_or(self.message.len());
-        let end = self.message[..hint].trim_end_matches('.').len();
-        self.message.replace_range(end..hint, &format!(": {detail}"));
+        let said = |message: &str| format!("{}: {detail}", message.trim_end_matches('.'));
+        self.found = Box::new(self.found.reworded(said));
         self
     }
 
-    fn of(message: String, kind: Kind) -> Self {
-        Self { detail: message.clone(), message, code: None, kind, is_unreachable: false }
+    fn of(found: impl Into<Finding>, kind: Kind) -> Self {
+        let found = found.into();
+        Self {
+            detail: found.message.clone(),
+            found: Box::new(found),
+            code: None,
+            kind,
+            is_unreachable: false,
+        }
     }
 
-    fn server(message: String, detail: &str, code: i64, kind: Kind) -> Self {
-        Self { detail: detail.into(), code: Some(code), ..Self::of(message, kind) }
+    fn server(found: Finding, detail: &str, code: i64, kind: Kind) -> Self {
+        Self { detail: detail.into(), code: Some(code), ..Self::of(found, kind) }
     }
 }
 
@@ -274,15 +291,13 @@ impl From<mysql_async::Error> for DatabaseError {
             Error::Server(error) => {
                 let kind = mysql_kind(error.code, &error.message);
                 let message = format!("mysql error {} ({}): {}", error.code, error.state, error.message);
-                let mut built = Self::server(message, &error.message, i64::from(error.code), kind);
-                if let Some(hint) = mysql_hint(error.code) {
-                    built.message = format!("{}\nhint: {hint}", built.message);
-                }
-                built
+                let found =
+                    Finding::new(message).with_hint_if_some(mysql_hint(error.code).map(str::to_owned));
+                Self::server(found, &error.message, i64::from(error.code), kind)
             }
             Error::Io(IoError::Tls(error)) => {
-                let message = format!("TLS to the database failed: {error}\nhint: see ssl-mode and ssl-ca");
-                Self::of(message, Kind::lost(Fault::Other))
+                let found = Finding::new(format!("TLS to the database failed: {error}"));
+                Self::of(found.with_hint("see ssl-mode and ssl-ca"), Kind::lost(Fault::Other))
             }
             // Why by its text: the driver wraps its own verdict on what it was given to send as an error of the network.
             Error::Io(IoError::Io(error)) if error.to_string().contains("larger than max_allowed_packet") => {
@@ -312,7 +327,7 @@ impl DatabaseError {
     fn packet_too_large() -> Self {
         let message = "a statement is larger than the server's max_allowed_packet";
         // Why lost: a part of it may be sent already.
-        Self::of(message.to_owned(), Kind::lost(Fault::Data).of_size())
+        Self::of(message, Kind::lost(Fault::Data).of_size())
     }
 }
 
@@ -322,7 +337,7 @@ impl From<sqlx::Error> for DatabaseError {
             sqlx::Error::Database(error) => {
                 let code = error.code().and_then(|code| code.parse::<i64>().ok()).unwrap_or(1);
                 let message = format!("sqlite error {code}: {}", error.message());
-                Self::server(message, error.message(), code, Kind::kept(sqlite_fault(code)))
+                Self::server(message.into(), error.message(), code, Kind::kept(sqlite_fault(code)))
             }
             sqlx::Error::Io(error) => Self::lost(format!("the database file failed: {error}")),
             sqlx::Error::WorkerCrashed => Self::lost("the database's thread ended"),
@@ -553,7 +568,8 @@ mod tests {
             "a trigger's"
         );
         assert_eq!(of(787, "FOREIGN KEY constraint failed").missing_parent("t"), Some(""));
-        let detailed = of(3819, "is violated.\nhint: x").detailed("found n = 4").to_string();
+        let found = Finding::new("is violated.").with_hint("x");
+        let detailed = DatabaseError::other(found).detailed("found n = 4").to_string();
         assert_eq!(detailed, "is violated: found n = 4\nhint: x");
     }
 

@@ -13,6 +13,7 @@ use chrono::{DateTime, NaiveDate};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND, Value};
 use super::{ColumnType, Dialect, json};
 use crate::database::column::DOUBLE_DIGITS_MAX;
+use crate::diagnostic::Finding;
 
 /// A way from one Arrow type into one column.
 #[derive(Clone, Debug)]
@@ -85,7 +86,7 @@ impl Fit {
         column: &ColumnType,
         is_nullable: bool,
         dialect: Dialect,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Finding> {
         use ColumnType as C;
         use DataType as A;
         let unpacked = unpacked(arrow);
@@ -141,15 +142,18 @@ impl Fit {
             _ => None,
         };
         let Some(way) = way else {
-            let hint = match ColumnType::for_arrow(arrow, dialect, None) {
-                Ok(place) if unpacked.is_decimal() && matches!(column, C::Float | C::Double) => format!(
-                    "\nhint: a number with a point is a DECIMAL: CAST it to DOUBLE in the view, or change the column to {}",
-                    place.ddl(dialect)
-                ),
-                Ok(place) => format!("\nhint: its place is {}, or CAST it in the view", place.ddl(dialect)),
-                Err(reason) => format!(": {reason}"),
-            };
-            return Err(format!("cannot take {arrow} exactly{hint}"));
+            let message = format!("cannot take {arrow} exactly");
+            return Err(match ColumnType::for_arrow(arrow, dialect, None) {
+                Ok(place) if unpacked.is_decimal() && matches!(column, C::Float | C::Double) => {
+                    Finding::new(message).with_hint(format!(
+                        "a number with a point is a DECIMAL: CAST it to DOUBLE in the view, or change the column to {}",
+                        place.ddl(dialect)
+                    ))
+                }
+                Ok(place) => Finding::new(message)
+                    .with_hint(format!("its place is {}, or CAST it in the view", place.ddl(dialect))),
+                Err(found) => found.within(message),
+            });
         };
         let prepared = (prepared != *arrow).then_some(prepared);
         Ok(Self { way, prepared, column: column.clone(), is_nullable, dialect })

@@ -23,6 +23,7 @@ use super::column::{ColumnType, Dialect};
 use super::connection::{Interrupted, Purpose, RowSender, Statement as Text, StatementLimits, TakeRow};
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
+use crate::diagnostic::Finding;
 
 pub use load::{LOAD_FORMAT, LoadText, Loaded, NextPart};
 
@@ -458,10 +459,10 @@ fn from_wire(
             let date = NaiveDate::from_ymd_opt(i32::from(year), u32::from(month), u32::from(day));
             let date = date.ok_or_else(|| {
                 let name = column.map(|column| column.name_str().into_owned()).unwrap_or_default();
-                DatabaseError::other(format!(
-                    "column `{name}` holds the date {year:04}-{month:02}-{day:02}, which is no day\n\
-                     hint: NULLIF(`{name}`, 0) in a `query` makes it NULL"
-                ))
+                let message =
+                    format!("column `{name}` holds the date {year:04}-{month:02}-{day:02}, which is no day");
+                let hint = format!("NULLIF(`{name}`, 0) in a `query` makes it NULL");
+                DatabaseError::other(Finding::new(message).with_hint(hint))
             })?;
             let clock =
                 ((i64::from(hours) * 60 + i64::from(minutes)) * 60 + i64::from(seconds)) * MICROS_A_SECOND;

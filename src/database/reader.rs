@@ -13,6 +13,7 @@ use super::{
     Address, ColumnType, Connection, DatabaseError, Dialect, Fit, Home, Link, Misfit, Purpose, Value,
     quote_table,
 };
+use crate::diagnostic::Finding;
 
 /// Where rows are read from.
 #[derive(Clone, Copy, Debug)]
@@ -88,11 +89,10 @@ impl Reader {
         let mut take = |row: Vec<Value<'static>>| {
             bytes += row.iter().map(Value::size).sum::<usize>();
             if bytes > bytes_max {
-                return Err(DatabaseError::other(format!(
-                    "{} is larger than {bytes_max} bytes\n\
-                     hint: give the table a `key`, so that only the rows a batch needs are read",
-                    relation.from
-                )));
+                let found = Finding::new(format!("{} is larger than {bytes_max} bytes", relation.from));
+                return Err(DatabaseError::other(
+                    found.with_hint("give the table a `key`, so that only the rows a batch needs are read"),
+                ));
             }
             builder.push(&row).map_err(DatabaseError::other)?;
             if builder.rows() == BATCH_ROWS_MAX {

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, SchemaRef, Time
 
 use super::fit::shorten;
 use super::value::{self, Value};
+use crate::diagnostic::Finding;
 
 /// Collects rows of one schema into record batches.
 pub(crate) struct RowsBuilder {
@@ -58,17 +59,17 @@ impl RowsBuilder {
     ///
     /// # Errors
     /// The column and the value that does not fit.
-    pub fn push(&mut self, row: &[Value<'_>]) -> Result<(), String> {
+    pub fn push(&mut self, row: &[Value<'_>]) -> Result<(), Finding> {
         for (index, (builder, value)) in self.columns.iter_mut().zip(row).enumerate() {
             if builder.push(value).is_none() {
                 let field = self.schema.field(index);
-                return Err(format!(
-                    "column `{}` holds {}, which is no {}\n\
-                     hint: CAST it in a `query`",
+                let message = format!(
+                    "column `{}` holds {}, which is no {}",
                     field.name(),
                     shorten(&format!("{value:?}")),
                     field.data_type()
-                ));
+                );
+                return Err(Finding::new(message).with_hint("CAST it in a `query`"));
             }
         }
         self.rows += 1;

@@ -87,7 +87,7 @@ impl SqliteDatabase {
     /// Rolls back, where SQLite has not done so itself (it does when the disk is full).
     pub async fn rollback(&mut self) -> Result<(), DatabaseError> {
         match self.run("ROLLBACK").await {
-            Err(error) if error.to_string().contains("no transaction is active") => Ok(()),
+            Err(error) if error.is_without_transaction() => Ok(()),
             result => result,
         }
     }

@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::check::end_of;
 use super::{Decoder, Writers};
-use crate::batch::{DeadLetter, Stage};
+use crate::batch::{DeadLetter, LetterKind};
 
 /// What to do about it.
 pub const ANOTHER_SCHEMA_HINT: &str = "most messages of the batch end in another place than the schema says, so they were \
@@ -24,7 +23,7 @@ impl Decoder {
             return;
         }
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for place in letters.iter().filter_map(end) {
+        for place in letters.iter().filter_map(end_of) {
             *counts.entry(place).or_default() += 1;
         }
         let Some((place, count)) = counts.into_iter().max_by_key(|(_, count)| *count) else { return };
@@ -32,13 +31,14 @@ impl Decoder {
             return;
         }
         let place = place.to_owned();
-        for letter in letters.iter_mut().filter(|letter| end(letter) == Some(&place)) {
-            letter.reason.push_str(&format!("\nhint: {ANOTHER_SCHEMA_HINT}"));
+        for letter in letters.iter_mut().filter(|letter| end_of(letter) == Some(&place)) {
+            letter.reason.hint = Some(ANOTHER_SCHEMA_HINT.to_owned());
+            letter.kind = LetterKind::OtherSchema;
         }
     }
 }
 
 /// Where the payload of a dead letter ends that is longer or shorter than its schema says.
-fn end(letter: &DeadLetter) -> Option<&str> {
-    if letter.stage == Stage::Decode { end_of(&letter.reason) } else { None }
+fn end_of(letter: &DeadLetter) -> Option<&str> {
+    if let LetterKind::OtherEnd(place) = &letter.kind { Some(place) } else { None }
 }

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use crate::diagnostic::Finding;
 use arrow::datatypes::i256;
 
 /// How many items that take no bytes (nulls) one payload may hold in its arrays.
@@ -25,19 +26,6 @@ pub(super) const DAY_MILLIS: i64 = 86_400_000;
 pub(super) const DAY_MICROS: i64 = DAY_MILLIS * 1_000;
 /// The widest decimal of 128 bits, in digits.
 pub(super) const DECIMAL128_DIGITS_MAX: u8 = 38;
-
-/// The messages for a payload that is longer than its schema, and for one that is shorter.
-const LEFT_OVER: &str = "are left over after the last field";
-const ENDS_INSIDE: &str = "the payload ends inside";
-
-/// Where a payload ends that is longer or shorter than its schema says: the text before what all such reasons say; `None`
-/// for any other reason. Payloads of one other schema mostly end in the same place.
-pub(super) fn end_of(reason: &str) -> Option<&str> {
-    if reason.ends_with(LEFT_OVER) {
-        return Some("");
-    }
-    reason.split_once(ENDS_INSIDE).map(|(place, _)| place)
-}
 
 /// What one type's bytes must be.
 #[derive(Clone, Debug)]
@@ -111,14 +99,29 @@ pub(super) struct Bad {
     pub(super) byte: usize,
     /// The field, as `address.street` or `tags[3]`; empty outside of any.
     pub(super) path: String,
-    pub(super) reason: String,
+    pub(super) reason: Finding,
+    /// Whether the payload is longer or shorter than the schema says.
+    pub(super) is_end: bool,
 }
 
 pub(super) type Checked<T> = Result<T, Box<Bad>>;
 
 impl Bad {
-    pub(super) fn new(byte: usize, reason: impl Into<String>) -> Box<Self> {
-        Box::new(Self { byte, path: String::new(), reason: reason.into() })
+    pub(super) fn new(byte: usize, reason: impl Into<Finding>) -> Box<Self> {
+        Box::new(Self { byte, path: String::new(), reason: reason.into(), is_end: false })
+    }
+
+    /// A payload that ends elsewhere than the schema says.
+    pub(super) fn end(byte: usize, reason: String) -> Box<Self> {
+        Box::new(Self { is_end: true, ..*Self::new(byte, reason) })
+    }
+
+    /// Why, and in which field.
+    pub(super) fn found(&self) -> Finding {
+        match self.path.as_str() {
+            "" => self.reason.clone(),
+            path => self.reason.clone().within(format!("field `{path}`")),
+        }
     }
 
     #[cold]
@@ -138,10 +141,7 @@ impl Bad {
 
 impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "field `{}`: ", self.path)?;
-        }
-        f.write_str(&self.reason)
+        self.found().fmt(f)
     }
 }
 
@@ -185,7 +185,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn finish(&self) -> Checked<()> {
         match self.left() {
             0 => Ok(()),
-            left => Err(Bad::new(self.at, format!("{left} bytes {LEFT_OVER}"))),
+            left => Err(Bad::end(self.at, format!("{left} bytes are left over after the last field"))),
         }
     }
 
@@ -202,7 +202,8 @@ impl<'a> Cursor<'a> {
 
     #[cold]
     fn truncated(&self, length: usize, what: &str) -> Box<Bad> {
-        Bad::new(self.at, format!("{ENDS_INSIDE} {what}: {length} bytes needed, {} left", self.left()))
+        let left = self.left();
+        Bad::end(self.at, format!("the payload ends inside {what}: {length} bytes needed, {left} left"))
     }
 
     /// An unsigned varint of up to 64 bits.
@@ -231,7 +232,7 @@ impl<'a> Cursor<'a> {
                 return Ok(value);
             }
         }
-        Err(Bad::new(self.at, format!("{ENDS_INSIDE} a number")))
+        Err(Bad::end(self.at, "the payload ends inside a number".to_owned()))
     }
 
     #[inline]

@@ -27,8 +27,9 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::avro::{Schema, SchemaError, SchemaId};
-use crate::batch::{DeadLetter, Decoded, Fault, Message, Messages, Stage};
+use crate::batch::{DeadLetter, Decoded, Fault, LetterKind, Message, Messages, Stage};
 use crate::config::{AvroConfig, Framing, Tombstones};
+use crate::diagnostic::Finding;
 use check::{Bad, Cursor};
 use columns::Columns;
 use plan::ValueStep;
@@ -132,12 +133,12 @@ impl Decoder {
                 let planned = Schema::parse(text, &format!("schema {id} of the registry"));
                 match planned.and_then(|writer| plan::plan(&writer, &self.reader)) {
                     Ok(step) => Writer::ValueStep(step),
-                    Err(error) => Writer::Unusable(error.to_string()),
+                    Err(error) => Writer::Unusable(error.found()),
                 }
             }
             WriterSchema::Unusable(reason) => Writer::Unusable(reason.clone()),
             WriterSchema::Unknown { reason, asked_at } => {
-                let reason = format!("the registry does not know schema id {id}: {reason}");
+                let reason = Finding::new(format!("the registry does not know schema id {id}: {reason}"));
                 Writer::Unknown { reason, asked_at: *asked_at }
             }
         };
@@ -405,5 +406,7 @@ fn damaged(messages: &Messages, index: usize) -> Option<DeadLetter> {
 }
 
 fn dead_letter(message: Message<'_>, bad: &Bad) -> DeadLetter {
-    DeadLetter::new(message, Stage::Decode, format!("byte {}", bad.byte), bad.to_string())
+    let kind = if bad.is_end { LetterKind::OtherEnd(bad.path.clone()) } else { LetterKind::Other };
+    let place = format!("{}{}", DeadLetter::BYTE, bad.byte);
+    DeadLetter { kind, ..DeadLetter::new(message, Stage::Decode, place, bad.found()) }
 }

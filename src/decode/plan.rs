@@ -9,7 +9,6 @@
 //! misread as the other.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::check::{
@@ -20,6 +19,7 @@ use crate::avro::{
     Enumeration, Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm, encode_default,
     write_long,
 };
+use crate::diagnostic::Finding;
 
 /// What is done with one value of the writer.
 #[derive(Clone, Debug)]
@@ -78,40 +78,32 @@ pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<ValueStep, Schema
     reader.root_record()?;
     reader.check_finite()?;
     Planner { writer, reader }.step(writer.root(), reader.root()).map_err(|mismatch| {
-        let message = format!("{} cannot be read as {} has it: {mismatch}", writer.file(), reader.file());
-        let error = SchemaError::new(reader.file(), &mismatch.path, message);
-        match mismatch.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        let context = format!("{} cannot be read as {} has it", writer.file(), reader.file());
+        SchemaError::new(reader.file(), &mismatch.path, mismatch.found.within(context))
     })
 }
+
+/// What is wrong with a default.
+const NOT_OF_TYPE: &str = "its default is not of its type";
 
 /// Why a writer's type cannot be read as a reader's.
 #[derive(Debug)]
 struct Mismatch {
     path: String,
-    reason: String,
-    hint: Option<&'static str>,
+    found: Finding,
 }
 
 type Planned<T> = Result<T, Mismatch>;
 
 impl Mismatch {
-    fn new(reason: impl Into<String>) -> Self {
-        Self { path: String::new(), reason: reason.into(), hint: None }
+    fn new(found: impl Into<Finding>) -> Self {
+        Self { path: String::new(), found: found.into() }
     }
 
     fn inside(mut self, name: &str) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{name}{separator}{}", self.path);
         self
-    }
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
     }
 }
 
@@ -222,15 +214,12 @@ impl Planner<'_> {
             Some(logical) => format!("{} ({})", logical.name(), kind.name()),
             None => kind.name().to_owned(),
         };
-        Err(Mismatch {
-            path: String::new(),
-            reason: format!(
-                "{} is not {}",
-                name(writer.logical, &writer.kind),
-                name(reader.logical, &reader.kind)
+        let (writer, reader) = (name(writer.logical, &writer.kind), name(reader.logical, &reader.kind));
+        Err(Mismatch::new(
+            Finding::new(format!("{writer} is not {reader}")).with_hint(
+                "write the writer's logical type in avro_schema too, and convert the value in SQL",
             ),
-            hint: Some("write the writer's logical type in avro_schema too, and convert the value in SQL"),
-        })
+        ))
     }
 
     fn record(&self, from: &Record, to: &Record) -> Planned<ValueStep> {
@@ -309,18 +298,17 @@ impl Planner<'_> {
     /// The default of a reader's field as the plain schema's bytes.
     fn default(&self, field: &Field) -> Planned<Box<[u8]>> {
         let Some(default) = &field.default else {
-            return Err(Mismatch {
-                path: String::new(),
-                reason: "the writer's schema has no such field, and it has no default".to_owned(),
-                hint: Some("give the field a \"default\", or the writer's name for it in \"aliases\""),
-            });
+            return Err(Mismatch::new(
+                Finding::new("the writer's schema has no such field, and it has no default")
+                    .with_hint("give the field a \"default\", or the writer's name for it in \"aliases\""),
+            ));
         };
         let mut bytes = Vec::new();
         encode_default(self.reader, field.type_id, default, &mut bytes)
-            .map_err(|error| Mismatch::new(format!("its default is not of its type: {error}")))?;
+            .map_err(|error| Mismatch::new(error.told().within(NOT_OF_TYPE)))?;
         let step = Planner { writer: self.reader, reader: self.reader }.step(field.type_id, field.type_id)?;
         let plain = rewrite::rewrite_all(&step, &bytes)
-            .map_err(|bad: Box<Bad>| Mismatch::new(format!("its default is not of its type: {bad}")))?;
+            .map_err(|bad: Box<Bad>| Mismatch::new(bad.found().within(NOT_OF_TYPE)))?;
         Ok(plain.into())
     }
 

@@ -14,6 +14,7 @@ use crate::avro::{
     VALUE_SCHEMA_HEADER,
 };
 use crate::batch::Messages;
+use crate::diagnostic::Finding;
 
 /// How many known ids a reason lists.
 const SHOWN_IDS_MAX: usize = 20;
@@ -28,7 +29,7 @@ pub enum WriterSchema {
     /// The schema, as JSON.
     Text(Arc<str>),
     /// It exists, and cannot be used.
-    Unusable(String),
+    Unusable(Finding),
     /// The registry did not know it when it was asked.
     Unknown { reason: String, asked_at: Instant },
 }
@@ -46,10 +47,10 @@ pub(super) enum Writers {
 pub(super) enum Writer {
     ValueStep(ValueStep),
     /// They are dead letters, for this reason.
-    Unusable(String),
+    Unusable(Finding),
     /// They are dead letters until the registry is asked again.
     Unknown {
-        reason: String,
+        reason: Finding,
         asked_at: Instant,
     },
 }

@@ -93,8 +93,8 @@ impl Work {
     /// The dead letters of the messages that cannot be processed.
     pub fn condemned_letters(&self) -> Vec<DeadLetter> {
         let letter = |(place, reason): (&usize, &Reason)| {
-            let Reason { stage, place: at, text, code, .. } = reason.clone();
-            DeadLetter { code, ..DeadLetter::new(self.polled.messages.get(*place), stage, at, text) }
+            let Reason { stage, place: at, found, kind, .. } = reason.clone();
+            DeadLetter { kind, ..DeadLetter::new(self.polled.messages.get(*place), stage, at, found) }
         };
         self.condemned.iter().map(letter).collect()
     }
@@ -113,7 +113,7 @@ impl Work {
         places.retain(is_kept);
         let kept = filter_record_batch(&batch, &BooleanArray::from(keep));
         let batch =
-            kept.map_err(|error| SinkError::Sql(format!("dead letters cannot be left out: {error}")))?;
+            kept.map_err(|error| SinkError::Sql(format!("dead letters cannot be left out: {error}").into()))?;
         dead_letters.extend(self.condemned_letters());
         dead_letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
         Ok(Decoded { batch, places, dead_letters })

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use super::error::EngineError;
 use super::reasons::Reasons;
-use crate::batch::{Advance, Claim, Commit, DeadLetter, Polled, Tally, TopicPartition};
+use crate::batch::{Advance, Claim, Commit, DeadLetter, LetterKind, Polled, Tally, TopicPartition};
 use crate::config::DeadLettersConfig;
 use crate::decode::ANOTHER_SCHEMA_HINT;
+use crate::diagnostic::Finding;
 
 /// There is no verdict before this many messages are counted.
 const MESSAGES_MIN: i64 = 1_000;
@@ -120,7 +121,7 @@ impl Breaker {
     }
 
     /// `letters`: the dead letters of the batch that went over.
-    fn verdict(&self, all: Tally, letters: &[DeadLetter]) -> String {
+    fn verdict(&self, all: Tally, letters: &[DeadLetter]) -> Finding {
         let Tally { messages, dead_letters } = all;
         let stored = self.reasons.all();
         let mut reasons = self.reasons.clone();
@@ -128,18 +129,20 @@ impl Breaker {
         let left_out = letters.len();
         let (found, allowed) = (100.0 * all.ratio(), 100.0 * self.config.ratio_max);
         let told: String = reasons.told().iter().map(|reason| format!("\n  {reason}")).collect();
-        let is_of_another = letters.iter().any(|letter| letter.reason.contains(ANOTHER_SCHEMA_HINT));
+        let is_of_another = letters.iter().any(|letter| letter.kind == LetterKind::OtherSchema);
         let cause =
             if is_of_another { ANOTHER_SCHEMA_HINT } else { "mend the schema, the SQL or the sender" };
-        format!(
+        let message = format!(
             "{dead_letters} of the last {messages} messages ({found:.1} %) became dead letters, more than \
              dead_letters_max_ratio allows ({allowed:.1} %); the batch that went over is not committed\n\
              the most frequent reasons, of {stored} dead letters that this process has stored in dead_letters and \
-             {left_out} of the batch that is not stored:{told}\n\
-             hint: {cause}; or raise dead_letters_max_ratio (1 never stops the job). \
+             {left_out} of the batch that is not stored:{told}"
+        );
+        Finding::new(message).with_hint(format!(
+            "{cause}; or raise dead_letters_max_ratio (1 never stops the job). \
              Started again, the job stops at its next dead letter until enough good messages were processed; \
              `run --acknowledge` or `dead-letters acknowledge` starts the count again"
-        )
+        ))
     }
 }
 

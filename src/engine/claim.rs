@@ -125,12 +125,12 @@ fn refuse(lost_data: LostData, lost: &[LostMessages]) -> Result<(), EngineError>
     if lost.is_empty() || lost_data == LostData::Continue {
         return Ok(());
     }
-    let lost: Vec<String> = lost.iter().map(|lost| format!("{lost}\nhint: {}", lost.hint())).collect();
-    Err(EngineError::LostData(lost.join("\n")))
+    Err(EngineError::LostData(lost.iter().map(LostMessages::found).collect()))
 }
 
 fn bounds_of<'a>(partition: &TopicPartition, bounds: &'a [Bounds]) -> Result<&'a Bounds, EngineError> {
     bounds.iter().find(|bounds| bounds.partition == *partition).ok_or_else(|| {
-        SourceError::Broken(format!("the broker says nothing about the offsets of {partition}")).into()
+        let message = format!("the broker says nothing about the offsets of {partition}");
+        SourceError::Broken(message.into()).into()
     })
 }

@@ -350,7 +350,5 @@ pub(crate) fn table_diagnostic(config: &Config, error: &TableError) -> Diagnosti
         Some(place) => Place::of_file(place),
         None => config.file.place(&[tables, name]),
     };
-    let (message, hint) = crate::diagnostic::split_hint(error.message());
-    let hint = error.hint().map(str::to_owned).or(hint);
-    Diagnostic { hint, ..Diagnostic::error(code, place, format!("{}: {message}", error.subject())) }
+    Diagnostic::error(code, place, error.found().clone().within(error.subject()))
 }

@@ -26,7 +26,7 @@ use super::work::{Reason, Work};
 use crate::batch::{Advance, Claim, Fault, Limits, Messages, Polled, Stage, TopicPartition};
 use crate::config::{Config, DeadLettersConfig};
 use crate::decode::Decoder;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Finding};
 use crate::fault_point;
 use crate::sink::{Begun, FillId, Sink, SinkError, Standing};
 use crate::source::{Bounds, Browser, Range, SourceError, StartAt, first_ranges};
@@ -144,8 +144,8 @@ impl Filler {
                 }
                 // Why all of it again: a COMMIT whose answer was lost shows in what is stored.
                 Fault::Infrastructure | Fault::Conflict | Fault::Fenced => {
-                    if self.retry.pause("database", &error, &mut self.stop).await == Patience::Over {
-                        return Err(EngineError::GaveUp(error.to_string()));
+                    if self.retry.pause("database", &error.found(), &mut self.stop).await == Patience::Over {
+                        return Err(EngineError::gave_up(error.found()));
                     }
                 }
                 Fault::Data | Fault::Other => return Err(error.into()),
@@ -160,9 +160,7 @@ impl Filler {
         }
         self.stages.states.forget();
         if self.standings().await?.is_empty() {
-            let message =
-                format!("the job `{}` has stored no offset, so there is nothing to fill", self.id.job);
-            return Err(EngineError::Fill(format!("{message}\nhint: start the job first")));
+            return Err(EngineError::Fill(nothing_to_fill(&self.id.job)));
         }
         let FillOptions { tables, clears, .. } = &self.options;
         let begun = self.sink.begin_fill(&self.id, tables, *clears).await?;
@@ -202,9 +200,13 @@ impl Filler {
         }
         if let Some(unaware) = unaware {
             if !std::mem::replace(&mut self.is_waiting_said, true) {
+                let found = Finding::new(format!(
+                    "filled up to the stored offsets; waiting for the job, which does not know yet of what is filled: {unaware}"
+                ));
                 tracing::info!(
-                    "filled up to the stored offsets; waiting for the job, which does not know yet of what is filled: {unaware}\n\
-                     hint: start the job with this configuration, or let it read it again (SIGHUP)"
+                    "{}",
+                    found
+                        .with_hint("start the job with this configuration, or let it read it again (SIGHUP)")
                 );
             }
             self.stop.sleep(LOOK_INTERVAL).await;
@@ -420,10 +422,8 @@ fn leaving_out(work: &Work, waiting: &BTreeSet<(TopicPartition, i64)>) -> Work {
     for (place, message) in work.polled.messages.iter().enumerate() {
         let partition = TopicPartition { topic: Arc::clone(message.topic), partition: message.partition };
         if waiting.contains(&(partition, message.offset)) {
-            let (place_of, text) = (String::new(), "it waits among the dead letters".to_owned());
-            let reason =
-                Reason { stage: Stage::Decode, place: place_of, text, code: None, is_of_size: false };
-            work.condemned.insert(place, reason);
+            let found = Finding::new("it waits among the dead letters");
+            work.condemned.insert(place, Reason::new(Stage::Decode, String::new(), found));
         }
     }
     work
@@ -460,21 +460,25 @@ pub(super) async fn blocking<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, SourceError> {
     let asked = tokio::task::spawn_blocking(ask).await;
-    asked.unwrap_or_else(|error| Err(SourceError::Broken(error.to_string())))
+    asked.unwrap_or_else(|error| Err(SourceError::Broken(error.to_string().into())))
+}
+
+/// A job that has not started yet.
+pub fn nothing_to_fill(job: &str) -> Finding {
+    Finding::new(format!("the job `{job}` has stored no offset, so there is nothing to fill"))
+        .with_hint("start the job first")
 }
 
 /// Why these names cannot be filled without others, if they cannot: what is computed from a state table is filled with it.
-pub fn fill_together(pipeline: &Pipeline, names: &BTreeSet<String>) -> Option<String> {
+pub fn fill_together(pipeline: &Pipeline, names: &BTreeSet<String>) -> Option<Finding> {
     let split = pipeline.split_by(names);
     let (written, state) = split.first()?;
     let mut all: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     all.extend(split.iter().flat_map(|(written, state)| [written.as_str(), state.as_str()]));
     let all: Vec<&str> = all.into_iter().collect();
-    Some(format!(
-        "`{written}` is computed from the state `{state}`: only together they see the rows of then\n\
-         hint: `fill {}`",
-        all.join(" ")
-    ))
+    let message =
+        format!("`{written}` is computed from the state `{state}`: only together they see the rows of then");
+    Some(Finding::new(message).with_hint(format!("`fill {}`", all.join(" "))))
 }
 
 /// What is computed from a state table that waits for its fill and does not wait itself, or waits and is computed from

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::batch::TopicPartition;
+use crate::diagnostic::Finding;
 use crate::source::{Bounds, Recreated};
 
 /// What is lost of one partition.
@@ -44,8 +45,12 @@ pub(super) fn lost_messages(bounds: &Bounds, stored: i64) -> Option<LostMessages
 }
 
 impl LostMessages {
-    /// What to do about it.
-    pub fn hint(&self) -> String {
+    /// What is lost, and what to do about it.
+    pub fn found(&self) -> Finding {
+        Finding::new(self.to_string()).with_hint(self.hint())
+    }
+
+    fn hint(&self) -> String {
         let first = self.first_kept;
         match &self.kind {
             LostKind::Deleted => format!(

@@ -71,7 +71,7 @@ pub(crate) use draft::{Besides, Inputs, table_diagnostic};
 pub use draft::{Draft, Reach};
 pub use error::EngineError;
 pub use fill_preview::{Preview, preview};
-pub use filler::{FillOptions, FillParts, FillReport, Filler, fill_together, split_fills};
+pub use filler::{FillOptions, FillParts, FillReport, Filler, fill_together, nothing_to_fill, split_fills};
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
 pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};

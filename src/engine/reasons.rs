@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::batch::DeadLetter;
+use crate::batch::{DeadLetter, LetterKind};
 
 /// Different reasons that are kept to be reported.
 const REASONS_MAX: usize = 100;
@@ -71,9 +71,9 @@ impl Reasons {
 /// without the values in it.
 fn kind(letter: &DeadLetter) -> String {
     let stage = letter.stage.name();
-    match letter.code {
-        Some(code) => format!("{stage} {}: {code}", letter.place),
-        None => format!("{stage} {}: {}", without_values(&letter.place), without_values(first_line(letter))),
+    match letter.kind {
+        LetterKind::Refused(code) => format!("{stage} {}: {code}", letter.place),
+        _ => format!("{stage} {}: {}", without_values(&letter.place), without_values(first_line(letter))),
     }
 }
 
@@ -84,7 +84,7 @@ fn example(letter: &DeadLetter) -> String {
 }
 
 fn first_line(letter: &DeadLetter) -> &str {
-    letter.reason.lines().next().unwrap_or_default()
+    letter.reason.message.lines().next().unwrap_or_default()
 }
 
 /// The text with a 0 in place of each number, and nothing between quotes.
@@ -123,7 +123,7 @@ mod tests {
             stage: Stage::Write,
             place: place.into(),
             reason: reason.into(),
-            code,
+            kind: code.map_or(LetterKind::Other, LetterKind::Refused),
         }
     }
 

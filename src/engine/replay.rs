@@ -261,8 +261,8 @@ impl Replay {
         match error.fault() {
             Fault::Conflict | Fault::Infrastructure => {
                 *is_in_doubt |= matches!(error, SinkError::UnknownOutcome(_));
-                if retry.pause("database", &error, &mut self.stop).await == Patience::Over {
-                    return Err(EngineError::GaveUp(error.to_string()));
+                if retry.pause("database", &error.found(), &mut self.stop).await == Patience::Over {
+                    return Err(EngineError::gave_up(error.found()));
                 }
             }
             Fault::Data | Fault::Fenced | Fault::Other => return Err(error.into()),
@@ -440,9 +440,9 @@ impl Page {
         let ids = done.filter_map(|message| all_of(message.offset)).flat_map(|(_, ids)| ids.iter().copied());
         let failed = failed.iter().filter_map(|letter| {
             let (named, ids) = all_of(letter.offset)?;
-            let is_news =
-                (named.stage, &named.place, &named.reason) != (letter.stage, &letter.place, &letter.reason);
-            is_news.then(|| FailedAgain { ids: ids.clone(), letter: letter.clone() })
+            let is_known = (named.stage, &named.place) == (letter.stage, &letter.place)
+                && named.reason == letter.reason.to_string();
+            (!is_known).then(|| FailedAgain { ids: ids.clone(), letter: letter.clone() })
         });
         Replayed { owner: self.owner.clone(), ids: ids.collect(), failed: failed.collect() }
     }
@@ -451,7 +451,7 @@ impl Page {
 impl Named {
     fn of(stored: &StoredLetter) -> Self {
         let DeadLetter { stage, place, reason, .. } = &stored.letter;
-        Self { id: stored.id, stage: *stage, place: place.clone(), reason: reason.clone() }
+        Self { id: stored.id, stage: *stage, place: place.clone(), reason: reason.to_string() }
     }
 }
 

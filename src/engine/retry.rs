@@ -1,12 +1,12 @@
 //! Waiting for a server that is away: growing pauses with jitter, said once when it begins and once when it is
 //! over. Nothing is given up while the job runs.
 
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use super::error::EngineError;
 use super::stop::{Patience, Stop};
 use crate::batch::Fault;
+use crate::diagnostic::Finding;
 use crate::sink::SinkError;
 use crate::source::SourceError;
 use crate::tables::TableError;
@@ -28,7 +28,7 @@ pub(super) struct Retry {
     /// How often in a row the server gave the same answer.
     same_answers: u32,
     since: Option<Instant>,
-    said: String,
+    said: Option<Finding>,
 }
 
 impl Retry {
@@ -43,20 +43,21 @@ impl Retry {
     }
 
     /// The server was reached, and this is what it answered.
-    pub fn answered(&mut self, error: &(dyn Display + Sync)) {
-        let is_same = self.same_answers > 0 && self.said == error.to_string();
+    pub fn answered(&mut self, found: &Finding) {
+        let is_same = self.same_answers > 0 && self.said.as_ref() == Some(found);
         self.same_answers = if is_same { self.same_answers + 1 } else { 1 };
     }
 
     /// Pauses before another try. `what` is what is being tried, for the log.
-    pub async fn pause(&mut self, what: &str, error: &(dyn Display + Sync), stop: &mut Stop) -> Patience {
+    pub async fn pause(&mut self, what: &str, found: &Finding, stop: &mut Stop) -> Patience {
         self.since.get_or_insert_with(Instant::now);
-        let text = error.to_string();
         let server = server_of(what);
-        stop.telemetry().waits(server, &text);
-        if self.said != text {
-            tracing::warn!(server = server.name(), "{what}: {text}; waiting and trying again");
-            self.said = text;
+        stop.telemetry().waits(server, &found.to_string());
+        if self.said.as_ref() != Some(found) {
+            let told =
+                found.clone().reworded(|message| format!("{what}: {message}; waiting and trying again"));
+            tracing::warn!(server = server.name(), "{told}");
+            self.said = Some(found.clone());
         }
         let pause = PAUSE_FIRST.saturating_mul(1 << self.attempts.min(10)).min(PAUSE_MAX);
         self.attempts += 1;
@@ -84,13 +85,19 @@ fn server_of(what: &str) -> Server {
 }
 
 /// An error that says whether waiting helps.
-pub(super) trait Classified: Display + Sync + Into<EngineError> {
+pub(super) trait Classified: Into<EngineError> {
     fn fault(&self) -> Fault;
+
+    fn found(&self) -> Finding;
 }
 
 impl Classified for SinkError {
     fn fault(&self) -> Fault {
         self.fault()
+    }
+
+    fn found(&self) -> Finding {
+        self.found()
     }
 }
 
@@ -98,11 +105,19 @@ impl Classified for SourceError {
     fn fault(&self) -> Fault {
         self.fault()
     }
+
+    fn found(&self) -> Finding {
+        self.found().clone()
+    }
 }
 
 impl Classified for TableError {
     fn fault(&self) -> Fault {
         self.fault()
+    }
+
+    fn found(&self) -> Finding {
+        self.found().clone().within(self.subject())
     }
 }
 
@@ -123,8 +138,9 @@ pub(super) async fn persist<T, E: Classified>(
                 return Ok(value);
             }
             Err(error) if error.fault() == Fault::Infrastructure => {
-                if retry.pause(what, &error, stop).await == Patience::Over {
-                    return Err(EngineError::GaveUp(error.to_string()));
+                let found = error.found();
+                if retry.pause(what, &found, stop).await == Patience::Over {
+                    return Err(EngineError::gave_up(found));
                 }
             }
             Err(error) => return Err(error.into()),

@@ -16,6 +16,7 @@ use crate::avro::SchemaId;
 use crate::batch::{Fault, Messages};
 use crate::config::Config;
 use crate::decode::{Decoder, WriterSchema};
+use crate::diagnostic::Finding;
 use crate::registry::{Client, Found, RegistryError};
 use crate::sink::{SinkError, StoredSchemas};
 
@@ -59,7 +60,7 @@ struct State {
     /// Requests that failed and were made again.
     retries: u64,
     /// Why no schema can be had any more.
-    failure: Option<String>,
+    failure: Option<Finding>,
 }
 
 impl Schemas {
@@ -192,7 +193,7 @@ impl Schemas {
             tokio::select! {
                 () = self.changed() => {}
                 patience = stop.sleep(STOP_LOOK_INTERVAL) => if patience == Patience::Over {
-                    return Err(EngineError::GaveUp(format!("no answer from {}", self.shared.client.shown())));
+                    return Err(EngineError::gave_up(format!("no answer from {}", self.shared.client.shown())));
                 },
             }
         }
@@ -226,7 +227,7 @@ impl Shared {
     }
 
     /// Tries until it works, or until waiting does not help.
-    async fn persist(&self, id: SchemaId) -> Result<WriterSchema, String> {
+    async fn persist(&self, id: SchemaId) -> Result<WriterSchema, Finding> {
         let (mut text, mut said) = (None, None);
         let mut pause = PAUSE_FIRST;
         loop {
@@ -242,7 +243,7 @@ impl Shared {
                 self.works(&mut said);
                 return Err(failure);
             }
-            self.fails(failure, &mut said);
+            self.fails(&failure, &mut said);
             // Why: jitter keeps instances that failed together apart.
             tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
@@ -254,7 +255,7 @@ impl Shared {
         &self,
         id: SchemaId,
         text: &mut Option<Arc<str>>,
-    ) -> Result<WriterSchema, (Fault, String)> {
+    ) -> Result<WriterSchema, (Fault, Finding)> {
         let found = match text.take() {
             Some(found) => found,
             None => match self.look_up(id).await? {
@@ -267,37 +268,40 @@ impl Shared {
         stored.map(|()| WriterSchema::Text(found))
     }
 
-    async fn look_up(&self, id: SchemaId) -> Result<WriterSchema, (Fault, String)> {
+    async fn look_up(&self, id: SchemaId) -> Result<WriterSchema, (Fault, Finding)> {
         // Invariant: it is never closed.
         let _place = self.requests.acquire().await;
         match self.client.schema(id).await {
             Ok(Found::Known(text)) => Ok(WriterSchema::Text(text.into())),
             Ok(Found::Unknown(reason)) => Ok(WriterSchema::Unknown { reason, asked_at: Instant::now() }),
             Err(RegistryError::Unusable(reason)) => Ok(WriterSchema::Unusable(reason)),
-            Err(error) => Err((error.fault(), error.to_string())),
+            Err(error) => Err((error.fault(), error.found())),
         }
     }
 
-    async fn store(&self, id: SchemaId, text: &str) -> Result<(), (Fault, String)> {
+    async fn store(&self, id: SchemaId, text: &str) -> Result<(), (Fault, Finding)> {
         let Some(store) = &self.store else { return Ok(()) };
         let stored = store.lock().await.store(&id.to_string(), text).await;
-        stored.map_err(|error| (error.fault(), error.to_string()))
+        stored.map_err(|error| (error.fault(), error.found()))
     }
 
     /// Logs a failure, unless it was logged because of another id.
-    fn fails(&self, failure: String, said: &mut Option<String>) {
+    fn fails(&self, failure: &Finding, said: &mut Option<String>) {
         self.lock().retries += 1;
-        if said.as_ref() == Some(&failure) {
+        if said.as_ref() == Some(&failure.message) {
             return;
         }
         self.works(said);
         let mut state = self.lock();
-        let waiting = state.said.entry(failure.clone()).or_default();
+        let waiting = state.said.entry(failure.message.clone()).or_default();
         if *waiting == 0 {
-            tracing::warn!("{failure}; messages whose schema is not known yet wait, all others go on");
+            let told = failure.clone().reworded(|message| {
+                format!("{message}; messages whose schema is not known yet wait, all others go on")
+            });
+            tracing::warn!("{told}");
         }
         *waiting += 1;
-        *said = Some(failure);
+        *said = Some(failure.message.clone());
     }
 
     /// What was logged is over for one id.

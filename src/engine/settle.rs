@@ -9,6 +9,7 @@ use super::error::EngineError;
 use super::work::{Facts, Reason, Work};
 use super::writer::Ended;
 use super::{CONFLICTS_MAX, Engine, FENCED_PAUSE_MAX, Report};
+use crate::diagnostic::Finding;
 use crate::sink::{EXPIRED_ROWS_MAX, RefusedRow};
 use crate::source::Source;
 
@@ -114,8 +115,9 @@ impl<S: Source> Engine<S> {
                 let conflicts = work.conflicts + 1;
                 if conflicts > CONFLICTS_MAX {
                     // Another try at once would only meet the same writer: with the keys locked, none should be there.
-                    let found =
-                        format!("another writer of `{table}` comes first, though its keys are locked");
+                    let found = Finding::new(format!(
+                        "another writer of `{table}` comes first, though its keys are locked"
+                    ));
                     self.contention.answered(&found);
                     // Patience over is a wish to stop, which the next turn sees.
                     self.contention.pause("state", &found, &mut self.stop).await;

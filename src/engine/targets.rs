@@ -183,7 +183,7 @@ impl TargetPlaces {
     /// What is to be said of a table, with its place.
     pub fn diagnostic(&self, severity: Severity, code: Code, fault: &TableFault) -> Diagnostic {
         let place = self.place(&fault.table, fault.column.as_deref());
-        let message = format!("table {}: {}", fault.subject(), fault.message);
-        Diagnostic { severity, code, place, message, hint: fault.hint.clone() }
+        let found = fault.found.clone().within(format!("table {}", fault.subject()));
+        Diagnostic { severity, ..Diagnostic::error(code, place, found) }
     }
 }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::reasons::Reasons;
-use crate::batch::{BatchRows, Commit, Fault, Polled, Stage, Tally, ViewTiming};
+use crate::batch::{BatchRows, Commit, Fault, LetterKind, Polled, Stage, Tally, ViewTiming};
+use crate::diagnostic::Finding;
 use crate::sink::SinkError;
 use crate::sql::SqlErrorKind;
 
@@ -36,9 +37,8 @@ pub(super) struct Reason {
     pub stage: Stage,
     /// A file, a table, or `table.column`.
     pub place: String,
-    pub text: String,
-    /// The database's error code.
-    pub code: Option<i64>,
+    pub found: Finding,
+    pub kind: LetterKind,
     /// Whether the batch may be to blame as a whole, so that a smaller one passes.
     pub is_of_size: bool,
 }
@@ -97,7 +97,7 @@ impl Work {
     /// Finds the messages that a fault of data is about: halves, or a dead letter if one message is left.
     pub fn narrow(self, reason: Reason) -> Vec<Self> {
         if self.polled.messages.len() > 1 {
-            tracing::debug!("{} messages in two parts: {}", self.polled.messages.len(), reason.text);
+            tracing::debug!("{} messages in two parts: {}", self.polled.messages.len(), reason.found);
             return self.halves();
         }
         self.condemn(BTreeMap::from([(0, reason)]))
@@ -126,23 +126,26 @@ impl Work {
 }
 
 impl Reason {
+    pub fn new(stage: Stage, place: String, found: Finding) -> Self {
+        Self { stage, place, found, kind: LetterKind::Other, is_of_size: false }
+    }
+
     /// The fault of data that an error is; `None` where it is none.
     pub fn of(error: &EngineError) -> Option<Self> {
         match error {
             EngineError::Sql(error) if error.fault() == Fault::Data => {
-                let (place, text) = (error.place_of_row(), error.reason());
                 let is_of_size = error.kind() == SqlErrorKind::MemoryExhausted;
-                Some(Self { stage: Stage::Sql, place, text, code: None, is_of_size })
+                Some(Self { is_of_size, ..Self::new(Stage::Sql, error.place_of_row(), error.found()) })
             }
             // A table says so only where the keys of one batch are too many.
             EngineError::Tables(error) if error.fault() == Fault::Data => {
-                let (place, text) = (error.table().to_owned(), error.message().to_owned());
-                Some(Self { stage: Stage::Sql, place, text, code: None, is_of_size: true })
+                let (place, found) = (error.table().to_owned(), Finding::new(&error.found().message));
+                Some(Self { is_of_size: true, ..Self::new(Stage::Sql, place, found) })
             }
             // One message alone is never too large for the decoder: it is a dead letter of its own.
             EngineError::Decode(error) if error.fault() == Fault::Data => {
-                let (place, text) = (String::new(), error.to_string());
-                Some(Self { stage: Stage::Decode, place, text, code: None, is_of_size: true })
+                let found = Finding::new(error.to_string());
+                Some(Self { is_of_size: true, ..Self::new(Stage::Decode, String::new(), found) })
             }
             EngineError::Sink(error) if error.fault() == Fault::Data => Some(Self::refused(error)),
             _ => None,
@@ -151,8 +154,9 @@ impl Reason {
 
     /// What the sink cannot write.
     pub fn refused(error: &SinkError) -> Self {
-        let (text, is_of_size) = (error.reason(), error.is_of_size());
-        Self { stage: Stage::Write, place: error.place(), text, code: error.code(), is_of_size }
+        let kind = error.code().map_or(LetterKind::Other, LetterKind::Refused);
+        let reason = Self::new(Stage::Write, error.place(), error.reason());
+        Self { kind, is_of_size: error.is_of_size(), ..reason }
     }
 }
 

@@ -261,12 +261,13 @@ impl Writer {
     }
 
     async fn pause(&mut self, retry: &mut Retry, error: &SinkError) -> Result<(), EngineError> {
+        let found = error.found();
         if !error.is_unreachable() {
-            retry.answered(error);
+            retry.answered(&found);
         }
-        match retry.pause("database", error, &mut self.stop).await {
+        match retry.pause("database", &found, &mut self.stop).await {
             Patience::Left => Ok(()),
-            Patience::Over => Err(EngineError::GaveUp(error.to_string())),
+            Patience::Over => Err(EngineError::gave_up(found)),
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) fn dead_letters_table(letters: &[DeadLetter]) -> Result<RecordBatch, 
     };
     columns.push(texts(&|letter| letter.stage.name().to_owned()));
     columns.push(texts(&|letter| letter.place.clone()));
-    columns.push(texts(&|letter| letter.reason.clone()));
+    columns.push(texts(&|letter| letter.reason.to_string()));
     RecordBatch::try_new(dead_letters_schema(), columns)
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use arrow::array::AsArray;
 
     use super::*;
-    use crate::batch::{Stage, TopicPartition};
+    use crate::batch::{LetterKind, Stage, TopicPartition};
 
     #[test]
     fn payloads_stand_beside_their_reasons() {
@@ -118,7 +118,7 @@ mod tests {
             stage: Stage::Decode,
             place: "byte 3".into(),
             reason: reason.into(),
-            code: None,
+            kind: LetterKind::Other,
         };
         let letters = [letter(1, 7, "b"), letter(0, 9, "a"), letter(1, 3, "c")];
         let table = dead_letters_table(&letters).unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::diff::Base;
 use super::seek::Seek;
+use crate::diagnostic::Finding;
 use crate::print::{Format, Records};
 
 /// Something other than a query that a person asks for.
@@ -64,14 +65,6 @@ pub enum Command {
     Help,
 }
 
-/// What is wrong with a command.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("error: {message}\nhint: {hint}")]
-pub struct CommandError {
-    pub message: String,
-    pub hint: String,
-}
-
 /// Every command: its name, its arguments, and what it does.
 pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("d", "[NAME]", "the tables and views, or the columns of one"),
@@ -118,7 +111,7 @@ impl Command {
     ///
     /// # Errors
     /// An unknown command, with the nearest right one; an argument too many, too few or of another form.
-    pub fn parse(text: &str) -> Result<Self, CommandError> {
+    pub fn parse(text: &str) -> Result<Self, Finding> {
         let (name, rest) = match text.split_once(char::is_whitespace) {
             Some((name, rest)) => (name, rest.trim()),
             None => (text, ""),
@@ -131,9 +124,9 @@ impl Command {
         let Some((known, usage, _)) = COMMANDS.iter().find(|(known, _, _)| *known == name) else {
             return Err(unknown(name));
         };
-        let wrong = |found: &str| CommandError {
-            message: format!("\\{known}: {found}"),
-            hint: format!("write `{}`", format!("\\{known} {usage}").trim_end()),
+        let wrong = |found: &str| {
+            Finding::new(format!("\\{known}: {found}"))
+                .with_hint(format!("write `{}`", format!("\\{known} {usage}").trim_end()))
         };
         let expected = |what: &str| wrong(&format!("found `{rest}`, expected {what}"));
         let needed =
@@ -225,7 +218,7 @@ fn unquoted(name: &str) -> &str {
     inner.unwrap_or(name)
 }
 
-fn unknown(name: &str) -> CommandError {
+fn unknown(name: &str) -> Finding {
     // What people of psql and the mysql client type.
     let elsewhere = match name {
         "dt" | "dv" | "l" | "dn" | "tables" => Some("d"),
@@ -243,7 +236,7 @@ fn unknown(name: &str) -> CommandError {
         Some(right) => format!("did you mean `\\{right}`? `\\?` lists all"),
         None => "`\\?` lists all commands".to_owned(),
     };
-    CommandError { message: format!("no command `\\{name}`"), hint }
+    Finding::new(format!("no command `\\{name}`")).with_hint(hint)
 }
 
 /// The list that `\?` prints.
@@ -317,17 +310,14 @@ mod tests {
     #[test]
     fn an_unknown_command_is_told_the_nearest() {
         let said = |text: &str| Command::parse(text).unwrap_err().to_string();
-        assert_eq!(
-            said("grpah"),
-            "error: no command `\\grpah`\nhint: did you mean `\\graph`? `\\?` lists all"
-        );
-        assert_eq!(said("dt"), "error: no command `\\dt`\nhint: did you mean `\\d`? `\\?` lists all");
-        assert_eq!(said("view"), "error: \\view: something is missing\nhint: write `\\view NAME`");
+        assert_eq!(said("grpah"), "no command `\\grpah`\nhint: did you mean `\\graph`? `\\?` lists all");
+        assert_eq!(said("dt"), "no command `\\dt`\nhint: did you mean `\\d`? `\\?` lists all");
+        assert_eq!(said("view"), "\\view: something is missing\nhint: write `\\view NAME`");
         assert_eq!(
             said("format xml"),
-            "error: \\format: found `xml`, expected table, json or csv\nhint: write `\\format [table|json|csv]`"
+            "\\format: found `xml`, expected table, json or csv\nhint: write `\\format [table|json|csv]`"
         );
-        assert_eq!(said("next x"), "error: \\next: found `x`, expected nothing\nhint: write `\\next`");
+        assert_eq!(said("next x"), "\\next: found `x`, expected nothing\nhint: write `\\next`");
     }
 
     #[test]

@@ -8,8 +8,10 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBat
 use arrow::datatypes::{DataType, Int32Type, TimestampMillisecondType};
 
 use super::batch::{Batch, Origin};
-use super::session::{DEAD_LETTERS, Refusal, Session, WHOLE};
+use super::refusal::Refusal;
+use super::session::{DEAD_LETTERS, Session, WHOLE};
 use crate::config::{KeyPlace, TableOrigin};
+use crate::diagnostic::Finding;
 use crate::nearest::did_you_mean;
 use crate::print::texts;
 use crate::source::Range;
@@ -60,13 +62,10 @@ impl Session {
     /// No such relation; the fault of one that has a fault.
     pub(super) async fn describe(&mut self, name: &str) -> Result<(RecordBatch, String), Refusal> {
         if let Some(fault) = self.views.faulty().of(name) {
-            return Err(Refusal(fault));
+            return Err(Refusal::Faults(fault));
         }
         if let Some(table) = name.strip_prefix(&format!("{WHOLE}.")) {
-            use datafusion::catalog::SchemaProvider as _;
-            // It is known from now on, or is not there.
-            let opened = self.whole.table(table).await;
-            opened.map_err(|error| Refusal::error(error.find_root().message()))?;
+            self.whole.relation(table).await?;
         }
         let columns = self.columns();
         let Some(schema) = columns.get(name) else {
@@ -74,7 +73,7 @@ impl Session {
             let known: Vec<String> = columns.keys().cloned().chain(whole).collect();
             let hint = did_you_mean(name, known.iter().map(String::as_str))
                 .unwrap_or_else(|| "`\\d` lists all".into());
-            return Err(Refusal::error(format!("no view or table `{name}`\nhint: {hint}")));
+            return Err(Refusal::Found(Finding::new(format!("no view or table `{name}`")).with_hint(hint)));
         };
         let fields = schema.fields();
         let kind = |data_type: &DataType| Some(type_name(data_type));

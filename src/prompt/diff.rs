@@ -9,10 +9,12 @@ use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::describe::table;
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
 use super::views::Relation;
 use crate::config::Mode;
 use crate::database::json;
+use crate::diagnostic::Finding;
 use crate::nearest::did_you_mean;
 use crate::print::{Changes, texts};
 use crate::sink::StoredOffsets;
@@ -141,11 +143,11 @@ impl Session {
         self.ready().await?;
         self.compute_again().await?;
         if let Some(fault) = name.and_then(|name| self.views.faulty().of(name)) {
-            return Err(Refusal(fault));
+            return Err(Refusal::Faults(fault));
         }
         let (before, faulty) = self.compute_with(files).await?;
         if let Some((name, fault)) = name.and_then(|name| Some((name, faulty.of(name)?))) {
-            return Err(Refusal(format!(
+            return Err(Refusal::Faults(format!(
                 "error: `{name}` could not be computed as of {}\n{fault}",
                 base.text()
             )));
@@ -175,7 +177,7 @@ impl Session {
         if let Some(name) = name.filter(|_| differences.of.is_empty()) {
             let hint =
                 did_you_mean(name, self.views.files().names()).unwrap_or_else(|| "`\\d` lists all".into());
-            return Err(Refusal::error(format!("no view `{name}`\nhint: {hint}")));
+            return Err(Refusal::Found(Finding::new(format!("no view `{name}`")).with_hint(hint)));
         }
         let of_state = differences.of.iter().any(|(view, _)| self.reads_state(view));
         let note = self.moment.as_ref().and_then(|moment| moment.note.clone());
@@ -192,20 +194,18 @@ impl Session {
         match base {
             Base::Start => Ok(self.started.clone()),
             Base::Last => self.before.clone().ok_or_else(|| {
-                let text = "no view was edited since the start\nhint: `\\edit NAME`, or change its file, then `\\diff`";
-                Refusal::error(text)
+                let found = Finding::new("no view was edited since the start");
+                Refusal::Found(found.with_hint("`\\edit NAME`, or change its file, then `\\diff`"))
             }),
             Base::Deployed => {
                 let unknown = || {
-                    let text = "the database does not say which views the job uses\n\
-                                hint: it does so from the first batch of a job on";
-                    Refusal::error(text)
+                    let found = Finding::new("the database does not say which views the job uses");
+                    Refusal::Found(found.with_hint("it does so from the first batch of a job on"))
                 };
                 let stored = StoredOffsets::look(&self.config.database, &self.config.job).await;
-                let mut stored = stored.map_err(Refusal::error)?.ok_or_else(unknown)?;
-                let texts = stored.views_in_use().await.map_err(Refusal::error)?.ok_or_else(unknown)?;
-                let texts: BTreeMap<String, String> =
-                    serde_json::from_str(&texts).map_err(Refusal::error)?;
+                let mut stored = stored?.ok_or_else(unknown)?;
+                let texts = stored.views_in_use().await?.ok_or_else(unknown)?;
+                let texts: BTreeMap<String, String> = serde_json::from_str(&texts).map_err(Refusal::error)?;
                 let texts: Vec<(&str, &str)> =
                     texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
                 ViewFiles::from_texts(&texts).map_err(Refusal::from)

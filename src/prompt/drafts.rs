@@ -6,7 +6,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::job::RunningJob;
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::diagnostic::Finding;
 use crate::sql::ViewFiles;
 
 /// The drafts by the name of the view.
@@ -104,9 +106,11 @@ impl Session {
     /// No such draft; a view that was changed by somebody else since the draft was begun; a file that cannot be written.
     pub(super) fn apply(&mut self, name: Option<&str>) -> Result<Vec<(String, PathBuf)>, Refusal> {
         if self.job.as_ref().is_some_and(RunningJob::has_other_sql) {
-            let text = "the job has other SQL than the project, so a draft of it does not belong into the project's files\n\
-                        hint: bring the project to the SQL of the job, or the job to that of the project";
-            return Err(Refusal::error(text));
+            let found = Finding::new(
+                "the job has other SQL than the project, so a draft of it does not belong into the project's files",
+            );
+            let hint = "bring the project to the SQL of the job, or the job to that of the project";
+            return Err(Refusal::Found(found.with_hint(hint)));
         }
         let mut written = Vec::new();
         for name in self.drafts_named(name)? {
@@ -114,13 +118,12 @@ impl Session {
             let Some(draft) = self.drafts.of.get(&name) else { continue };
             let failed = |error| Refusal::error(format!("{} cannot be written: {error}", view.display()));
             if text_of(&view).map_err(failed)? != draft.base {
-                let text = format!(
-                    "{} was changed since `\\edit {name}`, so the draft does not replace it\n\
-                     hint: the draft is {}; `\\revert {name}` forgets it",
-                    view.display(),
-                    draft.file.display()
-                );
-                return Err(Refusal::error(text));
+                let found = Finding::new(format!(
+                    "{} was changed since `\\edit {name}`, so the draft does not replace it",
+                    view.display()
+                ));
+                let hint = format!("the draft is {}; `\\revert {name}` forgets it", draft.file.display());
+                return Err(Refusal::Found(found.with_hint(hint)));
             }
             // Written beside it first: the job reads a whole file or the one before.
             let unfinished = view.with_extension("unfinished");
@@ -166,12 +169,14 @@ impl Session {
         let all: Vec<String> = self.drafts.names().map(str::to_owned).collect();
         match name {
             _ if all.is_empty() => {
-                Err(Refusal::error("no view was edited\nhint: `\\edit NAME` begins a draft"))
+                let found = Finding::new("no view was edited");
+                Err(Refusal::Found(found.with_hint("`\\edit NAME` begins a draft")))
             }
             None => Ok(all),
             Some(name) if all.iter().any(|draft| draft == name) => Ok(vec![name.to_owned()]),
             Some(name) => {
-                Err(Refusal::error(format!("`{name}` was not edited\nhint: these were: {}", all.join(", "))))
+                let found = Finding::new(format!("`{name}` was not edited"));
+                Err(Refusal::Found(found.with_hint(format!("these were: {}", all.join(", ")))))
             }
         }
     }

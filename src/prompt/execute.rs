@@ -14,10 +14,12 @@ use super::complete::{Words, quoted_path};
 use super::diff::Base;
 use super::functions::Functions;
 use super::output::{Output, Page};
+use super::refusal::Refusal;
 use super::rows_file::RowsFile;
 use super::script::{Part, PartKind, parts};
-use super::session::{Refusal, Session, time};
+use super::session::{Session, time};
 use crate::config::ReloadOn;
+use crate::diagnostic::Finding;
 use crate::nearest::did_you_mean;
 use crate::print::{Changes, Format, Look, Printer, Records, Screen, write_plans};
 use crate::sql::{QueryRows, Typed};
@@ -107,7 +109,7 @@ impl Shell {
             };
             let flow = match part.kind {
                 PartKind::Command => {
-                    match Command::parse(&part.text).map_err(|error| Refusal(error.to_string()))? {
+                    match Command::parse(&part.text).map_err(Refusal::Found)? {
                         Command::Include(file) => {
                             let included = Script::read(&file, open.len())?;
                             open.push(included);
@@ -297,7 +299,8 @@ impl Shell {
         std::fs::read_to_string(&file).map_err(|_| {
             let hint = did_you_mean(name, self.session.views.files().names())
                 .unwrap_or_else(|| "`\\d` lists all".into());
-            Refusal::error(format!("no view `{name}`: there is no {}\nhint: {hint}", file.display()))
+            let found = Finding::new(format!("no view `{name}`: there is no {}", file.display()));
+            Refusal::Found(found.with_hint(hint))
         })
     }
 
@@ -314,7 +317,8 @@ impl Shell {
     }
 
     fn last_query(&self) -> Result<Typed, Refusal> {
-        self.last.clone().ok_or_else(|| Refusal::error("no query was run yet\nhint: type one, then `\\g`"))
+        let unsaid = || Finding::new("no query was run yet").with_hint("type one, then `\\g`");
+        self.last.clone().ok_or_else(|| Refusal::Found(unsaid()))
     }
 
     /// The last query again and again, until somebody cancels it. Each time the same part of the topic is read.
@@ -336,14 +340,14 @@ impl Shell {
     async fn copy(&mut self, typed: &Typed, to: &Path) -> Result<(), Refusal> {
         let (plan, notes) = self.session.plan(typed).await?;
         self.session.progress.step("writing the rows");
-        let mut file = RowsFile::create(to, &plan.schema()).map_err(Refusal::error)?;
+        let mut file = RowsFile::create(to, &plan.schema())?;
         let (mut rows, mut count) = (plan.run(), 0);
         while let Some(batch) = rows.next().await? {
-            file.write(&batch).map_err(Refusal::error)?;
+            file.write(&batch)?;
             count += batch.num_rows();
             self.session.progress.add_rows(batch.num_rows());
         }
-        file.finish().map_err(Refusal::error)?;
+        file.finish()?;
         notes.iter().for_each(|note| self.say(note));
         self.say(&format!("{count} rows in {}", to.display()));
         Ok(())
@@ -422,8 +426,8 @@ impl Shell {
         self.session.drop_idle_draft(name);
         let ended = ended?;
         if !ended.success() {
-            let text = format!("`{editor}` ended with {ended}\nhint: $VISUAL or $EDITOR names the editor");
-            return Err(Refusal::error(text));
+            let found = Finding::new(format!("`{editor}` ended with {ended}"));
+            return Err(Refusal::Found(found.with_hint("$VISUAL or $EDITOR names the editor")));
         }
         Box::pin(self.reload()).await?;
         if self.session.drafts.names().any(|draft| draft == name) {

@@ -24,18 +24,20 @@ use crate::batch::{Headers, Message, MessagesBuilder};
 use crate::config::{AvroConfig, Framing};
 use crate::database::json;
 use crate::decode::{Decoder, KAFKA_COLUMNS};
+use crate::diagnostic::Finding;
 
 /// Keeps the rows of a batch.
 ///
 /// # Errors
 /// Another ending, a file that cannot be written, rows that JSON cannot carry exactly.
 pub(super) fn save(batch: &RecordBatch, file: &Path, avro: &AvroConfig) -> Result<(), FileError> {
-    let failed = |error: String| FileError::new(file, error);
+    let failed = |found: Finding| FileError::new(file, found);
     let text = match kind_of(file)? {
         Kind::Arrow | Kind::Csv => None,
         Kind::JsonLines => {
             let lost = || {
-                "JSON lines cannot carry these rows exactly\nhint: keep them as Arrow: NAME.arrow".to_owned()
+                Finding::new("JSON lines cannot carry these rows exactly")
+                    .with_hint("keep them as Arrow: NAME.arrow")
             };
             let text = json_lines(batch).map_err(|_| failed(lost()))?;
             let again = parse_json_lines(&text, avro).map_err(|_| failed(lost()))?;
@@ -72,9 +74,8 @@ pub(super) fn load(file: &Path, avro: &AvroConfig, schema: &SchemaRef) -> Result
             parse_json_lines(&text, avro).map_err(failed)?
         }
         Kind::Csv => {
-            let message = "CSV has no types, keys and headers, so it is no batch\n\
-                           hint: keep the batch as NAME.arrow or NAME.jsonl";
-            return Err(failed(message.to_owned()));
+            let found = Finding::new("CSV has no types, keys and headers, so it is no batch");
+            return Err(FileError::new(file, found.with_hint("keep the batch as NAME.arrow or NAME.jsonl")));
         }
     };
     batch.origin = Origin::File(file.to_owned());

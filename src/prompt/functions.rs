@@ -3,7 +3,9 @@
 use arrow::array::RecordBatch;
 
 use super::describe::table;
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::diagnostic::Finding;
 use crate::nearest::did_you_mean;
 use crate::print::texts;
 use crate::sql::FunctionHelp;
@@ -31,7 +33,7 @@ impl Session {
         if found.is_empty() {
             let hint = did_you_mean(&wanted, all.keys().map(String::as_str))
                 .unwrap_or_else(|| "`\\df` lists all".into());
-            return Err(Refusal::error(format!("no function `{wanted}`\nhint: {hint}")));
+            return Err(Refusal::Found(Finding::new(format!("no function `{wanted}`")).with_hint(hint)));
         }
         let column =
             |of: &dyn Fn(&FunctionHelp) -> String| texts(found.iter().map(|function| Some(of(function))));

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
-use super::session::Refusal;
+use super::refusal::Refusal;
 use crate::batch::{Limits, Messages, TopicPartition};
 use crate::config::{Config, StartingOffsets};
+use crate::diagnostic::Finding;
 use crate::sink::{SinkError, StoredOffsets};
 use crate::source::{Bounds, Browser, Range, SourceError, StartAt, first_ranges, last_ranges};
 
@@ -67,18 +68,19 @@ impl Loading {
     /// No broker answers.
     pub async fn messages(&mut self) -> Result<Loaded, SourceError> {
         let read = (&mut self.task).await;
-        read.unwrap_or_else(|error| Err(SourceError::Broken(format!("the reading broke off: {error}"))))
+        read.unwrap_or_else(|error| {
+            Err(SourceError::Broken(format!("the reading broke off: {error}").into()))
+        })
     }
 }
 
 /// Why there are no messages, and how to get some if no broker answers.
 pub(super) fn no_messages(error: SourceError) -> Refusal {
+    let hint = "no broker is needed for `\\load FILE`, which takes a batch that `\\save` kept, and for `sql --job URL`, which takes \
+                the last batches of a running job";
     match error {
-        SourceError::Unavailable(_) => Refusal::error(format!(
-            "{error}\nhint: no broker is needed for `\\load FILE`, which takes a batch that `\\save` kept, and for `sql --job URL`, \
-             which takes the last batches of a running job"
-        )),
-        SourceError::Broken(_) => Refusal::error(error),
+        SourceError::Unavailable(found) => Refusal::found(found.with_further_hint(hint)),
+        other => other.into(),
     }
 }
 
@@ -137,8 +139,8 @@ fn ranges(
                 .find(|(number, _)| !bounds.iter().any(|bounds| bounds.partition.partition == *number))
             {
                 let last = bounds.iter().map(|bounds| bounds.partition.partition).max().unwrap_or(0);
-                let message = format!("no partition {unknown}\nhint: there are 0 to {last}");
-                return Err(SourceError::Broken(message));
+                let found = Finding::new(format!("no partition {unknown}"));
+                return Err(SourceError::Broken(found.with_hint(format!("there are 0 to {last}"))));
             }
             let start = |bounds: &Bounds| {
                 let found = wanted.iter().find(|(number, _)| *number == bounds.partition.partition);

@@ -2,7 +2,8 @@
 
 use arrow::array::RecordBatch;
 
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
 use crate::sql::Typed;
 
 impl Session {

@@ -9,20 +9,28 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::FileWriter;
 
+use super::refusal::Refusal;
 use crate::database::json;
+use crate::diagnostic::Finding;
 use crate::print::{csv_head, csv_rows};
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
-#[error("error: {}: {message}", file.display())]
+#[error("{}: {found}", file.display())]
 pub(super) struct FileError {
     file: PathBuf,
-    message: String,
+    found: Finding,
 }
 
 impl FileError {
-    pub fn new(file: &Path, message: impl ToString) -> Self {
-        Self { file: file.to_owned(), message: message.to_string() }
+    pub fn new(file: &Path, found: impl Into<Finding>) -> Self {
+        Self { file: file.to_owned(), found: found.into() }
+    }
+}
+
+impl From<FileError> for Refusal {
+    fn from(FileError { file, found }: FileError) -> Self {
+        Self::Found(found.within(file.display()))
     }
 }
 
@@ -43,9 +51,8 @@ pub(super) fn kind_of(file: &Path) -> Result<Kind, FileError> {
         Some("jsonl" | "ndjson") => Ok(Kind::JsonLines),
         Some("csv") => Ok(Kind::Csv),
         _ => {
-            let message = "the ending of the name says what the file holds\n\
-                           hint: call it NAME.arrow, NAME.jsonl or NAME.csv";
-            Err(FileError::new(file, message))
+            let found = Finding::new("the ending of the name says what the file holds");
+            Err(FileError::new(file, found.with_hint("call it NAME.arrow, NAME.jsonl or NAME.csv")))
         }
     }
 }

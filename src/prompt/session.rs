@@ -20,17 +20,18 @@ use super::job::RunningJob;
 use super::load::{Loaded, Loading, Others, Start, no_messages, stored};
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
+use super::refusal::Refusal;
 use super::seek::Seek;
 use super::views::{Computed, StateStore, Views, open_references};
 use super::whole::WholeTables;
 use crate::batch::{DeadLetter, Decoded, Limits, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Finding};
 use crate::engine::{Schemas, uses};
 use crate::memory::Budget;
 use crate::sink::{LetterOrder, Selection, StoredLetters};
-use crate::sql::{BATCH, Faulty, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles, render};
+use crate::sql::{BATCH, Faulty, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles};
 use crate::tables::{ReferenceTables, TableError};
 
 /// Keys of the configuration that decide which messages a batch of the topic has.
@@ -41,30 +42,6 @@ const AVRO_KEYS: &[&str] = &["avro_schema", "avro_framing or the writers' schema
 pub(super) const WHOLE: &str = "db";
 /// The messages of the batch that cannot be decoded.
 pub(super) const DEAD_LETTERS: &str = "dead_letters";
-
-/// What could not be done, as it is printed: with its place, or after `error:`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub(super) String);
-
-impl Refusal {
-    pub(super) fn error(error: impl ToString) -> Self {
-        let text = error.to_string();
-        Self(if text.starts_with("error: ") { text } else { format!("error: {text}") })
-    }
-}
-
-impl From<Vec<SqlError>> for Refusal {
-    fn from(errors: Vec<SqlError>) -> Self {
-        Self(render(&errors))
-    }
-}
-
-impl From<SqlError> for Refusal {
-    fn from(error: SqlError) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// What to ask about.
 #[derive(Clone, Debug)]
@@ -137,8 +114,8 @@ impl Session {
 
     /// The same with drafts in place of the files of their views.
     async fn open_over(config: Config, options: SessionOptions, drafts: &Drafts) -> Result<Self, Refusal> {
-        let decoder =
-            Decoder::new(&config.avro).map_err(|error| Refusal(Diagnostic::from(error).to_string()))?;
+        let decoder = Decoder::new(&config.avro)
+            .map_err(|error| Refusal::Faults(Diagnostic::from(error).to_string()))?;
         let budget = Budget::of_prompt(config.memory_max, uses(&config));
         let decoder = decoder.bounded(budget.columns);
         let schemas = Schemas::for_reading(&config).await;
@@ -210,7 +187,7 @@ impl Session {
             return Ok(());
         }
         let batch = self.load().await?.clone();
-        self.references.begin_batch().await.map_err(Refusal::error)?;
+        self.references.begin_batch().await?;
         if self.moment.is_none() {
             self.moment = Some(self.moment_of(&batch).await?);
         }
@@ -278,7 +255,7 @@ impl Session {
         Ok(match &self.start {
             Seek::To(place) => Start::At(*place),
             Seek::Partitions(offsets) => Start::Partitions(offsets.clone()),
-            Seek::Stored => stored(&self.config).await.map_err(Refusal::error)?,
+            Seek::Stored => stored(&self.config).await?,
         })
     }
 
@@ -286,10 +263,10 @@ impl Session {
         let Limits { rows_max, bytes_max } = self.limits;
         let Config { database, job, .. } = &self.config;
         let mut letters: Vec<DeadLetter> = Vec::new();
-        if let Some(mut stored) = StoredLetters::look(database, job).await.map_err(Refusal::error)? {
+        if let Some(mut stored) = StoredLetters::look(database, job).await? {
             let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
             let page = stored.page(&waiting, LetterOrder::Oldest, None, Limits { rows_max, bytes_max });
-            letters.extend(page.await.map_err(Refusal::error)?.into_iter().map(|stored| stored.letter));
+            letters.extend(page.await?.into_iter().map(|stored| stored.letter));
         }
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
         let messages = messages_of(&letters.iter().collect::<Vec<&DeadLetter>>());
@@ -329,9 +306,10 @@ impl Session {
         }
         let batch = self.load().await?;
         if batch.origin != Origin::Topic {
-            let text = "this batch does not come from the topic, so nothing follows it\n\
-                        hint: `\\seek beginning` or `\\seek stored` goes back to the topic";
-            return Err(Refusal::error(text));
+            let found = Finding::new("this batch does not come from the topic, so nothing follows it");
+            return Err(Refusal::Found(
+                found.with_hint("`\\seek beginning` or `\\seek stored` goes back to the topic"),
+            ));
         }
         let ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
         self.next = Some(Start::After(ends, Others::Beginning));
@@ -344,7 +322,7 @@ impl Session {
     /// # Errors
     /// The file cannot be read, or has no batch of this schema.
     pub fn load_file(&mut self, path: &Path) -> Result<(), Refusal> {
-        let batch = file::load(path, &self.config.avro, &self.decoder.schema()).map_err(Refusal::error)?;
+        let batch = file::load(path, &self.config.avro, &self.decoder.schema())?;
         self.drop_batch();
         self.batch = Some(batch);
         Ok(())
@@ -356,7 +334,7 @@ impl Session {
     /// No broker answers, where the batch is not loaded yet; the file's.
     pub async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
         let rows = self.load().await?.rows.clone();
-        file::save(&rows, path, &self.config.avro).map_err(Refusal::error)?;
+        file::save(&rows, path, &self.config.avro)?;
         Ok(rows.num_rows())
     }
 
@@ -383,7 +361,8 @@ impl Session {
     /// # Errors
     /// A configuration with a fault: then everything is as before.
     pub(super) async fn reload(&mut self) -> Result<Reloaded, Refusal> {
-        let mut config = Config::load(&self.config.file.path).map_err(|error| Refusal(error.to_string()))?;
+        let mut config =
+            Config::load(&self.config.file.path).map_err(|error| Refusal::Faults(error.to_string()))?;
         self.job.iter().for_each(|job| job.leads(&mut config));
         let keys = self.config.needs_restart(&config);
         let changed = self.changed(&self.drafts.over(&config.sql));
@@ -471,7 +450,7 @@ impl Session {
             self.ready().await?;
         }
         if let Some(fault) = reads.iter().find_map(|name| self.views.faulty().of(name)) {
-            return Err(Refusal(fault));
+            return Err(Refusal::Faults(fault));
         }
         self.progress.step("planning");
         let plan = self.queries.plan(typed).await?;
@@ -515,7 +494,7 @@ impl Session {
             && self.queries.reads(typed).iter().any(|relation| relation == BATCH);
         let row = if is_of_batch { self.queries.failing_row(typed, BATCH).await } else { None };
         match row.as_ref().and_then(message_of) {
-            Some(message) => Refusal(format!("{error}\nmessage: {message}")),
+            Some(message) => Refusal::Faults(format!("{error}\nmessage: {message}")),
             None => error.into(),
         }
     }

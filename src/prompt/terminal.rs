@@ -15,8 +15,8 @@ use tokio::sync::mpsc as answers;
 
 use super::complete::Assistant;
 use super::execute::{Flow, Shell};
+use super::refusal::Refusal;
 use super::script::is_complete;
-use super::session::Refusal;
 
 const PROMPT: &str = "sql> ";
 /// Before the lines of a query that goes on.

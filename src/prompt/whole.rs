@@ -53,6 +53,24 @@ impl WholeTables {
         Ok(())
     }
 
+    /// A table, whose columns are known from now on; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn relation(&self, name: &str) -> Result<Option<Relation>, DatabaseError> {
+        if let Some(known) = self.lock().relations.get(name) {
+            return Ok(Some(known.clone()));
+        }
+        let found = Scan::relation(&self.address, name).await?;
+        match &found {
+            Some(found) => drop(self.lock().relations.insert(name.to_owned(), found.clone())),
+            // Why: a person who errs is told the nearest name.
+            None if self.lock().names.is_empty() => self.look().await?,
+            None => {}
+        }
+        Ok(found)
+    }
+
     /// The columns of those tables that a query has named so far.
     pub fn columns(&self) -> Vec<(String, SchemaRef)> {
         let known = self.lock();
@@ -78,22 +96,9 @@ impl SchemaProvider for WholeTables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let known = self.lock().relations.get(name).cloned();
-        let relation = match known {
-            Some(relation) => relation,
-            None => {
-                let Some(found) = Scan::relation(&self.address, name).await.map_err(failed)? else {
-                    // Why: a person who errs is told the nearest name.
-                    if self.lock().names.is_empty() {
-                        self.look().await.map_err(failed)?;
-                    }
-                    return Ok(None);
-                };
-                self.lock().relations.insert(name.to_owned(), found.clone());
-                found
-            }
-        };
-        Ok(Some(Arc::new(WholeTable { address: self.address.clone(), relation })))
+        let relation = self.relation(name).await.map_err(failed)?;
+        let table = |relation| Arc::new(WholeTable { address: self.address.clone(), relation }) as Arc<_>;
+        Ok(relation.map(table))
     }
 
     async fn table_type(&self, _name: &str) -> Result<Option<TableType>> {
@@ -106,7 +111,7 @@ impl SchemaProvider for WholeTables {
 }
 
 fn failed(error: DatabaseError) -> DataFusionError {
-    DataFusionError::Execution(error.to_string())
+    DataFusionError::External(Box::new(error.found().clone()))
 }
 
 /// One table.

@@ -17,6 +17,7 @@ use super::login::Authorizer;
 use super::references::inline;
 use crate::avro::SchemaId;
 use crate::config::{Identity, RegistryConfig};
+use crate::diagnostic::Finding;
 
 /// The most that an answer may hold.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -98,9 +99,10 @@ impl Client {
             && u64::from(asked) != given
         {
             let message = format!("answers with schema {given} when it is asked for schema {asked}");
-            return Err(RegistryError::Unavailable(message));
+            return Err(RegistryError::Unavailable(message.into()));
         }
-        let unusable = |problem| RegistryError::Unusable(format!("schema {id} of the registry: {problem}"));
+        let unusable =
+            |problem| RegistryError::Unusable(format!("schema {id} of the registry: {problem}").into());
         self.whole(stored).await?.map(Found::Known).map_err(unusable)
     }
 
@@ -137,7 +139,8 @@ impl Client {
         let body = json!({ "schema": schema });
         let answer = self.request(Method::POST, &["subjects", subject, "versions"], &[], Some(&body)).await?;
         if answer.status.is_client_error() {
-            return Err(RegistryError::Rejected(format!("does not register the schema: {}", answer.said())));
+            let message = format!("does not register the schema: {}", answer.said());
+            return Err(RegistryError::Rejected(message.into()));
         }
         answer::id(&answer.body).ok_or_else(|| self.nonsense("an answer without `id`"))
     }
@@ -185,8 +188,9 @@ impl Client {
         let (Some(id), Some(version)) = (number(stored.id), number(stored.version)) else {
             return Err(self.nonsense("an answer without `id` or `version`"));
         };
-        let unusable =
-            |problem| RegistryError::Unusable(format!("subject {subject}, version {version}: {problem}"));
+        let unusable = |problem| {
+            RegistryError::Unusable(format!("subject {subject}, version {version}: {problem}").into())
+        };
         let schema = self.whole(stored).await?.map_err(unusable)?;
         Ok(Found::Known(Registered { id, version, schema }))
     }
@@ -266,7 +270,7 @@ impl Client {
                 }
             }
         }
-        let failures = failures.join("; ");
+        let failures = Finding::joined(failures);
         Err(if is_unknown_to_all {
             RegistryError::NoSuchRequest(failures)
         } else {
@@ -299,7 +303,7 @@ impl Client {
             if let Some(value) = self.authorizer.header(&http).await? {
                 request = request.header(AUTHORIZATION, value);
             }
-            let unavailable = |what: &str| RegistryError::Unavailable(format!("{base} {what}"));
+            let unavailable = |what: &str| RegistryError::Unavailable(format!("{base} {what}").into());
             let answer = request.send().await.map_err(|error| unavailable(&cause(&error)))?;
             let is_refused = answer.status() == StatusCode::UNAUTHORIZED;
             if is_refused && !is_second_try && self.authorizer.refused().await {
@@ -322,15 +326,14 @@ impl Client {
             return Ok(http.client.clone());
         }
         let client = build(&self.config).map_err(|problem| {
-            RegistryError::Refused(format!(
-                "cannot be asked: {problem}\nhint: see ca, certificate and key of schema_registry"
-            ))
+            let found = Finding::new(format!("cannot be asked: {problem}"));
+            RegistryError::Refused(found.with_hint("see ca, certificate and key of schema_registry"))
         })?;
         Ok(current.insert(Http { client, files }).client.clone())
     }
 
     fn nonsense(&self, what: &str) -> RegistryError {
-        RegistryError::Unavailable(format!("{} gives {what}", self.shown()))
+        RegistryError::Unavailable(format!("{} gives {what}", self.shown()).into())
     }
 }
 
@@ -341,20 +344,22 @@ impl Answer {
     /// Tells answers of a registry from those of something else.
     async fn read(base: &Url, response: Response) -> Result<Self, RegistryError> {
         let status = response.status();
-        let unavailable = |what: &str| RegistryError::Unavailable(format!("{base} {what}"));
+        let found = |what: &str| Finding::new(format!("{base} {what}"));
+        let unavailable = |what: &str| RegistryError::Unavailable(found(what));
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let what = format!("{base} refuses access (status {})", status.as_u16());
-                return Err(RegistryError::Refused(format!(
-                    "{what}\nhint: see the credentials of schema_registry"
-                )));
+                let found = found(&format!("refuses access (status {})", status.as_u16()));
+                return Err(RegistryError::Refused(
+                    found.with_hint("see the credentials of schema_registry"),
+                ));
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
                 return Err(unavailable(&format!("answers with status {}", status.as_u16())));
             }
             status if status.is_redirection() => {
-                return Err(unavailable(
-                    "answers that it is elsewhere\nhint: `url` names the address it redirects to",
+                let found = found("answers that it is elsewhere");
+                return Err(RegistryError::Unavailable(
+                    found.with_hint("`url` names the address it redirects to"),
                 ));
             }
             status if status.is_success() || status.is_client_error() => {}
@@ -365,15 +370,13 @@ impl Answer {
         // A path that the server does not know has 404 as its code, a schema or a subject that is unknown 404xx.
         let is_unknown = |body: &Value| answer::error_code(body).is_some_and(|code| code >= 1_000);
         if status == StatusCode::NOT_FOUND && !body.as_ref().is_ok_and(is_unknown) {
-            let what = "does not know this request (status 404)\n\
-                        hint: is it a registry's address? Apicurio has this API at /apis/ccompat/v7";
-            return Err(RegistryError::NoSuchRequest(format!("{base} {what}")));
+            let hint = "is it a registry's address? Apicurio has this API at /apis/ccompat/v7";
+            let found = found("does not know this request (status 404)").with_hint(hint);
+            return Err(RegistryError::NoSuchRequest(found));
         }
         let body = body.map_err(|_| {
-            unavailable(&format!(
-                "answers with status {} and no JSON\nhint: is it a registry's address?",
-                status.as_u16()
-            ))
+            let found = found(&format!("answers with status {} and no JSON", status.as_u16()));
+            RegistryError::Unavailable(found.with_hint("is it a registry's address?"))
         })?;
         Ok(Self { status, body })
     }
@@ -395,8 +398,8 @@ fn shortened(message: &str) -> String {
 fn stored(body: &Value) -> Result<Stored, RegistryError> {
     answer::stored(body).map_err(|problem| match body.get("schema") {
         // It is a schema, of something else.
-        Some(_) => RegistryError::Unusable(format!("the registry has {problem}")),
-        None => RegistryError::Unavailable(format!("gives {problem}")),
+        Some(_) => RegistryError::Unusable(format!("the registry has {problem}").into()),
+        None => RegistryError::Unavailable(format!("gives {problem}").into()),
     })
 }
 

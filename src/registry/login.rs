@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::RegistryError;
 use crate::config::{Login, Secret};
+use crate::diagnostic::Finding;
 
 /// A token is not used any more this long before it expires.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(30);
@@ -49,7 +50,7 @@ impl Authorizer {
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
             RegistryError::Refused(
-                "gets no credentials: they hold a character that HTTP does not allow".to_owned(),
+                "gets no credentials: they hold a character that HTTP does not allow".into(),
             )
         })?;
         value.set_sensitive(true);
@@ -73,24 +74,26 @@ impl Authorizer {
 
     async fn ask(&self, http: &Client) -> Result<Token, RegistryError> {
         let Login::OAuth { token_url, client_id, secret, scope } = &self.login else {
-            return Err(RegistryError::Refused("needs no token".to_owned()));
+            return Err(RegistryError::Refused("needs no token".into()));
         };
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.as_deref().map(|scope| ("scope", scope)));
         let request = http.post(token_url.clone()).basic_auth(client_id, Some(read(secret)?)).form(&form);
         let unavailable = |what: &str| {
-            RegistryError::Unavailable(format!("needs a token, and the token server {token_url} {what}"))
+            RegistryError::Unavailable(
+                format!("needs a token, and the token server {token_url} {what}").into(),
+            )
         };
         let answer = request.send().await.map_err(|error| unavailable(&super::client::cause(&error)))?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let status = answer.status().as_u16();
-                let message = format!(
-                    "needs a token, and the token server {token_url} refuses the client (status {status})\n\
-                     hint: see client_id, client_secret and scope of schema_registry"
-                );
-                return Err(RegistryError::Refused(message));
+                let found = Finding::new(format!(
+                    "needs a token, and the token server {token_url} refuses the client (status {status})"
+                ));
+                let hint = "see client_id, client_secret and scope of schema_registry";
+                return Err(RegistryError::Refused(found.with_hint(hint)));
             }
             status => return Err(unavailable(&format!("answers with status {}", status.as_u16()))),
         }
@@ -108,5 +111,5 @@ impl Authorizer {
 }
 
 fn read(secret: &Secret) -> Result<String, RegistryError> {
-    secret.read().map_err(|problem| RegistryError::Refused(format!("gets no credentials: {problem}")))
+    secret.read().map_err(|problem| RegistryError::Refused(format!("gets no credentials: {problem}").into()))
 }

@@ -16,25 +16,26 @@ pub use answer::{Compatibility, Found, Registered};
 pub use client::Client;
 
 use crate::batch::Fault;
+use crate::diagnostic::Finding;
 
 /// What went wrong with a registry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// It does not answer, or with something that is no answer: waiting may help.
     #[error("the schema registry {0}")]
-    Unavailable(String),
+    Unavailable(Finding),
     /// The server does not know the request, so it is no registry, or an older one.
     #[error("the schema registry {0}")]
-    NoSuchRequest(String),
+    NoSuchRequest(Finding),
     /// It refuses the credentials, or a file with them cannot be read.
     #[error("the schema registry {0}")]
-    Refused(String),
+    Refused(Finding),
     /// It understands the request and does not do what it asks.
     #[error("the schema registry {0}")]
-    Rejected(String),
+    Rejected(Finding),
     /// It has a schema that cannot be used.
     #[error("{0}")]
-    Unusable(String),
+    Unusable(Finding),
 }
 
 impl RegistryError {
@@ -43,6 +44,19 @@ impl RegistryError {
             Self::Unavailable(_) | Self::NoSuchRequest(_) => Fault::Infrastructure,
             Self::Unusable(_) => Fault::Data,
             Self::Refused(_) | Self::Rejected(_) => Fault::Other,
+        }
+    }
+
+    /// What went wrong, and what to do about it.
+    pub fn found(&self) -> Finding {
+        match self {
+            Self::Unusable(found) => found.clone(),
+            Self::Unavailable(found)
+            | Self::NoSuchRequest(found)
+            | Self::Refused(found)
+            | Self::Rejected(found) => {
+                found.clone().reworded(|message| format!("the schema registry {message}"))
+            }
         }
     }
 }

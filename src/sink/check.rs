@@ -291,9 +291,10 @@ fn cycle_faults(outputs: &[Output]) -> Vec<TableFault> {
     let all: Vec<&Output> = outputs.iter().collect();
     let (_, in_cycles) = parents_first(&output::parents(&all));
     let fault = |place: usize| {
-        let message = "its foreign keys lead back to it, so its rows are written in the order of the configuration\n\
-                       hint: rows that name each other in one batch may be refused; drop one of the foreign keys";
+        let message =
+            "its foreign keys lead back to it, so its rows are written in the order of the configuration";
         TableFault::new(&outputs[place].table, message)
+            .with_hint("rows that name each other in one batch may be refused; drop one of the foreign keys")
     };
     in_cycles.into_iter().map(fault).collect()
 }
@@ -337,11 +338,8 @@ async fn existing(
             Ok(None)
         }
         Missing::Refuse => {
-            let message = format!(
-                "no such table, and `create_tables` does not let the job create it\nhint: create it with\n{};",
-                all()
-            );
-            faults.push(TableFault::new(name, message));
+            let message = "no such table, and `create_tables` does not let the job create it";
+            faults.push(TableFault::new(name, message).with_hint(format!("create it with\n{};", all())));
             Ok(None)
         }
         Missing::Create => {
@@ -362,8 +360,11 @@ async fn existing(
 }
 
 fn not_created(name: &str, error: &DatabaseError, statement: &str) -> TableFault {
-    let message = format!("cannot be created: {error}\nthe statement is\n{statement};");
-    TableFault::new(name, message)
+    let found = error.found().clone();
+    TableFault::new(
+        name,
+        found.reworded(|message| format!("cannot be created: {message}\nthe statement is\n{statement};")),
+    )
 }
 
 /// The size of InnoDB's pages.
@@ -401,9 +402,8 @@ async fn near_name(
     }
     let near = table_names(connection).await?.into_iter().filter(is_other).find(is_near);
     Ok(near.map(|near| {
-        let message =
-            format!("no such table: it will be created\nhint: did you mean `{near}`, which is there?");
-        TableFault::new(&target.table, message)
+        TableFault::new(&target.table, "no such table: it will be created")
+            .with_hint(format!("did you mean `{near}`, which is there?"))
     }))
 }
 
@@ -455,12 +455,9 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
 
 /// The note on a column that a job will add.
 fn addition(target: &Target, column: &TableColumn) -> TableFault {
-    let message = format!(
-        "no such column, so a job adds it as {} NULL\n\
-         hint: with `create_tables: none` tables stay as they are, and this is an error",
-        column.declared
-    );
+    let message = format!("no such column, so a job adds it as {} NULL", column.declared);
     TableFault::of_column(&target.table, &column.name, message)
+        .with_hint("with `create_tables: none` tables stay as they are, and this is an error")
 }
 
 /// Adds columns, and pairs the view with the table as it is then.
@@ -493,14 +490,14 @@ fn own_table_faults(own: &OwnTable, found: &Table, missing: Missing, dialect: Di
     if missing == Missing::Refuse {
         for (column, kind) in own.added.iter().filter(|(column, _)| is_absent(column)) {
             let statement = add_column(own.name, column, kind);
-            let message = format!("this version needs the column\nhint: {statement};");
-            faults.push(TableFault::of_column(own.name, column, message));
+            let fault = TableFault::of_column(own.name, column, "this version needs the column");
+            faults.push(fault.with_hint(format!("{statement};")));
         }
     }
     if !absent.is_empty() {
         let list = absent.join(", ");
-        let message = format!("lacks {list}\nhint: it is not this program's table, or from another version");
-        faults.push(TableFault::new(own.name, message));
+        let fault = TableFault::new(own.name, format!("lacks {list}"));
+        faults.push(fault.with_hint("it is not this program's table, or from another version"));
     } else if own.name == OFFSETS_TABLE {
         let key = ["job", "kafka_topic", "kafka_partition"].map(String::from);
         faults.extend(own_key_faults(own.name, &key, found, dialect));
@@ -519,7 +516,7 @@ async fn probe(
         match connection.prepare(&sql).await {
             Ok(()) => {}
             Err(error) if error.fault() == Fault::Infrastructure => return Err(error),
-            Err(error) => faults.push(TableFault::new(table, error.to_string())),
+            Err(error) => faults.push(TableFault::new(table, error.found().clone())),
         }
     }
     Ok(())

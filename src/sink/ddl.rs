@@ -8,6 +8,7 @@ use super::{TableFault, Target, TargetKind};
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS};
 use crate::config::{Created, Mode};
 use crate::database::{ColumnType, Dialect, Fit, KeyShape, quote, quote_table};
+use crate::diagnostic::Finding;
 
 pub(super) const OFFSETS_TABLE: &str = "realtime_offsets";
 pub(super) const DEAD_LETTERS_TABLE: &str = "dead_letters";
@@ -127,12 +128,12 @@ fn created_faults(target: &Target) -> Vec<TableFault> {
 ///
 /// # Errors
 /// The view's type has no place in a table; the error says why.
-pub fn column_type(target: &Target, field: &Field, dialect: Dialect) -> Result<ColumnType, String> {
+pub fn column_type(target: &Target, field: &Field, dialect: Dialect) -> Result<ColumnType, Finding> {
     if let Some(declared) = target.created.columns.get(field.name()) {
         let kind = ColumnType::parse(declared, dialect);
         return match Fit::new(field.data_type(), &kind, true, dialect) {
             Ok(_) => Ok(kind),
-            Err(reason) => Err(format!("columns: {declared} {reason}")),
+            Err(found) => Err(found.reworded(|message| format!("columns: {declared} {message}"))),
         };
     }
     if target.kind.is_state() && field.name() == PARTITION_COLUMNS[0] {
@@ -314,20 +315,17 @@ fn name_faults(target: &Target, dialect: Dialect) -> Vec<TableFault> {
         let (table, name) = (&target.table, field.name());
         if !seen.insert(name.to_lowercase()) {
             let message = format!(
-                "view `{}` has two columns whose names differ in case only, a table cannot\n\
-                 hint: rename one with AS",
+                "view `{}` has two columns whose names differ in case only, a table cannot",
                 target.name
             );
-            faults.push(TableFault::of_column(table, name, message));
+            faults.push(TableFault::of_column(table, name, message).with_hint("rename one with AS"));
         }
         let is_long = dialect.is_mysql() && name.chars().count() > NAME_CHARACTERS_MAX;
         if is_long || name.is_empty() || name.ends_with(' ') || name.contains('\0') {
-            let message = format!(
-                "no name for a column (1 to {NAME_CHARACTERS_MAX} characters, no space at the end)\n\
-                 hint: name the column with AS in view `{}`",
-                target.name
-            );
-            faults.push(TableFault::of_column(table, name, message));
+            let message =
+                format!("no name for a column (1 to {NAME_CHARACTERS_MAX} characters, no space at the end)");
+            let hint = format!("name the column with AS in view `{}`", target.name);
+            faults.push(TableFault::of_column(table, name, message).with_hint(hint));
         }
     }
     faults

@@ -15,6 +15,7 @@ use super::ddl::DEAD_LETTERS_TABLE;
 use super::statement::{Shape, chunks};
 use crate::batch::{DeadLetter, Fault, Headers};
 use crate::database::{DatabaseError, Dialect, StatementLimits, Value, json};
+use crate::diagnostic::Finding;
 
 /// Characters kept of a reason; a server's message can hold the whole row.
 const REASON_CHARACTERS_MAX: usize = 10_000;
@@ -43,11 +44,11 @@ impl<'a> Letters<'a> {
         if let Some(index) = sizes.iter().position(|size| *size > limits.row_bytes_max) {
             let letter = &letters[index];
             // Why no fault of the data: there is no place left where the message could be kept.
-            return Err(SinkError::Sql(format!(
-                "the dead letter of {} at offset {} has {} bytes, the server takes at most {}\n\
-                 hint: raise max_allowed_packet; the reason was: {}",
-                letter.partition, letter.offset, sizes[index], limits.row_bytes_max, letter.reason
-            )));
+            let message = format!(
+                "the dead letter of {} at offset {} has {} bytes, the server takes at most {}; its reason is: {}",
+                letter.partition, letter.offset, sizes[index], limits.row_bytes_max, letter.reason.message
+            );
+            return Err(SinkError::Sql(Finding::new(message).with_hint("raise max_allowed_packet")));
         }
         Ok(Self { rows, sizes, shape: shape(dialect) })
     }
@@ -101,14 +102,14 @@ fn row<'a>(job: &'a str, letter: &'a DeadLetter) -> [Value<'a>; WIDTH] {
 /// halving the batch would never end.
 pub(super) fn letter_refused(error: DatabaseError) -> SinkError {
     match error.fault() {
-        Fault::Data => SinkError::Sql(format!("{DEAD_LETTERS_TABLE}: {error}")),
+        Fault::Data => SinkError::Sql(error.found().clone().within(DEAD_LETTERS_TABLE)),
         _ => SinkError::Refused { table: DEAD_LETTERS_TABLE.into(), error },
     }
 }
 
 /// Stage, place and reason as they are stored.
 pub(super) fn verdict(letter: &DeadLetter) -> [Value<'_>; 3] {
-    let mut reason = first_characters(&letter.reason, REASON_CHARACTERS_MAX).to_string();
+    let mut reason = first_characters(&letter.reason.to_string(), REASON_CHARACTERS_MAX).to_string();
     if let (Value::Null, Some(millis)) = (message_time(letter.timestamp_ms), letter.timestamp_ms) {
         reason.push_str(&format!(" (the message's timestamp, {millis} ms, is beyond the year 9999)"));
     }

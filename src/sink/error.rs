@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::batch::{Extent, Fault, TopicPartition};
 use crate::database::DatabaseError;
-use crate::diagnostic::split_hint;
+use crate::diagnostic::{Finding, render};
 
 /// A table that is not as the output or state table needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,20 +12,21 @@ pub struct TableFault {
     pub table: String,
     /// The column of the view or of the table that is to blame.
     pub column: Option<String>,
-    pub message: String,
-    pub hint: Option<String>,
+    pub found: Finding,
 }
 
 impl TableFault {
-    /// `message` may end in a line `hint: ...`.
-    pub(super) fn new(table: &str, message: impl AsRef<str>) -> Self {
-        let (message, hint) = split_hint(message.as_ref());
-        Self { table: table.to_owned(), column: None, message, hint }
+    pub(super) fn new(table: &str, found: impl Into<Finding>) -> Self {
+        Self { table: table.to_owned(), column: None, found: found.into() }
     }
 
     /// As [`TableFault::new`], of one column.
-    pub(super) fn of_column(table: &str, column: &str, message: impl AsRef<str>) -> Self {
-        Self { column: Some(column.to_owned()), ..Self::new(table, message) }
+    pub(super) fn of_column(table: &str, column: &str, found: impl Into<Finding>) -> Self {
+        Self { column: Some(column.to_owned()), ..Self::new(table, found) }
+    }
+
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { found: self.found.with_hint(hint), ..self }
     }
 
     /// Where it is: `table.column` or `table`.
@@ -39,31 +40,22 @@ impl TableFault {
 
 impl fmt::Display for TableFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject(), self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        write!(f, "{}: {}", self.subject(), self.found)
     }
-}
-
-fn lines(faults: &[TableFault]) -> String {
-    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    texts.join("\n")
 }
 
 /// A failure of the sink. The transaction it happened in was rolled back, but for [`SinkError::UnknownOutcome`].
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The tables are not as the outputs need them: all faults that were found. Configuration, exit 78.
-    #[error("{}", lines(.0))]
+    #[error("{}", render(.0))]
     Check(Vec<TableFault>),
     /// A value that a column cannot hold, found before any statement was sent.
     #[error("{place}: {reason}")]
     Data {
         /// `table.column`.
         place: String,
-        reason: String,
+        reason: Finding,
     },
     /// The database refused a statement on this table.
     #[error("{table}: {error}")]
@@ -77,17 +69,13 @@ pub enum SinkError {
     )]
     Fenced { partition: TopicPartition, expected: i64, epoch: i64 },
     /// The batch was computed from messages that none of its offset moves covers. The program is wrong, not the data.
-    #[error(
-        "{}: the batch holds the offsets {} to {}, and moves no position over them, so nothing of it is written\n\
-         hint: this is a fault of the program, please report it; a restarted job continues from the stored offsets",
-        .0.partition, .0.first, .0.last
-    )]
+    #[error("{}", uncovered(.0))]
     Uncovered(Extent),
     /// Another instance has written rows of a state table since they were read.
     #[error("{table}: another instance has written rows of it since they were read")]
     Conflict { table: String },
     /// COMMIT failed, or its answer was lost: [`super::Sink::outcome`] finds out what is stored.
-    #[error("the outcome of COMMIT is not known: {0}")]
+    #[error("{UNKNOWN_OUTCOME}: {0}")]
     UnknownOutcome(DatabaseError),
     /// A new row of a state table was refused as a duplicate, and the database does not say of which table. Never leaves
     /// the sink: the table is asked whether it has the row.
@@ -101,7 +89,18 @@ pub enum SinkError {
     GivenUp,
     /// The views gave rows that cannot be written, whatever the data: two rows for one key, another schema.
     #[error("{0}")]
-    Sql(String),
+    Sql(Finding),
+}
+
+const UNKNOWN_OUTCOME: &str = "the outcome of COMMIT is not known";
+
+fn uncovered(Extent { partition, first, last }: &Extent) -> Finding {
+    let message = format!(
+        "{partition}: the batch holds the offsets {first} to {last}, and moves no position over them, so nothing of it is written"
+    );
+    Finding::new(message).with_hint(
+        "this is a fault of the program, please report it; a restarted job continues from the stored offsets",
+    )
 }
 
 impl SinkError {
@@ -169,12 +168,32 @@ impl SinkError {
         }
     }
 
-    /// Why, for a dead letter.
-    pub fn reason(&self) -> String {
+    /// Why, for a dead letter: without the place.
+    pub fn reason(&self) -> Finding {
         match self {
             Self::Data { reason, .. } => reason.clone(),
-            Self::Refused { error, .. } => error.to_string(),
-            other => other.to_string(),
+            Self::Refused { error, .. } => error.found().clone(),
+            other => other.found(),
+        }
+    }
+
+    /// What went wrong and where, and what to do about it.
+    pub fn found(&self) -> Finding {
+        match self {
+            Self::Data { place, reason } => reason.clone().within(place),
+            Self::Refused { table, error } | Self::DuplicateInDoubt { table, error } => {
+                error.found().clone().within(table)
+            }
+            Self::Database(error) => error.found().clone(),
+            Self::UnknownOutcome(error) => error.found().clone().within(UNKNOWN_OUTCOME),
+            Self::Sql(found) => found.clone(),
+            Self::Uncovered(extent) => uncovered(extent),
+            Self::Check(faults) => {
+                Finding::joined(faults.iter().map(|fault| fault.found.clone().within(fault.subject())))
+            }
+            Self::Fenced { .. } | Self::Conflict { .. } | Self::LoadInDoubt(_) | Self::GivenUp => {
+                Finding::new(self.to_string())
+            }
         }
     }
 }

@@ -15,12 +15,14 @@ use std::collections::BTreeSet;
 
 use super::columns::{WHERE_PARTITION, now, partition};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE, OFFSETS_TABLE};
+use super::letters::OF_FILL;
 use super::offsets;
 use super::script::Script;
 use super::stored::{StateRows, clear};
 use super::{Sink, SinkError};
 use crate::batch::{Advance, Claim, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table};
+use crate::diagnostic::Finding;
 
 /// One fill: the names that are filled together, and whose they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,11 +141,12 @@ impl Fills {
     ) -> Result<Option<BTreeSet<String>>, SinkError> {
         let rows = rows(connection, job, Lock::None).await?;
         if let Some(row) = rows.iter().find(|row| !row.is_finished) {
-            return Err(SinkError::Sql(format!(
-                "the fill of `{}` has begun and is not finished, so no dead letter can be replayed now\n\
-                 hint: let `fill {}` end first",
-                row.name, row.name
-            )));
+            let message = format!(
+                "the fill of `{}` has begun and is not finished, so no dead letter can be replayed now",
+                row.name
+            );
+            let found = Finding::new(message).with_hint(format!("let `fill {}` end first", row.name));
+            return Err(SinkError::Sql(found));
         }
         self.waiting = waiting(&rows, &self.configured);
         if owner == job {
@@ -317,11 +320,8 @@ async fn begin(
         return Ok((Begun::Again, begun.fill.clone()));
     }
     if let Some(row) = of_names.iter().find(|row| row.is_finished).filter(|_| !clears) {
-        return Err(SinkError::Sql(format!(
-            "`{}` is filled already, and the job writes it\n\
-             hint: `--clear` deletes its rows and fills it again",
-            row.name
-        )));
+        let found = Finding::new(format!("`{}` is filled already, and the job writes it", row.name));
+        return Err(SinkError::Sql(found.with_hint("`--clear` deletes its rows and fills it again")));
     }
     // Why: a replay that has begun writes these names, too. It holds its dead letters until it is committed.
     let lock = Lock::Exclusive.sql(connection.dialect());
@@ -338,7 +338,7 @@ async fn begin(
     }
     let numbers = of_names.iter().filter_map(|row| row.fill.rsplit_once('/')?.1.parse::<u64>().ok());
     let number = numbers.max().map_or(1, |last| last + 1);
-    let fill = format!("{job}/fill/{}/{number}", names.first().map_or("", String::as_str));
+    let fill = format!("{job}{OF_FILL}{}/{number}", names.first().map_or("", String::as_str));
     for name in names {
         connection.execute(DELETE_SQL, vec![Value::text(job.clone()), Value::text(name.clone())]).await?;
         let row = [job, name, &fill].map(|text| Value::text(text.clone()));
@@ -376,21 +376,17 @@ fn check_together(rows: &[FillRow], names: &BTreeSet<String>) -> Result<(), Sink
         return Ok(());
     }
     let together: Vec<&str> = together.into_iter().map(String::as_str).collect();
-    Err(SinkError::Sql(format!(
-        "a fill of {} has begun and is not finished\nhint: continue it with `fill {}`",
-        together.join(", "),
-        together.join(" ")
-    )))
+    let found = Finding::new(format!("a fill of {} has begun and is not finished", together.join(", ")));
+    Err(SinkError::Sql(found.with_hint(format!("continue it with `fill {}`", together.join(" ")))))
 }
 
 async fn check_empty(connection: &mut Connection, tables: &[String]) -> Result<(), SinkError> {
     for table in tables {
         let sql = format!("SELECT 1 FROM {} LIMIT 1", quote_table(table, connection.dialect()));
         if !connection.query(&sql, Vec::new()).await?.is_empty() {
-            return Err(SinkError::Sql(format!(
-                "{table} has rows already, which the fill would make once more\n\
-                 hint: `--clear` deletes them first"
-            )));
+            let found =
+                Finding::new(format!("{table} has rows already, which the fill would make once more"));
+            return Err(SinkError::Sql(found.with_hint("`--clear` deletes them first")));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::SinkError;
 use super::columns::now;
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
-use crate::batch::{DeadLetter, Limits, Stage, TopicPartition};
+use crate::batch::{DeadLetter, LetterKind, Limits, Stage, TopicPartition};
 use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, table};
 
 /// Rows that one statement fetches or deletes, at most.
@@ -93,9 +93,17 @@ pub struct StoredLetters {
     owners: Vec<String>,
 }
 
+/// Follows the job in the names of its fills.
+pub(super) const OF_FILL: &str = "/fill/";
+
 impl StoredLetter {
     pub fn cursor(&self) -> LetterCursor {
         LetterCursor { offset: self.letter.offset, id: self.id }
+    }
+
+    /// True if it was a fill that could not process the message.
+    pub fn is_of_fill(&self) -> bool {
+        self.owner.contains(OF_FILL)
     }
 }
 
@@ -182,7 +190,7 @@ impl StoredLetters {
                 text(2)?.split(|letter: char| !letter.is_ascii_digit()).find_map(|word| word.parse().ok());
             let place = text(1)?;
             // Of a payload that ends too early the byte is a matter of chance.
-            let place = if place.starts_with("byte ") { String::new() } else { place };
+            let place = if place.starts_with(DeadLetter::BYTE) { String::new() } else { place };
             let (stage, first, last) = (text(0)?, text(4)?, text(5)?);
             Some(Cause { stage, place, code, count: number(3)?, first, last, example: number(6)? })
         };
@@ -422,7 +430,7 @@ async fn owners(connection: &mut Connection, job: &str) -> Result<Option<Vec<Str
 }
 
 fn unreadable() -> SinkError {
-    SinkError::Sql(format!("{DEAD_LETTERS_TABLE} has a row that this program has not written"))
+    SinkError::Sql(format!("{DEAD_LETTERS_TABLE} has a row that this program has not written").into())
 }
 
 /// A row of [`COLUMNS`] and the two times.
@@ -444,8 +452,8 @@ fn stored_letter(row: Vec<Value<'static>>) -> Option<StoredLetter> {
         payload: bytes(7),
         stage: Stage::of_name(&text(8)?)?,
         place: text(9)?,
-        reason: text(10)?,
-        code: None,
+        reason: text(10)?.into(),
+        kind: LetterKind::Other,
     };
     let (owner, created_at, replayed_at) = (text(11)?, text(12)?, text(13));
     Some(StoredLetter { id: number(0)?, owner, letter, created_at, replayed_at })

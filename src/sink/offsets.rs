@@ -278,7 +278,9 @@ async fn outcome(connection: &mut Connection, job: &str, advances: &[Advance]) -
     match (moved, unmoved) {
         (_, 0) => Ok(Outcome::Committed),
         (0, _) => Ok(Outcome::NotCommitted),
-        _ => Err(SinkError::Sql(format!("{OFFSETS_TABLE} was changed by hand: a batch is stored in part"))),
+        _ => Err(SinkError::Sql(
+            format!("{OFFSETS_TABLE} was changed by hand: a batch is stored in part").into(),
+        )),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::config::{Mode, Upsert};
 use crate::database::{
     Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, StatementLimits, Table, TableColumn, Value,
 };
+use crate::diagnostic::Finding;
 
 use keyed::Order;
 use newer::Lookup;
@@ -110,12 +111,12 @@ impl Output {
         let mut delete = None;
         let key_names = target.mode.key();
         for (index, field) in target.schema.fields().iter().enumerate() {
-            let fault = |message: String| TableFault::of_column(&target.table, field.name(), message);
+            let fault = |found: Finding| TableFault::of_column(&target.table, field.name(), found);
             if is_delete(target, field.name()) {
                 delete = Some(index);
                 if *field.data_type() != DataType::Boolean {
                     let found = field.data_type();
-                    faults.push(fault(format!("found {found}, `_delete` is expected to be boolean")));
+                    faults.push(fault(format!("found {found}, `_delete` is expected to be boolean").into()));
                 }
                 continue;
             }
@@ -127,7 +128,7 @@ impl Output {
                 continue;
             };
             if column.is_generated {
-                faults.push(fault("a generated column, nothing can be written to it".to_owned()));
+                faults.push(fault("a generated column, nothing can be written to it".into()));
                 continue;
             }
             let is_nullable = column.is_nullable && !key_names.contains(field.name());
@@ -136,7 +137,9 @@ impl Output {
                     let (name, declared) = (field.name().clone(), column.declared.clone());
                     columns.push(Column { name, index, fit, declared });
                 }
-                Err(reason) => faults.push(fault(format!("{} {reason}", column.declared))),
+                Err(found) => {
+                    faults.push(fault(found.reworded(|message| format!("{} {message}", column.declared))));
+                }
             }
         }
         let place_of = |name: &String| columns.iter().position(|column| column.name == *name);
@@ -209,8 +212,8 @@ impl Output {
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(Vec::new());
         }
-        let batch =
-            concat_batches(&self.schema, batches).map_err(|error| SinkError::Sql(error.to_string()))?;
+        let batch = concat_batches(&self.schema, batches)
+            .map_err(|error| SinkError::Sql(error.to_string().into()))?;
         if !self.parent.is_empty() {
             let (parents, children) = self.by_parent(&batch)?;
             return Ok(vec![
@@ -279,7 +282,7 @@ impl Output {
             if !is_same {
                 let reason =
                     format!("view `{}` gave {} where {} was planned", self.view, batch.schema(), self.schema);
-                return Err(SinkError::Sql(reason));
+                return Err(SinkError::Sql(reason.into()));
             }
         }
         Ok(())
@@ -339,11 +342,11 @@ impl Output {
 
     pub(super) fn prepared(&self, column: &Column, batch: &RecordBatch) -> Result<ArrayRef, SinkError> {
         let prepared = column.fit.prepare(batch.column(column.index));
-        prepared.map_err(|error| SinkError::Sql(format!("{}.{}: {error}", self.table, column.name)))
+        prepared.map_err(|error| SinkError::Sql(format!("{}.{}: {error}", self.table, column.name).into()))
     }
 
     pub(super) fn data(&self, column: &Column, reason: String) -> SinkError {
-        SinkError::Data { place: format!("{}.{}", self.table, column.name), reason }
+        SinkError::Data { place: format!("{}.{}", self.table, column.name), reason: reason.into() }
     }
 }
 
@@ -356,7 +359,7 @@ impl Rows {
         let max = limits.row_bytes_max;
         let Some(size) = self.sizes.iter().find(|size| **size > max) else { return Ok(()) };
         let reason = format!("a row of {size} bytes, the server takes at most {max} (max_allowed_packet)");
-        Err(SinkError::Data { place: self.output.table.clone(), reason })
+        Err(SinkError::Data { place: self.output.table.clone(), reason: reason.into() })
     }
 
     /// What it means that the database refused a statement of these rows.
@@ -511,5 +514,5 @@ pub(super) fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, 
         batch.columns().iter().map(|column| take(column, &rows, None)).collect::<Result<Vec<_>, _>>();
     columns
         .and_then(|columns| RecordBatch::try_new(batch.schema(), columns))
-        .map_err(|error| SinkError::Sql(error.to_string()))
+        .map_err(|error| SinkError::Sql(error.to_string().into()))
 }

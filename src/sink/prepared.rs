@@ -34,7 +34,8 @@ impl Tables {
             0 => Ok(()),
             computed if computed == configured => Ok(()),
             computed => {
-                Err(SinkError::Sql(format!("{computed} {what} were computed, {configured} are configured")))
+                let message = format!("{computed} {what} were computed, {configured} are configured");
+                Err(SinkError::Sql(message.into()))
             }
         };
         count(commit.outputs.len(), self.outputs.len(), "outputs")?;

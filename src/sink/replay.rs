@@ -13,6 +13,7 @@ use super::offsets::raise_epoch;
 use super::{Sink, SinkError};
 use crate::batch::{Replayed, TopicPartition};
 use crate::database::{Connection, Dialect, Value};
+use crate::diagnostic::Finding;
 
 /// Ids of one statement, at most.
 const STATEMENT_IDS_MAX: usize = 1_000;
@@ -72,10 +73,9 @@ async fn open(
     // Invariant: rows of offsets are locked first, in topic, partition order, as each batch of the job does.
     for partition in fenced {
         if !raise_epoch(connection, job, partition).await? {
-            return Err(SinkError::Sql(format!(
-                "{OFFSETS_TABLE} has no row of {partition}, which would keep a running job out\n\
-                 hint: start the job once"
-            )));
+            let message =
+                format!("{OFFSETS_TABLE} has no row of {partition}, which would keep a running job out");
+            return Err(SinkError::Sql(Finding::new(message).with_hint("start the job once")));
         }
     }
     let mut waiting = Waiting::new();

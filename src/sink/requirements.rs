@@ -7,6 +7,7 @@ use super::{TableFault, Target};
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
 use crate::database::{ColumnType, Dialect, Key, Table, TableColumn, TableKind, quote};
+use crate::diagnostic::Finding;
 use crate::nearest::same_in_another_style;
 
 pub(super) fn same_table_fault(before: &[Target], target: &Target) -> Option<TableFault> {
@@ -26,11 +27,9 @@ pub(super) fn target_faults(target: &Target) -> Vec<TableFault> {
     }
     match &target.mode {
         Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => {
-            let message = format!(
-                "rows are deleted by key, and the output's mode is append\n\
-                 hint: say `mode: upsert` and a key, or rename the column of view `{view}`"
-            );
-            faults.push(TableFault::of_column(table, DELETE_COLUMN, message));
+            let message = "rows are deleted by key, and the output's mode is append";
+            let hint = format!("say `mode: upsert` and a key, or rename the column of view `{view}`");
+            faults.push(TableFault::of_column(table, DELETE_COLUMN, message).with_hint(hint));
         }
         Mode::Append => {}
         Mode::Upsert(Upsert { key, order_by, only_newer, .. }) => {
@@ -59,11 +58,9 @@ fn version_fault(target: &Target, name: &str) -> Option<TableFault> {
     if found.is_integer() || found.is_temporal() || found.is_string() {
         return None;
     }
-    let message = format!(
-        "only_newer: found {found}, expected an integer, a date, a time or a text\n\
-         hint: name a column that grows with each change of a row, such as `updated_at`"
-    );
-    Some(TableFault::of_column(&target.table, name, message))
+    let message = format!("only_newer: found {found}, expected an integer, a date, a time or a text");
+    let hint = "name a column that grows with each change of a row, such as `updated_at`";
+    Some(TableFault::of_column(&target.table, name, message).with_hint(hint))
 }
 
 /// What is wrong with the table as a whole; columns are [`super::output::Output::new`]'s matter.
@@ -71,12 +68,10 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
     let mut faults: Vec<TableFault> = kind_fault(&target.table, found, dialect).into_iter().collect();
     for column in &found.columns {
         if !is_written(target, column) && !column.has_default {
-            let message = format!(
-                "NOT NULL without a default, and view `{}` has no such column\n\
-                 hint: add it to the view, or give it a default",
-                target.name
-            );
-            faults.push(TableFault::of_column(&target.table, &column.name, message));
+            let message =
+                format!("NOT NULL without a default, and view `{}` has no such column", target.name);
+            let fault = TableFault::of_column(&target.table, &column.name, message);
+            faults.push(fault.with_hint("add it to the view, or give it a default"));
         }
     }
     let Mode::Upsert(Upsert { key, only_newer, parent, .. }) = &target.mode else { return faults };
@@ -89,12 +84,13 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
     let version = version.filter(|column| is_loose(column, dialect));
     faults.extend(version.map(|column| {
         let message = format!(
-            "only_newer: its collation {} does not order texts by their bytes\n\
-             hint: change the column to COLLATE {}, or name a column of a date or a number",
-            collation_of(column, dialect),
-            dialect.collation()
+            "only_newer: its collation {} does not order texts by their bytes",
+            collation_of(column, dialect)
         );
-        TableFault::of_column(&target.table, &column.name, message)
+        TableFault::of_column(&target.table, &column.name, message).with_hint(format!(
+            "change the column to COLLATE {}, or name a column of a date or a number",
+            dialect.collation()
+        ))
     }));
     faults
 }
@@ -111,10 +107,10 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
         .map(|column| {
             let view = &target.name;
             let message = format!(
-                "NOT NULL, and view `{view}` may give NULL: a message with NULL becomes a dead letter\n\
-                 hint: write `coalesce(..., ...)` in the view, or let the column be NULL"
+                "NOT NULL, and view `{view}` may give NULL: a message with NULL becomes a dead letter"
             );
             TableFault::of_column(&target.table, &column.name, message)
+                .with_hint("write `coalesce(..., ...)` in the view, or let the column be NULL")
         })
         .collect();
     if target.mode == Mode::Append {
@@ -127,12 +123,13 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
         let collation = collation_of(column, dialect);
         let message = format!(
             "its collation {collation} takes keys for equal that differ only in {}: they are one row, with \
-             the key of the first and the other values of the last\n\
-             hint: if they are different keys, change the column to COLLATE {}",
-            merged_by(collation),
-            dialect.collation()
+             the key of the first and the other values of the last",
+            merged_by(collation)
         );
-        TableFault::of_column(&target.table, &column.name, message)
+        TableFault::of_column(&target.table, &column.name, message).with_hint(format!(
+            "if they are different keys, change the column to COLLATE {}",
+            dialect.collation()
+        ))
     });
     warnings.extend(loose);
     let numbered = found.columns.iter().filter(|column| column.is_numbered && !is_written(target, column));
@@ -141,10 +138,10 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
     warnings.extend(numbered.filter(is_short).map(|column| {
         let declared = &column.declared;
         let message = format!(
-            "each row that is written takes a number, also if it only updates one, so {declared} may run out of numbers\n\
-             hint: change the column to BIGINT UNSIGNED"
+            "each row that is written takes a number, also if it only updates one, so {declared} may run out of numbers"
         );
         TableFault::of_column(&target.table, &column.name, message)
+            .with_hint("change the column to BIGINT UNSIGNED")
     }));
     warnings
 }
@@ -170,13 +167,10 @@ pub(super) fn missing_column(target: &Target, field: &Field, found: &Table, dial
         let name = quote(column, dialect);
         hints.push(format!("ALTER TABLE {table} ADD COLUMN {name} {}", kind.ddl(dialect)));
     }
-    let hint = if hints.is_empty() { String::new() } else { format!("\nhint: {}", hints.join("; or ")) };
+    let hint = (!hints.is_empty()).then(|| hints.join("; or "));
     let (kind, names) = (field.data_type(), names.join(", "));
-    TableFault::of_column(
-        table,
-        column,
-        format!("no such column, {needs} ({kind}); the table has {names}{hint}"),
-    )
+    let message = format!("no such column, {needs} ({kind}); the table has {names}");
+    TableFault::of_column(table, column, Finding::new(message).with_hint_if_some(hint))
 }
 
 /// True for the columns of state tables that the program fills.
@@ -197,11 +191,9 @@ pub(super) fn kind_fault(name: &str, found: &Table, dialect: Dialect) -> Option<
     }
     let engine = found.engine.as_deref().unwrap_or("none");
     if dialect.is_mysql() && !engine.eq_ignore_ascii_case("InnoDB") {
-        let message = format!(
-            "its engine is {engine}, expected InnoDB: others cannot roll back\n\
-             hint: ALTER TABLE {name} ENGINE=InnoDB"
-        );
-        return Some(TableFault::new(name, message));
+        let message = format!("its engine is {engine}, expected InnoDB: others cannot roll back");
+        let hint = format!("ALTER TABLE {name} ENGINE=InnoDB");
+        return Some(TableFault::new(name, message).with_hint(hint));
     }
     None
 }
@@ -227,8 +219,8 @@ fn unique_fault(table: &str, key: &[String], found: &Table) -> Option<TableFault
     let list = key.join(", ");
     let has_primary = found.keys.iter().any(|other| other.name == "PRIMARY");
     let kind = if has_primary { "UNIQUE KEY" } else { "PRIMARY KEY" };
-    let message = format!("no primary or unique key over exactly ({list})\nhint: add {kind} ({list})");
-    Some(TableFault::new(table, message))
+    let message = format!("no primary or unique key over exactly ({list})");
+    Some(TableFault::new(table, message).with_hint(format!("add {kind} ({list})")))
 }
 
 /// A row that has the key of one row and is a duplicate of another would change the other one.
@@ -240,10 +232,9 @@ fn other_keys_fault(target: &Target, key: &[String], found: &Table) -> Option<Ta
     }
     let (key, others) = (key.join(", "), others.join(", "));
     let message = format!(
-        "besides the key ({key}) also unique by {others}: an upsert could overwrite the row of another key\n\
-         hint: drop that index, or say `mode: append`"
+        "besides the key ({key}) also unique by {others}: an upsert could overwrite the row of another key"
     );
-    Some(TableFault::new(&target.table, message))
+    Some(TableFault::new(&target.table, message).with_hint("drop that index, or say `mode: append`"))
 }
 
 /// Whether no new row is a duplicate in an index: it has a column that is not written, and that the database fills with
@@ -277,9 +268,10 @@ fn loose_fault(table: &str, column: &TableColumn, why: &str, dialect: Dialect) -
     let (collation, wanted) = (collation_of(column, dialect), dialect.collation());
     let message = format!(
         "its collation {collation} takes texts for equal that are not ('José' and 'jose', or with spaces at the \
-         end), {why}\nhint: change the column to COLLATE {wanted}, or to VARBINARY"
+         end), {why}"
     );
-    TableFault::of_column(table, &column.name, message)
+    let hint = format!("change the column to COLLATE {wanted}, or to VARBINARY");
+    TableFault::of_column(table, &column.name, message).with_hint(hint)
 }
 
 fn is_loose(column: &TableColumn, dialect: Dialect) -> bool {

@@ -31,7 +31,7 @@ impl Sink {
         let read = connection.query(&sql, Vec::new()).await;
         let rows = self.link.done(read)?;
         let micros = rows.first().and_then(|row| row.first()).and_then(Value::as_micros);
-        let unread = || SinkError::Sql(format!("the database does not answer `{sql}` with a time"));
+        let unread = || SinkError::Sql(format!("the database does not answer `{sql}` with a time").into());
         micros.map(|micros| micros.div_euclid(1000)).ok_or_else(unread)
     }
 }
@@ -145,7 +145,7 @@ impl StateReader {
         let Some(read) = change.read.as_ref().filter(|read| read.num_rows() > 0) else { return Ok(0) };
         let Self { table, key, versions, .. } = self;
         let refused = |error| SinkError::Refused { table: table.clone(), error };
-        let broken = |error: ArrowError| SinkError::Sql(format!("{table}: {error}"));
+        let broken = |error: ArrowError| SinkError::Sql(format!("{table}: {error}").into());
         let keys: Vec<usize> = (0..key.len()).collect();
         let keys = read.project(&keys).map_err(broken)?;
         let relation = open(versions, connection, table, &version_columns(key)).await.map_err(refused)?;

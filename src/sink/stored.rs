@@ -91,7 +91,7 @@ impl StoredOffsets {
                 updated_at: text(5)?,
             })
         };
-        let broken = || SinkError::Sql(format!("{OFFSETS_TABLE} has a row that cannot be read"));
+        let broken = || SinkError::Sql(format!("{OFFSETS_TABLE} has a row that cannot be read").into());
         rows.into_iter().map(|row| read(row).ok_or_else(broken)).collect()
     }
 

@@ -7,7 +7,7 @@ use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
-use crate::batch::{Advance, Claim, Commit, DeadLetter, Fault, Stage, TopicPartition};
+use crate::batch::{Advance, Claim, Commit, DeadLetter, Fault, LetterKind, Stage, TopicPartition};
 use crate::config::Upsert;
 use crate::database::{Connection, Purpose, Value};
 
@@ -181,6 +181,6 @@ pub(super) fn dead_letter(offset: i64) -> DeadLetter {
         stage: Stage::Decode,
         place: "byte 17".into(),
         reason: "bytes are left over".into(),
-        code: None,
+        kind: LetterKind::Other,
     }
 }

@@ -17,6 +17,9 @@ const ID_BYTES: usize = 8;
 /// What is in the row of a value of any length, and its length.
 const LONG_BYTES: usize = 40 + 1;
 const UTF8MB4_BYTES_MAX: u64 = 4;
+/// What to do about a table that is too wide.
+const FEWER_COLUMNS: &str = "name the columns that are needed instead of `*`, or write some of them to a second table by \
+                             another view";
 
 /// What is wrong with the width of the table that would be created for a target, by servers with pages of this size.
 pub(super) fn width_fault(target: &Target, dialect: Dialect, page_bytes: usize) -> Option<TableFault> {
@@ -28,12 +31,11 @@ pub(super) fn width_fault(target: &Target, dialect: Dialect, page_bytes: usize) 
     let id = usize::from(key.is_empty());
     if count + id > COLUMNS_MAX {
         let message = format!(
-            "view `{}` has {count} columns, InnoDB takes at most {} in a table\n\
-             hint: name the columns that are needed instead of `*`, or write some of them to a second table by another view",
+            "view `{}` has {count} columns, InnoDB takes at most {} in a table",
             target.name,
             COLUMNS_MAX - id
         );
-        return Some(TableFault::new(&target.table, message));
+        return Some(TableFault::new(&target.table, message).with_hint(FEWER_COLUMNS));
     }
     let bytes: usize = fields().map(|field| bytes_of(field.as_ref())).sum();
     let row = RECORD_BYTES + id * ID_BYTES + nullable.div_ceil(8) + bytes;
@@ -42,13 +44,14 @@ pub(super) fn width_fault(target: &Target, dialect: Dialect, page_bytes: usize) 
         return None;
     }
     let message = format!(
-        "view `{}` has {count} columns, which take up to {row} bytes in a row, and InnoDB takes fewer than {row_max}\n\
-         hint: a text, binary or JSON column takes {LONG_BYTES} of them however short its values are, so about {} fit: \
-         name the columns that are needed instead of `*`, or write some of them to a second table by another view",
-        target.name,
+        "view `{}` has {count} columns, which take up to {row} bytes in a row, and InnoDB takes fewer than {row_max}",
+        target.name
+    );
+    let hint = format!(
+        "a text, binary or JSON column takes {LONG_BYTES} of them however short its values are, so about {} fit: {FEWER_COLUMNS}",
         row_max / LONG_BYTES
     );
-    Some(TableFault::new(&target.table, message))
+    Some(TableFault::new(&target.table, message).with_hint(hint))
 }
 
 /// What a column takes in the row itself, at most.

@@ -9,6 +9,7 @@ mod lookup;
 mod poller;
 mod state;
 mod statistics;
+mod words;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use rdkafka::error::KafkaError;
 use super::{Bounds, Event, Fill, PartitionEnd, Source, SourceError};
 use crate::batch::{Advance, Claim, Limits, Polled, Position, PutBack, TopicPartition};
 use crate::config::KafkaConfig;
+use crate::diagnostic::Finding;
 use crate::fault_point;
 use crate::memory;
 use crate::panics;
@@ -30,8 +32,10 @@ use crate::telemetry::Telemetry;
 use gaps::GapReader;
 use lookup::bounds_of;
 pub(crate) use poller::push;
-use poller::{Context, Poller, TOPIC_IDS_LOGGED};
+use poller::{Context, Poller};
 use state::Shared;
+pub(crate) use words::without_secrets;
+use words::{TOPIC_IDS_LOGGED, without_value};
 
 pub use browse::{Browser, Range};
 pub(crate) use browse::{first_ranges, last_ranges, partition};
@@ -100,7 +104,7 @@ impl KafkaSource {
         }
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| {
-            SourceError::Broken(format!("cannot subscribe to {}: {error}", topics.join(", ")))
+            SourceError::Broken(format!("cannot subscribe to {}: {error}", topics.join(", ")).into())
         })?;
         let consumer = Arc::new(consumer);
         let (commands, receiver) = sync_channel(COMMANDS_MAX);
@@ -114,7 +118,7 @@ impl KafkaSource {
                 script.join();
                 poll(poller);
             })
-            .map_err(|error| SourceError::Broken(format!("no thread for polling: {error}")))?;
+            .map_err(|error| SourceError::Broken(format!("no thread for polling: {error}").into()))?;
         let thread = Arc::new(Mutex::new(Some(thread)));
         let source = |lane| Self {
             lane,
@@ -137,7 +141,7 @@ fn poll(poller: Poller) {
     let shared = poller.shared();
     if let Err(panic) = panics::survive(|| poller.run()) {
         let message = format!("the thread that polls Kafka has panicked: {panic}");
-        shared.lock().fail(&SourceError::Broken(message));
+        shared.lock().fail(&SourceError::Broken(message.into()));
         shared.tell_all();
     }
 }
@@ -214,45 +218,24 @@ fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientCo
     client
 }
 
-/// What librdkafka says of a property, without the property's value, which may be a password.
-fn without_value(description: &str, value: &str) -> String {
-    const SHORT_MAX: usize = 3;
-    let quoted = description.replace(&format!("\"{value}\""), "\"...\"");
-    // Why: a value of a few letters is part of many words.
-    if value.len() > SHORT_MAX { quoted.replace(value, "...") } else { quoted }
-}
-
-/// What librdkafka logs, without the property that it repeats where it is wrong. All others that may hold a secret it
-/// leaves out itself (`_RK_SENSITIVE` in its `rdkafka_conf.c`).
-pub(crate) fn without_secrets(message: &str) -> std::borrow::Cow<'_, str> {
-    const REPEATED: &str = "sasl.oauthbearer.config";
-    match message.split_once(REPEATED) {
-        Some((before, _)) => format!("{before}{REPEATED} is not valid").into(),
-        None => message.into(),
-    }
-}
-
 /// A client that librdkafka refuses to make: a property is wrong.
 pub(crate) fn refused(error: KafkaError) -> SourceError {
-    let message = match &error {
+    SourceError::Properties(match &error {
         KafkaError::ClientConfig(_, description, name, value) => {
             let hint = if !cfg!(feature = "tls") && (name.starts_with("ssl.") || value.contains("SSL")) {
-                "\nhint: this program was built without TLS; build it with `--features tls`"
+                "this program was built without TLS; build it with `--features tls`"
             } else {
-                "\nhint: see kafka_properties in the configuration"
+                "see kafka_properties in the configuration"
             };
             let description = without_value(description, value);
-            format!("librdkafka refuses the property {name}: {description}{hint}")
+            Finding::new(format!("librdkafka refuses the property {name}: {description}")).with_hint(hint)
         }
         error => {
             let error = error.to_string();
-            format!(
-                "librdkafka cannot make a client: {}\nhint: see kafka_properties",
-                without_secrets(&error)
-            )
+            Finding::new(format!("librdkafka cannot make a client: {}", without_secrets(&error)))
+                .with_hint("see kafka_properties")
         }
-    };
-    SourceError::Broken(message)
+    })
 }
 
 impl Source for KafkaSource {
@@ -274,7 +257,9 @@ impl Source for KafkaSource {
         let asked = tokio::task::spawn_blocking(move || {
             partitions.iter().map(|partition| bounds_of(&consumer, partition)).collect()
         });
-        asked.await.map_err(|error| SourceError::Broken(format!("asking for offsets failed: {error}")))?
+        asked
+            .await
+            .map_err(|error| SourceError::Broken(format!("asking for offsets failed: {error}").into()))?
     }
 
     fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {

@@ -15,6 +15,7 @@ pub use replay::ReplaySource;
 pub use start::StartAt;
 
 use crate::batch::{Advance, Claim, Fault, Polled, Position, PutBack, TopicPartition};
+use crate::diagnostic::Finding;
 
 /// What a source has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,18 +85,27 @@ pub struct PartitionEnd {
 pub enum SourceError {
     /// The broker cannot be reached, or does not answer for now.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Finding),
     /// Waiting does not help: the topic, the rights or the offsets are not there.
     #[error("{0}")]
-    Broken(String),
+    Broken(Finding),
+    /// librdkafka refuses the properties of the client.
+    #[error("{0}")]
+    Properties(Finding),
 }
 
 impl SourceError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Unavailable(_) => Fault::Infrastructure,
-            Self::Broken(_) => Fault::Other,
+            Self::Broken(_) | Self::Properties(_) => Fault::Other,
         }
+    }
+
+    /// What went wrong, and what to do about it.
+    pub fn found(&self) -> &Finding {
+        let (Self::Unavailable(found) | Self::Broken(found) | Self::Properties(found)) = self;
+        found
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::batch::Fault;
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Finding, Place};
 
 /// A fault of a view: found when it is read or planned, or met while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum SqlErrorKind {
     Row,
     /// The batch needs more memory than the pool has; a smaller one may fit.
     MemoryExhausted,
+}
+
+/// What a rule of ours refuses while DataFusion plans. An error of DataFusion carries it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", found.message)]
+pub(super) struct Refused {
+    pub code: Code,
+    pub found: Finding,
 }
 
 impl SqlError {
@@ -63,33 +71,30 @@ impl SqlError {
         &self.0.diagnostic.message
     }
 
-    /// For a dead letter: what was found, and what to do about it.
-    pub fn reason(&self) -> String {
-        match self.hint() {
-            Some(hint) => format!("{}\nhint: {hint}", self.message()),
-            None => self.message().to_owned(),
-        }
+    /// What was found, and what to do about it, without the place.
+    pub fn found(&self) -> Finding {
+        Finding::new(self.message()).with_hint_if_some(self.0.diagnostic.hint.clone())
     }
 
     pub fn hint(&self) -> Option<&str> {
         self.0.diagnostic.hint.as_deref()
     }
 
-    pub(super) fn wrong(code: Code, place: Place, message: impl Into<String>) -> Self {
-        Self::new(SqlErrorKind::Wrong, code, place, message.into())
+    pub(super) fn wrong(code: Code, place: Place, found: impl Into<Finding>) -> Self {
+        Self::new(SqlErrorKind::Wrong, code, place, found)
     }
 
     /// Nothing that a person has written is to blame.
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::wrong(Code::Sql, Place::default(), message)
+    pub(crate) fn internal(found: impl Into<Finding>) -> Self {
+        Self::wrong(Code::Sql, Place::default(), found)
     }
 
-    pub(super) fn of_kind(kind: SqlErrorKind, file: &str, message: impl Into<String>) -> Self {
-        Self::new(kind, Code::Sql, Place::of_file(file), message.into())
+    pub(super) fn of_kind(kind: SqlErrorKind, file: &str, found: impl Into<Finding>) -> Self {
+        Self::new(kind, Code::Sql, Place::of_file(file), found)
     }
 
-    fn new(kind: SqlErrorKind, code: Code, place: Place, message: String) -> Self {
-        Self(Box::new(Details { kind, diagnostic: Diagnostic::error(code, place, message) }))
+    fn new(kind: SqlErrorKind, code: Code, place: Place, found: impl Into<Finding>) -> Self {
+        Self(Box::new(Details { kind, diagnostic: Diagnostic::error(code, place, found) }))
     }
 
     /// With its place, where that is known.
@@ -123,10 +128,4 @@ impl From<SqlError> for Diagnostic {
     fn from(error: SqlError) -> Self {
         error.0.diagnostic
     }
-}
-
-/// Several faults as one text, one after the other.
-pub fn render(errors: &[SqlError]) -> String {
-    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    texts.join("\n")
 }

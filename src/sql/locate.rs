@@ -1,5 +1,5 @@
-//! From an error of the planner to a place in the file: by the span it carries, by the line and column in its
-//! text, or by finding the name it speaks of among the tokens of the view.
+//! From an error of the parser or the planner to a place in the file: by the span or the position that it carries, or by the
+//! name that it is about, as the tokens of the view have it.
 
 use datafusion::common::{Column, SchemaError, Span as PlannerSpan};
 use datafusion::error::DataFusionError;
@@ -7,10 +7,10 @@ use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithS
 
 use super::error::SqlError;
 use super::names;
-use super::run_errors;
 use super::sql_types::in_sql;
+use super::upstream::{self, Syntax, Told};
 use super::view_files::ViewFile;
-use crate::diagnostic::{Code, Place};
+use crate::diagnostic::{Code, Finding, Place};
 use crate::nearest::distance;
 
 /// A place in `text`, where the parser and the planner count with 64 bits.
@@ -35,13 +35,7 @@ pub(super) fn syntax_error(
     text: &str,
     tokens: &[TokenWithSpan],
 ) -> SqlError {
-    let message = error.find_root().message().into_owned();
-    let message = message.trim_start_matches("ParserError(\"").trim_end_matches("\")");
-    let message = message.trim_start_matches("sql parser error: ");
-    let (message, position) = match message.split_once(" at Line: ") {
-        Some((message, position)) => (message, line_and_column(position)),
-        None => (message, None),
-    };
+    let Syntax { message, position, after_end } = upstream::syntax(error);
     let place = match position {
         Some((line, column)) => place(file, text, line, column, 1),
         None => {
@@ -55,15 +49,9 @@ pub(super) fn syntax_error(
         let message = format!("`{}` is no keyword", token.token);
         return SqlError::wrong(Code::Syntax, place, message).with_hint(format!("did you mean `{keyword}`?"));
     }
-    let message = lower_first(message);
     let is_word = position.is_some_and(|position| is_word_at(tokens, position));
-    let hint = match message.split_once("expected: end of statement, found: ") {
-        Some((_, found)) if is_word => Some(format!("is a comma missing before `{found}`?")),
-        _ => None,
-    };
-    // Why: the parser's "found: EOF" says little to a person whose last line ends with a comma.
-    let message = message.replace("found: EOF", "found the end of the file");
-    SqlError::wrong(Code::Syntax, place, message).with_hint_if_some(hint)
+    let hint = after_end.filter(|_| is_word).map(|found| format!("is a comma missing before `{found}`?"));
+    SqlError::wrong(Code::Syntax, place, Finding::new(message).with_hint_if_some(hint))
 }
 
 /// Keywords that a query is misread without.
@@ -114,12 +102,6 @@ fn is_word_at(tokens: &[TokenWithSpan], (line, column): (u64, u64)) -> bool {
     here.is_some_and(|token| matches!(token.token, Token::Word(_)))
 }
 
-fn line_and_column(position: &str) -> Option<(u64, u64)> {
-    let (line, rest) = position.split_once(", Column: ")?;
-    let column: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some((line.trim().parse().ok()?, column.parse().ok()?))
-}
-
 /// The faults in an error of the planner, each with its place.
 pub(super) fn plan_errors(view: &ViewFile, error: &DataFusionError) -> Vec<SqlError> {
     error.iter().map(|error| plan_error(view, error)).collect()
@@ -131,21 +113,11 @@ fn plan_error(view: &ViewFile, error: &DataFusionError) -> SqlError {
     if let DataFusionError::SchemaError(fault, _) = root {
         return schema_error(view, fault, span);
     }
-    let told = match error.diagnostic() {
-        Some(diagnostic) if diagnostic.message.contains("GROUP BY clause") => {
-            not_grouped(&diagnostic.message)
-        }
-        // Where the planner gives advice, its diagnostic is the better text.
-        Some(diagnostic) if !diagnostic.helps.is_empty() => {
-            let advice: Vec<&str> = diagnostic.helps.iter().map(|help| help.message.as_str()).collect();
-            let code = code_of(&diagnostic.message);
-            Told::new(code, lower_first(&diagnostic.message)).hint(lower_first(&advice.join("; ")))
-        }
-        _ => readable(&run_errors::said(root)),
-    };
-    let place = span.or_else(|| place_of_named(view, &told.message)).unwrap_or_else(|| view.start());
-    SqlError::wrong(told.code, place, in_sql(&told.message))
-        .with_hint_if_some(told.hint.map(|hint| in_sql(&hint)))
+    let told = upstream::planner(error);
+    let place = span.or_else(|| place_of_named(view, &told)).unwrap_or_else(|| view.start());
+    let Finding { message, hint } = told.found;
+    let found = Finding::new(in_sql(&message)).with_hint_if_some(hint.map(|hint| in_sql(&hint)));
+    SqlError::wrong(told.code, place, found)
 }
 
 fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
@@ -185,10 +157,9 @@ fn schema_error(view: &ViewFile, fault: &SchemaError, span: Option<Place>) -> Sq
         }
         SchemaError::DuplicateQualifiedField { name, .. }
         | SchemaError::DuplicateUnqualifiedField { name } => {
-            let place = last_word(view, name).map(|token| view.place_of(token));
-            let message = format!("two columns are called `{name}`");
-            SqlError::wrong(Code::DuplicateColumn, place.or(span).unwrap_or_else(|| view.start()), message)
-                .with_hint("give one of them another name: `expression AS name`")
+            let told = upstream::two_of_a_name(name);
+            let place = place_of_named(view, &told).or(span).unwrap_or_else(|| view.start());
+            SqlError::wrong(told.code, place, told.found)
         }
     }
 }
@@ -233,88 +204,15 @@ fn is_double_quoted(place: &Place) -> bool {
     place.span.as_ref().is_some_and(|span| span.text.chars().nth(span.column - 1) == Some('"'))
 }
 
-/// The planner's text as a sentence of ours, and what of it is advice.
-struct Told {
-    code: Code,
-    message: String,
-    hint: Option<String>,
-}
-
-impl Told {
-    fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-/// "'batch.agency' must appear in GROUP BY clause because it's not an aggregate expression".
-fn not_grouped(message: &str) -> Told {
-    let expression = message.split('\'').nth(1).unwrap_or("this column");
-    let column = expression.rsplit('.').next().unwrap_or(expression);
-    let message = format!("`{expression}` is neither in GROUP BY nor inside an aggregate function");
-    Told::new(Code::Grouping, message).hint(format!(
-        "add it to GROUP BY, or say which of the group's values is meant: `max({expression}) AS {column}`"
-    ))
-}
-
-fn readable(message: &str) -> Told {
-    if let Some((message, suggestion)) = message.split_once("\nDid you mean ") {
-        let called = message.split('\'').nth(1).unwrap_or_default();
-        let told = Told::new(Code::UnknownFunction, lower_first(message.trim_end_matches('.')));
-        if let Some(instead) = names::function_elsewhere(called) {
-            return told.hint(format!("write {instead}"));
-        }
-        let name = suggestion.trim_end_matches('?').trim_matches('\'');
-        // Why: the planner suggests its nearest function however far that is.
-        return Told { hint: names::near(called, &[name]), ..told };
-    }
-    let message = message.trim_start_matches("Error during planning: ");
-    let duplicate = message.strip_prefix("Projections require unique expression names but the expression \"");
-    if let Some(rest) = duplicate {
-        let name = rest.split('"').next().unwrap_or_default();
-        let name = name.rsplit(" AS ").next().unwrap_or(name);
-        let name = name.rsplit('.').next().unwrap_or(name);
-        return Told::new(Code::DuplicateColumn, format!("two columns are called `{name}`"))
-            .hint("give one of them another name: `expression AS name`");
-    }
-    const NO_MATCH: &str = "No function matches the given name and argument types '";
-    if let Some((_, rest)) = message.split_once(NO_MATCH) {
-        let (call, rest) = rest.split_once("'.").unwrap_or((rest, ""));
-        let candidates = rest.split_once("Candidate functions:").map_or("", |(_, candidates)| candidates);
-        let candidates: Vec<&str> = candidates
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.contains("UserDefined"))
-            .collect();
-        let hint = (!candidates.is_empty()).then(|| format!("it is called as {}", candidates.join(" or ")));
-        let told = Told::new(Code::Type, format!("no function `{call}`: it takes other arguments"));
-        return Told { hint, ..told };
-    }
-    let message = message.split("\nThis issue was likely caused by a bug").next().unwrap_or(message);
-    Told::new(code_of(message), lower_first(message.trim().trim_end_matches('.')))
-}
-
-fn code_of(message: &str) -> Code {
-    let is_of_types = ["coerce", "boolean type", "no operator"].iter().any(|words| message.contains(words));
-    if is_of_types { Code::Type } else { Code::Sql }
-}
-
-/// The place of the first name in quotes that the view's text has too: a function or a column.
-fn place_of_named(view: &ViewFile, message: &str) -> Option<Place> {
-    let is_duplicate = message.starts_with("two columns are called");
-    let quoted = ['\'', '`', '"'].into_iter().flat_map(|quote| message.split(quote).skip(1).step_by(2));
-    let by_quote = quoted.filter(|name| !name.is_empty()).find_map(|name| {
-        if is_duplicate {
-            return last_word(view, name);
-        }
-        find_function(view, name).or_else(|| find_word(view, name)).or_else(|| find_text(view, name))
-    });
-    // Many messages name the function without quotes, so any word of theirs that is called in the view will do.
-    let words = || message.split(|c: char| !c.is_alphanumeric() && c != '_');
-    let token = by_quote.or_else(|| words().find_map(|word| find_function(view, word)))?;
+/// The place of the first name that the view's text has too: a function, a column or a text. Of two columns of one name, the
+/// second.
+fn place_of_named(view: &ViewFile, told: &Told) -> Option<Place> {
+    let find = |name: &String| match told.code {
+        Code::DuplicateColumn => last_word(view, name),
+        _ => find_function(view, name).or_else(|| find_word(view, name)).or_else(|| find_text(view, name)),
+    };
+    let named = told.names.iter().find_map(find);
+    let token = named.or_else(|| told.words.iter().find_map(|word| find_function(view, word)))?;
     Some(view.place_of(token))
 }
 
@@ -339,15 +237,4 @@ fn last_word<'a>(view: &'a ViewFile, name: &str) -> Option<&'a TokenWithSpan> {
 
 fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.value == name)
-}
-
-/// The text with its first letter in lower case, unless its first word is all capitals.
-pub(super) fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
-            first.to_lowercase().chain(text.chars().skip(1)).collect()
-        }
-        _ => text.to_owned(),
-    }
 }

@@ -41,6 +41,7 @@ mod statement;
 mod survey;
 mod type_names;
 mod typed;
+mod upstream;
 mod view;
 mod view_files;
 mod width;
@@ -55,7 +56,7 @@ use arrow::datatypes::SchemaRef;
 use crate::config::KeyPlace;
 use crate::diagnostic::Place;
 
-pub use error::{SqlError, SqlErrorKind, render};
+pub use error::{SqlError, SqlErrorKind};
 pub use failing::failing_row;
 pub use faulty::Faulty;
 pub use functions::FunctionHelp;

@@ -22,6 +22,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use super::sql_types::in_sql;
 use super::wrapped::Extent;
 use super::{forms, moments, rewrite};
+use crate::diagnostic::Code;
 
 /// What `interval * number` is called in plans.
 pub(super) const TIMES: &str = "interval_times";
@@ -115,7 +116,7 @@ fn no_operator(
         _ => "CAST one of them to a type that goes with the other",
     };
     let spans = [left, right].into_iter().filter_map(|side| rewrite::place(side).ok()?.first());
-    forms::refused(message, hint, Span::union_iter(spans))
+    forms::refused_as(Code::Type, message, hint, Span::union_iter(spans))
 }
 
 fn times(interval: Expr, number: Expr) -> Expr {

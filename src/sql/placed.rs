@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 
 use super::error::SqlErrorKind;
 use super::numbers::narrowed;
-use super::{locate, rewrite, run_errors};
+use super::{rewrite, run_errors, upstream};
 
 /// What a cast that tells its place is called in plans.
 pub(super) const CAST: &str = "strict_cast";
@@ -153,8 +153,8 @@ impl Placed {
         if run_errors::kind(root) != SqlErrorKind::Row {
             return error;
         }
-        let said = run_errors::said(root);
-        let message = format!("`{}`: {}", self.text, locate::lower_first(run_errors::first_line(&said)));
+        let said = upstream::said(root);
+        let message = format!("`{}`: {}", self.text, upstream::lower_first(upstream::first_line(&said)));
         let place = self.place.first();
         let error = DataFusionError::Execution(message.clone());
         if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }

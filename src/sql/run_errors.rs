@@ -5,8 +5,9 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
 use super::error::{SqlError, SqlErrorKind};
-use super::locate;
 use super::sql_types::in_sql;
+use super::{locate, upstream};
+use crate::diagnostic::Finding;
 
 /// What failed.
 pub(super) struct Failed<'a> {
@@ -22,19 +23,13 @@ impl Failed<'_> {
     pub(super) fn told(&self, error: &DataFusionError) -> SqlError {
         let root = error.find_root();
         let kind = kind(root);
-        let said = said(root);
+        let found = found(root);
         if kind == SqlErrorKind::MemoryExhausted {
-            let message =
-                format!("the {} needs more memory than it may have: {}", self.what, first_line(&said));
+            let message = format!("the {} needs more memory than it may have: {}", self.what, found.message);
             return SqlError::of_kind(kind, self.file, message).with_hint(self.memory_hint);
         }
-        let (message, hint) = match said.split_once("\nhint: ") {
-            Some((message, hint)) => (message, Some(hint.to_owned())),
-            None => (first_line(&said), hint(&said).map(str::to_owned)),
-        };
-        SqlError::of_kind(kind, self.file, in_sql(&locate::lower_first(message)))
-            .at(locate::row_error(self.file, self.text, error))
-            .with_hint_if_some(hint)
+        let found = found.reworded(|message| in_sql(&upstream::lower_first(message)));
+        SqlError::of_kind(kind, self.file, found).at(locate::row_error(self.file, self.text, error))
     }
 }
 
@@ -43,6 +38,8 @@ pub(super) fn kind(root: &DataFusionError) -> SqlErrorKind {
     match root {
         DataFusionError::ResourcesExhausted(_) => SqlErrorKind::MemoryExhausted,
         DataFusionError::Execution(_) => SqlErrorKind::Row,
+        // A table that is read while the query runs.
+        DataFusionError::External(error) if error.is::<Finding>() => SqlErrorKind::Row,
         DataFusionError::ExecutionJoin(join) if join.is_panic() => SqlErrorKind::Row,
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
             // Texts of more than 2 GiB in one column, which a smaller batch does not have.
@@ -60,34 +57,13 @@ pub(super) fn kind(root: &DataFusionError) -> SqlErrorKind {
     }
 }
 
-/// What an error says, without the kind that Arrow puts before it.
-pub(super) fn said(root: &DataFusionError) -> String {
-    match root {
-        DataFusionError::ArrowError(error, _) => match error.as_ref() {
-            ArrowError::CastError(said)
-            | ArrowError::ParseError(said)
-            | ArrowError::ComputeError(said)
-            | ArrowError::InvalidArgumentError(said) => said.clone(),
-            other => other.to_string(),
-        },
-        other => other.message().into_owned(),
+/// What was found, and what to do about it: as a table of ours says it, or the first line of what the engine says.
+pub(super) fn found(root: &DataFusionError) -> Finding {
+    if let DataFusionError::External(error) = root
+        && let Some(found) = error.downcast_ref::<Finding>()
+    {
+        return found.clone();
     }
-}
-
-pub(super) fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
-}
-
-/// What to write so that a value of this kind is NULL and not an error.
-fn hint(said: &str) -> Option<&'static str> {
-    let said = said.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if says(&["divide by zero"]) {
-        return Some("`x / nullif(y, 0)` is NULL where y is 0");
-    }
-    if says(&["using format"]) {
-        return Some("`to_timestamp(x, format, another format)` tries several formats");
-    }
-    says(&["cannot cast", "can't cast", "error parsing timestamp", "unable to cast"])
-        .then_some("`TRY_CAST(x AS type)` is NULL where x is no such value")
+    let said = upstream::said(root);
+    Finding::new(upstream::first_line(&said)).with_hint_if_some(upstream::row_hint(&said).map(str::to_owned))
 }

@@ -72,7 +72,7 @@ pub async fn type_of(name: &str) -> std::result::Result<DataType, String> {
     let query = format!("SELECT CAST(NULL AS {name}) AS value");
     let first_line = |error: DataFusionError| {
         let text = error.find_root().message().into_owned();
-        super::locate::lower_first(text.lines().next().unwrap_or_default())
+        super::upstream::lower_first(text.lines().next().unwrap_or_default())
     };
     let state = session(PLANNING_BYTES_MAX).map_err(first_line)?;
     let plan = state.create_logical_plan(&query).await.map_err(first_line)?;

@@ -74,9 +74,9 @@ impl StateColumns {
                 view_schema.field_with_name(field.name()).map_or(&DataType::Null, Field::data_type);
             match ColumnType::given_back(computed) {
                 Ok(stored) => fields.push(Field::new(field.name(), stored, true)),
-                Err(reason) => {
-                    let message = format!("`{}` cannot be kept as state: {reason}", field.name());
-                    errors.push(SqlError::wrong(Code::State, place.clone(), message));
+                Err(found) => {
+                    let found = found.within(format!("`{}` cannot be kept as state", field.name()));
+                    errors.push(SqlError::wrong(Code::State, place.clone(), found));
                 }
             }
         }

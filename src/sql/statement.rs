@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use super::dialect::SqlDialect;
 use super::error::SqlError;
 use super::view_files::ViewFile;
-use super::{forms, literals, locate};
+use super::{forms, literals, locate, upstream};
 use crate::diagnostic::Code;
 use crate::panics;
 
@@ -30,7 +30,7 @@ pub(super) const NESTING_MAX: usize = 100;
 pub(super) fn tokens(file: &str, text: &str, statement: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let tokens = Tokenizer::new(&SqlDialect, statement).tokenize_with_location().map_err(|error| {
         let place = locate::place(file, text, error.location.line, error.location.column, 1);
-        SqlError::wrong(Code::Syntax, place, locate::lower_first(&error.message))
+        SqlError::wrong(Code::Syntax, place, upstream::lower_first(&error.message))
     })?;
     Ok(tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect())
 }

@@ -12,10 +12,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
 
-use super::{Pipeline, SqlError, SqlErrorKind, TableSpec, ViewFiles, render};
+use super::{Pipeline, SqlError, SqlErrorKind, TableSpec, ViewFiles};
 use crate::batch::{Fault, ViewResults};
 use crate::config::KeyPlace;
 use crate::diagnostic::Place;
+use crate::diagnostic::render;
 
 const MEMORY_MAX: usize = 64 << 20;
 

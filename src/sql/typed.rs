@@ -29,11 +29,11 @@ use tokio::task::JoinHandle;
 use super::error::{SqlError, SqlErrorKind};
 use super::failing::failing_row;
 use super::names::WHERE_NAMED;
-use super::run_errors::Failed;
+use super::run_errors::{self, Failed};
 use super::slot::{Cancel, Slot};
 use super::view_files::{ViewFile, is_plain_query};
 use super::{FunctionHelp, bounded, functions, lint, locate, names, session, statement};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Finding, Place};
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
 const OPERATOR_ROWS: usize = 1024;
@@ -290,11 +290,9 @@ impl QuerySession {
                 }
                 TableReference::Partial { schema, .. } => {
                     if let Some(tables) = self.schemas.get(&**schema)
-                        && let Err(error) = check_table(tables.as_ref(), schema, &name).await
+                        && let Err(found) = check_table(tables.as_ref(), schema, &name).await
                     {
-                        let (message, hint) = error;
-                        let error = SqlError::wrong(Code::UnknownRelation, typed.place_of(&name), message);
-                        errors.push(error.with_hint_if_some(hint));
+                        errors.push(SqlError::wrong(Code::UnknownRelation, typed.place_of(&name), found));
                     }
                 }
                 _ => {}
@@ -316,11 +314,7 @@ impl QuerySession {
 }
 
 /// Asks a schema for a table; where it has none, what to say and what to do.
-async fn check_table(
-    tables: &dyn SchemaProvider,
-    schema: &str,
-    name: &str,
-) -> Result<(), (String, Option<String>)> {
+async fn check_table(tables: &dyn SchemaProvider, schema: &str, name: &str) -> Result<(), Finding> {
     match tables.table(name).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => {
@@ -328,15 +322,9 @@ async fn check_table(
             let known: Vec<String> = known.iter().map(|known| format!("{schema}.{known}")).collect();
             let wrong = format!("{schema}.{name}");
             let hint = names::hint(&wrong, known.iter().map(String::as_str));
-            Err((format!("no table `{wrong}`"), hint))
+            Err(Finding::new(format!("no table `{wrong}`")).with_hint_if_some(hint))
         }
-        Err(error) => {
-            let text = error.find_root().message().into_owned();
-            match text.split_once("\nhint: ") {
-                Some((message, hint)) => Err((message.to_owned(), Some(hint.to_owned()))),
-                None => Err((text, None)),
-            }
-        }
+        Err(error) => Err(run_errors::found(error.find_root())),
     }
 }
 

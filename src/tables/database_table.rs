@@ -149,5 +149,5 @@ impl DatabaseTable {
 }
 
 fn database_error(name: &str, error: DatabaseError) -> TableError {
-    TableError { fault: error.fault(), ..TableError::other(name, error.to_string()) }
+    TableError { fault: error.fault(), ..TableError::other(name, error.found().clone()) }
 }

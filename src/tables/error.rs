@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::batch::Fault;
+use crate::diagnostic::Finding;
 
 /// A fault of one table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +13,7 @@ pub struct TableError {
     pub(super) fault: Fault,
     /// The file and the line in it, where the table comes from a file.
     pub(super) place: Option<String>,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+    pub(super) found: Finding,
 }
 
 /// What kind of table it is.
@@ -35,9 +35,9 @@ impl TableError {
         &self.table
     }
 
-    /// What was found, without the table's name and the hint.
-    pub fn message(&self) -> &str {
-        &self.message
+    /// What was found, without the table's name.
+    pub fn found(&self) -> &Finding {
+        &self.found
     }
 
     /// The table's kind and name: "reference table `accounts`".
@@ -54,18 +54,14 @@ impl TableError {
         self.place.as_deref()
     }
 
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    pub(super) fn other(table: &str, message: impl Into<String>) -> Self {
+    pub(super) fn other(table: &str, found: impl Into<Finding>) -> Self {
         let (table, kind) = (table.to_owned(), TableKind::Reference);
-        Self { table, kind, fault: Fault::Other, place: None, message: message.into(), hint: None }
+        Self { table, kind, fault: Fault::Other, place: None, found: found.into() }
     }
 
     /// As [`TableError::other`], of a state table.
-    pub(crate) fn state(table: &str, message: impl Into<String>) -> Self {
-        Self { kind: TableKind::State, ..Self::other(table, message) }
+    pub(crate) fn state(table: &str, found: impl Into<Finding>) -> Self {
+        Self { kind: TableKind::State, ..Self::other(table, found) }
     }
 
     /// The keys of one batch need this many bytes, more than there is room for; those of a part may fit.
@@ -81,9 +77,8 @@ impl TableError {
         Self { kind: TableKind::State, ..Self::too_much(table, bytes) }
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { found: self.found.with_hint(hint), ..self }
     }
 }
 
@@ -92,10 +87,6 @@ impl fmt::Display for TableError {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        write!(f, "error: {}: {}", self.subject(), self.message)?;
-        if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
-        }
-        Ok(())
+        write!(f, "error: {}: {}", self.subject(), self.found)
     }
 }

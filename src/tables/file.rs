@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::json;
 
 use super::text::{TextType, text_column};
+use crate::diagnostic::Finding;
 
 /// Rows read at once.
 const READ_ROWS: usize = 8192;
@@ -61,8 +62,7 @@ enum Lines {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileFault {
     pub(super) line: Option<usize>,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+    pub(super) found: Finding,
     /// Reading failed, whatever the file holds: the same file may be in order when it is read again.
     pub(super) may_pass: bool,
 }
@@ -70,7 +70,7 @@ pub(super) struct FileFault {
 impl FileFault {
     /// A fault of what the file holds.
     pub(super) fn at(line: Option<usize>, message: impl Into<String>) -> Self {
-        Self { line, message: message.into(), hint: None, may_pass: false }
+        Self { line, found: Finding::new(message), may_pass: false }
     }
 
     /// A fault of reading.
@@ -78,9 +78,8 @@ impl FileFault {
         Self { may_pass: true, ..Self::at(None, message) }
     }
 
-    fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { found: self.found.with_hint(hint), ..self }
     }
 }
 

@@ -233,5 +233,5 @@ fn load(
 fn error(table: &str, file: &TableFile, fault: FileFault) -> TableError {
     let path = file.path.display();
     let place = fault.line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
-    TableError { place: Some(place), hint: fault.hint, ..TableError::other(table, fault.message) }
+    TableError { place: Some(place), ..TableError::other(table, fault.found) }
 }

@@ -228,7 +228,7 @@ async fn text_that_is_not_utf_8() {
     let path = folder.path().join("latin.csv");
     std::fs::write(&path, b"customer_id,name\n1,Jos\xe9\n").unwrap();
     let errors = open(&[config("accounts", file(&path), &["customer_id"])], &nowhere()).await.err().unwrap();
-    insta::assert_snapshot!(errors[0].message, @"invalid UTF-8 data for line 2 and field 2");
+    insta::assert_snapshot!(errors[0].found().message, @"invalid UTF-8 data for line 2 and field 2");
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{PlanError, Rehearsal};
 use crate::sql::{ViewFiles, type_of};
-use crate::yaml::Fault;
+use crate::tables::TableError;
+use crate::yaml::{Fault, Spot};
 
 /// Plans the views of a project and binds its tests to them. `unread` are the faults of files that could not be read.
 ///
@@ -196,7 +197,7 @@ impl Binder<'_> {
             match given::batch(&spec.name, &given.rows, &spec.schema) {
                 Ok(rows) => {
                     if let Err(error) = self.rehearsal.give(index, Some(rows.clone())) {
-                        faults.push(Fault::new(given.spot, format!("{}: {}", spec.name, error.message())));
+                        faults.push(fault_of(given.spot, &spec.name, &error));
                     }
                     tables.push(Some(rows));
                 }
@@ -228,7 +229,7 @@ impl Binder<'_> {
         {
             let given = test.state.iter().find(|given| given.name == error.table());
             let spot = given.map_or(test.spot, |given| given.spot);
-            faults.push(Fault::new(spot, format!("{}: {}", error.table(), error.message())));
+            faults.push(fault_of(spot, error.table(), &error));
         }
         states
     }
@@ -288,4 +289,9 @@ fn check_keys(given: &GivenTable, key: &[String], faults: &mut Vec<Fault>) {
             faults.push(Fault::new(row.spot, format!("{}: a row without its key ({missing})", given.name)));
         }
     }
+}
+
+/// What is wrong with the rows of a table.
+fn fault_of(spot: Spot, table: &str, error: &TableError) -> Fault {
+    Fault::new(spot, error.found().clone().within(table))
 }

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use crate::avro::{Encoder, SchemaError};
 use crate::config::Config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Finding};
 use crate::engine::{PlanError, Rehearsal};
 use run::Case;
 use suite::Suite;
@@ -54,7 +54,7 @@ pub enum TestsError {
     Faults(Vec<Diagnostic>),
     /// A name that was asked for names no test.
     #[error("{0}")]
-    NoSuchTest(String),
+    NoSuchTest(Finding),
 }
 
 impl From<SchemaError> for TestsError {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::TestsError;
 use super::suite::Suite;
 use crate::config::Config;
-use crate::diagnostic::{Code, Diagnostic, Place, shown};
+use crate::diagnostic::{Code, Diagnostic, Finding, Place, shown};
 use crate::nearest::did_you_mean;
 
 /// The folder of test files, in that of the views.
@@ -99,7 +99,7 @@ pub(super) fn chosen(
             });
             let files = || format!("files: {}", suites.iter().map(stem).collect::<Vec<_>>().join(", "));
             let hint = did_you_mean(name, known).unwrap_or_else(files);
-            return Err(TestsError::NoSuchTest(format!("no test `{name}`\nhint: {hint}")));
+            return Err(TestsError::NoSuchTest(Finding::new(format!("no test `{name}`")).with_hint(hint)));
         }
     }
     let wanted = suites.into_iter().map(|mut suite| {

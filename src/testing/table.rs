@@ -58,7 +58,7 @@ impl Table {
                 letter.offset.to_string(),
                 quoted(letter.stage.name()),
                 quoted(&letter.place),
-                quoted(&letter.reason),
+                quoted(&letter.reason.to_string()),
             ]
         });
         Self { columns: Self::dead_letter_columns(), rows: rows.collect() }

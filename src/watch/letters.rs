@@ -34,8 +34,8 @@ async fn read(shared: &Shared) -> Result<(i64, Vec<Value>), SinkError> {
     let examples = if ids.is_empty() { Vec::new() } else { letters.by_ids(&ids).await? };
     let reasons = causes.iter().map(|cause| {
         let example = examples.iter().find(|letter| letter.id == cause.example).map(|stored| &stored.letter);
-        let reason =
-            example.map(|letter| letter.reason.chars().take(REASON_CHARACTERS_MAX).collect::<String>());
+        let reason = example
+            .map(|letter| letter.reason.message.chars().take(REASON_CHARACTERS_MAX).collect::<String>());
         json!({
             "stage": cause.stage,
             "place": example.map_or(&cause.place, |letter| &letter.place),

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, HttpConfig};
 use crate::database::Address;
+use crate::diagnostic::Finding;
 use crate::engine::Stop;
 use crate::panics;
 use crate::telemetry::{About, Job, Telemetry};
@@ -43,10 +44,8 @@ const LEAVE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Why a job cannot be watched as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    #[error(
-        "http: {address} cannot be listened on: {error}\nhint: another program may use the port; choose another one"
-    )]
-    Listen { address: SocketAddr, error: std::io::Error },
+    #[error("{0}")]
+    Listen(Finding),
     #[error("no thread to watch the job with: {0}")]
     Thread(std::io::Error),
 }
@@ -190,7 +189,10 @@ async fn serve(
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, WatchError> {
-    let failed = |error| WatchError::Listen { address, error };
+    let failed = |error: std::io::Error| {
+        let found = Finding::new(format!("http: {address} cannot be listened on: {error}"));
+        WatchError::Listen(found.with_hint("another program may use the port; choose another one"))
+    };
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)

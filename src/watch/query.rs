@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::Shared;
 use super::rows::{Keep, table};
-use crate::sql::{BATCH, QuerySession, SqlError, Typed, render};
+use crate::diagnostic::{Diagnostic, render};
+use crate::sql::{BATCH, QuerySession, SqlError, Typed};
 use crate::telemetry::Relation;
 
 /// What a query may hold.
@@ -97,12 +98,10 @@ fn relations(shared: &Shared) -> (Vec<NamedRows>, bool) {
 
 async fn answer(sql: &str, relations: Vec<NamedRows>) -> Result<Value, Value> {
     let told = |errors: &[SqlError]| {
-        let text = render(errors);
-        let (error, hint) = match text.split_once("\nhint: ") {
-            Some((error, hint)) => (error.to_owned(), Some(hint.to_owned())),
-            None => (text, None),
-        };
-        json!({ "error": error, "hint": hint })
+        let without_hint = |error: &SqlError| Diagnostic { hint: None, ..error.clone().into() };
+        let hints: Vec<&str> = errors.iter().filter_map(SqlError::hint).collect();
+        let hint = (!hints.is_empty()).then(|| hints.join("\n"));
+        json!({ "error": render(&errors.iter().map(without_hint).collect::<Vec<_>>()), "hint": hint })
     };
     let one = |error: SqlError| told(&[error]);
     let mut session = QuerySession::new(MEMORY_MAX).map_err(one)?;

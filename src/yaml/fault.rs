@@ -1,7 +1,7 @@
 //! What is wrong with a YAML file: a fault with its place in the text, what was found, what was expected, and a hint.
 
 use super::tree::Spot;
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Finding, Place};
 use crate::nearest::did_you_mean;
 
 /// One fault of a file.
@@ -16,8 +16,9 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    pub fn new(spot: impl Into<Option<Spot>>, message: impl Into<String>) -> Self {
-        Self { spot: spot.into(), message: message.into(), hint: None, hides_line: false }
+    pub fn new(spot: impl Into<Option<Spot>>, found: impl Into<Finding>) -> Self {
+        let Finding { message, hint } = found.into();
+        Self { spot: spot.into(), message, hint, hides_line: false }
     }
 
     pub fn hint(self, hint: impl Into<String>) -> Self {

@@ -427,3 +427,65 @@ fn links_that_lead_nowhere_are_found() {
         assert_eq!(broken_links(Path::new("docs/a.md"), bad, &read), [format!("docs/a.md: {target}")]);
     }
 }
+
+/// Where words of others are read, which have no code: of servers, of DataFusion, of librdkafka, of Arrow's reader of files.
+const WORDS_OF_OTHERS: [&str; 4] =
+    ["src/database/error.rs", "src/sql/upstream.rs", "src/source/kafka/words.rs", "src/tables/file.rs"];
+
+/// Lines that paste a hint into a message, or that look for something in the words of one.
+fn words_as_values(text: &str) -> Vec<usize> {
+    let looks_into = |line: &str| {
+        let subjects = ["message", "message()", "reason", "to_string()", "error"];
+        let finds = [".contains(", ".starts_with(", ".ends_with(", ".split_once(", ".strip_prefix("];
+        subjects.iter().any(|subject| {
+            finds.iter().any(|find| {
+                let call = format!("{subject}{find}");
+                line.match_indices(&call).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+                })
+            })
+        })
+    };
+    let is_continued = |line: &str| line.trim_end().ends_with('\\');
+    let lines: Vec<&str> = without_tests(text).lines().collect();
+    let found = lines.iter().enumerate().filter(|(index, line)| {
+        let code = line.trim_start();
+        let is_pasted = code.contains("\\nhint: ")
+            || code.starts_with("hint: ") && *index > 0 && is_continued(lines[index - 1]);
+        !code.starts_with("//") && (is_pasted || looks_into(code))
+    });
+    found.map(|(index, _)| index + 1).collect()
+}
+
+#[test]
+fn errors_are_values_and_their_words_are_for_people() {
+    let found = faults(|path, text| {
+        let is_of_others = WORDS_OF_OTHERS.iter().any(|allowed| path.ends_with(allowed));
+        // The one place that puts a message and its hint together.
+        if is_of_others || path.ends_with("src/diagnostic.rs") {
+            return Vec::new();
+        }
+        words_as_values(text).iter().map(|line| format!("{}:{line}", path.display())).collect()
+    });
+    assert!(found.is_empty(), "words of errors that something depends on: {found:#?}");
+}
+
+#[test]
+fn words_that_something_depends_on_are_found() {
+    for bad in [
+        "    format!(\"{message}\\nhint: look\")",
+        "    \"no such table\\n\\\n     hint: make it\"",
+        "    if error.to_string().contains(\"librdkafka\") {",
+        "    let (message, hint) = error.message().split_once(\"x\")?;",
+    ] {
+        assert_eq!(words_as_values(bad).len(), 1, "{bad}");
+    }
+    for good in [
+        "    Diagnostic { hint: None, ..found }",
+        "    // message.contains(\"x\")",
+        "    is_error.contains(&x)",
+    ] {
+        assert_eq!(words_as_values(good), [0; 0], "{good}");
+    }
+}

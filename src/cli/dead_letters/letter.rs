@@ -66,7 +66,7 @@ pub(super) fn summary(stored: &StoredLetter) -> Value {
         "kafka_timestamp": letter.timestamp_ms.and_then(time_text),
         "stage": letter.stage.name(),
         "place": letter.place,
-        "reason": letter.reason,
+        "reason": letter.reason.to_string(),
         "payload_bytes": letter.payload.as_ref().map(Vec::len),
         "created_at": stored.created_at,
         "replayed_at": stored.replayed_at,

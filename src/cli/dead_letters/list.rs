@@ -127,7 +127,7 @@ fn rows_of(page: &[StoredLetter]) -> Result<RecordBatch, ArrowError> {
         ("written at (UTC)", column(&|stored| seconds(&stored.created_at))),
         ("stage", column(&|stored| stored.letter.stage.name().to_owned())),
         ("place", column(&|stored| first_line(&stored.letter.place))),
-        ("reason", column(&|stored| first_line(&stored.letter.reason))),
+        ("reason", column(&|stored| first_line(&stored.letter.reason.message))),
     ])
 }
 
@@ -138,7 +138,8 @@ fn message(stored: &StoredLetter) -> String {
 fn text_line(stored: &StoredLetter) -> String {
     let letter = &stored.letter;
     let (id, message) = (stored.id.to_string(), message(stored));
-    let fields = [&id, &message, &stored.created_at, letter.stage.name(), &letter.place, &letter.reason];
+    let reason = letter.reason.to_string();
+    let fields = [&id, &message, &stored.created_at, letter.stage.name(), &letter.place, &reason];
     format!("{}\n", fields.map(escaped).join("\t"))
 }
 
@@ -150,7 +151,7 @@ fn escaped(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{DeadLetter, Stage, TopicPartition};
+    use crate::batch::{DeadLetter, LetterKind, Stage, TopicPartition};
     use crate::print::Look;
 
     #[test]
@@ -164,8 +165,8 @@ mod tests {
             payload: Some(vec![0; 27]),
             stage: Stage::Sql,
             place: "sql/shares.sql".into(),
-            reason: format!("divided by zero\nhint:\t{}", "x".repeat(100)),
-            code: None,
+            reason: format!("divided by zero\nhint:\t{}", "x".repeat(100)).into(),
+            kind: LetterKind::Other,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
         let stored = StoredLetter { id: 17, owner: "bank".into(), letter, created_at, replayed_at: None };

@@ -92,7 +92,8 @@ async fn delete(letters: &mut StoredLetters, doomed: &Selection) -> Result<u64, 
     loop {
         let some = letters.delete_some(doomed, after).await;
         let some = some.map_err(|error| {
-            Failure::failed(format!("the database: {error}\nhint: {all} dead letters are deleted already"))
+            let hint = format!("{all} dead letters are deleted already");
+            Failure::failed(error.found().within("the database").with_further_hint(&hint))
         })?;
         let Some((deleted, last)) = some else { return Ok(all) };
         all += deleted;

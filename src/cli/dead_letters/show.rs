@@ -68,14 +68,14 @@ fn describe(stored: &StoredLetter, decoded: &Decoded) -> String {
         lines.push(format!("  {name:<11} {value}"));
     };
     say("message", &format!("{} at offset {}", letter.partition, letter.offset));
-    if stored.owner.contains("/fill/") {
+    if stored.is_of_fill() {
         say("of", &format!("the fill {}: the other tables have the message", stored.owner));
     }
     let time = letter.timestamp_ms.and_then(time_text);
     say("timestamp", time.as_deref().unwrap_or("none"));
     say("stage", letter.stage.name());
     say("place", &letter.place);
-    say("reason", &letter.reason);
+    say("reason", &letter.reason.to_string());
     say("written at", &stored.created_at);
     say("replayed at", stored.replayed_at.as_deref().unwrap_or("never"));
     say("key", &letter.key.as_deref().map_or_else(|| "none".to_owned(), bytes_text));
@@ -152,7 +152,7 @@ fn hex_dump(bytes: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{DeadLetter, TopicPartition};
+    use crate::batch::{DeadLetter, LetterKind, TopicPartition};
 
     fn stored(stage: Stage, place: &str, reason: &str) -> StoredLetter {
         let letter = DeadLetter {
@@ -165,7 +165,7 @@ mod tests {
             stage,
             place: place.into(),
             reason: reason.into(),
-            code: None,
+            kind: LetterKind::Other,
         };
         let created_at = "2026-03-01 06:00:00.123000".into();
         StoredLetter { id: 17, owner: "bank".into(), letter, created_at, replayed_at: None }

@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let examples = letters.by_ids(&ids).await.map_err(database_failed)?;
     let reason = |cause: &Cause| {
         let example = examples.iter().find(|stored| stored.id == cause.example);
-        example.map_or("", |stored| stored.letter.reason.as_str())
+        example.map_or("", |stored| stored.letter.reason.message.as_str())
     };
     let text = match arguments.format {
         Format::Json => causes.iter().map(|cause| json_line(cause, reason(cause))).collect(),

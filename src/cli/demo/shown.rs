@@ -12,6 +12,7 @@ use super::{Arguments, SAMPLE};
 use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::database::{Address, Origin, Reader, json};
+use crate::diagnostic::Finding;
 use crate::print::{Format, Printer, Screen};
 
 /// More than any of the tables below holds.
@@ -92,10 +93,9 @@ pub(super) async fn set_aside(dir: &Path) -> Result<(), Failure> {
             rows(&mut reader, "SELECT DISTINCT kafka_topic FROM realtime_offsets").await.unwrap_or_default();
         let is_other = |topic: &String| !topic.starts_with(TOPIC_PREFIX);
         if let Some(topic) = texts(&topics).into_iter().flatten().find(is_other) {
-            return Err(Failure::failed(format!(
-                "{} has rows of a job that read the topic {topic}\nhint: give the demo another folder with --dir",
-                path.display()
-            )));
+            let found =
+                Finding::new(format!("{} has rows of a job that read the topic {topic}", path.display()));
+            return Err(Failure::failed(found.with_hint("give the demo another folder with --dir")));
         }
     }
     project::set_database_aside(dir)

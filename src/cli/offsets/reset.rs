@@ -8,6 +8,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::terminal;
 use crate::config::{Config, Mode, OutputConfig, StateTableConfig, Upsert};
+use crate::diagnostic::Finding;
 use crate::engine;
 use crate::sink::{CLEARED_ROWS_MAX, Sink, StateRows, StoredOffset, StoredOffsets};
 use crate::source::{Bounds, StartAt, TopicLookup};
@@ -63,9 +64,8 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let fate = fate(tables, arguments.state)?;
     let stored = stored(config).await?;
     if stored.is_empty() {
-        return Err(Failure::failed(
-            "there is nothing to reset\nhint: `starting_offsets` says where the first run begins",
-        ));
+        let found = Finding::new("there is nothing to reset");
+        return Err(Failure::failed(found.with_hint("`starting_offsets` says where the first run begins")));
     }
     let moves = moves(config, arguments, &stored).await?;
     let cleared = match fate {
@@ -96,9 +96,10 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
 async fn refuse_while_filling(config: &Config) -> Result<(), Failure> {
     let filling = Sink::look_waiting(&config.database, &config.job, &BTreeSet::new()).await;
     match filling.map_err(database_failed)?.first() {
-        Some(name) => Err(Failure::failed(format!(
-            "the fill of `{name}` has begun and is not finished\nhint: let `fill {name}` end first"
-        ))),
+        Some(name) => {
+            let found = Finding::new(format!("the fill of `{name}` has begun and is not finished"));
+            Err(Failure::failed(found.with_hint(format!("let `fill {name}` end first"))))
+        }
         None => Ok(()),
     }
 }
@@ -112,11 +113,10 @@ async fn open(config: &Config) -> Result<StoredOffsets, Failure> {
 fn fate(tables: &[StateTableConfig], said: Option<State>) -> Result<State, Failure> {
     if let (None, false) = (said, tables.is_empty()) {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-        return Err(Failure::bad_command_line(format!(
-            "the job has state ({}): what should happen to it?\n\
-             hint: `--state keep`: rows stay, and messages that are processed again are counted twice in them\n\
-             hint: `--state clear`: rows are deleted, and state is computed again from the messages that follow",
-            names.join(", ")
+        let message = format!("the job has state ({}): what should happen to it?", names.join(", "));
+        return Err(Failure::bad_command_line(Finding::new(message).with_hint(
+            "with `--state keep` rows stay, and messages that are processed again are counted twice in them; with \
+             `--state clear` rows are deleted, and state is computed again from the messages that follow",
         )));
     }
     Ok(said.unwrap_or(State::Keep))
@@ -138,12 +138,16 @@ fn cleared(
                 let moved = moves.iter().map(|moved| moved.bounds.partition.clone()).collect();
                 Ok(StateRows { table: table_name, partitions: Some(moved) })
             }
-            Some(stays) => Err(Failure::bad_command_line(format!(
-                "{} stays where it is, and nobody knows which rows of {table_name} its messages have changed\n\
-                 hint: reset all partitions, or say --state keep; rows say their partition where a state table has \
-                 `follows_partition: true`",
-                stays.partition
-            ))),
+            Some(stays) => {
+                let found = Finding::new(format!(
+                    "{} stays where it is, and nobody knows which rows of {table_name} its messages have changed",
+                    stays.partition
+                ));
+                Err(Failure::bad_command_line(found.with_hint(
+                    "reset all partitions, or say --state keep; rows say their partition where a state table has \
+                     `follows_partition: true`",
+                )))
+            }
         }
     };
     tables.iter().map(rows).collect()
@@ -182,10 +186,8 @@ async fn moves(
     }
     let outside = found.iter().find(|(bounds, to)| !(bounds.low..=bounds.high).contains(to));
     if let Some((Bounds { partition, low, high }, to)) = outside {
-        return Err(Failure::failed(format!(
-            "{partition}: offset {to} is not there, Kafka has {low} to {high}\n\
-             hint: name one of these, or the partition with --partition"
-        )));
+        let found = Finding::new(format!("{partition}: offset {to} is not there, Kafka has {low} to {high}"));
+        return Err(Failure::failed(found.with_hint("name one of these, or the partition with --partition")));
     }
     let from = |bounds: &Bounds| stored.iter().find(|row| row.partition == bounds.partition);
     let moved = |(bounds, to)| Move { from: from(&bounds).map(|row| row.next_offset), bounds, to };
@@ -246,10 +248,11 @@ async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Re
             return Err(Failure::failed(format!("{table}: there is no such table; nothing was changed")));
         };
         if count > CLEARED_ROWS_MAX {
-            return Err(Failure::failed(format!(
-                "{table}: {count} rows would be deleted, but one transaction deletes at most {CLEARED_ROWS_MAX}\n\
-                 hint: stop the job, `TRUNCATE TABLE {table}`, then use --state keep"
-            )));
+            let found = Finding::new(format!(
+                "{table}: {count} rows would be deleted, but one transaction deletes at most {CLEARED_ROWS_MAX}"
+            ));
+            let hint = format!("stop the job, `TRUNCATE TABLE {table}`, then use --state keep");
+            return Err(Failure::failed(found.with_hint(hint)));
         }
         let which = if rows.partitions.is_some() { ", those of these partitions," } else { "" };
         lines.push(format!("{table}: {count} rows{which} are deleted; state is computed again"));
@@ -258,7 +261,7 @@ async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Re
 }
 
 fn read_views(config: &Config) -> Result<ViewFiles, Failure> {
-    ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::sql::render(&errors)))
+    ViewFiles::read(&config.sql).map_err(|errors| Failure::bad_config(crate::diagnostic::render(&errors)))
 }
 
 #[cfg(test)]

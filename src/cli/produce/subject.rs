@@ -4,6 +4,7 @@ use super::super::failure::Failure;
 use crate::avro::{Encoder, Frame, Schema};
 use crate::check::{is_same_schema, subject_of};
 use crate::config::Config;
+use crate::diagnostic::Finding;
 use crate::registry::{Client, Found};
 
 /// An encoder for the schema `avro_schema`, under its id in the subject.
@@ -28,12 +29,12 @@ pub(super) async fn encoder(
             Found::Known(latest) if is_same_schema(&latest.schema, &config.avro.schema) => latest.id,
             _ if registers => client.register(&subject, &text).await?,
             _ => {
-                let message = format!(
-                    "{}: the subject `{subject}` has no version with this schema: {reason}\n\
-                     hint: --register makes it the next version, --subject names another subject",
+                let found = Finding::new(format!(
+                    "{}: the subject `{subject}` has no version with this schema: {reason}",
                     config.avro.schema.display()
-                );
-                return Err(Failure::failed(message));
+                ));
+                let hint = "--register makes it the next version, --subject names another subject";
+                return Err(Failure::failed(found.with_hint(hint)));
             }
         },
     };

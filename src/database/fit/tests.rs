@@ -101,7 +101,7 @@ fn types_that_would_be_changed_quietly_have_no_way() {
     ] {
         let error = way(arrow.clone(), &column).expect_err("no way");
         let hint = if arrow.is_decimal() { "CAST it to DOUBLE in the view" } else { "hint: its place is" };
-        assert!(error.contains(hint), "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
     }
     assert!(way(DataType::Int64, &ColumnType::Double).is_ok(), "exact up to 2^53, and checked");
     assert!(way(DataType::Date32, &ColumnType::DateTime { fraction: 0 }).is_ok());

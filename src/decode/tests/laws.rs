@@ -302,7 +302,7 @@ proptest! {
             }
             [dead] => {
                 let by_design = ["more than 64 bits", "a block ", "items without bytes", "payload is empty"];
-                if !by_design.iter().any(|reason| dead.reason.contains(reason)) {
+                if !by_design.iter().any(|reason| dead.reason.message.contains(reason)) {
                     prop_assert_eq!(verdict, None, "refused: {}", &dead.reason);
                 }
             }

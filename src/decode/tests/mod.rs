@@ -43,7 +43,7 @@ fn a_message_that_was_not_received_as_a_whole_is_a_dead_letter() {
         let [letter] = dead_letters.as_slice() else { panic!("{dead_letters:?}") };
         assert_eq!((letter.offset, letter.stage, letter.place.as_str()), (1, Stage::Decode, "kafka_headers"));
         assert_eq!(
-            (letter.reason.as_str(), letter.payload.as_deref()),
+            (letter.reason.message.as_str(), letter.payload.as_deref()),
             ("a header is missing", Some(&[2][..]))
         );
         assert_eq!(letter.headers, headers);
@@ -227,11 +227,11 @@ fn bad_messages_are_dead_letters_and_the_others_go_on() {
     assert_eq!(rows(&decoded.batch), vec![json!({"s": "a", "i": 1}); bad.len()]);
     assert_eq!(decoded.dead_letters.len(), bad.len() + 1);
     for (dead, (payload, place, reason)) in decoded.dead_letters.iter().zip(bad) {
-        assert_eq!((dead.place.as_str(), dead.reason.as_str()), (place, reason));
+        assert_eq!((dead.place.as_str(), dead.reason.message.as_str()), (place, reason));
         assert_eq!(dead.payload.as_deref(), Some(payload));
         assert_eq!((dead.partition.partition, dead.key.as_deref()), (3, Some(&b"k"[..])));
     }
-    assert_eq!(decoded.dead_letters[bad.len()].reason, "a tombstone: the message has no payload");
+    assert_eq!(decoded.dead_letters[bad.len()].reason.message, "a tombstone: the message has no payload");
     // The rows carry where they stood.
     let offsets = decoded.batch.column_by_name("kafka_offset").unwrap();
     let expected: Vec<i64> = (0..bad.len() as i64).map(|index| 2 * index + 1).collect();
@@ -293,7 +293,7 @@ fn claimed_counts_are_bounded() {
     ];
     for (payload, reason) in &cases {
         let decoded = decoder.decode(&messages(&[payload])).unwrap();
-        assert_eq!(decoded.dead_letters[0].reason, *reason);
+        assert_eq!(decoded.dead_letters[0].reason.message, *reason);
     }
     let sized = payload(&[&[4, 0], &[3, 4, 2, 4, 0], &[2, 2, b'k', 0]]);
     let decoded = decoder.decode(&messages(&[&sized])).unwrap();
@@ -328,7 +328,7 @@ fn frames_name_the_writers_schema() {
     let payloads: [&[u8]; 7] = [&one, &two, &one, &unknown, &[0xc3, 2, 0], &[0xc3, 1, 0], &[0xc3]];
     let decoded = Decoder::new(&single).unwrap().decode(&messages(&payloads)).unwrap();
     assert_eq!(rows(&decoded.batch), expected);
-    let reasons: Vec<&str> = decoded.dead_letters.iter().map(|dead| dead.reason.as_str()).collect();
+    let reasons: Vec<&str> = decoded.dead_letters.iter().map(|dead| dead.reason.message.as_str()).collect();
     assert_eq!(
         reasons,
         [
@@ -346,8 +346,8 @@ fn frames_name_the_writers_schema() {
     let mut decoder = Decoder::new(&confluent).unwrap();
     let decoded = decoder.decode(&messages(&[&one, &two, &one, &[9, 0], &[0, 0, 0]])).unwrap();
     assert_eq!(rows(&decoded.batch), expected);
-    assert_eq!(decoded.dead_letters[0].reason, "a Confluent payload starts with 00, found 09");
-    assert_eq!(decoded.dead_letters[1].reason, "the payload ends inside its header of 5 bytes");
+    assert_eq!(decoded.dead_letters[0].reason.message, "a Confluent payload starts with 00, found 09");
+    assert_eq!(decoded.dead_letters[1].reason.message, "the payload ends inside its header of 5 bytes");
     // An unknown id, and garbage that begins as a frame does, cost their own messages only.
     let unknown = [0, 0, 0, 0, 8, 1];
     let garbage = [0, 0xde, 0xad, 0xbe, 0xef, 5, 6, 7, 8, 9, 10, 11];
@@ -356,7 +356,7 @@ fn frames_name_the_writers_schema() {
     let found: Vec<(i64, &str, &str)> = decoded
         .dead_letters
         .iter()
-        .map(|dead| (dead.offset, dead.place.as_str(), dead.reason.as_str()))
+        .map(|dead| (dead.offset, dead.place.as_str(), dead.reason.message.as_str()))
         .collect();
     let of_id = |id: u32| {
         format!(
@@ -481,7 +481,7 @@ fn what_a_reader_drops_may_contain_itself() {
     // Endless parents: refused at a depth, not when the stack ends.
     let parents = vec![2; 1_000_000];
     let decoded = decoder.decode(&messages(&[&parents])).unwrap();
-    let reason = &decoded.dead_letters[0].reason;
+    let reason = &decoded.dead_letters[0].reason.message;
     assert!(reason.ends_with("records that are more than 64 deep in each other"), "{reason}");
     // What the reader keeps cannot contain itself.
     let error = plan::plan(&writer, &writer).unwrap_err().to_string();
@@ -516,7 +516,7 @@ fn what_a_batch_takes_as_columns_is_bounded() {
     let mut decoder = decoder(&schema, &schema).unwrap().bounded(10_000);
     let decoded = decoder.decode(&messages(&[&one, &many, &one])).unwrap();
     assert_eq!((decoded.batch.num_rows(), decoded.dead_letters.len()), (2, 1));
-    let reason = &decoded.dead_letters[0].reason;
+    let reason = &decoded.dead_letters[0].reason.message;
     assert!(reason.starts_with("the message takes 20") && reason.ends_with("at most 10000 fit"), "{reason}");
     // Together they are too many: a fault that fewer messages do not have.
     let error = decoder.decode(&messages(&[one.as_slice(); 12])).unwrap_err();

@@ -89,7 +89,8 @@ fn what_cannot_be_promoted_is_refused_at_start() {
         let (writer, reader) = (record(json!([["x", from]])), record(json!([["x", to]])));
         let error = plan::plan(&writer, &reader).unwrap_err();
         assert_eq!(error.place, "x", "{from} to {to}");
-        assert!(error.message.ends_with(expected), "{from} to {to}: {}", error.message);
+        let message = &error.what.message;
+        assert!(message.ends_with(expected), "{from} to {to}: {message}");
     }
 }
 

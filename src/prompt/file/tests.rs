@@ -1,5 +1,6 @@
 use arrow::array::BinaryArray;
 
+use super::super::refusal::Refusal;
 use super::*;
 use crate::batch::Messages;
 use crate::config::Tombstones;
@@ -107,7 +108,7 @@ fn what_is_wrong_with_a_file_is_said() {
     let said = |name: &str, text: &str| {
         let file = folder.path().join(name);
         std::fs::write(&file, text).unwrap();
-        let said = load(&file, &avro, &schema).unwrap_err().to_string();
+        let said = Refusal::from(load(&file, &avro, &schema).unwrap_err()).to_string();
         said.replace(&folder.path().display().to_string(), "DIR")
     };
     assert_eq!(

@@ -16,6 +16,7 @@ use arrow::row::{RowConverter, Rows as ArrowRows, SortField};
 use super::{Change, Output, taken};
 use crate::config::{Mode, Upsert};
 use crate::database::Value;
+use crate::diagnostic::Finding;
 use crate::sink::{SinkError, Target};
 
 /// Which of several rows with one key is the last.
@@ -118,7 +119,9 @@ impl Output {
         batch: &RecordBatch,
     ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
         let Some(order) = &self.order else {
-            return Err(SinkError::Sql(format!("nothing says which rows of `{}` are the last", self.view)));
+            return Err(SinkError::Sql(
+                format!("nothing says which rows of `{}` are the last", self.view).into(),
+            ));
         };
         let (parents, ranks) = (self.bytes_of(&self.parent, batch)?, self.ranks(order, batch)?);
         let parent = |row: u32| parents[row as usize].as_slice();
@@ -140,7 +143,7 @@ impl Output {
         if let Some(twins) = places.windows(2).find(is_twice) {
             let key = self.shown_key(batch, rows[twins[0]] as usize);
             let reason = format!("two rows of one message have the key {key}");
-            return Err(SinkError::Data { place: self.table.clone(), reason });
+            return Err(SinkError::Data { place: self.table.clone(), reason: reason.into() });
         }
         let rows = places.into_iter().map(|place| rows[place]);
         let (children, replaced): (Vec<u32>, Vec<u32>) =
@@ -158,8 +161,9 @@ impl Output {
     }
 
     fn ranks(&self, order: &Order, batch: &RecordBatch) -> Result<Ranks, SinkError> {
-        let broken =
-            |error: ArrowError| SinkError::Sql(format!("rows of `{}` have no order: {error}", self.view));
+        let broken = |error: ArrowError| {
+            SinkError::Sql(format!("rows of `{}` have no order: {error}", self.view).into())
+        };
         let others = match order.columns.as_slice() {
             [] => None,
             places => {
@@ -230,13 +234,14 @@ impl Output {
         key.join(", ")
     }
 
-    fn twins(&self, batch: &RecordBatch, row: usize) -> String {
-        format!(
-            "view `{}` has two rows for the key {} in one batch, and nothing says which of them is the last\n\
-             hint: select `kafka_partition` and `kafka_offset`, or GROUP BY the key alone",
+    fn twins(&self, batch: &RecordBatch, row: usize) -> Finding {
+        let message = format!(
+            "view `{}` has two rows for the key {} in one batch, and nothing says which of them is the last",
             self.view,
             self.shown_key(batch, row)
-        )
+        );
+        Finding::new(message)
+            .with_hint("select `kafka_partition` and `kafka_offset`, or GROUP BY the key alone")
     }
 
     /// The rows that are left in an empty table when commits are written one after the other, in the order in which
@@ -251,7 +256,7 @@ impl Output {
         if !self.parent.is_empty() {
             return self.left_of_parents(commits);
         }
-        let failed = |error: ArrowError| SinkError::Sql(error.to_string());
+        let failed = |error: ArrowError| SinkError::Sql(error.to_string().into());
         let mut written = Vec::with_capacity(commits.len());
         for batches in commits {
             let batch = concat_batches(&self.schema, batches).map_err(failed)?;
@@ -285,7 +290,7 @@ impl Output {
     }
 
     fn left_of_parents(self: &Arc<Self>, commits: &[Vec<RecordBatch>]) -> Result<RecordBatch, SinkError> {
-        let failed = |error: ArrowError| SinkError::Sql(error.to_string());
+        let failed = |error: ArrowError| SinkError::Sql(error.to_string().into());
         let mut left: Vec<(Vec<u8>, RecordBatch)> = Vec::new();
         for batches in commits {
             let batch = concat_batches(&self.schema, batches).map_err(failed)?;
@@ -304,7 +309,7 @@ impl Output {
 
     fn without_delete(&self, rows: &RecordBatch) -> Result<RecordBatch, SinkError> {
         let shown: Vec<usize> = (0..rows.num_columns()).filter(|place| Some(*place) != self.delete).collect();
-        rows.project(&shown).map_err(|error| SinkError::Sql(error.to_string()))
+        rows.project(&shown).map_err(|error| SinkError::Sql(error.to_string().into()))
     }
 }
 

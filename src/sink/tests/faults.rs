@@ -73,7 +73,7 @@ async fn values_that_do_not_fit_are_found_before_any_statement(place: &Place) {
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("fits");
         let error = sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect_err(reason);
         assert_eq!((error.fault(), error.place()), (Fault::Data, format!("rows_out.{column}")), "{error}");
-        assert!(error.reason().contains(reason), "{error}");
+        assert!(error.reason().message.contains(reason), "{error}");
     }
     assert_eq!(place.count("rows_out").await, 0);
 }
@@ -89,7 +89,7 @@ async fn a_refused_value_is_said_with_what_its_column_takes() {
     let prepared = sink.tables().prepare(commit(&claim, vec![vec![rows]])).expect("fits");
     let refused = sink.find_refused(&prepared).await;
     assert_eq!(refused.len(), 1);
-    let (row, reason) = (refused[0].row, refused[0].error.reason());
+    let (row, reason) = (refused[0].row, refused[0].error.reason().message);
     assert_eq!(row, 1);
     assert!(reason.contains("found \"purple\", the column is enum('red','green')"), "{reason}");
     place.drop_database().await;
@@ -114,7 +114,7 @@ async fn what_a_constraint_refuses_is_said_with_the_values(place: &Place) {
         let batch = commit(&claim, vec![vec![people(&[row])]]);
         let error = sink.prepare_and_commit(&batch).await.expect_err("refused");
         assert_eq!(error.fault(), Fault::Data, "{error}");
-        assert!(error.reason().ends_with(&expected), "{expected}: {error}");
+        assert!(error.reason().message.ends_with(&expected), "{expected}: {error}");
     }
     assert_eq!(place.count("rows_out").await, 0);
 }

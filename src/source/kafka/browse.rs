@@ -92,7 +92,9 @@ impl Browser {
     fn describe(&self, error: KafkaError) -> SourceError {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                SourceError::Broken(format!("Kafka has no messages at these offsets any more: {error}"))
+                SourceError::Broken(
+                    format!("Kafka has no messages at these offsets any more: {error}").into(),
+                )
             }
             _ => self.lookup.no_answer(&error),
         }
@@ -119,9 +121,9 @@ impl<'a> Reading<'a> {
         for range in self.ranges.iter().filter(|range| !range.is_empty()) {
             let TopicPartition { topic, partition } = &range.partition;
             let added = assignment.add_partition_offset(topic, *partition, Offset::Offset(range.from));
-            added.map_err(|error| SourceError::Broken(format!("{}: {error}", range.partition)))?;
+            added.map_err(|error| SourceError::Broken(format!("{}: {error}", range.partition).into()))?;
         }
-        self.consumer.assign(&assignment).map_err(|error| SourceError::Broken(error.to_string()))
+        self.consumer.assign(&assignment).map_err(|error| SourceError::Broken(error.to_string().into()))
     }
 
     fn run(

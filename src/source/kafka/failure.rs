@@ -1,5 +1,4 @@
-//! Why a broker does not answer. librdkafka says in its log, and partly in its events, how each connection failed; the error
-//! codes of its answers are the same for a broker that is down and one that speaks another protocol.
+//! Why a broker does not answer. librdkafka says in its log, and partly in its events, how each connection failed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +8,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 
-use super::without_secrets;
+use super::words::{self, Mismatch, without_secrets};
+use crate::diagnostic::Finding;
 use crate::source::SourceError;
 
 /// Events that may wait before the report of a connection that failed.
@@ -52,17 +52,15 @@ impl ConsumerContext for Logged {}
 impl LastFailure {
     /// Takes a line of the log, if it is about a connection that failed.
     pub fn note_log(&self, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            // The thread comes before it.
-            self.note(message.split_once("]: ").map_or(message, |(_, line)| line));
+        if let Some(line) = words::failure_of(facility, message) {
+            self.note(line);
         }
     }
 
     /// Takes the line about a connection that failed.
     pub fn note(&self, line: &str) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_vague = line.contains("brokers are down") || line.contains("broker(s) are down");
-        if last.is_none() || !is_vague {
+        if last.is_none() || !words::is_vague(line) {
             *last = Some(without_secrets(line).into_owned());
         }
     }
@@ -70,51 +68,40 @@ impl LastFailure {
     /// The line, if the broker was reached and the two did not understand each other.
     pub fn misunderstanding(&self) -> Option<Misunderstanding> {
         let line = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let kind = [
-            ("APIVERSION_QUERY", Kind::Protocol),
-            ("SSL", Kind::Tls),
-            ("certificate", Kind::Tls),
-            ("SASL", Kind::Credentials),
-        ];
-        let kind = kind.into_iter().find(|(word, _)| line.contains(word))?.1;
-        Some(Misunderstanding { kind, line })
+        Some(Misunderstanding { kind: words::mismatch(&line)?, line })
     }
 }
 
 /// A broker that was reached, and with which nothing can be agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misunderstanding {
-    kind: Kind,
+    kind: Mismatch,
     line: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Protocol,
-    Tls,
-    Credentials,
 }
 
 impl Misunderstanding {
     /// What is wrong, with librdkafka's own line, and what to do.
-    pub fn text(&self, server: &str) -> String {
+    pub fn found(&self, server: &str) -> Finding {
         let line = &self.line;
-        match self.kind {
-            Kind::Protocol => format!(
-                "the Kafka broker at {server} hangs up at once, as a listener for another `security.protocol` does: {line}\n\
-                 hint: set `security.protocol` under kafka_properties to that of the broker's listener: PLAINTEXT, SSL, \
-                 SASL_PLAINTEXT or SASL_SSL"
+        let (message, hint) = match self.kind {
+            Mismatch::Protocol => (
+                format!(
+                    "the Kafka broker at {server} hangs up at once, as a listener for another `security.protocol` does: {line}"
+                ),
+                "set `security.protocol` under kafka_properties to that of the broker's listener: PLAINTEXT, SSL, \
+                 SASL_PLAINTEXT or SASL_SSL",
             ),
-            Kind::Tls => format!(
-                "the TLS handshake with the Kafka broker at {server} fails: {line}\n\
-                 hint: compare `security.protocol` and the `ssl.` properties under kafka_properties with the broker's \
-                 listener and certificate"
+            Mismatch::Tls => (
+                format!("the TLS handshake with the Kafka broker at {server} fails: {line}"),
+                "compare `security.protocol` and the `ssl.` properties under kafka_properties with the broker's \
+                 listener and certificate",
             ),
-            Kind::Credentials => format!(
-                "the Kafka broker at {server} does not accept the credentials: {line}\n\
-                 hint: see the `sasl.` properties under kafka_properties"
+            Mismatch::Credentials => (
+                format!("the Kafka broker at {server} does not accept the credentials: {line}"),
+                "see the `sasl.` properties under kafka_properties",
             ),
-        }
+        };
+        Finding::new(message).with_hint(hint)
     }
 }
 
@@ -136,10 +123,9 @@ pub(super) fn not_answered<C: ConsumerContext + KeepsFailure>(
 /// A question that no broker has answered.
 pub(crate) fn no_answer(server: &str, error: &KafkaError, failure: &LastFailure) -> SourceError {
     SourceError::Unavailable(match failure.misunderstanding() {
-        Some(misunderstanding) => misunderstanding.text(server),
-        None => format!(
-            "no Kafka broker answers at {server}: {error}\nhint: is it running, and is `kafka_server` right?"
-        ),
+        Some(misunderstanding) => misunderstanding.found(server),
+        None => Finding::new(format!("no Kafka broker answers at {server}: {error}"))
+            .with_hint("is it running, and is `kafka_server` right?"),
     })
 }
 
@@ -182,7 +168,7 @@ mod tests {
             let failure = LastFailure::default();
             failure.note(line);
             failure.note("1/1 brokers are down");
-            failure.misunderstanding().map(|found| found.text("b:9093"))
+            failure.misunderstanding().map(|found| found.found("b:9093").to_string())
         };
         let tls = "ssl://b:9093/bootstrap: error:0A00010B:SSL routines::wrong version number (in state SSL_HANDSHAKE)";
         assert!(

@@ -10,6 +10,7 @@ use super::failure::{KeepsFailure, Logged, not_answered};
 use super::{ANSWER_WAIT_MAX, base_config, refused};
 use crate::batch::TopicPartition;
 use crate::config::KafkaConfig;
+use crate::diagnostic::Finding;
 use crate::source::{Bounds, SourceError};
 
 /// The partitions of a topic, in their order.
@@ -33,13 +34,13 @@ pub(crate) fn partitions_of<C: ConsumerContext + KeepsFailure>(
         matches!(problem, Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic));
     match problem {
         Some(code) if !is_unknown => {
-            Err(SourceError::Broken(format!("the topic {topic} cannot be read: {code}")))
+            Err(SourceError::Broken(format!("the topic {topic} cannot be read: {code}").into()))
         }
         None if !partitions.is_empty() => Ok(partitions),
-        _ => Err(SourceError::Broken(format!(
-            "the topic {topic} does not exist at {server}\n\
-             hint: create it, send a first message to it, or correct `kafka_topic`"
-        ))),
+        _ => Err(SourceError::Broken(
+            Finding::new(format!("the topic {topic} does not exist at {server}"))
+                .with_hint("create it, send a first message to it, or correct `kafka_topic`"),
+        )),
     }
 }
 
@@ -53,7 +54,7 @@ pub(super) fn bounds_of<C: ConsumerContext>(
 ) -> Result<Bounds, SourceError> {
     let asked = consumer.fetch_watermarks(&partition.topic, partition.partition, ANSWER_WAIT_MAX);
     let (low, high) = asked.map_err(|error| {
-        SourceError::Unavailable(format!("no answer about the offsets of {partition}: {error}"))
+        SourceError::Unavailable(format!("no answer about the offsets of {partition}: {error}").into())
     })?;
     Ok(Bounds { partition: partition.clone(), low, high })
 }
@@ -128,7 +129,7 @@ impl TopicLookup {
         for Bounds { partition, .. } in bounds {
             asked
                 .add_partition_offset(&partition.topic, partition.partition, Offset::Offset(moment_ms))
-                .map_err(|error| SourceError::Broken(format!("{partition}: {error}")))?;
+                .map_err(|error| SourceError::Broken(format!("{partition}: {error}").into()))?;
         }
         let found = self.consumer.offsets_for_times(asked, ANSWER_WAIT_MAX);
         let found = found.map_err(|error| self.no_answer(&error))?;

@@ -18,8 +18,10 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
 use super::state::{LanePartition, Shared, State};
-use super::{Command, statistics, without_secrets};
+use super::words::{changed_id, without_secrets};
+use super::{Command, statistics};
 use crate::batch::{Headers, Limits, MESSAGE_TIMES_MS, Message, MessagesBuilder, TopicPartition};
+use crate::diagnostic::Finding;
 use crate::source::{Recreated, SourceError};
 use crate::telemetry::{EventKind, Server};
 use crate::{fault_point, panics};
@@ -339,7 +341,7 @@ impl Poller {
         self.is_leaving = false;
         let topics: Vec<&str> = self.topics.iter().map(AsRef::as_ref).collect();
         if let Err(error) = self.consumer.subscribe(&topics) {
-            self.fail(SourceError::Broken(format!("cannot subscribe again: {error}")));
+            self.fail(SourceError::Broken(format!("cannot subscribe again: {error}").into()));
         }
     }
 
@@ -454,21 +456,23 @@ impl Poller {
         let reason = std::mem::take(&mut self.shared.lock().reason);
         let error = &if reason.is_empty() { error.to_string() } else { reason };
         let broken = match code {
-            _ if is_fatal => Some(format!(
-                "Kafka has shut this instance out: {error}\n\
-                 hint: another process may run with the same `instance`"
-            )),
+            _ if is_fatal => Some(
+                Finding::new(format!("Kafka has shut this instance out: {error}"))
+                    .with_hint("another process may run with the same `instance`"),
+            ),
             Some(
                 Code::TopicAuthorizationFailed
                 | Code::GroupAuthorizationFailed
                 | Code::Authentication
                 | Code::SaslAuthenticationFailed
                 | Code::ClusterAuthorizationFailed,
-            ) => Some(format!("Kafka refuses access: {error}\nhint: see kafka_properties")),
+            ) => {
+                Some(Finding::new(format!("Kafka refuses access: {error}")).with_hint("see kafka_properties"))
+            }
             _ => None,
         };
         match (broken, code) {
-            (Some(message), _) => self.fail(SourceError::Broken(message)),
+            (Some(found), _) => self.fail(SourceError::Broken(found)),
             // What is lost, and what to do about it, is found out when the partitions are claimed again.
             (None, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => {
                 tracing::warn!("Kafka no longer has the messages that come next: {error}");
@@ -478,14 +482,13 @@ impl Poller {
                 self.shared.telemetry.waits(Server::Kafka, error);
                 if !self.is_broker_away {
                     self.is_broker_away = true;
-                    let error = match self.consumer.context().last_failure().misunderstanding() {
-                        Some(misunderstanding) => misunderstanding.text("the configured address"),
-                        None => error.clone(),
+                    let found = match self.consumer.context().last_failure().misunderstanding() {
+                        Some(misunderstanding) => misunderstanding.found("the configured address"),
+                        None => Finding::new(error),
                     };
-                    tracing::warn!(
-                        server = Server::Kafka.name(),
-                        "Kafka does not answer; waiting for it ({error})"
-                    );
+                    let told = found
+                        .reworded(|message| format!("Kafka does not answer; waiting for it ({message})"));
+                    tracing::warn!(server = Server::Kafka.name(), "{told}");
                 }
             }
             (None, _) => tracing::warn!("Kafka: {error}"),
@@ -527,23 +530,6 @@ impl Poller {
             tracing::debug!("Kafka did not take the offsets: {error}");
         }
     }
-}
-
-/// The part of librdkafka's debug log that says when a topic has another id than before. It is the only way to learn of it: a
-/// topic that is deleted and created again keeps its name, and librdkafka goes on at the old offset.
-///
-/// Why that is in time: messages are asked for by the topic's id (from Kafka 3.1 on), and a log line is seen before the
-/// messages that come after it. It is a few lines for each look at the topics, twice a minute.
-pub(super) const TOPIC_IDS_LOGGED: &str = "metadata";
-
-/// The topic, and its ids before and now, where a log line says that they are not the same.
-pub(super) fn changed_id(message: &str) -> Option<(&str, (String, String))> {
-    let (before, now) = message.split_once(" changed id from ")?;
-    let (_, topic) = before.rsplit_once("Topic ")?;
-    let (from, to) = now.split_once(" to ")?;
-    // An id of zeros: it was not known before.
-    let is_known = from.trim_end_matches('=').bytes().any(|byte| byte != b'A');
-    is_known.then(|| (topic, (from.to_owned(), to.to_owned())))
 }
 
 /// Milliseconds since the epoch, if the message has a time that a database can hold. Any other counts as none, here and so

@@ -135,10 +135,10 @@ fn a_topic_with_another_id_is_seen_in_the_log() {
     let line =
         "[thrd:main]: Topic orders.eu changed id from lTMGpxRZQ8mKsKDcIqVyfA to 1RNqpCHQQpu0ThJ1yMMJwg";
     let ids = ("lTMGpxRZQ8mKsKDcIqVyfA".to_owned(), "1RNqpCHQQpu0ThJ1yMMJwg".to_owned());
-    assert_eq!(poller::changed_id(line), Some(("orders.eu", ids)));
+    assert_eq!(words::changed_id(line), Some(("orders.eu", ids)));
     let first = "[thrd:main]: Topic orders changed id from AAAAAAAAAAAAAAAAAAAAAA to 1RNqpCHQQpu0ThJ1yMMJwg";
-    assert_eq!(poller::changed_id(first), None, "its id was not known before");
-    assert_eq!(poller::changed_id("[thrd:main]: Topic orders [0] Leader 1 Epoch 0"), None);
+    assert_eq!(words::changed_id(first), None, "its id was not known before");
+    assert_eq!(words::changed_id("[thrd:main]: Topic orders [0] Leader 1 Epoch 0"), None);
 }
 
 /// What a producer may send, whatever it is.

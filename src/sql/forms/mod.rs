@@ -40,7 +40,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use crate::diagnostic::Code;
+use super::error::Refused;
+use crate::diagnostic::{Code, Finding};
 
 /// Why a form of a statement is not run.
 pub(super) struct Refusal {
@@ -158,9 +159,18 @@ fn rewrite_expressions(
 
 /// An error of the planner that says what is not run, where, and what to write instead.
 pub(super) fn refused(message: String, hint: &str, span: Option<PlannerSpan>) -> DataFusionError {
-    let mut diagnostic = Diagnostic::new_error(message.clone(), span);
-    if !hint.is_empty() {
-        diagnostic.add_help(hint, None);
-    }
-    DataFusionError::Plan(message).with_diagnostic(diagnostic)
+    refused_as(Code::Sql, message, hint, span)
+}
+
+/// As [`refused`], with a code of its own.
+pub(super) fn refused_as(
+    code: Code,
+    message: String,
+    hint: &str,
+    span: Option<PlannerSpan>,
+) -> DataFusionError {
+    let diagnostic = Diagnostic::new_error(message.clone(), span);
+    let hint = (!hint.is_empty()).then(|| hint.to_owned());
+    let found = Finding::new(message).with_hint_if_some(hint);
+    DataFusionError::External(Box::new(Refused { code, found })).with_diagnostic(diagnostic)
 }

@@ -8,8 +8,9 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::super::SqlError;
 use super::super::typed::{QuerySession, Typed};
-use super::super::{SqlError, render};
+use crate::diagnostic::render;
 
 /// A form of SQL, and one query that has it.
 struct Form {

@@ -1,7 +1,8 @@
 //! What authors are told where their views cannot be planned.
 
 use super::{MEMORY_MAX, accounts_spec, batch_schema, faults, place, prepare};
-use crate::sql::{Pipeline, TableSpec, ViewFiles, render};
+use crate::diagnostic::render;
+use crate::sql::{Pipeline, TableSpec, ViewFiles};
 
 #[tokio::test]
 async fn errors_of_names() {

@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 
 use super::*;
-use crate::sql::render;
+use crate::diagnostic::render;
 
 fn session(rows: i64) -> QuerySession {
     let mut session = QuerySession::new(64 << 20).unwrap();

@@ -55,5 +55,5 @@ pub(super) fn database_error(spec: &StateTableSpec, error: &DatabaseError) -> Ta
         Fault::Data => Fault::Other,
         fault => fault,
     };
-    TableError { fault, ..TableError::state(&spec.name, error.to_string()) }
+    TableError { fault, ..TableError::state(&spec.name, error.found().clone()) }
 }
