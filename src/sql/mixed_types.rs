@@ -272,16 +272,6 @@ fn in_expression(mut expression: Expr, schema: &DFSchema) -> Result<Transformed<
         Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "round" => {
             args.get_mut(1).is_some_and(rounding::with_places)
         }
-        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "date_trunc" => {
-            match args.get_mut(1) {
-                // DataFusion would count its nanoseconds.
-                Some(moment) if is_text_or_day(&moment.get_type(schema)?) => {
-                    *moment = moments::of_any(std::mem::take(moment));
-                    true
-                }
-                _ => false,
-            }
-        }
         Expr::ScalarFunction(ScalarFunction { func, args }) if !OF_MANY_TYPES.contains(&func.name()) => {
             let types = args.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
             let is_of_numbers = !types.iter().any(|of| is_text_or_day(of) || moments::is_moment(of));

@@ -379,6 +379,16 @@ const SECONDS_A_CYCLE: i64 = 146_097 * 86_400;
 
 impl Around for DateTrunc {
     const MAY_SIMPLIFY: bool = true;
+    const CHANGES_ARGUMENTS: bool = true;
+
+    /// DataFusion would count the nanoseconds of a text or a day.
+    fn takes(&self, types: &[DataType]) -> Vec<DataType> {
+        let mut types = types.to_vec();
+        if let Some(moment) = types.get_mut(1).filter(|of| is_text_or_day(of)) {
+            *moment = MICROSECONDS;
+        }
+        types
+    }
 
     fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (Some(moments), Some(cycle)) = (call.args.get(1), call.args.get(1).and_then(cycle)) else {
