@@ -67,7 +67,7 @@ impl Budget {
         Self::of_parts(memory_max, [MESSAGES, COLUMNS, tables, state, sql, 0])
     }
 
-    /// The shares of one of so many lanes: each has its own batch, tables, state and plans.
+    /// The shares of one of `lanes` lanes: each has its own batch, tables, state and plans.
     #[must_use]
     pub fn of_lane(self, lanes: usize) -> Self {
         let share = |bytes: usize| bytes / lanes.max(1);

@@ -56,7 +56,7 @@ fn alternatives(kind: Kind) -> Vec<Value> {
     let text = || json!({ "type": ["string", "number", "boolean"] });
     let texts = || json!({ "type": "array", "items": text(), "minItems": 1 });
     let texted = || json!({ "type": "object", "additionalProperties": text() });
-    // What `${NAME}` stands for is checked when it is known.
+    // The value of `${NAME}` is checked when it is known.
     let variable = || json!({ "type": "string", "pattern": r"\$\{.+\}" });
     match kind {
         Kind::Text | Kind::Secret => vec![text()],

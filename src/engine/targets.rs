@@ -1,5 +1,5 @@
-//! What a configuration makes of the views: which are outputs, which tables SQL knows, where rows are written, and where
-//! that is said in the files.
+//! What a configuration makes of the views: which are outputs, which tables SQL knows, where rows are written, and the places
+//! of all this in the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

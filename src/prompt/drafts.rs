@@ -147,11 +147,12 @@ impl Session {
             .map(|view| format!("`{view}`"))
             .collect();
         (!unused.is_empty()).then(|| {
-            format!(
-                "warning: the job does not compute {}: no output, state table or other view needs it\n\
-                 hint: name it under `outputs` in the configuration",
+            let message = format!(
+                "the job does not compute {}: no output, state table or other view needs it",
                 unused.join(", ")
-            )
+            );
+            let found = Finding::new(message).with_hint("name it under `outputs` in the configuration");
+            format!("warning: {found}")
         })
     }
 

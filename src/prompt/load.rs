@@ -76,8 +76,8 @@ impl Loading {
 
 /// Why there are no messages, and how to get some if no broker answers.
 pub(super) fn no_messages(error: SourceError) -> Refusal {
-    let hint = "no broker is needed for `\\load FILE`, which takes a batch that `\\save` kept, and for `sql --job URL`, which takes \
-                the last batches of a running job";
+    let hint = "no broker is needed for `\\load FILE`, which takes a batch that `\\save` kept, and for `sql --job URL`, \
+                which takes the last batches of a running job";
     match error {
         SourceError::Unavailable(found) => Refusal::found(found.with_further_hint(hint)),
         other => other.into(),

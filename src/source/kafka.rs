@@ -51,8 +51,8 @@ const COMMANDS_MAX: usize = 64;
 /// keys nor headers as bytes (`rko_len` in its `rdkafka_op.c`), so its share is as many messages of the size that brokers
 /// take by default. To fetch sooner is of no use: the polling thread collects while a batch is written.
 const DEFAULT_MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// What one answer of a broker brings, as a part of the memory; it becomes part of the queue. All of it is decompressed at once, to a thousand times its
-/// size at worst. A broker sends one producer's batch at least, whatever its size.
+/// What one answer of a broker brings, as a part of the memory; it becomes part of the queue. All of it is decompressed at
+/// once, to a thousand times its size at worst. A broker sends one producer's batch at least, whatever its size.
 const FETCH_SHARES: usize = 2048;
 const FETCH_BYTES_MIN: usize = 64 << 10;
 const FETCH_BYTES_MAX: usize = 1 << 20;

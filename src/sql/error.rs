@@ -34,6 +34,9 @@ pub(super) struct Refused {
     pub found: Finding,
 }
 
+/// A fault, and the view or table that has it; no name if it is of none.
+pub(super) type Blame = (String, SqlError);
+
 impl SqlError {
     pub fn kind(&self) -> SqlErrorKind {
         self.0.kind

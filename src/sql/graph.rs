@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::SqlError;
+use super::error::{Blame, SqlError};
 use super::names;
 use super::view_files::ViewFiles;
 use super::{BATCH, TableSpec};
 use crate::diagnostic::{Code, Place, shown};
-
-/// A fault, and the view or table that has it; no name if it is of none.
-pub(super) type Blame = (String, SqlError);
 
 /// Views in a folder, at most; it bounds how deep the search for circles goes.
 const VIEWS_MAX: usize = 1000;

@@ -14,14 +14,16 @@ use chrono::format::{ParseResult, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveTime, Utc};
 use datafusion::common::datatype::DataTypeExt as _;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::types::{NativeType, logical_date, logical_string};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, ColumnarValue, Documentation, Expr, ExprSchemable as _, Operator, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
+    BinaryExpr, Cast, Coercion, ColumnarValue, Documentation, Expr, ExprSchemable as _, Operator,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, TypeSignature,
+    TypeSignatureClass, Volatility,
 };
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
@@ -379,15 +381,17 @@ const SECONDS_A_CYCLE: i64 = 146_097 * 86_400;
 
 impl Around for DateTrunc {
     const MAY_SIMPLIFY: bool = true;
-    const CHANGES_ARGUMENTS: bool = true;
 
-    /// DataFusion would count the nanoseconds of a text or a day.
-    fn takes(&self, types: &[DataType]) -> Vec<DataType> {
-        let mut types = types.to_vec();
-        if let Some(moment) = types.get_mut(1).filter(|of| is_text_or_day(of)) {
-            *moment = MICROSECONDS;
-        }
-        types
+    /// DataFusion's, but that a text or a day becomes a moment in microseconds.
+    fn signature(&self, of: &Signature) -> Signature {
+        let of_text = || TypeSignatureClass::Native(logical_string());
+        let unit = || Coercion::new_exact(of_text());
+        let from = vec![of_text(), TypeSignatureClass::Native(logical_date())];
+        let micros = NativeType::Timestamp(TimeUnit::Microsecond, None);
+        let moment = Coercion::new_implicit(TypeSignatureClass::Timestamp, from, micros);
+        let of_moments = TypeSignature::Coercible(vec![unit(), moment]);
+        let of_times = TypeSignature::Coercible(vec![unit(), Coercion::new_exact(TypeSignatureClass::Time)]);
+        Signature::one_of(vec![of_moments, of_times], of.volatility)
     }
 
     fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {

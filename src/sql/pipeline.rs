@@ -189,7 +189,7 @@ impl Pipeline {
     pub fn set_aside(&mut self, step: usize) -> Vec<(usize, usize)> {
         self.is_aside[step] = true;
         let mut readers = Vec::new();
-        // Invariant: what a step reads stands before it.
+        // Invariant: what a step reads is before it.
         for reader in step + 1..self.steps.len() {
             let read = self.reads[reader].iter().find(|read| self.is_aside[**read]);
             if let Some(read) = read.filter(|_| !self.is_aside[reader]) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::error::Blame;
 use super::error::SqlError;
-use super::graph::Blame;
 use super::names;
 use super::view_files::ViewFiles;
 use super::{TableSpec, columns};

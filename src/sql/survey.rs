@@ -7,9 +7,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
 
+use super::error::Blame;
 use super::error::SqlError;
 use super::faulty::Faulty;
-use super::graph::{self, Blame, Graph, Node, Scope};
+use super::graph::{self, Graph, Node, Scope};
 use super::keys;
 use super::pipeline::{Pipeline, PreparedStep};
 use super::session;

@@ -15,8 +15,8 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use sha2::{Digest, Sha256};
 
 use super::columns;
+use super::error::Blame;
 use super::error::SqlError;
-use super::graph::Blame;
 use super::{locate, statement};
 use crate::batch::SqlVersion;
 use crate::diagnostic::{Code, Place, shown};

@@ -46,6 +46,11 @@ pub(super) trait Around: fmt::Debug + Send + Sync + 'static {
     /// Whether [`Around::takes`] has something to say.
     const CHANGES_ARGUMENTS: bool = false;
 
+    /// What the function takes, where it says `of` itself.
+    fn signature(&self, of: &Signature) -> Signature {
+        of.clone()
+    }
+
     /// The types that arguments of these types become before the function sees them.
     fn takes(&self, types: &[DataType]) -> Vec<DataType> {
         types.to_vec()
@@ -65,7 +70,7 @@ pub(super) fn wrap<A: Around>(state: &mut SessionState, name: &str, around: A) -
     let function = state.udf(name)?;
     let signature = match A::CHANGES_ARGUMENTS {
         true => Signature::user_defined(function.signature().volatility),
-        false => function.signature().clone(),
+        false => around.signature(function.signature()),
     };
     state.register_udf(Arc::new(Wrapped { function, signature, around }.into()))?;
     Ok(())

@@ -1,6 +1,6 @@
 //! What is wrong with a YAML file: a fault with its place in the text, what was found, what was expected, and a hint.
 
-use super::tree::Spot;
+use super::spot::Spot;
 use crate::diagnostic::{Code, Diagnostic, Finding, Place};
 use crate::nearest::did_you_mean;
 

@@ -6,9 +6,11 @@
 mod fault;
 mod scalar;
 mod section;
+mod spot;
 mod tree;
 
 pub(crate) use fault::Fault;
 pub(crate) use scalar::{boolean, count, duration, is_number, size};
 pub(crate) use section::Section;
-pub(crate) use tree::{Node, Spot, Value, parse, to_json};
+pub(crate) use spot::Spot;
+pub(crate) use tree::{Node, Value, parse, to_json};

@@ -1,4 +1,4 @@
-//! What the text of a scalar stands for: booleans, numbers, times with a unit, sizes.
+//! What the text of a scalar means: booleans, numbers, times with a unit, sizes.
 
 use std::time::Duration;
 

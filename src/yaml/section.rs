@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
 use super::scalar;
-use super::tree::{Node, Spot, Value};
+use super::spot::Spot;
+use super::tree::{Node, Value};
 
 /// The keys of a mapping.
 pub(crate) struct Section<'n> {

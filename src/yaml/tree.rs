@@ -8,35 +8,10 @@ use saphyr_parser::Marker;
 
 use super::fault::Fault;
 use super::scalar::{boolean, is_number};
-use crate::diagnostic::Place;
+use super::spot::Spot;
 
 /// How deep a file may nest.
 const DEPTH_MAX: usize = 64;
-
-/// A part of a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spot {
-    /// From 1.
-    pub line: usize,
-    /// In characters, from 0.
-    pub column: usize,
-    /// In bytes.
-    pub start: usize,
-    /// In bytes; blanks and comments after it are left out.
-    pub end: usize,
-}
-
-impl Spot {
-    pub fn range(self) -> Range<usize> {
-        self.start..self.end
-    }
-
-    /// The place of its first line in `file`, whose text this is.
-    pub fn place(self, file: &str, text: &str) -> Place {
-        let first_line = text.get(self.range()).and_then(|part| part.lines().next()).unwrap_or_default();
-        Place::at(file, text, self.line, self.column + 1, first_line.chars().count())
-    }
-}
 
 /// A node of the tree.
 #[derive(Clone, Debug)]

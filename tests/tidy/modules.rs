@@ -10,7 +10,6 @@ const KNOWN_CYCLES: &[(&str, &[&str])] = &[
     ("avro", &["canonical", "parse", "schema"]),
     ("database", &["connection", "mysql", "sqlite"]),
     ("decode", &["plan", "rewrite"]),
-    ("engine", &["draft", "plan"]),
     ("prompt", &["describe", "diff", "drafts", "job", "moment", "session", "views"]),
     ("registry", &["client", "login"]),
     ("source::kafka", &["browse", "gaps", "poller", "state"]),
