@@ -1,6 +1,7 @@
 //! A column that is the same in all rows of one side of an outer join is NULL where the other side found no match, and a column
 //! that all rows share is NULL in some rows of grouping sets. DataFusion takes both for constant above these operators, too, and
-//! takes out the sorts by them. So it is not told of constants below.
+//! takes out the sorts by them. A column that is constant in each input of a union it takes out of the sorts of the inputs; but
+//! these share the bound of a LIMIT, which then compares the other columns alone. So it is not told of constants below.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +16,13 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
     SendableRecordBatchStream,
 };
 
-/// Puts [`WithoutConstants`] below outer joins and grouping sets.
+/// Puts [`WithoutConstants`] below outer joins, grouping sets and unions.
 #[derive(Debug)]
 pub(super) struct HideConstants;
 
@@ -35,7 +37,7 @@ impl PhysicalOptimizerRule for HideConstants {
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            if !makes_nulls(node.as_ref()) {
+            if !changes_constants(node.as_ref()) {
                 return Ok(Transformed::no(node));
             }
             let inputs = node.children().into_iter().map(|input| WithoutConstants::of(Arc::clone(input)));
@@ -47,14 +49,17 @@ impl PhysicalOptimizerRule for HideConstants {
     }
 }
 
-/// Whether a column may be NULL in rows of it that is not in those of its inputs.
-fn makes_nulls(node: &dyn ExecutionPlan) -> bool {
+/// Whether a column that is constant in an input of it may have several values in its own rows.
+fn changes_constants(node: &dyn ExecutionPlan) -> bool {
     let is_outer = |of: &JoinType| matches!(of, JoinType::Left | JoinType::Right | JoinType::Full);
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         return is_outer(join.join_type());
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         return is_outer(join.join_type());
+    }
+    if node.is::<UnionExec>() {
+        return true;
     }
     node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| !aggregate.group_expr().is_single())
 }

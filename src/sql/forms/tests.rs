@@ -623,6 +623,11 @@ const RIGHT: &[(&str, &str)] = &[
     ),
     ("SELECT regr_count(id, n) / 2 AS x, approx_distinct(id) / 2 AS y FROM v", "1 1"),
     (
+        "SELECT * FROM (SELECT 1 AS c1, s <> 'zz' AS c2 FROM v UNION ALL SELECT 5, CAST(NULL AS BOOLEAN) FROM v UNION ALL \
+         SELECT 0, true FROM v WHERE id = 1) q ORDER BY 1, 2 NULLS FIRST LIMIT 2",
+        "0 true; 1 true",
+    ),
+    (
         "SELECT date_trunc('hour', DATE '1582-10-10') AS x UNION SELECT date_trunc('month', '1582-10-10 08:30:00') \
          INTERSECT ALL SELECT TIMESTAMP '1582-10-01 00:00:00'",
         "1582-10-01T00:00:00; 1582-10-10T00:00:00",
