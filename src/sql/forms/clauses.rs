@@ -1,7 +1,9 @@
-//! Clauses that the planner does not know, in the words that it does: FETCH FIRST is LIMIT, and HAVING without GROUP BY is of
-//! one group.
+//! Clauses that the planner does not know, in the words that it does: FETCH FIRST is LIMIT, HAVING without GROUP BY is of one
+//! group, and EXISTS (SELECT * ...) needs no columns.
 
-use datafusion::sql::sqlparser::ast::{Expr, Fetch, GroupByExpr, LimitClause, Query, Select, Value};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Fetch, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr, Value,
+};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -22,6 +24,19 @@ pub(super) fn fetch_as_limit(query: &mut Query) {
 
 fn number(number: u32) -> Expr {
     Expr::Value(Value::Number(number.to_string(), false).with_empty_span())
+}
+
+/// The query of an EXISTS without `*`, of which nothing is read. Why: joins with USING are not written out beside it, and then
+/// DataFusion finds their keys in the query around this one first.
+pub(super) fn exists_of_anything(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(groups, _) if groups.is_empty());
+    if select.distinct.is_none()
+        && !is_grouped
+        && matches!(select.projection.as_slice(), [SelectItem::Wildcard(_)])
+    {
+        select.projection = vec![SelectItem::UnnamedExpr(number(1))];
+    }
 }
 
 /// HAVING without GROUP BY with an aggregate in it. Why: without one, the planner does not see that all rows are one group.

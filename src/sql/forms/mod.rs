@@ -78,6 +78,13 @@ struct Rewriter;
 impl VisitorMut for Rewriter {
     type Break = Refusal;
 
+    fn pre_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
+        if let SqlExpr::Exists { subquery, .. } = expression {
+            clauses::exists_of_anything(subquery);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
         clauses::fetch_as_limit(query);
         match rewrite_body(&mut query.body, query.order_by.as_mut()) {

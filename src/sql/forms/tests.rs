@@ -628,6 +628,11 @@ const RIGHT: &[(&str, &str)] = &[
         "0 true; 1 true",
     ),
     (
+        "SELECT a.id FROM u a WHERE a.id = 1 AND EXISTS (SELECT * FROM v x JOIN v y USING (id) WHERE id = 3)",
+        "1",
+    ),
+    ("SELECT a.id FROM u a WHERE EXISTS (SELECT * FROM v x JOIN v y USING (id) WHERE id = 4)", ""),
+    (
         "SELECT date_trunc('hour', DATE '1582-10-10') AS x UNION SELECT date_trunc('month', '1582-10-10 08:30:00') \
          INTERSECT ALL SELECT TIMESTAMP '1582-10-01 00:00:00'",
         "1582-10-01T00:00:00; 1582-10-10T00:00:00",
