@@ -1,6 +1,6 @@
 //! The SQL dialect: that of `GenericDialect`, with operators that bind as in PostgreSQL.
 //!
-//! From tight to loose: `.`; `::`, `[]`; `AT TIME ZONE`; `* / %`; `+ -`; `->`, `->>`; `||` and other operators; shifts; `&`; `^`;
+//! From tight to loose: `.`; `::`, `[]`; `AT TIME ZONE`; `* / %`; `+ -`; `||`, `->`, `->>` and other operators; shifts; `&`; `^`;
 //! `|`; BETWEEN, IN, LIKE; comparisons; IS; NOT; AND; XOR; OR. In `GenericDialect`, the right side of `IS DISTINCT FROM`
 //! is all that follows, AND and OR included (apache/datafusion#23692), `->` is looser than `=`, a shift is looser than `&`,
 //! XOR is tighter than `=`, `||` is as tight as `*`, and the NOT of NOT EXISTS is tighter than all others.
@@ -17,9 +17,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 #[derive(Debug, Default)]
 pub(super) struct SqlDialect;
 
-/// `->` and its relatives. In PostgreSQL they are as tight as `||`, which there puts JSON together as well.
-const ARROWS: u8 = 27;
-/// `||` and operators of no other kind.
+/// `||`, `->` and operators of no other kind.
 const OTHER_OPERATORS: u8 = 26;
 const SHIFTS: u8 = 25;
 
@@ -60,7 +58,6 @@ impl Dialect for SqlDialect {
 
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
         match &parser.peek_token_ref().token {
-            Token::Arrow | Token::LongArrow | Token::HashArrow | Token::HashLongArrow => Some(Ok(ARROWS)),
             Token::StringConcat => Some(Ok(OTHER_OPERATORS)),
             Token::ShiftLeft | Token::ShiftRight => Some(Ok(SHIFTS)),
             _ => None,

@@ -7,6 +7,7 @@ they are needed to keep the shape: then the engines must agree on what the text 
 
 from dataclasses import dataclass, field
 
+from .dialects import SPELLINGS
 from .tree import ATOM, Node, expression, items, part, with_slots
 
 TYPES = ("int", "decimal", "double", "text", "bool", "timestamp", "date")
@@ -408,7 +409,8 @@ class Expressions:
         free = 0.25 if self.category == "precedence" else 0.05
         for index, slot in enumerate(made.slots):
             keeps = slot.level > made.level or (slot.level == made.level and index == 0 and made.level != COMPARE)
-            same = slot.type == made.type
+            # Other engines have parentheses around what is written otherwise there.
+            same = slot.type == made.type and slot.template not in SPELLINGS
             if self.chance.random() < (0.6 if keeps else free if same else 0):
                 slot.bare = True
 

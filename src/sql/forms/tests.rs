@@ -658,7 +658,6 @@ const RIGHT: &[(&str, &str)] = &[
         "3 0.10000000000000000000 NULL",
     ),
     ("SELECT nullif(n, 2.5) AS x, nullif(id, id) AS y FROM v", "1 NULL; 2 NULL; 3 NULL"),
-    ("SELECT 'a' || '{\"a\": 1}' ->> 'a' AS x", "a1"),
     ("SELECT id FROM v WHERE 1 | 2 & 3 = 3 AND 1 << 2 & 3 = 0 AND 'a' || 1 + 2 = 'a3' AND id < 2", "1"),
 ];
 
