@@ -22,7 +22,7 @@ pub(super) fn fetch_as_limit(query: &mut Query) {
     query.fetch = None;
 }
 
-fn number(number: u32) -> Expr {
+pub(super) fn number(number: u32) -> Expr {
     Expr::Value(Value::Number(number.to_string(), false).with_empty_span())
 }
 

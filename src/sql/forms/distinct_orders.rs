@@ -2,7 +2,6 @@
 //! the one that is asked for, if it finds it in the rows or in another aggregate. So here the distinct values are
 //! collected first, then sorted. Some aggregates forget DISTINCT.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart,
@@ -10,6 +9,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Refusal;
+use super::clauses::number;
+use super::elsewhere::arguments;
+use super::expressions::case;
 
 /// What it means; `None` if it is another expression.
 ///
@@ -28,8 +30,8 @@ pub(super) fn rewritten(expression: &Expr) -> Result<Option<Expr>, Refusal> {
     if !matches!(name.as_str(), "array_agg" | "string_agg") || call.over.is_some() {
         return Ok(None);
     }
-    let Some((value, order)) = distinct_and_ordered(call) else { return Ok(None) };
-    let [OrderByExpr { expr, options, .. }] = order.as_slice() else {
+    let (Some(order), Some(values)) = (order_of_distinct(call), arguments(call)) else { return Ok(None) };
+    let ([OrderByExpr { expr, options, .. }], Some(value)) = (order, values.first()) else {
         return Err(of_others(expression));
     };
     if expr.to_string() != value.to_string() {
@@ -38,48 +40,33 @@ pub(super) fn rewritten(expression: &Expr) -> Result<Option<Expr>, Refusal> {
     let is_ascending = options.asc.unwrap_or(true);
     let way = if is_ascending { "ASC" } else { "DESC" };
     let nulls = if options.nulls_first.unwrap_or(!is_ascending) { "NULLS FIRST" } else { "NULLS LAST" };
-    let values = named(call, "array_agg", vec![value.clone()]);
-    let sorted = plain(call, "array_sort", vec![Expr::Function(values), text(way), text(nulls)]);
-    let Some(separator) = separator(call) else { return Ok(Some(sorted)) };
+    let aggregate = |name, distinct| called(call, name, distinct, vec![(*value).clone()]);
+    // A function of one row has no FILTER.
+    let function =
+        |name, values| Expr::Function(Function { filter: None, ..called(call, name, None, values) });
+    let collected = Expr::Function(aggregate("array_agg", Some(DuplicateTreatment::Distinct)));
+    let sorted = function("array_sort", vec![collected, text(way), text(nulls)]);
+    let Some(separator) = values.get(1) else { return Ok(Some(sorted)) };
     // A text of no values is NULL, and not empty.
-    let counted = Function { args: arguments(vec![value]), ..named(call, "count", Vec::new()) };
     let has_values = Expr::BinaryOp {
-        left: Box::new(Expr::Function(counted)),
+        left: Box::new(Expr::Function(aggregate("count", None))),
         op: BinaryOperator::Gt,
-        right: Box::new(Expr::Value(Value::Number("0".to_owned(), false).with_empty_span())),
+        right: Box::new(number(0)),
     };
-    let joined = plain(call, "array_to_string", vec![sorted, separator.clone()]);
-    Ok(Some(Expr::Case {
-        case_token: AttachedToken::empty(),
-        end_token: AttachedToken::empty(),
-        operand: None,
-        conditions: vec![CaseWhen { condition: has_values, result: joined }],
-        else_result: None,
-    }))
+    let joined = function("array_to_string", vec![sorted, (*separator).clone()]);
+    Ok(Some(case(vec![CaseWhen { condition: has_values, result: joined }], None)))
 }
 
 fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 
-fn arguments(values: Vec<Expr>) -> FunctionArguments {
+/// A call of another function in the place of one, with its FILTER.
+fn called(call: &Function, name: &str, distinct: Option<DuplicateTreatment>, values: Vec<Expr>) -> Function {
     let args = values.into_iter().map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value))).collect();
-    FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() })
-}
-
-/// The call of another aggregate of the same rows, distinct as well.
-fn named(call: &Function, name: &str, values: Vec<Expr>) -> Function {
-    let mut args = arguments(values);
-    if let FunctionArguments::List(list) = &mut args {
-        list.duplicate_treatment = Some(DuplicateTreatment::Distinct);
-    }
+    let list = FunctionArgumentList { duplicate_treatment: distinct, args, clauses: Vec::new() };
     let name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]);
-    Function { name, args, ..call.clone() }
-}
-
-/// The call of a function of one row.
-fn plain(call: &Function, name: &str, values: Vec<Expr>) -> Expr {
-    Expr::Function(Function { args: arguments(values), filter: None, ..named(call, name, Vec::new()) })
+    Function { name, args: FunctionArguments::List(list), ..call.clone() }
 }
 
 /// How the aggregates begin that take all values where DISTINCT ones are asked for.
@@ -97,28 +84,12 @@ fn of_others(expression: &Expr) -> Refusal {
     )
 }
 
-/// The value and its order; `None` if the values are not distinct, or in no order.
-fn distinct_and_ordered(call: &Function) -> Option<(Expr, Vec<OrderByExpr>)> {
+/// The order of the values; `None` if they are not distinct, or in no order.
+fn order_of_distinct(call: &Function) -> Option<&[OrderByExpr]> {
     let FunctionArguments::List(list) = &call.args else { return None };
-    if !is_distinct(call) {
-        return None;
-    }
     let order = list.clauses.iter().find_map(|clause| match clause {
-        FunctionArgumentClause::OrderBy(order) => Some(order.clone()),
+        FunctionArgumentClause::OrderBy(order) => Some(order.as_slice()),
         _ => None,
     })?;
-    Some((argument(list.args.first()?)?.clone(), order))
-}
-
-/// What is between the texts of a `string_agg`.
-fn separator(call: &Function) -> Option<&Expr> {
-    let FunctionArguments::List(list) = &call.args else { return None };
-    argument(list.args.get(1)?)
-}
-
-fn argument(argument: &FunctionArg) -> Option<&Expr> {
-    match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
-        _ => None,
-    }
+    is_distinct(call).then_some(order)
 }

@@ -5,7 +5,6 @@
 use std::str::FromStr as _;
 
 use arrow::compute::kernels::cast_utils::IntervalUnit;
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, ObjectNamePart, Select, Spanned as _, UnaryOperator, Value,
@@ -15,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::super::names;
-use super::{Refusal, formats};
+use super::{Refusal, expressions, formats};
 use crate::diagnostic::Code;
 
 /// What a call means, if its function is another here.
@@ -31,13 +30,7 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
         }
         ("if" | "iif", [condition, then, otherwise]) => {
             let when = CaseWhen { condition: (*condition).clone(), result: (*then).clone() };
-            Some(Expr::Case {
-                case_token: AttachedToken::empty(),
-                end_token: AttachedToken::empty(),
-                operand: None,
-                conditions: vec![when],
-                else_result: Some(Box::new((*otherwise).clone())),
-            })
+            Some(expressions::case(vec![when], Some((*otherwise).clone())))
         }
         (name, [moment]) => {
             let (_, field) = FIELDS.iter().find(|(function, _)| *function == name)?;
@@ -174,7 +167,7 @@ fn name(call: &Function) -> Option<&Ident> {
 }
 
 /// The arguments of a plain call.
-fn arguments(call: &Function) -> Option<Vec<&Expr>> {
+pub(super) fn arguments(call: &Function) -> Option<Vec<&Expr>> {
     let FunctionArguments::List(list) = &call.args else { return None };
     let argument = |argument| match argument {
         &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref value)) => Some(value),

@@ -165,20 +165,21 @@ fn is_in_rows(values: &[Expr], query: &Query) -> Option<Expr> {
         Some(Expr::Exists { subquery, negated: false })
     };
     let truth = |truth: Value| Expr::Value(truth.with_empty_span());
-    let case = Expr::Case {
+    let whens = vec![
+        CaseWhen { condition: exists(equal.clone())?, result: truth(Value::Boolean(true)) },
+        CaseWhen { condition: exists(Expr::IsNull(Box::new(nested(equal))))?, result: truth(Value::Null) },
+    ];
+    Some(case(whens, Some(truth(Value::Boolean(false)))))
+}
+
+pub(super) fn case(conditions: Vec<CaseWhen>, otherwise: Option<Expr>) -> Expr {
+    Expr::Case {
         case_token: AttachedToken::empty(),
         end_token: AttachedToken::empty(),
         operand: None,
-        conditions: vec![
-            CaseWhen { condition: exists(equal.clone())?, result: truth(Value::Boolean(true)) },
-            CaseWhen {
-                condition: exists(Expr::IsNull(Box::new(nested(equal))))?,
-                result: truth(Value::Null),
-            },
-        ],
-        else_result: Some(Box::new(truth(Value::Boolean(false)))),
-    };
-    Some(case)
+        conditions,
+        else_result: otherwise.map(Box::new),
+    }
 }
 
 /// `SELECT 1 FROM (query) AS __rows (names) WHERE condition`.

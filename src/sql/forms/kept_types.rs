@@ -5,8 +5,8 @@
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
-use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator, lit, when};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, ExprSchemable as _, lit, when};
 
 use super::super::rewrite;
 use super::refused;
@@ -21,9 +21,6 @@ const OF_DOUBLES: [&str; 7] = [
     "array_sum",
     "inner_product",
 ];
-
-/// The digits of the largest integer.
-const DIGITS_MAX: u32 = 19;
 
 pub(super) fn rewrite(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = &part else { return Ok(Transformed::no(part)) };
@@ -75,11 +72,10 @@ fn without_last_digits(value: &Expr, places: &ScalarValue) -> Option<Expr> {
     if digits == 0 {
         return Some(value.clone());
     }
-    let both =
-        |left: Expr, op, right: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
-    let dropped = match 10_i64.checked_pow(digits).filter(|_| digits < DIGITS_MAX) {
-        Some(power) => both(value.clone(), Operator::Modulo, lit(power)),
+    let dropped = match 10_i64.checked_pow(digits) {
+        Some(power) => value.clone() % lit(power),
+        // More digits than the largest integer has.
         None => value.clone(),
     };
-    Some(both(value.clone(), Operator::Minus, dropped))
+    Some(value.clone() - dropped)
 }

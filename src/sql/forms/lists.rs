@@ -7,7 +7,7 @@
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, InList};
-use datafusion::logical_expr::{Expr, Operator};
+use datafusion::logical_expr::{Expr, Operator, binary_expr};
 
 use super::own_values::OwnValues;
 
@@ -23,9 +23,7 @@ pub(super) fn rewrite(part: Expr, values: &OwnValues) -> Transformed<Expr> {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             let (left, right) = (equality(*left, values), equality(*right, values));
             let is_changed = left.transformed || right.transformed;
-            let or =
-                Expr::BinaryExpr(BinaryExpr::new(Box::new(left.data), Operator::Or, Box::new(right.data)));
-            Transformed::new_transformed(or, is_changed)
+            Transformed::new_transformed(left.data.or(right.data), is_changed)
         }
         part => Transformed::no(part),
     }
@@ -42,27 +40,22 @@ fn is_constant(item: &Expr) -> bool {
 
 fn written_out(value: &Expr, list: Vec<Expr>, negated: bool, values: &OwnValues) -> Expr {
     let (op, with) = if negated { (Operator::NotEq, Operator::And) } else { (Operator::Eq, Operator::Or) };
-    let both =
-        |left: Expr, op, right: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
-    let compared = list.into_iter().map(|item| both(values.own(value.clone()), op, item));
-    compared.reduce(|left, right| both(left, with, right)).unwrap_or_else(|| value.clone())
+    let compared = list.into_iter().map(|item| binary_expr(values.own(value.clone()), op, item));
+    compared.reduce(|left, right| binary_expr(left, with, right)).unwrap_or_else(|| value.clone())
 }
 
 /// `x = 1`, of which the simplifier would make a list.
-fn equality(side: Expr, values: &OwnValues) -> Transformed<Expr> {
-    match side {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })
-            if matches!(*left, Expr::Column(_)) && right.column_refs().is_empty() =>
-        {
-            let left = Box::new(values.own(*left));
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, Operator::Eq, right)))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })
-            if matches!(*right, Expr::Column(_)) && left.column_refs().is_empty() =>
-        {
-            let right = Box::new(values.own(*right));
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, Operator::Eq, right)))
-        }
-        side => Transformed::no(side),
-    }
+fn equality(mut side: Expr, values: &OwnValues) -> Transformed<Expr> {
+    let is_listed =
+        |value: &Expr, item: &Expr| matches!(value, Expr::Column(_)) && item.column_refs().is_empty();
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = &mut side else {
+        return Transformed::no(side);
+    };
+    let value = match (is_listed(left, right), is_listed(right, left)) {
+        (true, _) => left,
+        (_, true) => right,
+        _ => return Transformed::no(side),
+    };
+    **value = values.own(std::mem::take(value));
+    Transformed::yes(side)
 }

@@ -10,6 +10,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ColumnarValue;
 
 use super::super::sql_types::in_sql;
+use super::exact::quotient;
 
 /// Up to here, a double has all digits of an integer.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -114,11 +115,5 @@ fn shortest(value: f64, scale: i32) -> Option<i256> {
     let exponent = exponent.parse::<i32>().ok()? - i32::try_from(fraction.len()).ok()? + scale;
     let unscaled = i256::from_i128(unscaled);
     let power = i256::from_i128(10).checked_pow(exponent.unsigned_abs())?;
-    if exponent >= 0 {
-        return unscaled.checked_mul(power);
-    }
-    let half = power.checked_div(i256::from_i128(2))?;
-    let away =
-        if unscaled.is_negative() { unscaled.checked_sub(half)? } else { unscaled.checked_add(half)? };
-    away.checked_div(power)
+    if exponent >= 0 { unscaled.checked_mul(power) } else { quotient(unscaled, power) }
 }
