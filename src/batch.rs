@@ -39,7 +39,7 @@ pub struct SqlVersion {
     pub files: String,
 }
 
-/// What kind of fault an error is, which alone decides what the engine does about it.
+/// What kind of fault an error is: what the engine does about it follows from this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A message is to blame: it becomes a dead letter, the others go on.

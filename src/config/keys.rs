@@ -220,8 +220,8 @@ pub(super) const KEYS: &[Key] = &[
         "trigger_interval",
         Kind::Duration,
         "0ms",
-        "the shortest time between the starts of two triggers; with `0ms`, a trigger starts as soon as a message has \
-         arrived",
+        "the shortest time between the starts of two triggers; a full batch starts earlier. With `0ms`, a trigger starts \
+         as soon as a message has arrived",
     ),
     Key::new(
         "batch_rows_max",

@@ -86,7 +86,7 @@ pub(crate) use targets::{outputs, uses};
 /// What drives the loop besides its parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The least time between the starts of two triggers.
+    /// The shortest time between the starts of two triggers; a full batch starts earlier.
     pub trigger_interval: Duration,
     pub starting_offsets: StartingOffsets,
     pub lost_data: LostData,
