@@ -12,7 +12,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::Messages;
-use realtime_processor::config::{AvroConfig, Framing, Tombstones};
+use realtime_processor::config::{AvroConfig, Framing, KeyFormat, Tombstones};
 use realtime_processor::decode::Decoder;
 use serde_json::{Map, Value, json};
 
@@ -131,7 +131,12 @@ fn measure(
     framing: Framing,
     messages: &Messages,
 ) {
-    let config = AvroConfig { schema: schema.to_path_buf(), framing, tombstones: Tombstones::DeadLetter };
+    let config = AvroConfig {
+        schema: schema.to_path_buf(),
+        framing,
+        tombstones: Tombstones::DeadLetter,
+        key: KeyFormat::Bytes,
+    };
     let mut decoder = Decoder::new(&config).expect("the schemas agree");
     let decoded = decoder.decode(messages).expect("no fault of the job");
     assert_eq!(decoded.batch.num_rows(), messages.len(), "{name}: {:?}", decoded.dead_letters.first());

@@ -2,6 +2,7 @@
 //! from then on. All faults of a file are found in one reading, each with its line, what was found and what is
 //! allowed.
 
+mod avro;
 mod changes;
 mod database;
 mod effective;
@@ -23,6 +24,8 @@ use std::time::Duration;
 use crate::database::Address;
 pub(crate) use crate::yaml::duration as read_duration;
 use crate::yaml::{self, Fault, Node, Section, Value};
+use avro::read_avro;
+pub use avro::{AvroConfig, Framing, KeyFormat, Tombstones};
 use database::read_database;
 pub use file::{ConfigError, ConfigFile};
 pub use http::HttpConfig;
@@ -111,46 +114,6 @@ pub enum LostData {
     Fail,
     /// The job says which are lost and goes on with the first that is there.
     Continue,
-}
-
-/// How payloads become rows.
-#[derive(Clone, Debug)]
-pub struct AvroConfig {
-    /// The reader's schema file: what `batch` has in SQL.
-    pub schema: PathBuf,
-    pub framing: Framing,
-    pub tombstones: Tombstones,
-}
-
-impl AvroConfig {
-    /// The same for messages of our own: written with the reader's schema if no file says how others are.
-    #[must_use]
-    pub fn of_own_messages(&self) -> Self {
-        match &self.framing {
-            Framing::Confluent { writer_schemas } if writer_schemas.is_empty() => {
-                Self { framing: Framing::Raw { writer_schema: None }, ..self.clone() }
-            }
-            _ => self.clone(),
-        }
-    }
-}
-
-/// What comes before the Avro bytes of a payload, and so which schemas they may have been written with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Nothing. One writer's schema, the reader's where `None`.
-    Raw { writer_schema: Option<PathBuf> },
-    /// `C3 01` and the Rabin fingerprint of the writer's schema, which is the reader's or one of these.
-    SingleObject { writer_schemas: Vec<PathBuf> },
-    /// `00` and the schema's id, four bytes, big-endian.
-    Confluent { writer_schemas: BTreeMap<u32, PathBuf> },
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tombstones {
-    #[default]
-    DeadLetter,
-    Skip,
 }
 
 #[derive(Clone, Debug)]
@@ -487,91 +450,6 @@ fn read_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
         }
     }
     properties
-}
-
-fn read_avro(section: &mut Section<'_>, base: &Path, faults: &mut Vec<Fault>) -> Option<AvroConfig> {
-    #[derive(Clone, Copy, Default)]
-    enum Kind {
-        #[default]
-        Raw,
-        SingleObject,
-        Confluent,
-    }
-    let schema = section.required("avro_schema", "schemas/customer.avsc").map(|path| base.join(path));
-    let kind = TOP.choice(
-        section,
-        "avro_framing",
-        &[("raw", Kind::Raw), ("single_object", Kind::SingleObject), ("confluent", Kind::Confluent)],
-    );
-    let writer_schema = section.path("avro_writer_schema", base);
-    let writer_schemas = section.node("writer_schemas");
-    let tombstones = TOP.choice(
-        section,
-        "tombstones",
-        &[("dead_letter", Tombstones::DeadLetter), ("skip", Tombstones::Skip)],
-    );
-    if writer_schema.is_some() && !matches!(kind, Kind::Raw) {
-        let spot = section.spot("avro_writer_schema");
-        let fault = Fault::new(spot, "avro_writer_schema goes with `avro_framing: raw` only");
-        section.fault(fault.hint("list the schemas under `writer_schemas`"));
-    }
-    let framing = match kind {
-        Kind::Raw => {
-            if writer_schemas.is_some_and(|node| !is_empty(node)) {
-                let spot = section.spot("writer_schemas");
-                let fault = Fault::new(spot, "writer_schemas: raw messages do not say their schema");
-                section.fault(fault.hint("name the one schema under `avro_writer_schema`"));
-            }
-            Framing::Raw { writer_schema }
-        }
-        Kind::SingleObject => {
-            let files = writer_schemas.filter(|node| !is_empty(node)).map(|node| {
-                node.texts().unwrap_or_else(|| {
-                    let message = format!("writer_schemas: found {}, expected a list of files", node.found());
-                    faults.push(Fault::new(node.spot, message));
-                    Vec::new()
-                })
-            });
-            let files = files.unwrap_or_default();
-            Framing::SingleObject { writer_schemas: files.iter().map(|path| base.join(path)).collect() }
-        }
-        Kind::Confluent => {
-            let schemas = writer_schemas.map(|node| read_schema_ids(node, base, faults));
-            Framing::Confluent { writer_schemas: schemas.unwrap_or_default() }
-        }
-    };
-    Some(AvroConfig { schema: schema?, framing, tombstones })
-}
-
-fn is_empty(node: &Node) -> bool {
-    match &node.value {
-        Value::Map(pairs) => pairs.is_empty(),
-        Value::List(items) => items.is_empty(),
-        Value::Null | Value::Scalar { .. } => false,
-    }
-}
-
-fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMap<u32, PathBuf> {
-    let mut schemas = BTreeMap::new();
-    let Value::Map(pairs) = &node.value else {
-        let message = format!("writer_schemas: found {}, expected `id: file` for each schema", node.found());
-        faults.push(Fault::new(node.spot, message));
-        return schemas;
-    };
-    for (key, value) in pairs {
-        let id = key.text().and_then(|text| text.parse::<u32>().ok());
-        match (id, value.text()) {
-            (Some(id), Some(path)) => {
-                schemas.insert(id, base.join(path));
-            }
-            _ => {
-                let message =
-                    format!("writer_schemas: found {}: {}, expected `id: file`", key.found(), value.found());
-                faults.push(Fault::new(key.spot, message));
-            }
-        }
-    }
-    schemas
 }
 
 #[cfg(test)]

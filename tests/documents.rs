@@ -298,6 +298,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("avro_writer_schema", "old.avsc"),
     ("writer_schemas", "{ 1: old.avsc }\navro_framing: confluent"),
     ("tombstones", "skip"),
+    ("key_format", "text"),
+    ("avro_key_schema", "key.avsc\nkey_format: avro"),
     ("create_tables", "none"),
     ("bulk_load", "off"),
     ("write_connections", "2"),

@@ -150,7 +150,8 @@ async fn a_partition_waits_for_its_schema_and_the_others_go_on() {
         // The table is made when the job starts, so it may not be there yet.
         let file = project.folder.path().join("out.db");
         waits_until(async || file.exists()).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let table = "SELECT name FROM sqlite_master WHERE name = 'notes'";
+        waits_until(async || !project.rows(table).await.is_empty()).await;
         waits_until(async || notes(&project).await.len() == 5).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(notes(&project).await, ["0,0,1,", "0,1,2,", "1,0,6,", "1,1,7,", "1,2,8,"]);

@@ -317,6 +317,59 @@ tests:
 }
 
 #[tokio::test]
+async fn typed_keys_are_written_as_their_type_or_as_bytes() {
+    let view = ("keys", "SELECT customer, kafka_key AS k FROM batch");
+    let tests = |one: &str, hex: &str, broken: &str, expected: &str| {
+        format!(
+            "- name: a key
+  messages:
+    - {{ customer: 1, kafka_key: {one} }}
+    - {{ customer: 2, kafka_key: {{ hex: {hex} }} }}
+    - {{ customer: 3, kafka_key: {{ hex: {broken} }} }}
+    - {{ customer: 4 }}
+  expect: {{ keys: [{{ customer: 1, k: {expected} }}, {{ customer: 2, k: {expected} }}, {{ customer: 4, k: null }}] }}
+  expect_dead_letters: [{{ kafka_offset: 2, stage: decode, place: kafka_key }}]
+"
+        )
+    };
+    for (format, tests) in [
+        ("text", tests("é", "c3a9", "ff", "é")),
+        ("int", tests("-1", "ffffffff", "ff", "-1")),
+        ("long", tests("7", "0000000000000007", "00000007", "7")),
+    ] {
+        let report = run(&project(&format!("key_format: {format}\n"), &[view], &tests)).await;
+        assert_eq!(report.failed(), 0, "{}", report.render(false));
+    }
+    // A record is a map, and no frame is asked for, though the job's messages have one.
+    let fields = ("keys", "SELECT customer, kafka_key.id AS k FROM batch");
+    let config = "key_format: avro\navro_key_schema: key.avsc\navro_framing: confluent\n";
+    let record = tests("{ id: 7 }", "0e", "80", "7");
+    let key = r#"{"type": "record", "name": "key", "fields": [{"name": "id", "type": "long"}]}"#;
+    let project = project(config, &[fields], &record);
+    std::fs::write(project.folder.path().join("key.avsc"), key).expect("written");
+    let report = run(&project).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_of_its_type_is_a_fault_of_its_line() {
+    let tests = "- name: a key
+  messages:
+    - { customer: 1, kafka_key: seven }
+    - { customer: 1, kafka_key: 2147483648 }
+  expect: { keys: [] }
+";
+    let view = ("keys", "SELECT customer, kafka_key AS k FROM batch");
+    let project = project("key_format: int\n", &[view], tests);
+    let error = Tests::prepare(&project.config, &[]).await.err().expect("faults").to_string();
+    assert!(
+        error.contains(":3:") && error.contains("kafka_key: found \"seven\", expected an integer"),
+        "{error}"
+    );
+    assert!(error.contains("kafka_key: found 2147483648, expected an int, -2147483648"), "{error}");
+}
+
+#[tokio::test]
 async fn reference_rows_are_those_of_the_test_else_those_of_the_file() {
     let files = [
         ("schema.avsc", SCHEMA),

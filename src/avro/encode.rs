@@ -32,7 +32,7 @@ const SHOWN_CHARACTERS_MAX: usize = 60;
 /// Integers up to this, 2^53, survive as a double.
 const DOUBLE_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Writes JSON objects as Avro records of one schema, in one framing.
+/// Writes JSON as Avro of one schema, in one framing.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     schema: Schema,
@@ -59,6 +59,11 @@ impl Encoder {
     /// An encoder for a schema that was read before.
     pub fn with_schema(schema: Schema, frame: Frame) -> Result<Self, SchemaError> {
         schema.root_record()?;
+        Self::of_values(schema, frame)
+    }
+
+    /// The same for values of any type: an object is written if the schema is a record's.
+    pub fn of_values(schema: Schema, frame: Frame) -> Result<Self, SchemaError> {
         let mut defaults = HashMap::new();
         collect_defaults(&schema, schema.root(), &mut defaults)?;
         let header = frame.header(&schema);
@@ -222,13 +227,7 @@ impl Writer<'_> {
                 Some(value) => out.push(u8::from(value)),
                 None => return wrong("true or false"),
             },
-            Kind::Int => {
-                let value = int(json, logical)?;
-                let Ok(value) = i32::try_from(value) else {
-                    return wrong("an int, -2147483648 to 2147483647");
-                };
-                write_long(value.into(), out);
-            }
+            Kind::Int => write_long(int32(json, logical)?.into(), out),
             Kind::Long => write_long(int(json, logical)?, out),
             Kind::Float => match (float(json), json) {
                 (Some(value), _) => out.extend_from_slice(&(value as f32).to_le_bytes()),
@@ -456,8 +455,14 @@ impl Writer<'_> {
 
 const UUID_EXPECTED: &str = "a uuid, as 123e4567-e89b-12d3-a456-426614174000";
 
+/// The integer that an int carries.
+pub(super) fn int32(json: &Value, logical: Option<Logical>) -> Result<i32, FieldError> {
+    let out_of_range = |_| FieldError::new(shown(json), "an int, -2147483648 to 2147483647");
+    i32::try_from(int(json, logical)?).map_err(out_of_range)
+}
+
 /// The integer that an int or a long carries.
-fn int(json: &Value, logical: Option<Logical>) -> Result<i64, FieldError> {
+pub(super) fn int(json: &Value, logical: Option<Logical>) -> Result<i64, FieldError> {
     let read = |text: &str| match logical {
         Some(Logical::Date) => text::date(text).map(i64::from),
         Some(Logical::TimeMillis) => text::time(text, 1_000_000),

@@ -1,6 +1,7 @@
 //! What comes before the Avro bytes of a payload, and the ids that a registry knows schemas by.
 
 use std::fmt;
+use std::path::Path;
 
 use super::schema::{Schema, SchemaError};
 use crate::config::{AvroConfig, Framing};
@@ -86,18 +87,36 @@ impl Frame {
         }
     }
 
-    /// The schema and frame to write messages with that a job of this configuration reads: `avro_schema`, but the
+    /// The schema and frame to write payloads with that a job of this configuration reads: `avro_schema`, but the
     /// writer's own where raw framing names one; with Confluent framing under the highest id that names the same
-    /// schema as `avro_schema`, or else the schema of the highest id.
+    /// schema as `avro_schema`, or else the schema of the highest id that is not that of keys.
     pub fn for_writing(config: &AvroConfig) -> Result<(Schema, Self), SchemaError> {
-        match &config.framing {
+        let keys = config.key.schema().map(Schema::read).transpose()?.map(|keys| keys.canonical_form());
+        let is_payload =
+            |schema: &Schema| schema.root_record().is_ok() && keys.as_ref() != Some(&schema.canonical_form());
+        Self::of(&config.schema, &config.framing, &is_payload)
+    }
+
+    /// The schema and frame to write keys with, where keys are Avro: `schema`, with Confluent framing under the highest id
+    /// that names the same schema.
+    pub fn for_keys(schema: &Path, framing: &Framing) -> Result<(Schema, Self), SchemaError> {
+        Self::of(schema, framing, &|_| false)
+    }
+
+    /// `may_differ`: whether messages may be written with another schema than the reader's.
+    fn of(
+        reader: &Path,
+        framing: &Framing,
+        may_differ: &dyn Fn(&Schema) -> bool,
+    ) -> Result<(Schema, Self), SchemaError> {
+        match framing {
             Framing::Raw { writer_schema } => {
-                let file = writer_schema.as_ref().unwrap_or(&config.schema);
+                let file = writer_schema.as_deref().unwrap_or(reader);
                 Ok((Schema::read(file)?, Self::Raw))
             }
-            Framing::SingleObject { .. } => Ok((Schema::read(&config.schema)?, Self::SingleObject)),
+            Framing::SingleObject { .. } => Ok((Schema::read(reader)?, Self::SingleObject)),
             Framing::Confluent { writer_schemas } => {
-                let reader = Schema::read(&config.schema)?;
+                let reader = Schema::read(reader)?;
                 let wanted = reader.canonical_form();
                 let mut newest = None;
                 for (id, file) in writer_schemas.iter().rev() {
@@ -105,15 +124,15 @@ impl Frame {
                     if schema.canonical_form() == wanted {
                         return Ok((schema, Self::Confluent(*id)));
                     }
-                    newest.get_or_insert((schema, Self::Confluent(*id)));
+                    if newest.is_none() && may_differ(&schema) {
+                        newest = Some((schema, Self::Confluent(*id)));
+                    }
                 }
                 newest.ok_or_else(|| {
-                    SchemaError::new(
-                        reader.file(),
-                        "",
-                        "Confluent framing needs a schema id, and none is configured",
-                    )
-                    .hint("name it in the configuration: writer_schemas: { 1: schemas/customer.avsc }")
+                    let message = "Confluent framing needs a schema id, and none is configured";
+                    let hint =
+                        format!("name it in the configuration: writer_schemas: {{ 1: {} }}", reader.file());
+                    SchemaError::new(reader.file(), "", message).hint(hint)
                 })
             }
         }

@@ -6,6 +6,7 @@
 mod canonical;
 mod encode;
 mod frame;
+mod key;
 pub(crate) mod json;
 mod parse;
 mod schema;
@@ -20,6 +21,7 @@ pub use frame::{
     CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, Frame, KEY_SCHEMA_HEADER, SINGLE_OBJECT_HEADER_BYTES,
     SINGLE_OBJECT_MAGIC, SchemaId, VALUE_SCHEMA_HEADER,
 };
+pub use key::KeyEncoder;
 pub use schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId, UnionForm,
 };

@@ -20,7 +20,9 @@ use crate::engine::{Draft, Reach, split_fills};
 use crate::sink::{Inspection, Sink};
 use crate::source::{SourceError, TopicLookup, check_properties};
 
-pub(crate) use registry::{compare as compare_with_registry, is_same as is_same_schema, subject_of};
+pub(crate) use registry::{
+    compare as compare_with_registry, is_same as is_same_schema, key_subject_of, subject_of,
+};
 pub use tables::{ColumnFinding, TableFinding};
 
 /// What a check has found.

@@ -1,9 +1,9 @@
-//! `avro_schema` beside the latest versions that the registry has: what writers send that the project does not read, what
-//! it cannot read, and whether it could be registered itself.
+//! `avro_schema` and `avro_key_schema` beside the latest versions that the registry has: what writers send that the project
+//! does not read, what it cannot read, and whether its schemas could be registered themselves.
 
 use std::path::Path;
 
-use crate::avro::{Kind, Schema, TypeId};
+use crate::avro::{Kind, Schema, SchemaError, TypeId};
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -17,20 +17,56 @@ pub(crate) fn subject_of(topic: &str) -> String {
     format!("{topic}-value")
 }
 
-/// All that is to be said of `avro_schema`, with the registry asked. Nothing where there is none.
+/// The same for keys.
+pub(crate) fn key_subject_of(topic: &str) -> String {
+    format!("{topic}-key")
+}
+
+type CanRead<'a> = dyn Fn(&Schema) -> Result<(), SchemaError> + Sync + 'a;
+
+/// A schema of the project, beside the subjects that writers use.
+struct Contract<'a> {
+    /// The key of the configuration that names it.
+    key: &'static str,
+    file: &'a Path,
+    reader: Schema,
+    /// What cannot be read of a writer's.
+    can_read: &'a CanRead<'a>,
+    /// The subject of a topic.
+    subject: fn(&str) -> String,
+}
+
+impl<'a> Contract<'a> {
+    /// `None`: the file is no schema, which others report.
+    fn new(
+        key: &'static str,
+        file: &'a Path,
+        can_read: &'a CanRead<'a>,
+        subject: fn(&str) -> String,
+    ) -> Option<Self> {
+        Some(Self { key, file, reader: Schema::read(file).ok()?, can_read, subject })
+    }
+}
+
+/// All that is to be said of the project's schemas, with the registry asked. Nothing where there is none.
 pub(crate) async fn compare(config: &Config, decoder: &Decoder) -> Vec<Diagnostic> {
-    let (Some(registry), Ok(reader)) = (&config.registry, Schema::read(&config.avro.schema)) else {
-        return Vec::new();
-    };
+    let Some(registry) = &config.registry else { return Vec::new() };
     let client = Client::new(registry);
+    let of_payloads = |writer: &Schema| decoder.can_read(writer);
+    let of_keys = |writer: &Schema| decoder.can_read_keys(writer);
+    let payloads = Contract::new("avro_schema", &config.avro.schema, &of_payloads, subject_of);
+    let keys = config.avro.key.schema();
+    let keys = keys.and_then(|file| Contract::new("avro_key_schema", file, &of_keys, key_subject_of));
     let mut found = Vec::new();
-    for topic in &config.kafka.topics {
-        match of_topic(config, &client, topic, decoder, &reader).await {
-            Ok(diagnostics) => found.extend(diagnostics),
-            // The next topic would be answered the same way.
-            Err(error) => {
-                found.push(failed(config, &error));
-                break;
+    for contract in payloads.iter().chain(&keys) {
+        for topic in &config.kafka.topics {
+            match of_topic(config, &client, topic, contract).await {
+                Ok(diagnostics) => found.extend(diagnostics),
+                // The next topic would be answered the same way.
+                Err(error) => {
+                    found.push(failed(config, &error));
+                    return found;
+                }
             }
         }
     }
@@ -41,10 +77,9 @@ async fn of_topic(
     config: &Config,
     client: &Client,
     topic: &str,
-    decoder: &Decoder,
-    reader: &Schema,
+    contract: &Contract<'_>,
 ) -> Result<Vec<Diagnostic>, RegistryError> {
-    let subject = subject_of(topic);
+    let subject = (contract.subject)(topic);
     let latest = match client.version(&subject, None).await {
         Ok(Found::Known(latest)) => latest,
         Ok(Found::Unknown(reason)) => {
@@ -62,12 +97,12 @@ async fn of_topic(
         }
         Err(error) => return Err(error),
     };
-    let mut found = of_latest(config, decoder, reader, &subject, &latest);
-    if let Ok(text) = std::fs::read_to_string(&config.avro.schema)
+    let mut found = of_latest(contract, &subject, &latest);
+    if let Ok(text) = std::fs::read_to_string(contract.file)
         && let Found::Known(compatibility) = client.compatibility(&subject, &text).await?
         && !compatibility.is_compatible
     {
-        let place = Place::of_file(crate::diagnostic::shown(&config.avro.schema));
+        let place = Place::of_file(crate::diagnostic::shown(contract.file));
         let why: String = compatibility.messages.iter().map(|message| format!("\n  {message}")).collect();
         let message = format!(
             "it could not become the next version of `{subject}`: the subject's rule refuses it{why}"
@@ -78,27 +113,22 @@ async fn of_topic(
 }
 
 /// What the latest version says about the project's schema.
-fn of_latest(
-    config: &Config,
-    decoder: &Decoder,
-    reader: &Schema,
-    subject: &str,
-    latest: &Registered,
-) -> Vec<Diagnostic> {
+fn of_latest(contract: &Contract<'_>, subject: &str, latest: &Registered) -> Vec<Diagnostic> {
+    let Contract { key, file, reader, can_read, .. } = contract;
     let version = format!("version {} of `{subject}` (id {})", latest.version, latest.id);
-    let place = || Place::of_file(crate::diagnostic::shown(&config.avro.schema));
+    let place = || Place::of_file(crate::diagnostic::shown(file));
     let writer = match Schema::parse(&latest.schema, &version) {
         Ok(writer) => writer,
         Err(error) => return vec![Diagnostic::error(Code::Registry, place(), error.found())],
     };
-    if let Err(error) = decoder.can_read(&writer) {
+    if let Err(error) = can_read(&writer) {
         let found = error.found().within(format!("messages of {version} cannot be read"));
         return vec![Diagnostic::error(Code::Registry, place(), found)];
     }
     let mut missing = Vec::new();
     missing_fields(&writer, writer.root(), reader, reader.root(), "", 0, &mut missing);
     let warning = |field: &String| {
-        let message = format!("{version} has the field `{field}`, which avro_schema does not have");
+        let message = format!("{version} has the field `{field}`, which {key} does not have");
         let hint = "add it to read it, or leave it out: the messages are read either way";
         Diagnostic::warning(Code::Registry, place(), message).with_hint(hint)
     };

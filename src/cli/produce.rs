@@ -1,6 +1,7 @@
 //! `produce`: a JSON file -> Avro -> topic. Every record is checked before the first is sent, and the command
 //! ends only when every message is acknowledged.
 
+mod key;
 mod records;
 mod subject;
 
@@ -13,13 +14,15 @@ use serde_json::value::RawValue;
 use super::failure::Failure;
 use super::sender::Sender;
 use super::{schema, terminal, wait_for};
-use crate::avro::Encoder;
 use crate::avro::json::Value;
-use crate::config::{Config, Framing};
+use crate::avro::{Encoder, KeyEncoder};
+use crate::check::{key_subject_of, subject_of};
+use crate::config::{Config, Framing, KeyFormat};
 use crate::decode::KAFKA_COLUMNS;
 use crate::diagnostic::Finding;
-use crate::nearest::did_you_mean;
+use key::Key;
 use records::Records;
+use subject::registered;
 
 /// Send the records of a JSON file to the topic, as Avro.
 ///
@@ -46,7 +49,8 @@ pub(super) struct Arguments {
     rate: Option<u32>,
     /// The field whose value becomes the message's key. Default: `customer`, if the schema has it.
     ///
-    /// Messages with the same key stay in order, in one partition.
+    /// The key is written as `key_format` says. If keys are records, the default is a record of the fields that have the
+    /// names of the key's. Messages with the same key stay in order, in one partition.
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
     /// The subject of the registry whose schema the messages are written with, if not the topic's name and `-value`.
@@ -54,7 +58,8 @@ pub(super) struct Arguments {
     /// It needs `schema_registry` in the configuration. The subject must have `avro_schema` as one of its versions.
     #[arg(long, value_name = "S")]
     subject: Option<String>,
-    /// Make `avro_schema` the next version of the subject, if it is none yet.
+    /// Make `avro_schema` the next version of the subject, if it is none yet; and `avro_key_schema` that of the topic's
+    /// name and `-key`.
     #[arg(long)]
     register: bool,
 }
@@ -67,13 +72,14 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let topic = arguments.topic.as_deref().or(config.kafka.topics.first().map(String::as_str));
     let topic = topic.unwrap_or_default();
     let encoder = encoder(&config, arguments, topic)?;
-    let key = key_field(&encoder, arguments.key.as_deref())?;
+    let keys = key_encoder(&config, arguments, topic)?;
+    let key = Key::new(keys, &encoder, arguments.key.as_deref())?;
     let name = arguments.file.display().to_string();
     let text = records::read(&arguments.file)
         .map_err(|error| Failure::failed(format!("{name} cannot be read: {error}")))?;
     let records = Records::parse(&text, &|name| encoder.field_names().any(|field| field == name))
         .map_err(|error| Failure::failed(format!("{name}:{error}")))?;
-    check(&name, &records, &encoder)?;
+    check(&name, &records, &encoder, &key)?;
 
     let bar = progress_bar(records.len());
     let mut sender = Sender::connect(&config.kafka, topic, arguments.rate).map_err(Failure::failed)?;
@@ -83,7 +89,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
         payload.clear();
         // Invariant: the same record was encoded a moment ago.
         encoder.encode_exact(&value, &mut payload).map_err(|error| Failure::failed(error.to_string()))?;
-        let key = key.as_deref().and_then(|field| key_of(&value, field));
+        let key = key.of(&value).map_err(Failure::failed)?;
         sender.send(key.as_deref(), &payload).map_err(Failure::failed)?;
         bar.set_position(sender.acknowledged());
     }
@@ -102,32 +108,25 @@ fn encoder(config: &Config, arguments: &Arguments, topic: &str) -> Result<Encode
         return Ok(Encoder::for_config(&config.avro)?);
     }
     let client = schema::client(config)?;
-    let subject = arguments.subject.as_deref();
-    wait_for(subject::encoder(config, &client, topic, subject, arguments.register))?
+    let subject = arguments.subject.clone().unwrap_or_else(|| subject_of(topic));
+    let (schema, frame) =
+        wait_for(registered(&client, &subject, &config.avro.schema, arguments.register, "messages"))??;
+    Ok(Encoder::with_schema(schema, frame)?)
 }
 
-/// The field whose value is the key.
-fn key_field(encoder: &Encoder, wanted: Option<&str>) -> Result<Option<String>, Failure> {
-    let has = |name: &str| encoder.field_names().any(|field| field == name);
-    match wanted {
-        None => Ok(has("customer").then(|| "customer".to_owned())),
-        Some(name) if has(name) => Ok(Some(name.to_owned())),
-        Some(name) => {
-            let all = || format!("its fields are {}", encoder.field_names().collect::<Vec<_>>().join(", "));
-            let hint = did_you_mean(name, encoder.field_names()).unwrap_or_else(all);
-            let found = Finding::new(format!("--key {name}: the schema has no such field"));
-            Err(Failure::failed(found.with_hint(hint)))
-        }
+/// With the registry's id, unless a file of the configuration has it and no schema is to be registered.
+fn key_encoder(config: &Config, arguments: &Arguments, topic: &str) -> Result<KeyEncoder, Failure> {
+    let of_files = KeyEncoder::for_config(&config.avro.key);
+    let KeyFormat::Avro { schema, framing: Framing::Confluent { .. } } = &config.avro.key else {
+        return Ok(of_files?);
+    };
+    if !arguments.register && (of_files.is_ok() || config.registry.is_none()) {
+        return Ok(of_files?);
     }
-}
-
-/// The key's bytes: the value as text, as JSON where it is no scalar. No key where the value is null.
-fn key_of(record: &Value, field: &str) -> Option<Vec<u8>> {
-    match record.as_object()?.get(field, 0)? {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone().into_bytes()),
-        other => Some(other.to_string().into_bytes()),
-    }
+    let client = schema::client(config)?;
+    let subject = key_subject_of(topic);
+    let (schema, frame) = wait_for(registered(&client, &subject, schema, arguments.register, "keys"))??;
+    Ok(KeyEncoder::with_schema(schema, frame)?)
 }
 
 /// One record. Where `consume` found it is left out, so that its output can be sent.
@@ -142,14 +141,16 @@ fn parse(json: &RawValue, encoder: &Encoder) -> Result<Value, String> {
 }
 
 /// Encodes every record once and throws the bytes away.
-fn check(file: &str, records: &Records<'_>, encoder: &Encoder) -> Result<(), Failure> {
+fn check(file: &str, records: &Records<'_>, encoder: &Encoder, key: &Key) -> Result<(), Failure> {
     let mut payload = Vec::new();
     let mut shown = Vec::new();
     let mut faults = 0_usize;
     for (index, record) in records.iter().enumerate() {
         payload.clear();
-        let checked = parse(record.json, encoder)
-            .and_then(|value| encoder.encode_exact(&value, &mut payload).map_err(|error| error.to_string()));
+        let checked = parse(record.json, encoder).and_then(|value| {
+            encoder.encode_exact(&value, &mut payload).map_err(|error| error.to_string())?;
+            key.of(&value).map(drop)
+        });
         if let Err(error) = checked {
             faults += 1;
             if shown.len() < FAULTS_SHOWN_MAX {

@@ -1,7 +1,7 @@
 //! `test`: the unit tests of the views.
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::results::Results;
 use super::terminal;
 use super::watch::Watched;
-use crate::config::{Config, Framing, TableOrigin};
+use crate::config::{Config, TableOrigin};
 use crate::print::takes_colours;
 use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
 
@@ -103,12 +103,8 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 /// Everything that tests depend on.
 fn watched(file: &Path, config: Option<&Config>) -> Watched {
     let Some(config) = config else { return Watched::new(&[file], &[]) };
-    let mut files: Vec<&Path> = vec![file, &config.avro.schema];
-    match &config.avro.framing {
-        Framing::Raw { writer_schema } => files.extend(writer_schema.as_deref()),
-        Framing::SingleObject { writer_schemas } => files.extend(writer_schemas.iter().map(PathBuf::as_path)),
-        Framing::Confluent { writer_schemas } => files.extend(writer_schemas.values().map(PathBuf::as_path)),
-    }
+    let mut files = config.avro.schema_files();
+    files.push(file);
     files.extend(config.reference_tables.iter().filter_map(|table| match &table.origin {
         TableOrigin::File { path, .. } => Some(path.as_path()),
         TableOrigin::Table(_) | TableOrigin::Query(_) => None,

@@ -28,7 +28,7 @@ impl Config {
             http,
         } = self;
         let KafkaConfig { server, topics, starting_offsets, lost_data, instance, properties } = kafka;
-        let AvroConfig { schema, framing, tombstones } = avro;
+        let AvroConfig { schema, framing, tombstones, key } = avro;
         let TriggerConfig { interval, rows_max, bytes_max } = trigger;
         let differs = [
             ("kafka_server", *server != new.kafka.server),
@@ -36,6 +36,7 @@ impl Config {
             ("avro_schema", *schema != new.avro.schema),
             ("avro_framing or the writers' schemas", *framing != new.avro.framing),
             ("schema_registry", *registry != new.registry),
+            ("key_format or avro_key_schema", !key.is_same_but_framed(&new.avro.key)),
             ("tombstones", *tombstones != new.avro.tombstones),
             ("job", *job != new.job),
             ("instance", *instance != new.kafka.instance),

@@ -157,6 +157,19 @@ pub(super) const KEYS: &[Key] = &[
         "`dead_letter` or `skip`: what happens to a message without a payload",
     ),
     Key::new(
+        "key_format",
+        Kind::Choice(&["bytes", "text", "int", "long", "avro"]),
+        "bytes",
+        "`bytes`, `text`, `int`, `long` or `avro`: how keys are written, and so the type of `kafka_key`: \
+         [Keys](avro.md#keys)",
+    ),
+    Key::new(
+        "avro_key_schema",
+        Kind::Text,
+        "null",
+        "with `key_format: avro`: the schema of keys that SQL sees",
+    ),
+    Key::new(
         "schema_registry",
         Kind::Section(REGISTRY),
         "null",

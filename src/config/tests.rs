@@ -107,6 +107,46 @@ fn what_the_program_owns_and_broken_yaml_are_refused() {
 }
 
 #[test]
+fn keys_in_avro_need_a_schema_and_are_framed_as_payloads_are() {
+    let key = |more: &str| parse(&format!("{SEED}{more}")).expect("valid").avro.key;
+    let path = |name: &str| Path::new("conf").join(name);
+    assert_eq!(key(""), KeyFormat::Bytes);
+    assert_eq!(key("key_format: long\n"), KeyFormat::Long);
+    let avro = "key_format: avro\navro_key_schema: k.avsc\n";
+    let raw = KeyFormat::Avro { schema: path("k.avsc"), framing: Framing::NONE };
+    // The older schema of raw payloads is not that of keys.
+    assert_eq!(key(&format!("{avro}avro_writer_schema: old.avsc\n")), raw);
+    let text = format!("{SEED}{avro}avro_framing: confluent\nwriter_schemas: {{ 1: k.avsc, 2: c.avsc }}\n");
+    let config = parse(&text).expect("valid");
+    let framing = Framing::Confluent { writer_schemas: [(1, path("k.avsc")), (2, path("c.avsc"))].into() };
+    assert_eq!(config.avro.key, KeyFormat::Avro { schema: path("k.avsc"), framing: framing.clone() });
+    let files = ["schemas/customer.avsc", "k.avsc", "k.avsc", "c.avsc"].map(path);
+    assert_eq!(config.avro.schema_files(), files.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    // Messages of our own take the ids of files for payloads alone.
+    let own = config.avro.of_own_messages();
+    assert_eq!((own.framing, own.key), (framing, raw.clone()));
+    let of_registry = format!("{SEED}{avro}avro_framing: confluent\n");
+    let own = parse(&of_registry).expect("valid").avro.of_own_messages();
+    assert_eq!((own.framing, own.key), (Framing::NONE, raw));
+
+    let found = faults(&format!("{SEED}key_format: avro\n"));
+    assert!(found.contains("config.yaml:5:1: error: key_format: avro needs avro_key_schema"), "{found}");
+    let found = faults(&format!("{SEED}avro_key_schema: k.avsc\nkey_format: text\n"));
+    assert!(
+        found.contains("config.yaml:5:1: error: avro_key_schema goes with `key_format: avro` only"),
+        "{found}"
+    );
+    let found = faults(&format!("{SEED}key_format: string\n"));
+    assert!(found.contains("key_format: found `string`") && found.contains("avro"), "{found}");
+    let changed = |more: &str| parse(SEED).expect("valid").needs_restart(&parse(more).expect("valid"));
+    assert_eq!(changed(&format!("{SEED}key_format: int\n")), ["key_format or avro_key_schema"]);
+    // A change of frames is named once.
+    let framed = parse(&of_registry).expect("valid");
+    let before = parse(&format!("{SEED}{avro}")).expect("valid");
+    assert_eq!(before.needs_restart(&framed), ["avro_framing or the writers' schemas"]);
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let said =
         faults("kafka_server: a\nkafka_topic: t\navro_schema: a\ndatabase: oracle://user:hidden@host/x\n");

@@ -140,13 +140,16 @@ pub fn write_row(out: &mut String, batch: &RecordBatch, row: usize) {
 /// # Panics
 /// Where `row` is not below the number of rows.
 pub fn write_message(out: &mut String, batch: &RecordBatch, row: usize) {
-    put_row(out, batch, row, &|name| BYTES_OF_MESSAGES.contains(&name));
+    put_row(out, batch, row, &|field| {
+        let is_bytes = matches!(field.data_type(), DataType::Binary | DataType::Map(..));
+        is_bytes && BYTES_OF_MESSAGES.contains(&field.name().as_str())
+    });
 }
 
-/// Columns with bytes that are a message's and no field of its record.
+/// Columns with bytes that are a message's and no field of its record. A key may be of another type.
 const BYTES_OF_MESSAGES: [&str; 3] = ["kafka_key", "kafka_headers", "payload"];
 
-fn put_row(out: &mut String, batch: &RecordBatch, row: usize, is_text: &dyn Fn(&str) -> bool) {
+fn put_row(out: &mut String, batch: &RecordBatch, row: usize, is_text: &dyn Fn(&Field) -> bool) {
     out.push('{');
     for (index, (field, column)) in batch.schema_ref().fields().iter().zip(batch.columns()).enumerate() {
         if index > 0 {
@@ -155,7 +158,7 @@ fn put_row(out: &mut String, batch: &RecordBatch, row: usize, is_text: &dyn Fn(&
         string(out, field.name());
         out.push(':');
         let start = out.len();
-        let beyond = if is_text(field.name()) { Beyond::WriteText } else { Beyond::Write };
+        let beyond = if is_text(field) { Beyond::WriteText } else { Beyond::Write };
         if put_value(out, column, row, beyond).is_err() {
             out.truncate(start);
             out.push_str("null");

@@ -19,7 +19,7 @@ const MESSAGES_MIN: usize = 3;
 impl Decoder {
     /// Says so in the reasons of the dead letters of a batch of `messages`.
     pub fn tell_another_schema(&self, messages: usize, letters: &mut [DeadLetter]) {
-        if !matches!(self.writers, Writers::Raw(_)) {
+        if !matches!(self.payloads.writers, Writers::Raw(_)) {
             return;
         }
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

@@ -145,9 +145,11 @@ impl fmt::Display for Bad {
     }
 }
 
-/// A place in a payload, and what the payload may still claim.
+/// A place in a payload or a key, and what it may still claim.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
+    /// What the bytes are, for reasons.
+    word: &'static str,
     bytes: &'a [u8],
     at: usize,
     zero_byte_items: u32,
@@ -158,9 +160,9 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Starts behind the payload's header.
-    pub(super) fn new(payload: &'a [u8], header_bytes: usize) -> Self {
-        Self { bytes: payload, at: header_bytes, zero_byte_items: 0, item_width: 0, depth: 0 }
+    /// Starts after the header.
+    pub(super) fn new(word: &'static str, bytes: &'a [u8], header_bytes: usize) -> Self {
+        Self { word, bytes, at: header_bytes, zero_byte_items: 0, item_width: 0, depth: 0 }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -202,8 +204,8 @@ impl<'a> Cursor<'a> {
 
     #[cold]
     fn truncated(&self, length: usize, what: &str) -> Box<Bad> {
-        let left = self.left();
-        Bad::end(self.at, format!("the payload ends inside {what}: {length} bytes needed, {left} left"))
+        let (word, left) = (self.word, self.left());
+        Bad::end(self.at, format!("the {word} ends inside {what}: {length} bytes needed, {left} left"))
     }
 
     /// An unsigned varint of up to 64 bits.
@@ -232,7 +234,7 @@ impl<'a> Cursor<'a> {
                 return Ok(value);
             }
         }
-        Err(Bad::end(self.at, "the payload ends inside a number".to_owned()))
+        Err(Bad::end(self.at, format!("the {} ends inside a number", self.word)))
     }
 
     #[inline]

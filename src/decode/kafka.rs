@@ -13,11 +13,16 @@ use arrow::error::ArrowError;
 use super::shape::UTC;
 use crate::batch::Messages;
 
+/// The column of the message's key.
+pub(crate) const KEY: &str = "kafka_key";
 /// The names of the columns, in order.
 pub(crate) const NAMES: [&str; 6] =
-    ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "kafka_key", "kafka_headers"];
+    ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", KEY, "kafka_headers"];
 
-/// The columns' fields, in order.
+/// The place of [`KEY`] among them.
+pub(super) const KEY_PLACE: usize = 4;
+
+/// The columns' fields, in order; keys are bytes.
 pub(crate) fn fields() -> Vec<FieldRef> {
     let types = [
         (DataType::Utf8, false),
@@ -42,7 +47,7 @@ fn entries() -> FieldRef {
     Arc::new(Field::new("entries", DataType::Struct(entry_fields()), false))
 }
 
-/// The columns for the messages at `rows`.
+/// The columns for the messages at `rows`; keys are bytes.
 ///
 /// # Errors
 /// The topics, keys or headers of a batch together are beyond the 2 GiB a column addresses.

@@ -1,24 +1,27 @@
-//! Payload -> Arrow: framing, validation against the writer's schema, decoding into the reader's.
+//! Payloads and keys -> Arrow: framing, validation against the writer's schema, decoding into the reader's.
 //!
 //! A payload passes three places. `check` walks it by the schema it was written with; nothing that it lets through
 //! can harm the rows next to it. `plan` and `rewrite` turn it into the reader's form, once for each writer and once
 //! for each message; where the writer's schema is the reader's, its bytes go on untouched. `columns` lets arrow-avro
-//! build the arrays. What does not pass is a dead letter with the byte, the field and the reason; the other
-//! messages of its batch go on.
+//! build the arrays. `part` is this way as a whole; keys in Avro go it, too. What does not pass is a dead letter with the
+//! byte, the field and the reason; the other messages of its batch go on.
 
 mod another_schema;
 mod check;
 mod columns;
 mod writers;
 mod kafka;
+mod key;
+mod part;
 mod plan;
 mod rewrite;
+mod side;
 mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,17 +31,18 @@ use arrow::error::ArrowError;
 
 use crate::avro::{Schema, SchemaError, SchemaId};
 use crate::batch::{DeadLetter, Decoded, Fault, LetterKind, Message, Messages, Stage};
-use crate::config::{AvroConfig, Framing, Tombstones};
+use crate::config::{AvroConfig, Framing, KeyFormat, Tombstones};
 use crate::diagnostic::Finding;
-use check::{Bad, Cursor};
-use columns::Columns;
-use plan::ValueStep;
-use rewrite::Rewriter;
-use shape::{ColumnShape, Shape};
+use check::Bad;
+use key::Keys;
+use part::AvroPart;
+use side::Side;
 use writers::{Writer, Writers};
 
 pub use another_schema::ANOTHER_SCHEMA_HINT;
-pub(crate) use kafka::{NAMES as KAFKA_COLUMNS, columns as kafka_columns, fields as kafka_fields};
+pub(crate) use kafka::{
+    KEY as KEY_COLUMN, NAMES as KAFKA_COLUMNS, columns as kafka_columns, fields as kafka_fields,
+};
 pub use writers::WriterSchema;
 
 /// The bytes and the items of one batch must be below what a column addresses with 32 bits.
@@ -46,16 +50,10 @@ const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 /// Turns the messages of a trigger into the batch that SQL sees.
 #[derive(Debug)]
 pub struct Decoder {
-    writers: Writers,
-    reader: Arc<Schema>,
+    payloads: AvroPart,
+    keys: Keys,
     tombstones: Tombstones,
-    columns: Columns,
     schema: SchemaRef,
-    rewriter: Rewriter,
-    /// The current message, rewritten.
-    rewritten: Vec<u8>,
-    /// What a row takes in columns, besides the bytes of texts and the items of arrays.
-    row_width: usize,
     /// What a batch may take in columns.
     bytes_max: usize,
 }
@@ -84,6 +82,8 @@ enum Verdict {
     Row,
     Skipped,
     Dead(Box<Bad>),
+    /// Its key is what is wrong with it.
+    DeadKey(Box<Finding>),
 }
 
 impl Decoder {
@@ -94,63 +94,61 @@ impl Decoder {
     /// All that is wrong with the schemas themselves; `decode` finds no such fault any more.
     pub fn new(config: &AvroConfig) -> Result<Self, SchemaError> {
         let reader = Schema::read(&config.schema)?;
-        let plan_for = |file: &Path| Schema::read(file).and_then(|writer| plan::plan(&writer, &reader));
-        let writers = match &config.framing {
-            Framing::Raw { writer_schema: None } => Writers::Raw(plan::plan(&reader, &reader)?),
-            Framing::Raw { writer_schema: Some(file) } => Writers::Raw(plan_for(file)?),
-            Framing::SingleObject { writer_schemas } => {
-                let mut steps = HashMap::from([(reader.fingerprint(), plan::plan(&reader, &reader)?)]);
-                for file in writer_schemas {
-                    let writer = Schema::read(file)?;
-                    steps.insert(writer.fingerprint(), plan::plan(&writer, &reader)?);
-                }
-                Writers::SingleObject(steps)
+        let key_reader = config.key.schema().map(Schema::read).transpose()?;
+        let writers = Writers::of_files(Side::Payload, &config.framing, &reader, key_reader.as_ref())?;
+        let decoder = Self::with_writers(&reader, writers, config.tombstones)?;
+        let keys = match (&config.key, key_reader) {
+            (KeyFormat::Avro { framing, .. }, Some(key_reader)) => {
+                let writers = Writers::of_files(Side::Key, framing, &key_reader, Some(&reader))?;
+                Keys::Avro(Box::new(AvroPart::new(Side::Key, &key_reader, writers)?))
             }
-            Framing::Confluent { writer_schemas } => {
-                let step = |(id, file): (&u32, &PathBuf)| Ok((*id, plan_for(file)?));
-                let steps = writer_schemas.iter().map(step).collect::<Result<Vec<_>, SchemaError>>()?;
-                Writers::of_files(steps)
-            }
+            (KeyFormat::Bytes | KeyFormat::Avro { .. }, _) => Keys::Bytes,
+            (KeyFormat::Text, _) => Keys::Text,
+            (KeyFormat::Int, _) => Keys::Int,
+            (KeyFormat::Long, _) => Keys::Long,
         };
-        Self::with_writers(&reader, writers, config.tombstones)
+        Ok(decoder.with_keys(keys))
     }
 
     /// The ids that messages name and that nothing is known of: each with the place of the first message that names it.
     /// `asked_before`: what the registry did not know at an earlier time counts as not known.
     pub fn unknown_ids(&self, messages: &Messages, asked_before: Option<Instant>) -> Vec<(usize, SchemaId)> {
-        self.writers.unknown(messages, asked_before)
+        let mut found = self.payloads.unknown(messages, asked_before);
+        if let Some(keys) = self.keys.avro() {
+            found.extend(keys.unknown(messages, asked_before));
+            found.sort_by_key(|(place, _)| *place);
+            let mut seen = HashSet::new();
+            found.retain(|(_, id)| seen.insert(*id));
+        }
+        found
     }
 
     /// The place of the first message of each partition that names one of these ids, and the id.
     pub fn first_of(&self, messages: &Messages, ids: &HashSet<SchemaId>) -> Vec<(usize, SchemaId)> {
-        self.writers.first_of(messages, ids)
+        let mut found = self.payloads.first_of(messages, ids);
+        if let Some(keys) = self.keys.avro() {
+            found.extend(keys.first_of(messages, ids));
+            found.sort_by_key(|(place, _)| *place);
+            found.dedup_by(|(later, _), (first, _)| {
+                let (later, first) = (messages.get(*later), messages.get(*first));
+                later.partition == first.partition && later.topic == first.topic
+            });
+        }
+        found
     }
 
     /// Decodes messages of this id from here on by what a registry says.
     pub fn learn(&mut self, id: SchemaId, schema: &WriterSchema) {
-        let writer = match schema {
-            WriterSchema::Text(text) => {
-                let planned = Schema::parse(text, &format!("schema {id} of the registry"));
-                match planned.and_then(|writer| plan::plan(&writer, &self.reader)) {
-                    Ok(step) => Writer::ValueStep(step),
-                    Err(error) => Writer::Unusable(error.found()),
-                }
-            }
-            WriterSchema::Unusable(reason) => Writer::Unusable(reason.clone()),
-            WriterSchema::Unknown { reason, asked_at } => {
-                let reason = Finding::new(format!("the registry does not know schema id {id}: {reason}"));
-                Writer::Unknown { reason, asked_at: *asked_at }
-            }
-        };
-        self.writers.learn(id, writer);
+        self.payloads.learn(id, schema);
+        if let Some(keys) = self.keys.avro_mut() {
+            keys.learn(id, schema);
+        }
     }
 
     /// What of the schemas is ignored, as the specification asks.
     pub fn ignored(config: &AvroConfig) -> Vec<SchemaError> {
-        let writers = Self::writer_files(config);
-        let files = std::iter::once(config.schema.as_path()).chain(writers);
         let mut ignored: Vec<SchemaError> = Vec::new();
-        for schema in files.filter_map(|file| Schema::read(file).ok()) {
+        for schema in config.schema_files().into_iter().filter_map(|file| Schema::read(file).ok()) {
             ignored.extend(
                 schema.ignored().iter().filter(|found| !ignored.contains(found)).cloned().collect::<Vec<_>>(),
             );
@@ -158,31 +156,30 @@ impl Decoder {
         ignored
     }
 
-    /// The files of the schemas that messages were written with, besides the reader's.
-    fn writer_files(config: &AvroConfig) -> Vec<&Path> {
-        match &config.framing {
-            Framing::Raw { writer_schema } => writer_schema.iter().map(PathBuf::as_path).collect(),
-            Framing::SingleObject { writer_schemas } => writer_schemas.iter().map(PathBuf::as_path).collect(),
-            Framing::Confluent { writer_schemas } => writer_schemas.values().map(PathBuf::as_path).collect(),
-        }
-    }
-
     /// All that is wrong with the schemas, of which [`Decoder::new`] says the first.
     pub fn faults(config: &AvroConfig) -> Vec<SchemaError> {
-        let writers = Self::writer_files(config);
         let reader = Schema::read(&config.schema);
+        let key_reader = config.key.schema().map(Schema::read);
+        // Why not of raw messages: the one writer's schema is that of payloads.
+        let is_of_both = !matches!(config.framing, Framing::Raw { .. });
+        let other = key_reader.as_ref().and_then(|read| read.as_ref().ok()).filter(|_| is_of_both);
+        let of_file = |file: &Path| match &reader {
+            Ok(reader) => Writer::of_file(Side::Payload, file, reader, other).err(),
+            Err(_) => Schema::read(file).err(),
+        };
         let mut faults: Vec<SchemaError> = Self::new(config).err().into_iter().collect();
-        for writer in writers {
-            let found = match (Schema::read(writer), &reader) {
-                (Ok(writer), Ok(reader)) => plan::plan(&writer, reader).err(),
-                (Ok(_), Err(_)) => None,
-                (Err(error), _) => Some(error),
-            };
-            faults.extend(found.filter(|error| !faults.contains(error)));
+        let key_fault = key_reader.as_ref().and_then(|read| read.as_ref().err().cloned());
+        for found in
+            key_fault.into_iter().chain(config.framing.writer_files().into_iter().filter_map(of_file))
+        {
+            if !faults.contains(&found) {
+                faults.push(found);
+            }
         }
         faults
     }
 
+    /// One whose keys are bytes.
     fn with_writers(reader: &Schema, writers: Writers, tombstones: Tombstones) -> Result<Self, SchemaError> {
         let record = reader.root_record()?;
         for field in &record.fields {
@@ -196,30 +193,18 @@ impl Decoder {
                 )));
             }
         }
-        if reader.bytes_min(reader.root()) == 0 {
-            let message = "no field takes a byte, so a message cannot be told from an empty payload";
-            return Err(SchemaError::new(reader.file(), "", message));
-        }
-        let Shape::Struct(fields) = ColumnShape::of(reader, reader.root(), "")?.shape else {
-            unreachable!("a record's shape is a struct")
-        };
-        let columns = Columns::new(fields).map_err(|error| {
-            SchemaError::new(reader.file(), "", format!("arrow-avro cannot read it: {error}"))
-        })?;
-        let mut fields = columns.fields().to_vec();
-        fields.extend(kafka::fields());
-        let schema = Arc::new(ArrowSchema::new(fields));
-        Ok(Self {
-            writers,
-            reader: Arc::new(reader.clone()),
-            tombstones,
-            columns,
-            schema,
-            rewriter: Rewriter::default(),
-            rewritten: Vec::new(),
-            row_width: plan::column_width(reader, reader.root()),
-            bytes_max: BATCH_BYTES_MAX,
-        })
+        let payloads = AvroPart::new(Side::Payload, reader, writers)?;
+        let schema = Arc::new(ArrowSchema::empty());
+        let decoder = Self { payloads, keys: Keys::Bytes, tombstones, schema, bytes_max: BATCH_BYTES_MAX };
+        Ok(decoder.with_keys(Keys::Bytes))
+    }
+
+    fn with_keys(self, keys: Keys) -> Self {
+        let mut fields = self.payloads.fields().to_vec();
+        let mut of_kafka = kafka::fields();
+        of_kafka[kafka::KEY_PLACE] = keys.field();
+        fields.extend(of_kafka);
+        Self { keys, schema: Arc::new(ArrowSchema::new(fields)), ..self }
     }
 
     /// Whether messages that were written with this schema can be read.
@@ -227,7 +212,15 @@ impl Decoder {
     /// # Errors
     /// The field that cannot be resolved, and why.
     pub fn can_read(&self, writer: &Schema) -> Result<(), SchemaError> {
-        plan::plan(writer, &self.reader).map(drop)
+        self.payloads.can_read(writer)
+    }
+
+    /// The same for keys; those that are not Avro have no schema.
+    ///
+    /// # Errors
+    /// As [`Decoder::can_read`].
+    pub fn can_read_keys(&self, writer: &Schema) -> Result<(), SchemaError> {
+        self.keys.avro().map_or(Ok(()), |keys| keys.can_read(writer))
     }
 
     /// The same decoder, whose batches take at most `bytes_max` bytes as columns.
@@ -238,12 +231,14 @@ impl Decoder {
 
     /// The symbols of a column of `batch` that is an enum.
     pub fn symbols(&self, column: &str) -> Option<&[String]> {
-        self.columns.symbols(column)
+        let of_key = || self.keys.avro().and_then(|keys| keys.symbols(column));
+        self.payloads.symbols(column).or_else(of_key)
     }
 
     /// How many messages a batch can hold, even if they are empty.
     pub fn rows_max(&self) -> usize {
-        (self.bytes_max / self.row_width.max(1)).max(1)
+        let of_key = self.keys.avro().map_or(0, AvroPart::row_width);
+        (self.bytes_max / self.payloads.row_width().saturating_add(of_key).max(1)).max(1)
     }
 
     /// Another decoder of the same messages, for another lane.
@@ -252,20 +247,17 @@ impl Decoder {
     /// [`DecodeError::Internal`] where arrow-avro refuses a schema that it took before.
     pub fn another(&self) -> Result<Self, DecodeError> {
         Ok(Self {
-            writers: self.writers.clone(),
-            reader: Arc::clone(&self.reader),
+            payloads: self.payloads.another().map_err(DecodeError::Internal)?,
+            keys: self.keys.another().map_err(DecodeError::Internal)?,
             tombstones: self.tombstones,
-            columns: self.columns.another().map_err(DecodeError::Internal)?,
             schema: Arc::clone(&self.schema),
-            rewriter: Rewriter::default(),
-            rewritten: Vec::new(),
-            row_width: self.row_width,
             bytes_max: self.bytes_max,
         })
     }
 
     /// The schema of `batch`: the record's fields by their names as written, then `kafka_topic`,
-    /// `kafka_partition`, `kafka_offset`, `kafka_timestamp` (milliseconds, UTC), `kafka_key` and `kafka_headers`.
+    /// `kafka_partition`, `kafka_offset`, `kafka_timestamp` (milliseconds, UTC), `kafka_key` (of the type that
+    /// `key_format` says) and `kafka_headers`.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -275,10 +267,17 @@ impl Decoder {
     /// # Errors
     /// Only what stops the job; see [`DecodeError`].
     pub fn decode(&mut self, messages: &Messages) -> Result<Decoded, DecodeError> {
-        match self.decode_together(messages) {
-            Err(DecodeError::Internal(_)) => self.decode_one_by_one(messages),
+        let decoded = match self.decode_together(messages) {
+            Err(DecodeError::Internal(_)) => {
+                self.reset()?;
+                self.decode_one_by_one(messages)
+            }
             decoded => decoded,
+        };
+        if decoded.is_err() {
+            self.reset()?;
         }
+        decoded
     }
 
     fn decode_together(&mut self, messages: &Messages) -> Result<Decoded, DecodeError> {
@@ -292,12 +291,13 @@ impl Decoder {
             }
             match self.read(message, &mut size)? {
                 Verdict::Row => rows.push(index as u32),
-                Verdict::Skipped => {}
-                Verdict::Dead(bad) => dead_letters.push(dead_letter(message, &bad)),
+                verdict => dead_letters.extend(verdict.letter(message)),
             }
             if size > self.bytes_max {
-                let (messages, bytes_max) = (messages.len(), self.bytes_max);
-                return self.abandon(DecodeError::BatchTooLarge { messages, bytes_max });
+                return Err(DecodeError::BatchTooLarge {
+                    messages: messages.len(),
+                    bytes_max: self.bytes_max,
+                });
             }
         }
         self.finish(messages, rows, dead_letters)
@@ -313,24 +313,29 @@ impl Decoder {
                 dead_letters.push(letter);
                 continue;
             }
-            let verdict = match self.read(message, &mut 0) {
-                Ok(Verdict::Row) => match self.columns.finish() {
-                    Ok(_) => Verdict::Row,
-                    Err(error) => Verdict::Dead(Bad::new(0, error.to_string())),
-                },
-                Err(DecodeError::Internal(error)) => Verdict::Dead(Bad::new(0, error.to_string())),
+            let verdict = match self.read(message, &mut 0).and_then(|verdict| self.without_row(verdict)) {
+                Err(DecodeError::Internal(error)) => {
+                    self.reset()?;
+                    Verdict::Dead(Bad::new(0, error.to_string()))
+                }
                 other => other?,
             };
             match verdict {
                 Verdict::Row => rows.push(index as u32),
-                Verdict::Skipped => {}
-                Verdict::Dead(bad) => dead_letters.push(dead_letter(message, &bad)),
+                verdict => dead_letters.extend(verdict.letter(message)),
             }
         }
         for &row in &rows {
             self.read(messages.get(row as usize), &mut 0)?;
         }
         self.finish(messages, rows, dead_letters)
+    }
+
+    /// Builds the columns of the one row there may be, and drops them.
+    fn without_row(&mut self, verdict: Verdict) -> Result<Verdict, DecodeError> {
+        self.payloads.finish().map_err(DecodeError::Internal)?;
+        self.keys.finish().map_err(DecodeError::Internal)?;
+        Ok(verdict)
     }
 
     fn finish(
@@ -345,16 +350,19 @@ impl Decoder {
             }
             other => DecodeError::Internal(other),
         };
-        let mut columns = self.columns.finish().map_err(failed)?;
-        columns.extend(kafka::columns(messages, &places).map_err(failed)?);
+        let mut columns = self.payloads.finish().map_err(failed)?;
+        let keys = self.keys.finish().map_err(failed)?;
+        let mut of_kafka = kafka::columns(messages, &places).map_err(failed)?;
+        of_kafka[kafka::KEY_PLACE] = self.keys.column(&of_kafka[kafka::KEY_PLACE], keys).map_err(failed)?;
+        columns.extend(of_kafka);
         let batch = RecordBatch::try_new(self.schema(), columns).map_err(failed)?;
         Ok(Decoded { batch, places, dead_letters })
     }
 
     /// Drops the rows collected so far.
-    fn abandon<T>(&mut self, error: DecodeError) -> Result<T, DecodeError> {
-        self.columns.reset().map_err(DecodeError::Internal)?;
-        Err(error)
+    fn reset(&mut self) -> Result<(), DecodeError> {
+        self.payloads.reset().map_err(DecodeError::Internal)?;
+        self.keys.reset().map_err(DecodeError::Internal)
     }
 
     /// Checks one message and adds its row; `size` grows by what it takes in columns.
@@ -367,24 +375,15 @@ impl Decoder {
                 }
             });
         };
-        let (header_bytes, step) = match self.writers.find(payload, message.headers) {
-            Ok(found) => found,
-            Err(bad) => return Ok(Verdict::Dead(bad)),
-        };
-        let mut cursor = Cursor::new(payload, header_bytes);
-        let row = match step {
-            ValueStep::Copy(op) => op.check(&mut cursor).map(|()| &payload[header_bytes..]),
-            step => {
-                self.rewritten.clear();
-                let rewritten = self.rewriter.rewrite(step, &mut cursor, &mut self.rewritten);
-                rewritten.map(|()| self.rewritten.as_slice())
-            }
-        };
-        let row = match row.and_then(|row| cursor.finish().map(|()| row)) {
+        let row = match self.payloads.check(payload, message.headers) {
             Ok(row) => row,
             Err(bad) => return Ok(Verdict::Dead(bad)),
         };
-        let taken = row.len().saturating_add(self.row_width).saturating_add(cursor.item_width());
+        let key = match self.keys.check(message) {
+            Ok(key) => key,
+            Err(found) => return Ok(Verdict::DeadKey(found)),
+        };
+        let taken = row.taken.saturating_add(key.map_or(0, |key| key.taken));
         if taken > self.bytes_max {
             let reason =
                 format!("the message takes {taken} bytes as columns, at most {} fit", self.bytes_max);
@@ -394,8 +393,22 @@ impl Decoder {
         if *size > self.bytes_max {
             return Ok(Verdict::Row);
         }
-        self.columns.push(row).map_err(DecodeError::Internal)?;
+        self.payloads.push(payload, row).map_err(DecodeError::Internal)?;
+        self.keys.push(message.key, key).map_err(DecodeError::Internal)?;
         Ok(Verdict::Row)
+    }
+}
+
+impl Verdict {
+    /// The dead letter that it makes of `message`.
+    fn letter(self, message: Message<'_>) -> Option<DeadLetter> {
+        match self {
+            Self::Row | Self::Skipped => None,
+            Self::Dead(bad) => Some(dead_letter(message, &bad)),
+            Self::DeadKey(found) => {
+                Some(DeadLetter::new(message, Stage::Decode, kafka::KEY.to_owned(), *found))
+            }
+        }
     }
 }
 

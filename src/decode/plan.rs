@@ -72,10 +72,8 @@ pub(super) enum Part {
     Default(Box<[u8]>),
 }
 
-/// The plan from a writer's schema to the reader's, both records.
+/// The plan from a writer's schema to the reader's.
 pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<ValueStep, SchemaError> {
-    writer.root_record()?;
-    reader.root_record()?;
     reader.check_finite()?;
     Planner { writer, reader }.step(writer.root(), reader.root()).map_err(|mismatch| {
         let context = format!("{} cannot be read as {} has it", writer.file(), reader.file());
@@ -217,7 +215,7 @@ impl Planner<'_> {
         let (writer, reader) = (name(writer.logical, &writer.kind), name(reader.logical, &reader.kind));
         Err(Mismatch::new(
             Finding::new(format!("{writer} is not {reader}")).with_hint(
-                "write the writer's logical type in avro_schema too, and convert the value in SQL",
+                "write the writer's logical type in this schema too, and convert the value in SQL",
             ),
         ))
     }

@@ -10,8 +10,10 @@ const GROWTH_MAX: usize = 16;
 const GROWN_BYTES_MIN: usize = 1 << 20;
 
 /// What rewriting needs besides the payload, kept from one to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rewriter {
+    /// The key of the configuration that names the reader's schema.
+    schema_key: &'static str,
     /// The ends of the parts of the records we are in.
     ends: Vec<usize>,
     /// Where a record's parts are put in the reader's order.
@@ -23,13 +25,18 @@ pub(super) struct Rewriter {
 /// Rewrites bytes that are one value and nothing else.
 pub(super) fn rewrite_all(step: &ValueStep, bytes: &[u8]) -> Checked<Vec<u8>> {
     let mut out = Vec::new();
-    let mut cursor = Cursor::new(bytes, 0);
-    Rewriter::default().rewrite(step, &mut cursor, &mut out)?;
+    let mut cursor = Cursor::new("value", bytes, 0);
+    Rewriter::new("the schema").rewrite(step, &mut cursor, &mut out)?;
     cursor.finish()?;
     Ok(out)
 }
 
 impl Rewriter {
+    /// `schema_key`: what reasons call the reader's schema.
+    pub(super) fn new(schema_key: &'static str) -> Self {
+        Self { schema_key, ends: Vec::new(), reordered: Vec::new(), limit: 0 }
+    }
+
     /// Appends the rewritten value to `out`. After an error `out` holds a part of it.
     pub(super) fn rewrite(
         &mut self,
@@ -64,7 +71,7 @@ impl Rewriter {
                 match &targets[symbol as usize] {
                     Ok(target) => crate::avro::write_long((*target).into(), out),
                     Err(name) => {
-                        let reason = format!("the symbol `{name}`, which avro_schema does not have");
+                        let reason = format!("the symbol `{name}`, which {} does not have", self.schema_key);
                         return Err(Bad::new(start, reason));
                     }
                 }
@@ -93,7 +100,8 @@ impl Rewriter {
                 match &branches[branch] {
                     Ok(step) => self.value(step, cursor, out)?,
                     Err(name) => {
-                        let reason = format!("a value of type {name}, which avro_schema does not have here");
+                        let schema_key = self.schema_key;
+                        let reason = format!("a value of type {name}, which {schema_key} does not have here");
                         return Err(Bad::new(start, reason));
                     }
                 }
@@ -142,8 +150,9 @@ impl Rewriter {
         if out.len() <= self.limit {
             return Ok(());
         }
+        let schema_key = self.schema_key;
         let reason =
-            format!("with the defaults of avro_schema it grows beyond {GROWTH_MAX} times its length");
+            format!("with the defaults of {schema_key} it grows beyond {GROWTH_MAX} times its length");
         Err(Bad::new(cursor.position(), reason))
     }
 }

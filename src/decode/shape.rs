@@ -245,5 +245,5 @@ fn decimal_type(precision: u8, scale: u8) -> DataType {
 
 fn refused(schema: &Schema, path: &str, what: &str) -> SchemaError {
     SchemaError::new(schema.file(), path, format!("{what}, which no column can carry"))
-        .hint("leave the field out of avro_schema; name the full schema as the writer's")
+        .hint("leave the field out of this schema; name the full schema as the writer's")
 }

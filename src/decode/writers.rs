@@ -1,19 +1,22 @@
-//! What to do with a payload, by the schema that it was written with: the frame names that, or a header does.
+//! What to do with a payload or a key, by the schema that it was written with: the frame names that, or a header does.
 //!
 //! A frame that names no known schema makes its message a dead letter: one such message, or a few bytes of garbage, must
 //! not stop a job. With a registry, the caller asks for ids that are not known yet before it decodes.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::check::{Bad, Checked};
 use super::plan::ValueStep;
+use super::side::Side;
 use crate::avro::{
-    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, SchemaId,
-    VALUE_SCHEMA_HEADER,
+    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, Schema,
+    SchemaError, SchemaId,
 };
 use crate::batch::Messages;
+use crate::config::Framing;
 use crate::diagnostic::Finding;
 
 /// How many known ids a reason lists.
@@ -34,15 +37,15 @@ pub enum WriterSchema {
     Unknown { reason: String, asked_at: Instant },
 }
 
-/// What to do with payloads, by the schema that their frame names.
+/// What to do with payloads or keys, by the schema that their frame names.
 #[derive(Clone, Debug)]
 pub(super) enum Writers {
     Raw(ValueStep),
-    SingleObject(HashMap<u64, ValueStep>),
+    SingleObject(HashMap<u64, Writer>),
     Confluent(HashMap<SchemaId, Writer>),
 }
 
-/// What to do with the payloads of one id.
+/// What to do with what one schema has written.
 #[derive(Clone, Debug)]
 pub(super) enum Writer {
     ValueStep(ValueStep),
@@ -56,23 +59,50 @@ pub(super) enum Writer {
 }
 
 impl Writers {
-    /// Those of files, by the ids that the configuration gives them.
-    pub fn of_files(steps: Vec<(u32, ValueStep)>) -> Self {
-        Self::Confluent(
-            steps.into_iter().map(|(id, step)| (SchemaId::Number(id), Writer::ValueStep(step))).collect(),
-        )
+    /// What is known of the schemas that files have. `other`: the reader of the other part, for which files may be, too.
+    ///
+    /// # Errors
+    /// As [`Writer::of_file`].
+    pub fn of_files(
+        side: Side,
+        framing: &Framing,
+        reader: &Schema,
+        other: Option<&Schema>,
+    ) -> Result<Self, SchemaError> {
+        let own = || side.plan(reader, reader);
+        let of_file = |file: &PathBuf| Writer::of_file(side, file, reader, other);
+        Ok(match framing {
+            Framing::Raw { writer_schema: None } => Self::Raw(own()?),
+            Framing::Raw { writer_schema: Some(file) } => Self::Raw(side.plan(&Schema::read(file)?, reader)?),
+            Framing::SingleObject { writer_schemas } => {
+                let mut writers = HashMap::from([(reader.fingerprint(), Writer::ValueStep(own()?))]);
+                for file in writer_schemas {
+                    writers.insert(Schema::read(file)?.fingerprint(), of_file(file)?);
+                }
+                Self::SingleObject(writers)
+            }
+            Framing::Confluent { writer_schemas } => {
+                let writer = |(id, file): (&u32, &PathBuf)| Ok((SchemaId::Number(*id), of_file(file)?));
+                Self::Confluent(writer_schemas.iter().map(writer).collect::<Result<_, SchemaError>>()?)
+            }
+        })
     }
 
     /// The ids of messages that nothing is known of, each with the place of its first message.
-    pub fn unknown(&self, messages: &Messages, asked_before: Option<Instant>) -> Vec<(usize, SchemaId)> {
+    pub fn unknown(
+        &self,
+        side: Side,
+        messages: &Messages,
+        asked_before: Option<Instant>,
+    ) -> Vec<(usize, SchemaId)> {
         let Self::Confluent(writers) = self else { return Vec::new() };
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         // Most messages name the same schema as the one before.
         let mut last = None;
         for (index, message) in messages.iter().enumerate() {
-            let Some(payload) = message.payload else { continue };
-            let Ok((_, id)) = confluent_id(payload, message.headers) else { continue };
+            let Some(bytes) = side.bytes_of(message) else { continue };
+            let Ok((_, id)) = confluent_id(side, bytes, message.headers) else { continue };
             if last == Some(id) {
                 continue;
             }
@@ -92,7 +122,12 @@ impl Writers {
     }
 
     /// The place of the first message of each partition that names one of these ids, and the id.
-    pub fn first_of(&self, messages: &Messages, ids: &HashSet<SchemaId>) -> Vec<(usize, SchemaId)> {
+    pub fn first_of(
+        &self,
+        side: Side,
+        messages: &Messages,
+        ids: &HashSet<SchemaId>,
+    ) -> Vec<(usize, SchemaId)> {
         let mut found: Vec<(usize, SchemaId)> = Vec::new();
         if !matches!(self, Self::Confluent(_)) {
             return found;
@@ -102,8 +137,8 @@ impl Writers {
             if last.is_some_and(|last| last.partition == message.partition && last.topic == message.topic) {
                 continue;
             }
-            let Some(payload) = message.payload else { continue };
-            match confluent_id(payload, message.headers) {
+            let Some(bytes) = side.bytes_of(message) else { continue };
+            match confluent_id(side, bytes, message.headers) {
                 Ok((_, id)) if ids.contains(&id) => found.push((index, id)),
                 _ => {}
             }
@@ -122,41 +157,68 @@ impl Writers {
         writers.insert(id, writer);
     }
 
-    /// The length of the payload's header, and the plan for what follows it.
+    /// The length of the header in front of the Avro bytes, and the plan for those.
     ///
     /// # Errors
-    /// A payload that is empty, or whose frame names no known schema.
+    /// A payload or key that is empty, or whose frame names no known schema.
     pub fn find(
         &self,
-        payload: &[u8],
+        side: Side,
+        bytes: &[u8],
         headers: &[(String, Option<Vec<u8>>)],
     ) -> Checked<(usize, &ValueStep)> {
-        if payload.is_empty() {
-            return Err(Bad::new(0, "the payload is empty"));
+        if bytes.is_empty() {
+            return Err(Bad::new(0, format!("the {} is empty", side.word())));
         }
         match self {
             Self::Raw(step) => Ok((0, step)),
-            Self::SingleObject(steps) => {
-                let fingerprint = single_object_fingerprint(payload)?;
-                let step = steps.get(&fingerprint).ok_or_else(|| {
+            Self::SingleObject(writers) => {
+                let fingerprint = single_object_fingerprint(side, bytes)?;
+                let place = SINGLE_OBJECT_MAGIC.len();
+                let writer = writers.get(&fingerprint).ok_or_else(|| {
                     let reason = format!(
                         "the fingerprint {fingerprint:016x} is of no known schema; writer_schemas names those of \
                          older writers"
                     );
-                    Bad::new(SINGLE_OBJECT_MAGIC.len(), reason)
+                    Bad::new(place, reason)
                 })?;
-                Ok((SINGLE_OBJECT_HEADER_BYTES, step))
+                Ok((SINGLE_OBJECT_HEADER_BYTES, writer.step(place)?))
             }
             Self::Confluent(writers) => {
-                let (header_bytes, id) = confluent_id(payload, headers)?;
-                match writers.get(&id) {
-                    Some(Writer::ValueStep(step)) => Ok((header_bytes, step)),
-                    Some(Writer::Unusable(reason) | Writer::Unknown { reason, .. }) => {
-                        Err(Bad::new(id_place(header_bytes), reason.clone()))
-                    }
-                    None => Err(unknown_id(id, header_bytes, writers)),
-                }
+                let (header_bytes, id) = confluent_id(side, bytes, headers)?;
+                let writer = writers.get(&id).ok_or_else(|| unknown_id(id, header_bytes, writers))?;
+                Ok((header_bytes, writer.step(id_place(header_bytes))?))
             }
+        }
+    }
+}
+
+impl Writer {
+    /// What to do with what was written with the schema in this file. `other`: the reader of the other part, which the file
+    /// may be for.
+    ///
+    /// # Errors
+    /// The file is no schema, or neither reader can read what it writes.
+    pub fn of_file(
+        side: Side,
+        file: &Path,
+        reader: &Schema,
+        other: Option<&Schema>,
+    ) -> Result<Self, SchemaError> {
+        let writer = Schema::read(file)?;
+        let is_for_other = |other: &Schema| side.other().plan(&writer, other).is_ok();
+        match side.plan(&writer, reader) {
+            Ok(step) => Ok(Self::ValueStep(step)),
+            Err(error) if other.is_some_and(is_for_other) => Ok(Self::Unusable(error.found())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The plan, or the reason, at this byte.
+    fn step(&self, place: usize) -> Checked<&ValueStep> {
+        match self {
+            Self::ValueStep(step) => Ok(step),
+            Self::Unusable(reason) | Self::Unknown { reason, .. } => Err(Bad::new(place, reason.clone())),
         }
     }
 }
@@ -182,39 +244,43 @@ fn unknown_id(id: SchemaId, header_bytes: usize, writers: &HashMap<SchemaId, Wri
     Bad::new(id_place(header_bytes), reason)
 }
 
-fn single_object_fingerprint(payload: &[u8]) -> Checked<u64> {
-    let Some(rest) = payload.strip_prefix(&SINGLE_OBJECT_MAGIC) else {
-        return Err(Bad::new(
-            0,
-            format!("a single-object payload starts with c3 01, found {}", hex(payload, 2)),
-        ));
+fn single_object_fingerprint(side: Side, bytes: &[u8]) -> Checked<u64> {
+    let Some(rest) = bytes.strip_prefix(&SINGLE_OBJECT_MAGIC) else {
+        let found = hex(bytes, SINGLE_OBJECT_MAGIC.len());
+        let reason = format!("a single-object {} starts with c3 01, found {found}", side.word());
+        return Err(Bad::new(0, reason));
     };
     match rest.first_chunk() {
         Some(fingerprint) => Ok(u64::from_le_bytes(*fingerprint)),
-        None => Err(truncated_header(payload, SINGLE_OBJECT_HEADER_BYTES)),
+        None => Err(truncated_header(side, bytes, SINGLE_OBJECT_HEADER_BYTES)),
     }
 }
 
 /// The length of what precedes the Avro bytes, and the id that it holds, or a header of the message.
-fn confluent_id(payload: &[u8], headers: &[(String, Option<Vec<u8>>)]) -> Checked<(usize, SchemaId)> {
-    let header = headers.iter().rev().find(|(name, _)| name == VALUE_SCHEMA_HEADER);
+fn confluent_id(
+    side: Side,
+    bytes: &[u8],
+    headers: &[(String, Option<Vec<u8>>)],
+) -> Checked<(usize, SchemaId)> {
+    let header = headers.iter().rev().find(|(name, _)| name == side.schema_header());
     if let Some((name, value)) = header {
         let id = value.as_deref().and_then(SchemaId::of_header);
         let id = id.ok_or_else(|| Bad::new(0, format!("the header {name} holds no schema id")))?;
         return Ok((0, id));
     }
-    let Some(rest) = payload.strip_prefix(&[CONFLUENT_MAGIC]) else {
-        return Err(Bad::new(0, format!("a Confluent payload starts with 00, found {}", hex(payload, 1))));
+    let Some(rest) = bytes.strip_prefix(&[CONFLUENT_MAGIC]) else {
+        let found = hex(bytes, CONFLUENT_MAGIC_BYTES);
+        return Err(Bad::new(0, format!("a Confluent {} starts with 00, found {found}", side.word())));
     };
     match rest.first_chunk() {
         Some(id) => Ok((CONFLUENT_HEADER_BYTES, SchemaId::Number(u32::from_be_bytes(*id)))),
-        None => Err(truncated_header(payload, CONFLUENT_HEADER_BYTES)),
+        None => Err(truncated_header(side, bytes, CONFLUENT_HEADER_BYTES)),
     }
 }
 
-fn truncated_header(payload: &[u8], expected: usize) -> Box<Bad> {
-    let reason = format!("the payload ends inside its header of {expected} bytes");
-    Bad::new(payload.len(), reason)
+fn truncated_header(side: Side, bytes: &[u8], expected: usize) -> Box<Bad> {
+    let reason = format!("the {} ends inside its header of {expected} bytes", side.word());
+    Bad::new(bytes.len(), reason)
 }
 
 fn hex(bytes: &[u8], length: usize) -> String {

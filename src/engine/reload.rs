@@ -8,7 +8,7 @@ use super::plan::{Plan, PlanError};
 use super::targets::TargetPlaces;
 use crate::batch::{DELETE_COLUMN, SqlVersion};
 use crate::config::{Config, ConfigError, DeadLettersConfig};
-use crate::decode::Decoder;
+use crate::decode::{Decoder, KEY_COLUMN};
 use crate::diagnostic::{Code, Diagnostic, render};
 use crate::sink::{SinkError, Tables, Target};
 
@@ -106,7 +106,10 @@ impl Running {
         }
         let decoder = Decoder::new(&config.avro).map_err(|error| PlanError(vec![error.into()]))?;
         if decoder.schema() != self.batch {
-            return Err(self.refuse(&["the columns of avro_schema"]));
+            let key = |schema: &SchemaRef| schema.field_with_name(KEY_COLUMN).ok().cloned();
+            let is_key = key(&decoder.schema()) != key(&self.batch);
+            let what = if is_key { "the type of avro_key_schema" } else { "the columns of avro_schema" };
+            return Err(self.refuse(&[what]));
         }
         let plans = Plan::of_lanes(&config, &decoder, sender.0.len()).await?;
         let Some(plan) = plans.first() else { return Err(ReloadError::Ended) };

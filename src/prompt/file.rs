@@ -19,11 +19,11 @@ use serde_json::{Map, Value};
 
 use super::batch::{Batch, Origin, dead_letters_table, ranges_of};
 use super::rows_file::{FileError, Kind, RowsFile, kind_of};
-use crate::avro::{Encoder, Frame, Schema};
+use crate::avro::{Encoder, KeyEncoder};
 use crate::batch::{Headers, Message, MessagesBuilder};
-use crate::config::{AvroConfig, Framing};
+use crate::config::{AvroConfig, KeyFormat};
 use crate::database::json;
-use crate::decode::{Decoder, KAFKA_COLUMNS};
+use crate::decode::{Decoder, KAFKA_COLUMNS, KEY_COLUMN};
 use crate::diagnostic::Finding;
 
 /// Keeps the rows of a batch.
@@ -39,7 +39,7 @@ pub(super) fn save(batch: &RecordBatch, file: &Path, avro: &AvroConfig) -> Resul
                 Finding::new("JSON lines cannot carry these rows exactly")
                     .with_hint("keep them as Arrow: NAME.arrow")
             };
-            let text = json_lines(batch).map_err(|_| failed(lost()))?;
+            let text = json_lines(batch, &avro.key).map_err(|_| failed(lost()))?;
             let again = parse_json_lines(&text, avro).map_err(|_| failed(lost()))?;
             if again.rows != *batch {
                 return Err(failed(lost()));
@@ -102,8 +102,9 @@ pub(super) fn batch_of(
         match schema.field_with_name(field.name()) {
             Ok(known) if known.data_type() == field.data_type() => {}
             Ok(known) => {
+                let key = if field.name() == KEY_COLUMN { "key_format" } else { "avro_schema" };
                 return Err(format!(
-                    "`{}` is {} in the file and {} by avro_schema",
+                    "`{}` is {} in the file and {} by {key}",
                     field.name(),
                     field.data_type(),
                     known.data_type()
@@ -150,13 +151,13 @@ impl MessagePlace {
     fn of(rows: &RecordBatch, row: usize) -> Option<Self> {
         let column = |index: usize| rows.column_by_name(KAFKA_COLUMNS[index]);
         let times = column(3)?.as_primitive_opt::<TimestampMillisecondType>()?;
-        let keys = column(4)?.as_binary_opt::<i32>()?;
         Some(Self {
             topic: column(0)?.as_string_opt::<i32>()?.value(row).into(),
             partition: column(1)?.as_primitive_opt::<Int32Type>()?.value(row),
             offset: column(2)?.as_primitive_opt::<Int64Type>()?.value(row),
             timestamp_ms: times.is_valid(row).then(|| times.value(row)),
-            key: keys.is_valid(row).then(|| keys.value(row).to_vec()),
+            // Why: a place needs no key.
+            key: None,
         })
     }
 
@@ -182,7 +183,7 @@ impl MessagePlace {
 ///
 /// # Errors
 /// A value that JSON does not have.
-fn json_lines(batch: &RecordBatch) -> Result<String, json::JsonError> {
+fn json_lines(batch: &RecordBatch, key_format: &KeyFormat) -> Result<String, json::JsonError> {
     let mut out = String::new();
     for row in 0..batch.num_rows() {
         out.push('{');
@@ -199,7 +200,10 @@ fn json_lines(batch: &RecordBatch) -> Result<String, json::JsonError> {
                 {
                     headers_as_pairs(&mut out, &headers.value(row))?;
                 }
-                _ if KAFKA_COLUMNS[4..].contains(&field.name().as_str()) => {
+                // Typed keys are written as fields are.
+                _ if field.name() == KAFKA_COLUMNS[5]
+                    || (field.name() == KEY_COLUMN && *key_format == KeyFormat::Bytes) =>
+                {
                     json::write_bytes(&mut out, column, row)?;
                 }
                 _ if is_long && column.is_valid(row) => {
@@ -235,17 +239,21 @@ fn headers_as_pairs(out: &mut String, headers: &arrow::array::StructArray) -> Re
 
 /// Encodes and decodes each line.
 fn parse_json_lines(text: &str, avro: &AvroConfig) -> Result<Batch, String> {
-    let schema = Schema::read(&avro.schema).map_err(|error| error.to_string())?;
-    let encoder = Encoder::with_schema(schema, Frame::Raw).map_err(|error| error.to_string())?;
-    let own = AvroConfig { framing: Framing::Raw { writer_schema: None }, ..avro.clone() };
+    let own = avro.unframed();
+    let encoder = Encoder::for_config(&own).map_err(|error| error.to_string())?;
+    let keys = KeyEncoder::for_config(&own.key).map_err(|error| error.to_string())?;
     let mut decoder = Decoder::new(&own).map_err(|error| error.to_string())?;
+    let key = |value: &Value| match own.key {
+        KeyFormat::Bytes => bytes(value),
+        _ => keys.encode(&value.into()).ok().flatten(),
+    };
     let mut builder = MessagesBuilder::default();
     let mut payload = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at_line = |error: String| format!("line {}: {error}", index + 1);
         let mut record: Map<String, Value> =
             serde_json::from_str(line).map_err(|error| at_line(format!("is no JSON object: {error}")))?;
-        let (place, headers) = take_place(&mut record, index as i64).map_err(at_line)?;
+        let (place, headers) = take_place(&mut record, index as i64, &key).map_err(at_line)?;
         payload.clear();
         encoder.encode(&Value::Object(record), &mut payload).map_err(|error| at_line(error.to_string()))?;
         builder.push(place.message(Some(&payload), &headers));
@@ -257,8 +265,13 @@ fn parse_json_lines(text: &str, avro: &AvroConfig) -> Result<Batch, String> {
     Ok(Batch { origin: Origin::Topic, ranges, rows: decoded.batch, dead_letters })
 }
 
-/// Takes what `kafka_...` says out of a line; a line of messages that were never in Kafka has none of it.
-fn take_place(record: &mut Map<String, Value>, line: i64) -> Result<(MessagePlace, Headers), String> {
+/// Takes what `kafka_...` says out of a line; a line of messages that were never in Kafka has none of it. `key_of` reads
+/// the key.
+fn take_place(
+    record: &mut Map<String, Value>,
+    line: i64,
+    key_of: &dyn Fn(&Value) -> Option<Vec<u8>>,
+) -> Result<(MessagePlace, Headers), String> {
     let mut take = |index: usize| match record.remove(KAFKA_COLUMNS[index]) {
         None | Some(Value::Null) => None,
         Some(value) => Some(value),
@@ -289,7 +302,7 @@ fn take_place(record: &mut Map<String, Value>, line: i64) -> Result<(MessagePlac
     };
     let key = match take(4) {
         None => None,
-        Some(value) => Some(bytes(&value).ok_or_else(|| wrong(4, &value))?),
+        Some(value) => Some(key_of(&value).ok_or_else(|| wrong(4, &value))?),
     };
     let headers = match take(5) {
         None => Vec::new(),

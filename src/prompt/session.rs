@@ -37,7 +37,8 @@ use crate::tables::{ReferenceTables, TableError};
 /// Keys of the configuration that decide which messages a batch of the topic has.
 const TOPIC_KEYS: &[&str] = &["kafka_server", "kafka_topic", "kafka_properties", "job", "memory_max"];
 /// Keys that decide what its columns are.
-const AVRO_KEYS: &[&str] = &["avro_schema", "avro_framing or the writers' schemas", "tombstones"];
+const AVRO_KEYS: &[&str] =
+    &["avro_schema", "avro_framing or the writers' schemas", "tombstones", "key_format or avro_key_schema"];
 /// The schema of the whole tables of the database.
 pub(super) const WHOLE: &str = "db";
 /// The messages of the batch that cannot be decoded.

@@ -13,7 +13,7 @@ use super::run::Case;
 use super::suite::{DeclaredColumn, Expectation, GivenTable, Of, Row, Suite, Test};
 use super::table::Table;
 use super::{Bound, Tests, TestsError};
-use crate::avro::Encoder;
+use crate::avro::{Encoder, KeyEncoder};
 use crate::config::{Config, TableOrigin};
 use crate::decode::Decoder;
 use crate::diagnostic::Diagnostic;
@@ -31,6 +31,7 @@ pub(super) async fn bind(
     mut suites: Vec<Suite>,
     unread: Vec<Diagnostic>,
     encoder: &Encoder,
+    keys: &KeyEncoder,
 ) -> Result<Tests, TestsError> {
     let all_faults = |suites: &[Suite], others: Vec<Diagnostic>| {
         let mut faults = unread.clone();
@@ -56,7 +57,7 @@ pub(super) async fn bind(
         Err(errors) => return Err(all_faults(&suites, of_plan(errors))),
     };
     let topics: Vec<Arc<str>> = config.kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
-    let mut binder = Binder { rehearsal, recorder: Recorder { encoder, topics: &topics } };
+    let mut binder = Binder { rehearsal, recorder: Recorder { encoder, keys, topics: &topics } };
     let mut bound = Vec::new();
     for suite in &mut suites {
         let mut cases = Vec::new();

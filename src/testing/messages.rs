@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value as Json;
 
 use super::suite::{Cell, Row, Test};
-use crate::avro::Encoder;
+use crate::avro::json;
+use crate::avro::{Encoder, KeyEncoder};
 use crate::batch::{Headers, Message, Messages, MessagesBuilder};
 use crate::moment::moment;
 use crate::yaml::{Fault, Node, Value};
@@ -52,6 +53,7 @@ struct Parts {
 /// How messages of one job are written.
 pub(super) struct Recorder<'a> {
     pub encoder: &'a Encoder,
+    pub keys: &'a KeyEncoder,
     pub topics: &'a [Arc<str>],
 }
 
@@ -139,7 +141,7 @@ impl Recorder<'_> {
             None => test.now.timestamp_millis(),
             Some(cell) => timestamp(cell)?,
         };
-        let key = meta("kafka_key").map(bytes).transpose()?;
+        let key = meta("kafka_key").map_or(Ok(None), |cell| self.key(cell))?;
         let headers = meta("kafka_headers").map_or(Ok(Headers::new()), headers)?;
         let payload = match says("kafka_payload") {
             Some(cell) => self.raw_payload(row, cell)?,
@@ -157,6 +159,22 @@ impl Recorder<'_> {
             let message = format!("kafka_topic: found {}, which the job does not read", cell.value.found());
             Fault::new(cell.value.spot, message).or_one_of(named, self.topics.iter().map(|topic| &**topic))
         })
+    }
+
+    /// A key as `key_format` says, or its bytes.
+    fn key(&self, cell: &Cell) -> Result<Option<Vec<u8>>, Fault> {
+        let is_text = matches!(self.keys, KeyEncoder::Text);
+        match bytes_of(&cell.value) {
+            Some(bytes) if is_text || cell.value.text().is_none() => Ok(Some(bytes)),
+            None if is_text => Err(wrong(cell, BYTES_EXPECTED)),
+            _ => self.keys.encode(&json::Value::from(&cell.value.to_json())).map_err(|error| {
+                let fault = Fault::new(cell.value.spot, format!("kafka_key: {}", error.told().message));
+                match error.hint {
+                    Some(hint) => fault.hint(hint),
+                    None => fault,
+                }
+            }),
+        }
     }
 
     /// Bytes as they are; nothing is a tombstone.

@@ -22,7 +22,7 @@ mod update;
 
 use std::time::Instant;
 
-use crate::avro::{Encoder, SchemaError};
+use crate::avro::{Encoder, KeyEncoder, SchemaError};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Finding};
 use crate::engine::{PlanError, Rehearsal};
@@ -81,7 +81,8 @@ impl Tests {
         // A registry is not asked for what the messages of tests are written with.
         let config = &Config { avro: config.avro.of_own_messages(), ..config.clone() };
         let encoder = Encoder::for_config(&config.avro)?;
-        bind::bind(config, suites, unread, &encoder).await
+        let keys = KeyEncoder::for_config(&config.avro.key)?;
+        bind::bind(config, suites, unread, &encoder, &keys).await
     }
 
     /// Runs all of them.

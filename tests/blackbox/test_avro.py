@@ -11,6 +11,7 @@ from decimal import Decimal
 import fastavro
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.serialization import IntegerSerializer, StringSerializer
 
 from avro import varint
 
@@ -206,6 +207,89 @@ def test_a_general_union(new_job, new_topic, database):
     for value, (text,) in zip(values, database.rows("SELECT either FROM v ORDER BY o"), strict=True):
         branches = json.loads(text) if text is not None else {}
         assert [found for found in branches.values() if found is not None] == ([] if value is None else [value])
+
+
+KEY = {"type": "record", "name": "Key", "fields": [{"name": "id", "type": "long"}, {"name": "area", "type": "string"}]}
+KEY_FORMATS = {
+    "bytes": (lambda n: struct.pack("<I", n % 2**32), [0, 1, 2**31], None),
+    "text": (lambda text: StringSerializer("utf_8")(text, None), ["", "José", "日本 🍰", "nul\0!", "0"], b"\xff\xfe"),
+    "int": (lambda n: IntegerSerializer()(n, None), [0, -1, 7, 2**31 - 1, -(2**31)], struct.pack(">q", 7)),
+    "long": (lambda n: struct.pack(">q", n), [0, -1, 2**63 - 1, -(2**63)], struct.pack(">i", 7)),
+    "avro": (lambda key: encode(KEY, key), [{"id": -7, "area": "José"}, {"id": 2**62, "area": ""}], b"\x02"),
+}
+
+
+@pytest.mark.parametrize("key_format", KEY_FORMATS)
+def test_keys_of_other_clients(new_job, new_topic, database, key_format):
+    """Keys as other clients write them, messages without one, and keys that do not fit."""
+    write, values, broken = KEY_FORMATS[key_format]
+    topic = new_topic(partitions=1)
+    schema = {"type": "record", "name": "R", "fields": [{"name": "n", "type": "int"}]}
+    config = {"avro_key_schema": "key.avsc"} if key_format == "avro" else {}
+    outputs = {"seen": {"table": "seen", "mode": "append"}}
+    job = new_job(topic, outputs=outputs, key_format=key_format, **config)
+    job.write("schema.avsc", schema)
+    job.write("key.avsc", KEY)
+    column = "kafka_key.id AS id, kafka_key.area AS k" if key_format == "avro" else "kafka_offset AS id, kafka_key AS k"
+    job.view("seen", f"SELECT n, {column} FROM batch")
+    keys = [None, *map(write, values)]
+    for n, key in enumerate(keys):
+        topic.send(encode(schema, {"n": n}), key=key)
+    if broken is not None:
+        topic.send(encode(schema, {"n": 99}), key=broken)
+    topic.flush()
+    job.catch_up()
+    rows = {n: (i, k) for n, i, k in database.rows("SELECT n, id, k FROM seen")}
+    assert len(rows) == len(keys) and rows[0][1] is None
+    for n, value in enumerate(values, 1):
+        found = rows[n][1]
+        if key_format == "bytes":
+            assert bytes(found) == keys[n]
+        elif key_format == "avro":
+            assert rows[n] == (value["id"], value["area"])
+        else:
+            assert found == value
+    letters = database.rows("SELECT kafka_key, stage, place, reason FROM dead_letters")
+    if broken is None:
+        assert letters == []
+        return
+    ((key, stage, place, reason),) = letters
+    assert (bytes(key), stage, place) == (broken, "decode", "kafka_key")
+    assert reason.startswith("kafka_key"), reason
+    # As bytes they all come in.
+    job.view("seen", "SELECT n, kafka_offset AS id FROM batch")
+    job.write_config(key_format="bytes", avro_key_schema=None)
+    job.run("dead-letters", "replay")
+    assert database.value("SELECT COUNT(*) FROM seen WHERE n = 99") == 1
+
+
+@pytest.mark.parametrize("key_format", ["text", "int", "long", "avro"])
+def test_keys_for_other_clients(new_job, new_topic, key_format):
+    """What `produce` writes, another client reads."""
+    topic = new_topic(partitions=1)
+    config = {"avro_key_schema": "key.avsc"} if key_format == "avro" else {}
+    job = new_job(topic, key_format=key_format, **config)
+    fields = [("id", "int"), ("area", "string")]
+    job.write("schema.avsc", {"type": "record", "name": "R", "fields": [{"name": n, "type": t} for n, t in fields]})
+    job.write("key.avsc", KEY)
+    job.view("seen", "SELECT kafka_key.id AS id FROM batch" if key_format == "avro" else "SELECT kafka_key AS id FROM batch")
+    job.write("two.json", [{"id": 7, "area": "José"}, {"id": -1, "area": ""}])
+    job.run("produce", "two.json", *([] if key_format == "avro" else ["--key", "id"]))
+    consumer = Consumer({"bootstrap.servers": topic.server, "group.id": "keys", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic.name, 0, 0)])
+    keys = [message.key() for message in consumer.consume(2, timeout=30)]
+    consumer.close()
+    expected = {
+        "text": [b"7", b"-1"],
+        "int": [struct.pack(">i", 7), struct.pack(">i", -1)],
+        "long": [struct.pack(">q", 7), struct.pack(">q", -1)],
+        "avro": [encode(KEY, {"id": 7, "area": "José"}), encode(KEY, {"id": -1, "area": ""})],
+    }
+    assert keys == expected[key_format]
+    # A value that is no such key stops the command before anything is sent.
+    if key_format in ("int", "long"):
+        refused = job.run("produce", "two.json", "--key", "area", expect=1)
+        assert "kafka_key: found" in refused.stderr and "nothing was sent" in refused.stderr
 
 
 READER = {

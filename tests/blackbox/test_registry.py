@@ -308,3 +308,53 @@ def test_a_registry_that_fails_at_random(new_job, new_topic, database, registry,
         assert order == sorted(order), part
     failed = len(front.asked) - len(set(front.asked))
     figure(f"{len(wanted)} messages, {kills} kills, {len(front.asked)} requests, {failed} of them made again")
+
+
+KEY_SCHEMA = {**record(("id", "long"), name="key"), "fields": [
+    {"name": "id", "type": "long"}, {"name": "area", "type": "string", "default": "none"}]}  # fmt: skip
+OLD_KEY = record(("id", "int"), name="key")
+
+
+def test_keys_through_the_registry(new_job, new_topic, database, registry, front):
+    """Keys of two versions, an id that nobody knows, and one whose schema no key is; then `produce` with ids of its own."""
+    topic = new_topic(partitions=2)
+    value_id, key_subject = registry.register(unique("movements"), FIRST), f"{topic.name}-key"
+    old_id, key_id = registry.register(key_subject, OLD_KEY), registry.register(key_subject, KEY_SCHEMA)
+    job = registry_job(new_job, topic, front)
+    job.write_config(key_format="avro", avro_key_schema="key.avsc")
+    job.write("key.avsc", KEY_SCHEMA)
+    job.view("seen", "SELECT customer, amount, kafka_key.id AS id, kafka_key.area AS area FROM batch")
+    keys = [
+        framed(old_id, OLD_KEY, {"id": 1}),
+        framed(key_id, KEY_SCHEMA, {"id": 2**40, "area": "José"}),
+        None,
+        framed(2_000_000_000, OLD_KEY, {"id": 1}),
+        framed(value_id, FIRST, {"customer": 1, "amount": 1.0}),
+        b"",
+    ]
+    for n, key in enumerate(keys):
+        topic.send(framed(value_id, FIRST, {"customer": n, "amount": n / 2}), key=key)
+    topic.flush()
+    job.catch_up()
+    seen = "SELECT customer, id, area FROM seen ORDER BY customer"
+    assert database.rows(seen) == [(0, 1, "none"), (1, 2**40, "José"), (2, None, None)]
+    reasons = [row[0] for row in database.rows("SELECT reason FROM dead_letters ORDER BY kafka_partition, kafka_offset")]
+    assert len(reasons) == 3 and all(reason.startswith("kafka_key, byte ") for reason in reasons), reasons
+    assert sum("does not know schema id 2000000000" in reason for reason in reasons) == 1, reasons
+    assert sum("the key is empty" in reason for reason in reasons) == 1, reasons
+    assert front.ids() == sorted({value_id, old_id, key_id, 2_000_000_000}), "one request an id"
+
+    # What `produce` writes is read again, under ids that it registers only when it is told.
+    job.write_config(schema_registry={"url": registry.url})
+    job.write("key.avsc", record(("customer", "long"), ("note", ["null", "string"]), name="key"))
+    job.view("seen", "SELECT customer, amount, kafka_key.customer AS id, kafka_key.note AS area FROM batch")
+    new_topic_of_keys = new_topic(partitions=1)
+    job.write_config(kafka_topic=new_topic_of_keys.name)
+    job.write("one.json", [{"customer": 100, "amount": 2.5, "note": "é"}])
+    refused = job.run("produce", "one.json", expect=1)
+    assert "has no version with this schema" in refused.stderr
+    job.run("produce", "one.json", "--register")
+    job.run("produce", "one.json")
+    job.run("schema", "check")
+    job.catch_up()
+    assert database.rows("SELECT customer, id, area FROM seen WHERE customer = 100") == [(100, 100, "é")] * 2

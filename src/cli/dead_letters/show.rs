@@ -6,7 +6,7 @@ use crate::batch::Stage;
 use crate::cli::failure::Failure;
 use crate::cli::results::Results;
 use crate::config::Config;
-use crate::decode::Decoder;
+use crate::decode::{Decoder, KEY_COLUMN};
 use crate::engine::Schemas;
 use crate::sink::StoredLetter;
 
@@ -103,6 +103,7 @@ fn hint(stored: &StoredLetter, decoded: &Decoded) -> String {
     }
     let place = &stored.letter.place;
     let first = match (stored.letter.stage, decoded) {
+        (Stage::Decode, Err(_)) if place == KEY_COLUMN => "mend the sender, or change key_format; ".into(),
         (Stage::Decode, Err(_)) => {
             "mend the sender, or say the schema it was written with (avro_writer_schema, writer_schemas); "
                 .into()
@@ -190,6 +191,15 @@ mod tests {
           decoded     {"customer":1}
         hint: mend sql/shares.sql; `dead-letters replay 17` then brings it in
         "#);
+    }
+
+    #[test]
+    fn a_key_that_is_not_what_the_project_says_has_advice_of_its_own() {
+        let reason = "kafka_key: found 2 bytes, expected 8 (key_format: long)";
+        let text = describe(&stored(Stage::Decode, "kafka_key", reason), &Err(reason.into()));
+        let expected =
+            "hint: mend the sender, or change key_format; `dead-letters replay 17` then brings it in\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::*;
 use crate::avro::tests::read_with_apache;
 use crate::database::json::write_row;
 
-fn schemas(ty: &Ty) -> (Schema, apache_avro::Schema) {
+pub(super) fn schemas(ty: &Ty) -> (Schema, apache_avro::Schema) {
     let ours = schema(&schema_of(ty, true, &mut 0));
     let theirs = apache_avro::Schema::parse(&schema_of(ty, false, &mut 0)).unwrap();
     (ours, theirs)
@@ -32,7 +32,7 @@ fn cells(ty: &Ty, batch: &RecordBatch) -> Vec<Cell> {
     (0..batch.num_rows()).map(|row| found(ty, &record, row)).collect()
 }
 
-fn record_and_values() -> impl Strategy<Value = (Ty, Vec<Avro>)> {
+pub(super) fn record_and_values() -> impl Strategy<Value = (Ty, Vec<Avro>)> {
     any_record(false).prop_flat_map(|ty| {
         let values = proptest::collection::vec(value_of(&ty), 1..4);
         (Just(ty), values)

@@ -1,6 +1,7 @@
 //! What decoding promises, on schemas and payloads written by hand; `resolution` holds the rules between two
-//! schemas and `laws` the properties against another Avro implementation.
+//! schemas, `laws` the properties against another Avro implementation, and `keys` all of keys.
 
+mod keys;
 mod laws;
 mod model;
 mod resolution;
@@ -12,8 +13,8 @@ use arrow::json::writer::LineDelimited;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::avro::{Encoder, Frame};
-use crate::batch::MessagesBuilder;
+use crate::avro::{Encoder, Frame, KeyEncoder};
+use crate::batch::{Headers, MessagesBuilder};
 
 #[test]
 fn a_message_that_was_not_received_as_a_whole_is_a_dead_letter() {
@@ -312,7 +313,12 @@ fn frames_name_the_writers_schema() {
     let old = file("old.avsc", json!([{"name": "a", "type": "int"}]));
     let new =
         file("new.avsc", json!([{"name": "a", "type": "long"}, {"name": "b", "type": "int", "default": 5}]));
-    let config = |framing| AvroConfig { schema: new.clone(), framing, tombstones: Tombstones::Skip };
+    let config = |framing| AvroConfig {
+        schema: new.clone(),
+        framing,
+        tombstones: Tombstones::Skip,
+        key: KeyFormat::Bytes,
+    };
     let encode = |schema: &Path, frame, value: Value| {
         let mut out = Vec::new();
         Encoder::new(schema, frame).unwrap().encode(&value, &mut out).unwrap();

@@ -3,7 +3,7 @@ use arrow::array::BinaryArray;
 use super::super::refusal::Refusal;
 use super::*;
 use crate::batch::Messages;
-use crate::config::Tombstones;
+use crate::config::{Framing, Tombstones};
 
 const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"n","type":"long"},
@@ -23,14 +23,19 @@ struct Sample {
 }
 
 fn sample(ratio: &str) -> Sample {
+    sample_with(ratio, &KeyFormat::Bytes)
+}
+
+fn sample_with(ratio: &str, key: &KeyFormat) -> Sample {
     let folder = tempfile::tempdir().unwrap();
     let schema = folder.path().join("r.avsc");
     std::fs::write(&schema, SCHEMA).unwrap();
-    let framing = Framing::Raw { writer_schema: None };
-    let avro = AvroConfig { schema, framing, tombstones: Tombstones::DeadLetter };
+    let (framing, tombstones) = (Framing::NONE, Tombstones::DeadLetter);
+    let avro = AvroConfig { schema, framing, tombstones, key: key.clone() };
     let mut decoder = Decoder::new(&avro).unwrap();
     let messages = messages(&avro, ratio);
     let rows = decoder.decode(&messages).unwrap().batch;
+    assert_eq!(rows.num_rows(), 3);
     let dead_letters = dead_letters_table(&[]).unwrap();
     let batch = Batch { origin: Origin::Topic, ranges: ranges_of(&messages), rows, dead_letters };
     Sample { schema: decoder.schema(), folder, avro, batch }
@@ -38,6 +43,13 @@ fn sample(ratio: &str) -> Sample {
 
 fn messages(avro: &AvroConfig, ratio: &str) -> Messages {
     let encoder = Encoder::for_config(avro).unwrap();
+    let key = match &avro.key {
+        KeyFormat::Bytes => vec![0xff, 0x00],
+        KeyFormat::Text => "é\n".into(),
+        KeyFormat::Int => (-7_i32).to_be_bytes().to_vec(),
+        KeyFormat::Long => i64::MIN.to_be_bytes().to_vec(),
+        KeyFormat::Avro { .. } => vec![2, 0xff, 2, 2],
+    };
     let mut builder = MessagesBuilder::default();
     for offset in 0..3 {
         let record = format!(
@@ -56,7 +68,7 @@ fn messages(avro: &AvroConfig, ratio: &str) -> Messages {
             partition: 2,
             offset: 10 + offset * 5,
             timestamp_ms: (offset > 0).then_some(1_700_000_000_001),
-            key: (offset > 0).then_some(&[0xff, 0x00][..]),
+            key: (offset > 0).then_some(key.as_slice()),
             payload: Some(&payload),
             headers: &headers,
         });
@@ -77,6 +89,29 @@ fn types_keys_and_headers_come_back_exactly() {
     }
     let keys = batch.rows["kafka_key"].as_any().downcast_ref::<BinaryArray>().unwrap().clone();
     assert!(keys.is_null(0) && keys.value(1) == [0xff, 0]);
+}
+
+#[test]
+fn typed_keys_come_back_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("key.avsc");
+    let text = r#"{"type":"record","name":"K","fields":[
+        {"name":"raw","type":"bytes"},{"name":"day","type":["null",{"type":"int","logicalType":"date"}]}]}"#;
+    std::fs::write(&schema, text).unwrap();
+    let avro = KeyFormat::Avro { schema, framing: Framing::NONE };
+    for key in [KeyFormat::Text, KeyFormat::Int, KeyFormat::Long, avro] {
+        let Sample { folder, avro, batch, schema } = sample_with("0.1", &key);
+        for name in ["b.arrow", "b.jsonl"] {
+            let file = folder.path().join(name);
+            save(&batch.rows, &file, &avro).unwrap();
+            assert_eq!(load(&file, &avro, &schema).unwrap().rows, batch.rows, "{key:?} {name}");
+        }
+        // Of another format it is not the same column.
+        let bytes = AvroConfig { key: KeyFormat::Bytes, ..avro };
+        let schema = Decoder::new(&bytes).unwrap().schema();
+        let said = load(&folder.path().join("b.arrow"), &bytes, &schema).unwrap_err().to_string();
+        assert!(said.contains("`kafka_key` is ") && said.ends_with("Binary by key_format"), "{said}");
+    }
 }
 
 #[test]

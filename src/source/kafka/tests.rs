@@ -10,7 +10,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 
 use super::*;
 use crate::batch::{MESSAGE_TIMES_MS, Tally};
-use crate::config::{LostData, StartingOffsets};
+use crate::config::{AvroConfig, Framing, KeyFormat, LostData, StartingOffsets, Tombstones};
+use crate::decode::Decoder;
 use crate::source::Assignment;
 
 /// Longer than anything here takes.
@@ -169,7 +170,10 @@ fn sent() -> impl Strategy<Value = Sent> {
     ];
     let name = prop_oneof![2 => "[a-zé ]{0,8}".prop_map(String::into_bytes), 1 => bytes()];
     let headers = proptest::collection::vec((name, proptest::option::of(bytes())), 0..4);
-    let parts = (timestamp_ms, proptest::option::of(bytes()), proptest::option::of(bytes()), headers);
+    // Some have a payload that can be read.
+    let payload = prop_oneof![2 => bytes(), 1 => Just(vec![2])];
+    let key = prop_oneof![4 => bytes(), 1 => any::<[u8; 4]>().prop_map(Vec::from), 1 => any::<[u8; 8]>().prop_map(Vec::from)];
+    let parts = (timestamp_ms, proptest::option::of(key), proptest::option::of(payload), headers);
     parts.prop_map(|(timestamp_ms, key, payload, headers)| Sent { timestamp_ms, key, payload, headers })
 }
 
@@ -250,6 +254,23 @@ impl Sent {
     }
 }
 
+/// One for each format of keys; payloads are ints.
+fn decoders() -> Vec<Decoder> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, schema: &str| {
+        std::fs::write(folder.path().join(name), schema).unwrap();
+        folder.path().join(name)
+    };
+    let schema = file("r", r#"{"type": "record", "name": "R", "fields": [{"name": "n", "type": "int"}]}"#);
+    let (key, framing) = (file("k", r#"["null", "string", "long"]"#), Framing::NONE);
+    let avro = KeyFormat::Avro { schema: key, framing };
+    let decoder = |key| {
+        let (schema, framing, tombstones) = (schema.clone(), Framing::NONE, Tombstones::DeadLetter);
+        Decoder::new(&AvroConfig { schema, framing, tombstones, key }).unwrap()
+    };
+    [KeyFormat::Bytes, KeyFormat::Text, KeyFormat::Int, KeyFormat::Long, avro].map(decoder).into()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
@@ -262,9 +283,15 @@ proptest! {
         sent.iter().for_each(|sent| sent.send(&mut stream));
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let mut source = connect(&config);
+        let mut decoders = decoders();
         let mut seen = 0;
         while seen < sent.len() {
             let polled = runtime.block_on(next_batch(&mut source));
+            for decoder in &mut decoders {
+                let decoded = decoder.decode(&polled.messages).unwrap();
+                prop_assert_eq!(decoded.places.len() + decoded.dead_letters.len(), polled.messages.len());
+                prop_assert_eq!(decoded.batch.num_rows(), decoded.places.len());
+            }
             for (index, message) in polled.messages.iter().enumerate() {
                 let sent = &sent[seen];
                 prop_assert_eq!(message.offset, seen as i64);
