@@ -34,6 +34,7 @@ use super::slot::{Cancel, Slot};
 use super::view_files::{ViewFile, is_plain_query};
 use super::{FunctionHelp, bounded, functions, lint, locate, names, session, statement};
 use crate::diagnostic::{Code, Diagnostic, Finding, Place};
+use crate::panics;
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
 const OPERATOR_ROWS: usize = 1024;
@@ -385,7 +386,11 @@ impl TypedPlan {
         let Self { place, text, plan, context, cancel, .. } = self;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
-            let ended = send_all(&plan, &context, &sender).await;
+            // Why: a kernel that panics on some value must not take the program with it, nor print the value.
+            let ended = panics::expected_of(send_all(&plan, &context, &sender)).await;
+            let ended = ended.unwrap_or_else(|panic| {
+                Err(DataFusionError::Execution(format!("the SQL engine panicked: {panic}")))
+            });
             if let Err(error) = ended {
                 // The caller has gone: nobody waits for this.
                 let _ = sender.send(Err(error)).await;
@@ -433,13 +438,7 @@ impl QueryRows {
             }
             None => {
                 self.is_over = true;
-                match (&mut self.task).await {
-                    Err(error) if error.is_panic() => {
-                        let message = "the SQL engine panicked; its message is above";
-                        Err(SqlError::of_kind(SqlErrorKind::Row, &self.place, message))
-                    }
-                    _ => Ok(None),
-                }
+                Ok(None)
             }
         }
     }
