@@ -2,6 +2,7 @@
 //! ends a trigger. The types here carry data and know nothing of Kafka, Avro, SQL or a database; each stage
 //! takes one of them and gives the next, so a trigger can be read as a chain of types.
 
+mod hidden;
 mod polled;
 mod results;
 

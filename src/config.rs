@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::database::Address;
+use crate::mask::Sensitive;
 pub(crate) use crate::yaml::duration as read_duration;
 use crate::yaml::{self, Fault, Node, Section, Value};
 use avro::read_avro;
@@ -75,6 +76,8 @@ pub struct Config {
     pub registry: Option<RegistryConfig>,
     /// `None`: nobody can watch the job by HTTP.
     pub http: Option<HttpConfig>,
+    /// Fields whose values are never shown.
+    pub sensitive: Sensitive,
 }
 
 #[derive(Clone)]
@@ -359,6 +362,7 @@ fn read_config(
         section.fault(fault.hint("other framings do not name the registry's schemas"));
     }
     let http = http::read_http(&mut section);
+    let sensitive = read_sensitive(&mut section);
     section.finish(faults);
     Some(Config {
         file: file.clone(),
@@ -379,7 +383,14 @@ fn read_config(
         reload,
         registry,
         http,
+        sensitive,
     })
+}
+
+fn read_sensitive(section: &mut Section<'_>) -> Sensitive {
+    let is_empty_list = section.node("sensitive").is_some_and(is_empty);
+    let names = if is_empty_list { None } else { section.texts("sensitive") };
+    Sensitive::new(names.unwrap_or_default())
 }
 
 fn read_write_connections(section: &mut Section<'_>, memory_max: usize) -> usize {

@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod nearest;
 mod moment;
 pub mod memory;
+pub mod mask;
 pub mod batch;
 pub mod telemetry;
 pub mod database;

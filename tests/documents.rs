@@ -317,6 +317,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("schema_registry", "{ url: http://127.0.0.1:8081 }\navro_framing: confluent"),
     ("http", "127.0.0.1:9464"),
     ("http_token", "0123456789abcdef\nhttp: 127.0.0.1:9464"),
+    ("sensitive", "[customer]"),
 ];
 
 #[test]

@@ -360,6 +360,38 @@ async fn the_page_is_told(job: &Job) {
     );
 }
 
+/// What is computed from a sensitive field is masked, on the page and in answers to queries; what is written is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sensitive_fields_are_masked() {
+    let (job, engine) = Job::new(&format!("sensitive: [amount, customer]\n{CONFIG}")).await;
+    job.produce(40);
+    beside!(job, engine, {
+        let rows = job.until("/api/rows?view=moved", |answer| answer.body.contains("***")).await;
+        let rows: Value = serde_json::from_str(&rows.body).expect("JSON");
+        let row = rows["rows"][0].as_array().expect("a row");
+        assert_eq!((&row[2], &row[3]), (&"***".into(), &"***".into()), "{rows}");
+        assert!(row[0].is_number(), "a partition is not masked: {rows}");
+        for (query, expected) in [
+            ("SELECT amount * 2 AS a FROM moved LIMIT 1", r#"[["***"]]"#),
+            ("SELECT customer AS a FROM totals ORDER BY customer LIMIT 1", r#"[["***"]]"#),
+            (
+                "SELECT max(kafka_partition) - max(kafka_partition) AS a, max(amount) AS b FROM batch",
+                r#"[[0,"***"]]"#,
+            ),
+        ] {
+            let path: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+            let answer = job.json(&format!("/api/query?sql={path}")).await;
+            assert_eq!(answer["rows"].to_string(), expected, "{query}: {answer}");
+        }
+        let views = job.json("/api/views").await;
+        let moved = views["views"].as_array().expect("views").iter().find(|view| view["name"] == "moved");
+        let columns = moved.and_then(|moved| moved["columns"].as_array()).expect("columns");
+        let sensitive: Vec<bool> = columns.iter().map(|column| column["sensitive"] == true).collect();
+        assert_eq!(sensitive, [false, false, true, true]);
+        assert_eq!(job.number("SELECT max(amount) FROM moved_rows").await, 1.5);
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_shows_in_readiness_and_not_in_liveness() {
     let (job, engine) = Job::new(CONFIG).await;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 
+use crate::mask::Mask;
+
 /// What the views made of one batch.
 #[derive(Clone, Debug, Default)]
 pub struct ViewResults {
@@ -23,6 +25,8 @@ pub struct ViewResults {
 pub struct RelationRows {
     pub name: Arc<str>,
     pub rows: Vec<RecordBatch>,
+    /// What of its columns must not be shown.
+    pub masks: Arc<[Mask]>,
     /// Whether these are the last rows only.
     pub is_cut: bool,
 }

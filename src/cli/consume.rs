@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::database::json;
 use crate::decode::{DecodeError, Decoder};
 use crate::engine::{Schemas, uses};
+use crate::mask::{Sensitive, masked};
 use crate::memory::Budget;
 use crate::print::{self, Printer, Screen};
 use crate::source::{Bounds, Logged, SourceError, StartAt, TopicLookup, consumer_config, push, refused};
@@ -28,7 +29,8 @@ use crate::source::{Bounds, Logged, SourceError, StartAt, TopicLookup, consumer_
 /// Each message is one line with a JSON object: the fields of the Avro record, then kafka_topic, kafka_partition,
 /// kafka_offset, kafka_timestamp, kafka_key and kafka_headers. Dates, times and decimals are written as text, enums by
 /// name, bytes of the record as base64. The key and the headers are text if their bytes are printable UTF-8, and
-/// otherwise `{"base64": "..."}`. If a message cannot be decoded, stderr names it with the reason.
+/// otherwise `{"base64": "..."}`. If a message cannot be decoded, stderr names it with the reason. Values of `sensitive`
+/// fields are printed as `***`.
 ///
 /// The command runs until Ctrl-C, or until it has printed `--count` messages. It joins no consumer group and stores
 /// nothing.
@@ -69,6 +71,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
     let mut decoder =
         Decoder::new(&config.avro)?.bounded(Budget::of_prompt(config.memory_max, uses(&config)).columns);
+    super::check_sensitive(&config, &decoder.schema())?;
     let registry = Registry::open(&config)?;
     let topics = match &arguments.topic {
         Some(topic) => std::slice::from_ref(topic),
@@ -85,7 +88,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         registry.teach(&mut decoder, &messages)?;
-        match show(&mut decoder, &messages, arguments.format)? {
+        match show(&mut decoder, &messages, &config.sensitive, arguments.format)? {
             // The reader of the pipe has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
@@ -159,16 +162,21 @@ fn collect(consumer: &BaseConsumer<Logged>, most: usize) -> Result<MessagesBuild
 }
 
 /// Prints messages; half of them at once if together they take too much memory as columns.
-fn show(decoder: &mut Decoder, messages: &Messages, format: Format) -> Result<io::Result<()>, Failure> {
-    let decoded = match decoder.decode(messages) {
+fn show(
+    decoder: &mut Decoder,
+    messages: &Messages,
+    sensitive: &Sensitive,
+    format: Format,
+) -> Result<io::Result<()>, Failure> {
+    let mut decoded = match decoder.decode(messages) {
         Ok(decoded) => decoded,
         Err(DecodeError::BatchTooLarge { .. }) if messages.len() > 1 => {
             let half = messages.len() / 2;
-            let first = show(decoder, &messages.slice(0..half), format)?;
+            let first = show(decoder, &messages.slice(0..half), sensitive, format)?;
             return if first.is_err() {
                 Ok(first)
             } else {
-                show(decoder, &messages.slice(half..messages.len()), format)
+                show(decoder, &messages.slice(half..messages.len()), sensitive, format)
             };
         }
         Err(error @ DecodeError::BatchTooLarge { .. }) => {
@@ -178,11 +186,15 @@ fn show(decoder: &mut Decoder, messages: &Messages, format: Format) -> Result<io
         }
         Err(error) => return Err(Failure::failed(error.to_string())),
     };
-    for letter in &decoded.dead_letters {
+    for letter in &mut decoded.dead_letters {
+        if !sensitive.is_empty() {
+            letter.hide_values();
+        }
         let (partition, offset) = (&letter.partition, letter.offset);
         terminal::say(&format!("{partition}@{offset}: {}: {}", letter.place, letter.reason));
     }
-    Ok(print(&decoded.batch, format))
+    let shown = masked(&decoded.batch, &sensitive.of_batch(&decoder.schema()))?;
+    Ok(print(&shown, format))
 }
 
 fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {

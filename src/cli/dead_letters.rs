@@ -7,6 +7,7 @@ mod list;
 mod purge;
 mod replay;
 mod show;
+mod sight;
 mod summary;
 
 use std::path::Path;

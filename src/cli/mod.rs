@@ -31,8 +31,12 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use arrow::datatypes::Schema;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::config::Config;
+use crate::diagnostic::render;
+use crate::engine::unknown_sensitive;
 use crate::panics;
 use failure::Failure;
 
@@ -136,6 +140,12 @@ pub fn main() -> ExitCode {
 /// Threads of the runtime besides the one that computes. A query that was cancelled may keep one for a moment, and the
 /// prompt must go on.
 const WORKER_THREADS: usize = 3;
+
+/// Whether all fields that must not be shown are fields of the messages.
+fn check_sensitive(config: &Config, batch: &Schema) -> Result<(), Failure> {
+    let unknown = unknown_sensitive(config, batch);
+    if unknown.is_empty() { Ok(()) } else { Err(Failure::bad_config(render(&unknown))) }
+}
 
 /// Waits on this thread for something short.
 fn wait_for<T>(future: impl Future<Output = T>) -> Result<T, Failure> {

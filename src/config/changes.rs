@@ -26,6 +26,7 @@ impl Config {
             reload,
             registry,
             http,
+            sensitive,
         } = self;
         let KafkaConfig { server, topics, starting_offsets, lost_data, instance, properties } = kafka;
         let AvroConfig { schema, framing, tombstones, key } = avro;
@@ -53,6 +54,7 @@ impl Config {
             ("lost_data", *lost_data != new.kafka.lost_data),
             ("reload", *reload != new.reload),
             ("http or http_token", *http != new.http),
+            ("sensitive", *sensitive != new.sensitive),
             ("kafka_properties", *properties != new.kafka.properties),
             ("state_tables", !keeps(state_tables, &new.state_tables, StateTableConfig::as_written)),
             ("outputs", {

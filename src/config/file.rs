@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Config;
 use crate::diagnostic::{Code, Diagnostic, Place, Span, shown};
-use crate::yaml::{Fault, Node, Spot};
+use crate::yaml::{Fault, Node, Spot, Value};
 
 /// Everything that is wrong with a configuration file, in the order of its lines.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -57,6 +57,19 @@ impl ConfigFile {
         let root = self.root.as_deref()?;
         names.iter().try_fold(root, |node, name| node.entry(name).map(|(_, value)| value))?;
         Some(self.place(names))
+    }
+
+    /// The place of an item of the list under a key of the top level; the key's, if there is no such item.
+    pub fn place_of_item(&self, key: &'static str, item: &str) -> Place {
+        let listed = self.root.as_deref().and_then(|root| root.entry(key)).map(|(_, node)| node);
+        let mut items = listed.into_iter().flat_map(|node| match &node.value {
+            Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        });
+        match items.find(|node| node.text() == Some(item)) {
+            Some(node) => self.place_of(Some(node.spot)),
+            None => self.place(&[key]),
+        }
     }
 
     fn place_of(&self, spot: Option<Spot>) -> Place {

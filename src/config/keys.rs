@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Secret,
     /// One text, or a list.
     Texts,
+    /// The same, and the list may be empty.
+    Names,
     /// One text, a list of texts, or a list of such lists.
     Lists,
     Boolean,
@@ -186,6 +188,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Secret,
         "null",
         "the token that a caller must send, 16 characters or more; required if `http` is not a loopback address",
+    ),
+    Key::new(
+        "sensitive",
+        Kind::Names,
+        "[]",
+        "fields of the messages whose values are shown as `***`: [below](#sensitive-fields)",
     ),
     Key::required(
         "database",

@@ -61,6 +61,7 @@ fn alternatives(kind: Kind) -> Vec<Value> {
     match kind {
         Kind::Text | Kind::Secret => vec![text()],
         Kind::Texts => vec![text(), texts()],
+        Kind::Names => vec![text(), json!({ "type": "array", "items": text() })],
         Kind::Lists => vec![text(), json!({ "type": "array", "items": { "anyOf": [text(), texts()] } })],
         Kind::Boolean => vec![json!({ "type": "boolean" }), variable()],
         Kind::Choice(words) => {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use arrow::datatypes::Schema;
+
 use super::targets::{self, TargetPlaces};
 use crate::batch::{DELETE_COLUMN, Fault};
 use crate::config::{
@@ -11,7 +13,9 @@ use crate::config::{
 use crate::database::Address;
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::mask::field_names;
 use crate::memory::Budget;
+use crate::nearest::did_you_mean;
 use crate::sink::Target;
 use crate::sql::{self, Faulty, Pipeline, Scope, Survey, ViewFiles};
 use crate::tables::{ReferenceTables, StateTables, TableError};
@@ -89,9 +93,11 @@ impl Draft {
         let mut faulty = Faulty::default();
         views.faults().for_each(|(view, fault)| faulty.add(view, fault.clone().into()));
         table_faults.iter().for_each(|fault| faulty.add(fault.table(), table_diagnostic(config, fault)));
+        let batch = decoder.map(Decoder::schema);
         let mut diagnostics: Vec<Diagnostic> =
             views.faults().map(|(_, fault)| Diagnostic::from(fault.clone())).collect();
         diagnostics.extend(states_of_one_lane(config));
+        diagnostics.extend(batch.iter().flat_map(|batch| unknown_sensitive(config, batch)));
         diagnostics.extend(table_faults.iter().map(|error| table_diagnostic(config, error)));
         let unknown = unknown_tables(tables);
         if reach.warns {
@@ -106,7 +112,6 @@ impl Draft {
             Besides::Everything => Scope::Whole(&computed),
             Besides::Nothing | Besides::Views(_) => Scope::Outputs(&computed),
         };
-        let batch = decoder.map(Decoder::schema);
         let survey = Survey::of(views, batch, specs, &unknown, scope, budget.sql).await;
         diagnostics.extend(survey.faults().cloned().map(Diagnostic::from));
         let state_specs = targets::state_specs(&survey, config);
@@ -138,7 +143,9 @@ impl Draft {
             graph.map(|(view, reads)| (view.to_owned(), reads.into_iter().map(str::to_owned).collect()));
         let graph = graph.collect();
         let unused_views = survey.unused_views().to_vec();
+        let masks = survey.masks(&config.sensitive);
         let (pipeline, faulty) = survey.into_sound_pipeline(faulty);
+        let pipeline = pipeline.map(|pipeline| pipeline.with_masks(masks));
         let computed = pipeline.iter().flat_map(Pipeline::states).map(|state| state.name.as_str());
         states.retain(&computed.collect());
         Self {
@@ -176,6 +183,22 @@ fn states_of_one_lane(config: &Config) -> Vec<Diagnostic> {
         );
         let place = config.file.place(&["state_tables", name]);
         Diagnostic::error(Code::Config, place, message).with_hint(hint)
+    });
+    errors.collect()
+}
+
+/// Names in `sensitive` that are no fields of the messages. What they were meant to name would be shown.
+pub(crate) fn unknown_sensitive(config: &Config, batch: &Schema) -> Vec<Diagnostic> {
+    let known = field_names(batch);
+    let unknown = config.sensitive.names().filter(|name| !known.iter().any(|known| known == name));
+    let errors = unknown.map(|name| {
+        let message = format!("sensitive: the messages have no field `{name}`");
+        let place = config.file.place_of_item("sensitive", name);
+        let error = Diagnostic::error(Code::Config, place, message);
+        let hint = did_you_mean(name, known.iter().map(String::as_str));
+        error.with_hint(hint.unwrap_or_else(|| {
+            "name a field of `avro_schema`, one of a nested record as `record.field`".to_owned()
+        }))
     });
     errors.collect()
 }

@@ -16,6 +16,28 @@ impl EngineError {
         ))
     }
 
+    /// The same, where values of messages must not be shown if `hides_values`: without what may quote one.
+    #[must_use]
+    pub(super) fn shown_by(self, hides_values: bool) -> Self {
+        let what = match &self {
+            _ if !hides_values => return self,
+            Self::Tables(error) if error.fault() == Fault::Other => error.subject(),
+            Self::Sink(error) if matches!(error.fault(), Fault::Other | Fault::Data) => {
+                let code = error.code().map(|code| format!(" (the database's error {code})"));
+                let place = error.place();
+                let table = if place.is_empty() { String::new() } else { format!(" to `{place}`") };
+                format!("a write{table}{}", code.unwrap_or_default())
+            }
+            Self::Sql(error) => error.place_of_row(),
+            Self::Decode(_) => "a batch".to_owned(),
+            _ => return self,
+        };
+        let message = format!("{what} failed; the reason may quote a `sensitive` field, so it is not shown");
+        let hint =
+            "to see the reason, take `sensitive` out of the configuration, where nobody else sees the output";
+        Self::Hidden(Finding::new(message).with_hint(hint))
+    }
+
     /// Whether partitions or the server that they were claimed on are lost: everything computed is dropped, and the
     /// group is asked again.
     pub(super) fn is_fenced(&self) -> bool {
@@ -41,6 +63,9 @@ pub enum EngineError {
     Sql(#[from] SqlError),
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The reason is not shown.
+    #[error("{0}")]
+    Hidden(Finding),
     /// Kafka does not have the messages that follow what is stored.
     #[error("{}", render(.0))]
     LostData(Vec<Finding>),

@@ -130,7 +130,12 @@ impl Filler {
     ///
     /// # Errors
     /// A fault that is neither data nor infrastructure; called again, the fill continues where it was.
-    pub async fn run(mut self, report: &mut dyn FnMut(&FillReport)) -> Result<FillReport, EngineError> {
+    pub async fn run(self, report: &mut dyn FnMut(&FillReport)) -> Result<FillReport, EngineError> {
+        let hides = self.stages.pipeline.masks().is_on();
+        self.fill(report).await.map_err(|error| error.shown_by(hides))
+    }
+
+    async fn fill(mut self, report: &mut dyn FnMut(&FillReport)) -> Result<FillReport, EngineError> {
         loop {
             let error = match self.go_on(report).await {
                 Ok(()) => return Ok(self.report),

@@ -67,7 +67,7 @@ use waiting::{WaitingFor, next_schema};
 use work::{Facts, Reason, Work};
 use writer::Writer;
 
-pub(crate) use draft::{Besides, Inputs, table_diagnostic};
+pub(crate) use draft::{Besides, Inputs, table_diagnostic, unknown_sensitive};
 pub use draft::{Draft, Reach};
 pub use error::EngineError;
 pub use fill_preview::{Preview, preview};
@@ -266,7 +266,8 @@ impl<S: Source> Engine<S> {
         // What is in flight is worth waiting for, whatever ended the loop.
         let settled = self.settle(report).await;
         self.source.close().await;
-        ended.and(settled.map(|_| ()))
+        let hides = self.stages.pipeline.masks().is_on();
+        ended.and(settled.map(|_| ())).map_err(|error| error.shown_by(hides))
     }
 
     async fn run_loop(&mut self, report: &mut dyn FnMut(&Report)) -> Result<(), EngineError> {

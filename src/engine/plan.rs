@@ -86,7 +86,7 @@ impl Plan {
 
     /// What SQL reads and computes, in the order of computing, for people.
     pub fn relations(&self) -> Vec<Relation> {
-        let references = self.tables.specs();
+        let (references, masks) = (self.tables.specs(), self.pipeline.masks());
         let names: Vec<&str> = self.pipeline.steps().map(|step| step.name).collect();
         let texts = ViewFiles::of_version(&self.sql);
         let of_step = |Computed { name, table, schema, reads }: Computed<'_>| {
@@ -111,6 +111,7 @@ impl Plan {
             Relation {
                 name: name.into(),
                 kind,
+                masks: masks.of(name, schema),
                 schema: SchemaRef::clone(schema),
                 reads: read,
                 output: output.filter(|_| kind == RelationKind::View).map(|target| target.table.clone()),
@@ -122,6 +123,7 @@ impl Plan {
             name: name.as_str().into(),
             kind: RelationKind::View,
             schema: Arc::new(Schema::empty()),
+            masks: Vec::new(),
             reads: texts.reads(name).into_iter().map(str::to_owned).collect(),
             output: None,
             state_of: None,
@@ -131,6 +133,7 @@ impl Plan {
             name: BATCH.into(),
             kind: RelationKind::Batch,
             schema: SchemaRef::clone(self.pipeline.batch()),
+            masks: masks.of(BATCH, self.pipeline.batch()),
             reads: Vec::new(),
             output: None,
             state_of: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::batch::{DeadLetter, LetterKind};
+use crate::mask::words_alone;
 
 /// Different reasons that are kept to be reported.
 const REASONS_MAX: usize = 100;
@@ -87,24 +88,8 @@ fn first_line(letter: &DeadLetter) -> &str {
     letter.reason.message.lines().next().unwrap_or_default()
 }
 
-/// The text with a 0 in place of each number, and nothing between quotes.
 fn without_values(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut quote = None;
-    for c in text.chars() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            Some(_) => continue,
-            None if c == '"' || c == '\'' => quote = Some(c),
-            None => {}
-        }
-        match c.is_ascii_digit() {
-            true if out.ends_with('0') => {}
-            true => out.push('0'),
-            false => out.push(c),
-        }
-    }
-    out
+    words_alone(text, &['"', '\''])
 }
 
 #[cfg(test)]

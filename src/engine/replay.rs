@@ -152,7 +152,8 @@ impl Replay {
         self.mode = mode;
         self.batch_size = BatchSize::default();
         let report = std::mem::take(&mut self.report);
-        previewed.map(|()| report.replaced)
+        let hides = self.stages.pipeline.masks().is_on();
+        previewed.map(|()| report.replaced).map_err(|error| error.shown_by(hides))
     }
 
     /// Replays the dead letters that wait, of these that are there by now. `report` sees how far it is after each batch.
@@ -164,7 +165,9 @@ impl Replay {
         wanted: &Selection,
         report: &mut dyn FnMut(&ReplayReport),
     ) -> Result<ReplayReport, EngineError> {
-        self.go_through(wanted, report).await?;
+        let hides = self.stages.pipeline.masks().is_on();
+        let ended = self.go_through(wanted, report).await;
+        ended.map_err(|error| error.shown_by(hides))?;
         self.report.reasons = self.reasons.told();
         Ok(self.report)
     }

@@ -9,7 +9,7 @@ use super::retry::persist;
 use super::schemas::Schemas;
 use super::stop::Stop;
 use super::work::{Facts, Work};
-use crate::batch::{BatchRows, Commit, Messages, ViewResults};
+use crate::batch::{BatchRows, Commit, DeadLetter, Messages, ViewResults};
 use crate::decode::Decoder;
 use crate::fault_point;
 use crate::sink::Sink;
@@ -72,7 +72,7 @@ impl Stages {
         let (advances, extents) = (work.polled.advances.clone(), work.polled.messages.extents());
         // Nothing is computed of messages that cannot be processed, nor where positions move over no message at all.
         if work.condemned.len() == work.polled.messages.len() {
-            let dead_letters = work.condemned_letters();
+            let dead_letters = self.shown(work.condemned_letters());
             let commit = Commit { advances, extents, dead_letters, ..Commit::default() };
             self.states.stage_nothing();
             let facts = Facts { outputs: vec![0; self.pipeline.outputs().len()], ..Facts::of(&commit) };
@@ -93,7 +93,8 @@ impl Stages {
         let message_time =
             message_time.map(|time| self.message_time_max_ms.map_or(time, |max| time.min(max)));
         let staged = self.states.stage(&results.states, message_time)?;
-        let (outputs, states, dead_letters) = (results.outputs, staged.changes, decoded.dead_letters);
+        let dead_letters = self.shown(decoded.dead_letters);
+        let (outputs, states) = (results.outputs, staged.changes);
         let commit = Commit { advances, extents, outputs, states, dead_letters, ..Commit::default() };
         let (views, null_keys, sql) = (results.views, staged.null_keys, started.elapsed());
         let rows = batch.map(|batch| BatchRows { batch, relations: results.relations });
@@ -101,6 +102,14 @@ impl Stages {
         let facts = Facts { views, null_keys, rows, decode, sql, lookup, ..Facts::of(&commit) };
         fault_point::reach("computed", "").await;
         Ok((commit, facts))
+    }
+
+    /// The dead letters, with reasons that quote no value if values must not be shown.
+    fn shown(&self, mut letters: Vec<DeadLetter>) -> Vec<DeadLetter> {
+        if self.pipeline.masks().is_on() {
+            letters.iter_mut().for_each(DeadLetter::hide_values);
+        }
+        letters
     }
 
     async fn run_views(

@@ -97,7 +97,7 @@ impl Work {
     /// Finds the messages that a fault of data is about: halves, or a dead letter if one message is left.
     pub fn narrow(self, reason: Reason) -> Vec<Self> {
         if self.polled.messages.len() > 1 {
-            tracing::debug!("{} messages in two parts: {}", self.polled.messages.len(), reason.found);
+            tracing::debug!("{} messages in two parts, for {}", self.polled.messages.len(), reason.place);
             return self.halves();
         }
         self.condemn(BTreeMap::from([(0, reason)]))

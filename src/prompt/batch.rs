@@ -12,6 +12,9 @@ use crate::batch::{DeadLetter, Messages, MessagesBuilder};
 use crate::decode::{kafka_columns, kafka_fields};
 use crate::source::Range;
 
+/// The messages of the batch that cannot be decoded.
+pub(super) const DEAD_LETTERS: &str = "dead_letters";
+
 /// Decoded messages, which everything is asked about.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {

@@ -12,7 +12,8 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use super::command::COMMANDS;
-use super::session::{Session, WHOLE};
+use super::session::Session;
+use super::whole::WHOLE;
 
 /// The words that SQL has of its own, as far as people type them here.
 const KEYWORDS: &[&str] = &[

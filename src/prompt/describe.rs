@@ -7,9 +7,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampMillisecondType};
 
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, DEAD_LETTERS, Origin};
 use super::refusal::Refusal;
-use super::session::{DEAD_LETTERS, Session, WHOLE};
+use super::session::Session;
+use super::whole::WHOLE;
 use crate::config::{KeyPlace, TableOrigin};
 use crate::diagnostic::Finding;
 use crate::nearest::did_you_mean;

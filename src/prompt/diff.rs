@@ -15,6 +15,7 @@ use super::views::Relation;
 use crate::config::Mode;
 use crate::database::json;
 use crate::diagnostic::Finding;
+use crate::mask::{Mask, Masks, masked};
 use crate::nearest::did_you_mean;
 use crate::print::{Changes, texts};
 use crate::sink::StoredOffsets;
@@ -124,6 +125,20 @@ impl Difference {
         format!("{changed} changed, {removed} removed, {added} added, {same} as before")
     }
 
+    /// Masks what must not be shown of the view in one of these versions.
+    fn mask(&mut self, view: &str, versions: &[Option<&Masks>]) -> Result<(), Refusal> {
+        let of = |column: &str| {
+            let masks = versions.iter().flatten().map(|masks| masks.of_column(view, column));
+            masks.fold(Mask::Clear, Mask::and)
+        };
+        let schema = self.rows.schema();
+        // The first column has the marks.
+        let columns = schema.fields().iter().skip(1).map(|field| of(field.name()));
+        let masks: Vec<Mask> = std::iter::once(Mask::Clear).chain(columns).collect();
+        self.rows = masked(&self.rows, &masks).map_err(Refusal::error)?;
+        Ok(())
+    }
+
     fn is_none(&self) -> bool {
         self.rows.num_rows() == 0 && self.notes.is_empty()
     }
@@ -162,12 +177,13 @@ impl Session {
         for view in all.into_iter().filter(|view| name.is_none_or(|name| name == *view) && !is_faulty(view)) {
             let key = self.key_of(view);
             let (old, new) = (before.relations.get(view), now.get(view));
-            let difference = match (old, new) {
+            let mut difference = match (old, new) {
                 (Some(old), Some(new)) => difference(old, new, &key)?,
                 (None, Some(new)) => difference(&new.without_rows(), new, &key)?,
                 (Some(old), None) => difference(old, &old.without_rows(), &key)?,
                 (None, None) => continue,
             };
+            difference.mask(view, &[old.map(|_| &before.masks), new.map(|_| self.views.masks())])?;
             if difference.is_none() && name.is_none() {
                 differences.same += 1;
             } else {

@@ -16,6 +16,7 @@ mod functions;
 mod history;
 mod job;
 mod load;
+mod masks;
 mod moment;
 mod output;
 mod progress;

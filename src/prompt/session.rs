@@ -12,23 +12,25 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::SchemaProvider as _;
 
 use super::batch::{
-    Batch, Origin, dead_letters_schema, dead_letters_table, message_of, messages_of, ranges_of,
+    Batch, DEAD_LETTERS, Origin, dead_letters_schema, dead_letters_table, message_of, messages_of, ranges_of,
 };
 use super::drafts::Drafts;
 use super::file;
 use super::job::RunningJob;
 use super::load::{Loaded, Loading, Others, Start, no_messages, stored};
+use super::masks;
 use super::moment::{Moment, StateOf};
 use super::progress::Progress;
 use super::refusal::Refusal;
 use super::seek::Seek;
 use super::views::{Computed, StateStore, Views, open_references};
-use super::whole::WholeTables;
+use super::whole::{WHOLE, WholeTables};
 use crate::batch::{DeadLetter, Decoded, Limits, Messages, ViewTiming};
 use crate::config::{Config, ReferenceTableConfig, StateTableConfig};
 use crate::decode::Decoder;
-use crate::diagnostic::{Diagnostic, Finding};
-use crate::engine::{Schemas, uses};
+use crate::diagnostic::{Diagnostic, Finding, render};
+use crate::engine::{Schemas, unknown_sensitive, uses};
+use crate::mask::emptied;
 use crate::memory::Budget;
 use crate::sink::{LetterOrder, Selection, StoredLetters};
 use crate::sql::{BATCH, Faulty, QuerySession, SqlError, SqlErrorKind, Typed, TypedPlan, ViewFiles};
@@ -39,10 +41,6 @@ const TOPIC_KEYS: &[&str] = &["kafka_server", "kafka_topic", "kafka_properties",
 /// Keys that decide what its columns are.
 const AVRO_KEYS: &[&str] =
     &["avro_schema", "avro_framing or the writers' schemas", "tombstones", "key_format or avro_key_schema"];
-/// The schema of the whole tables of the database.
-pub(super) const WHOLE: &str = "db";
-/// The messages of the batch that cannot be decoded.
-pub(super) const DEAD_LETTERS: &str = "dead_letters";
 
 /// What to ask about.
 #[derive(Clone, Debug)]
@@ -119,12 +117,22 @@ impl Session {
             .map_err(|error| Refusal::Faults(Diagnostic::from(error).to_string()))?;
         let budget = Budget::of_prompt(config.memory_max, uses(&config));
         let decoder = decoder.bounded(budget.columns);
+        // What they were meant to name would be shown.
+        let unknown = unknown_sensitive(&config, &decoder.schema());
+        if !unknown.is_empty() {
+            return Err(Refusal::Faults(render(&unknown)));
+        }
         let schemas = Schemas::for_reading(&config).await;
         let files = drafts.over(&config.sql);
         let (references, table_faults) = open_references(&config, &files).await;
         let (started, store) = (files.clone(), StateStore::Database);
         let views = Views::prepare(&config, files, &decoder, &references, &table_faults, store).await;
         let mut queries = QuerySession::new(budget.queries)?;
+        let mut masks = views.masks().clone();
+        let batch = decoder.schema();
+        masks.set(BATCH, &batch, config.sensitive.of_batch(&batch));
+        masks::of_dead_letters(&mut masks);
+        queries.mask(masks);
         let whole = Arc::new(WholeTables::new(&config.database));
         queries.add_schema(WHOLE, Arc::clone(&whole) as Arc<_>)?;
         let limits = Limits {
@@ -239,9 +247,17 @@ impl Session {
                 self.limits.bytes_max
             ));
         }
-        let decoded = self.decode(&messages).await.map_err(Refusal::error)?;
+        let mut decoded = self.decode(&messages).await.map_err(Refusal::error)?;
+        self.hide_values(&mut decoded.dead_letters);
         let dead_letters = dead_letters_table(&decoded.dead_letters).map_err(Refusal::error)?;
         Ok(Batch { origin: Origin::Topic, ranges, rows: decoded.batch, dead_letters })
+    }
+
+    /// Leaves reasons that quote no value, if values must not be shown.
+    fn hide_values(&self, letters: &mut [DeadLetter]) {
+        if !self.config.sensitive.is_empty() {
+            letters.iter_mut().for_each(DeadLetter::hide_values);
+        }
     }
 
     /// Decodes messages by the schemas of files and of a registry.
@@ -272,6 +288,7 @@ impl Session {
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
         let messages = messages_of(&letters.iter().collect::<Vec<&DeadLetter>>());
         let decoded = self.decode(&messages).await.map_err(Refusal::error)?;
+        self.hide_values(&mut letters);
         let dead_letters = dead_letters_table(&letters).map_err(Refusal::error)?;
         let ranges = ranges_of(&messages);
         Ok(Batch { origin: Origin::DeadLetters, ranges, rows: decoded.batch, dead_letters })
@@ -335,6 +352,8 @@ impl Session {
     /// No broker answers, where the batch is not loaded yet; the file's.
     pub async fn save_file(&mut self, path: &Path) -> Result<usize, Refusal> {
         let rows = self.load().await?.rows.clone();
+        let masks = self.config.sensitive.of_batch(rows.schema_ref());
+        let rows = emptied(&rows, &masks).map_err(Refusal::error)?;
         file::save(&rows, path, &self.config.avro)?;
         Ok(rows.num_rows())
     }

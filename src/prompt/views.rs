@@ -11,13 +11,15 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::batch::message_of;
+use super::masks;
 use super::moment::Moment;
 use crate::batch::{ViewResults, ViewTiming};
 use crate::config::Config;
 use crate::database::{Address, Connection, DatabaseError, Purpose, table};
 use crate::decode::Decoder;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, Finding};
 use crate::engine::{Besides, Draft, Inputs, Reach, table_diagnostic, uses};
+use crate::mask::{Masks, of_sql};
 use crate::memory::Budget;
 use crate::sql::{Faulty, Pipeline, SqlError, SqlErrorKind, ViewFiles, failing_row};
 use crate::tables::{ReferenceTables, StateTables, TableError};
@@ -29,6 +31,8 @@ pub(super) struct Views {
     unused: Vec<String>,
     pipeline: Option<Pipeline>,
     states: StateTables,
+    /// What of the views and tables must not be shown, and of the tables of the database that they are written to.
+    masks: Masks,
     /// For each state table that was asked for, whether there is one to read. A job that never ran has made none.
     has_rows: BTreeMap<String, bool>,
 }
@@ -49,6 +53,8 @@ pub(super) struct Computed {
     pub relations: BTreeMap<String, Relation>,
     /// In the order of computing.
     pub timings: Vec<ViewTiming>,
+    /// What of the relations must not be shown.
+    pub masks: Masks,
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +117,10 @@ impl Views {
         let budget = Budget::of_prompt(config.memory_max, uses(config));
         let inputs = Inputs { config, views: &files, tables, table_faults, decoder: Some(decoder), budget };
         let draft = Draft::over(&inputs, Reach { servers: true, warns: false }, besides).await;
-        let Draft { mut pipeline, states, faulty, unused_views: unused, .. } = draft;
+        let Draft { mut pipeline, states, faulty, unused_views: unused, targets, .. } = draft;
+        let masks = pipeline.as_ref().map(|pipeline| pipeline.masks().clone());
+        let masks = masks.unwrap_or_else(|| Masks::new(&config.sensitive));
+        let masks = masks::with_tables(masks, &targets);
         pipeline.iter_mut().for_each(|pipeline| pipeline.keep_rows(is_read));
         let (states, has_rows) = match store {
             StateStore::Database => (states, BTreeMap::new()),
@@ -120,7 +129,7 @@ impl Views {
                 (states.emptied(), has_rows)
             }
         };
-        Self { files, faulty, unused, pipeline, states, has_rows }
+        Self { files, faulty, unused, pipeline, states, masks, has_rows }
     }
 
     /// What cannot be computed, and why.
@@ -144,6 +153,11 @@ impl Views {
         sound.map(|step| (step.name.to_owned(), Arc::clone(step.schema))).collect()
     }
 
+    /// What of the views and tables must not be shown, and of the tables of the database that they are written to.
+    pub fn masks(&self) -> &Masks {
+        &self.masks
+    }
+
     /// Whether a state table is read or computed.
     pub fn has_states(&self) -> bool {
         !self.states.is_empty()
@@ -160,7 +174,7 @@ impl Views {
         tables: &mut ReferenceTables,
     ) -> Result<(), String> {
         let results = self.run(config, batch, tables, &mut Moment::default()).await;
-        let results = results.map_err(|failed| failed.fault.to_string())?;
+        let results = results.map_err(|failed| self.shown(failed.fault).to_string())?;
         let staged = self.states.stage(&results.states, None);
         staged.map_err(|error| error.to_string())?;
         self.states.committed();
@@ -196,7 +210,8 @@ impl Views {
                 true => self.failing_message(step, config, batch, tables, moment).await,
                 false => None,
             };
-            self.set_aside(step, failed.fault, message);
+            let fault = self.shown(failed.fault);
+            self.set_aside(step, fault, message);
         }
         Computed::default()
     }
@@ -207,7 +222,16 @@ impl Views {
         let relations = sound.map(|(step, relation)| {
             (step.name.to_owned(), Relation { schema: Arc::clone(step.schema), rows: relation.rows })
         });
-        Computed { relations: relations.collect(), timings: results.views }
+        Computed { relations: relations.collect(), timings: results.views, masks: self.masks.clone() }
+    }
+
+    /// A fault that was met while views ran, without what may quote a value if values must not be shown.
+    fn shown(&self, fault: Diagnostic) -> Diagnostic {
+        if !self.masks.is_on() || fault.code == Code::Unreachable {
+            return fault;
+        }
+        let Finding { message, hint } = of_sql(&Finding { message: fault.message, hint: fault.hint });
+        Diagnostic { message, hint, ..fault }
     }
 
     async fn run(

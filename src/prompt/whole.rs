@@ -22,6 +22,8 @@ use datafusion::physical_plan::{
 
 use crate::database::{Address, Comparison, DatabaseError, Relation, Scan, Value};
 
+/// The schema of these tables.
+pub(super) const WHOLE: &str = "db";
 /// Record batches that were read and are not taken yet.
 const WAITING_MAX: usize = 2;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::batch::Fault;
 use crate::diagnostic::{Code, Diagnostic, Finding, Place};
+use crate::mask::of_sql;
 
 /// A fault of a view: found when it is read or planned, or met while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +78,17 @@ impl SqlError {
     /// What was found, and what to do about it, without the place.
     pub fn found(&self) -> Finding {
         Finding::new(self.message()).with_hint_if_some(self.0.diagnostic.hint.clone())
+    }
+
+    /// The same, met while it ran, without what may quote a value.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        if self.kind() != SqlErrorKind::MemoryExhausted {
+            let Finding { message, hint } = of_sql(&self.found());
+            self.0.diagnostic.message = message;
+            self.0.diagnostic.hint = hint;
+        }
+        self
     }
 
     pub fn hint(&self) -> Option<&str> {

@@ -18,6 +18,7 @@ mod functions;
 mod graph;
 mod keys;
 mod limits;
+mod lineage;
 mod lint;
 mod literals;
 mod locate;

@@ -26,6 +26,7 @@ use super::survey::{Planned, Survey};
 use super::view::{HeldRows, View};
 use super::view_files::ViewFiles;
 use crate::batch::{RelationRows, ViewResults, ViewTiming};
+use crate::mask::{Mask, Masks};
 
 /// The prepared views of one lane. One batch at a time.
 pub struct Pipeline {
@@ -50,6 +51,10 @@ pub struct Pipeline {
     held: HeldRows,
     /// Whether results have the rows of all tables and views.
     keeps_rows: bool,
+    /// What of the rows must not be shown.
+    masks: Masks,
+    /// The same for each of `steps`.
+    masks_of_steps: Vec<Arc<[Mask]>>,
     /// What `now()` gives; the time of each batch's start where `None`.
     clock: Option<DateTime<Utc>>,
     /// The step at which the last batch failed, until another is started.
@@ -150,6 +155,8 @@ impl Pipeline {
             tables_read,
             held: HeldRows { reservation, counter: RecordBatchMemoryCounter::new() },
             keeps_rows: false,
+            masks: Masks::default(),
+            masks_of_steps: Vec::new(),
             clock: None,
             failed: None,
         }
@@ -264,6 +271,18 @@ impl Pipeline {
         self.keeps_rows = keeps_rows;
     }
 
+    /// What of the rows must not be shown: they are computed and returned as they are.
+    pub fn masks(&self) -> &Masks {
+        &self.masks
+    }
+
+    #[must_use]
+    pub fn with_masks(self, masks: Masks) -> Self {
+        let slots = self.steps.iter().map(PreparedStep::slot);
+        let masks_of_steps = slots.map(|slot| masks.of(slot.name(), slot.schema()).into()).collect();
+        Self { masks, masks_of_steps, ..self }
+    }
+
     /// The computed views and the tables they read, in the order of computing.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = Computed<'_>> {
         self.steps.iter().zip(&self.reads).map(|(step, reads)| Computed {
@@ -374,9 +393,14 @@ impl Pipeline {
     }
 
     fn relations(&self) -> Vec<RelationRows> {
-        let rows_of =
-            |slot: &Slot| RelationRows { name: Arc::clone(slot.name()), rows: slot.rows(), is_cut: false };
-        self.steps.iter().map(|step| rows_of(step.slot())).collect()
+        let slots = self.steps.iter().map(PreparedStep::slot).enumerate();
+        let rows = slots.map(|(place, slot)| RelationRows {
+            name: Arc::clone(slot.name()),
+            rows: slot.rows(),
+            masks: self.masks_of_steps.get(place).cloned().unwrap_or_default(),
+            is_cut: false,
+        });
+        rows.collect()
     }
 
     /// Drops all rows of the current batch.

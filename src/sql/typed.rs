@@ -32,8 +32,10 @@ use super::names::WHERE_NAMED;
 use super::run_errors::{self, Failed};
 use super::slot::{Cancel, Slot};
 use super::view_files::{ViewFile, is_plain_query};
-use super::{FunctionHelp, bounded, functions, lint, locate, names, session, statement};
+use super::{FunctionHelp, bounded, functions, lineage, lint, locate, names, session, statement};
 use crate::diagnostic::{Code, Diagnostic, Finding, Place};
+use crate::mask::{Mask, Masks, masked};
+use crate::panics;
 
 /// Rows that operators pass on at once: fewer than in a job, so that a query that is cancelled ends soon.
 const OPERATOR_ROWS: usize = 1024;
@@ -48,6 +50,8 @@ pub struct QuerySession {
     /// Those of the relations; the buffers are shared with what queries read.
     rows: BTreeMap<String, Vec<RecordBatch>>,
     schemas: BTreeMap<String, Arc<dyn SchemaProvider>>,
+    /// What of the relations must not be shown.
+    masks: Masks,
 }
 
 /// A query as it was typed, parsed.
@@ -66,6 +70,16 @@ pub struct TypedPlan {
     counted: BTreeSet<String>,
     warnings: Vec<Diagnostic>,
     is_explanation: bool,
+    sight: Sight,
+}
+
+/// What of an answer may be seen.
+#[derive(Clone)]
+struct Sight {
+    /// Of its columns.
+    masks: Vec<Mask>,
+    /// Whether an error may quote a value.
+    hides_values: bool,
 }
 
 /// The rows of a query that runs. Dropped, the query ends.
@@ -76,6 +90,7 @@ pub struct QueryRows {
     task: JoinHandle<()>,
     cancel: Arc<Cancel>,
     is_over: bool,
+    sight: Sight,
 }
 
 impl Typed {
@@ -144,8 +159,8 @@ impl QuerySession {
         let options = state.config_mut().options_mut();
         options.catalog.information_schema = true;
         options.set("datafusion.execution.batch_size", &OPERATOR_ROWS.to_string()).map_err(internal)?;
-        let (relations, rows, schemas) = Default::default();
-        Ok(Self { state, memory_max, relations, rows, schemas })
+        let (relations, rows, schemas, masks) = Default::default();
+        Ok(Self { state, memory_max, relations, rows, schemas, masks })
     }
 
     /// Makes rows readable under a name, in place of what had the name before.
@@ -162,6 +177,11 @@ impl QuerySession {
         self.relations.insert(name.to_owned(), schema);
         self.rows.insert(name.to_owned(), rows);
         Ok(())
+    }
+
+    /// Masks what answers show of the relations, and of what is computed from them.
+    pub fn mask(&mut self, masks: Masks) {
+        self.masks = masks;
     }
 
     /// Takes a relation away.
@@ -239,6 +259,10 @@ impl QuerySession {
             counted: counted(&logical),
             warnings: lint::of_query(&typed.file, &logical),
             is_explanation,
+            sight: Sight {
+                masks: lineage::of_query(&self.masks, &logical),
+                hides_values: self.masks.is_on(),
+            },
         })
     }
 
@@ -360,9 +384,11 @@ fn counted(plan: &LogicalPlan) -> BTreeSet<String> {
 }
 
 impl TypedPlan {
-    /// The columns of its rows.
+    /// The columns of its rows, as they are shown.
     pub fn schema(&self) -> SchemaRef {
-        self.plan.schema()
+        let schema = self.plan.schema();
+        let shown = masked(&RecordBatch::new_empty(Arc::clone(&schema)), &self.sight.masks);
+        shown.map_or(schema, |rows| rows.schema())
     }
 
     /// The relations that it counts, or sums, without joining them.
@@ -382,16 +408,20 @@ impl TypedPlan {
 
     /// Starts it, in a task of the runtime.
     pub fn run(self) -> QueryRows {
-        let Self { place, text, plan, context, cancel, .. } = self;
+        let Self { place, text, plan, context, cancel, sight, .. } = self;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
-            let ended = send_all(&plan, &context, &sender).await;
+            // Why: a kernel that panics on some value must not take the program with it, nor print the value.
+            let ended = panics::expected_of(send_all(&plan, &context, &sender)).await;
+            let ended = ended.unwrap_or_else(|panic| {
+                Err(DataFusionError::Execution(format!("the SQL engine panicked: {panic}")))
+            });
             if let Err(error) = ended {
                 // The caller has gone: nobody waits for this.
                 let _ = sender.send(Err(error)).await;
             }
         });
-        QueryRows { place, text, receiver, task, cancel, is_over: false }
+        QueryRows { place, text, receiver, task, cancel, is_over: false, sight }
     }
 }
 
@@ -426,20 +456,18 @@ impl QueryRows {
             return Ok(None);
         }
         match self.receiver.recv().await {
-            Some(Ok(rows)) => Ok(Some(rows)),
+            Some(Ok(rows)) => {
+                let shown = masked(&rows, &self.sight.masks);
+                shown.map(Some).map_err(|error| SqlError::internal(error.to_string()))
+            }
             Some(Err(error)) => {
                 self.is_over = true;
-                Err(run_error(&self.place, &self.text, &error))
+                let error = run_error(&self.place, &self.text, &error);
+                Err(if self.sight.hides_values { error.without_values() } else { error })
             }
             None => {
                 self.is_over = true;
-                match (&mut self.task).await {
-                    Err(error) if error.is_panic() => {
-                        let message = "the SQL engine panicked; its message is above";
-                        Err(SqlError::of_kind(SqlErrorKind::Row, &self.place, message))
-                    }
-                    _ => Ok(None),
-                }
+                Ok(None)
             }
         }
     }

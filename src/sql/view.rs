@@ -141,12 +141,12 @@ fn calls_stable_function(plan: &LogicalPlan) -> PlanResult<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use arrow::array::{ArrayRef, Int64Array};
     use arrow::datatypes::DataType;
     use datafusion::execution::FunctionRegistry as _;
     use datafusion::execution::memory_pool::MemoryConsumer;
-    use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature};
+    use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
     use super::super::session;
     use super::super::slot::Slot;
@@ -185,6 +185,11 @@ mod tests {
         assert_eq!(pool.reserved(), 0);
     }
 
+    /// A function that panics on every value.
+    pub(in crate::sql) fn panicking() -> Arc<ScalarUDF> {
+        Arc::new(Panics(Signature::any(1, Volatility::Immutable)).into())
+    }
+
     #[derive(Debug, PartialEq, Eq, Hash)]
     struct Panics(Signature);
 
@@ -210,8 +215,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_fault_of_the_rows_and_is_not_noted() {
         let mut state = session::session(1 << 20).unwrap();
-        let panics = Panics(Signature::any(1, Volatility::Immutable));
-        state.register_udf(Arc::new(panics.into())).unwrap();
+        state.register_udf(panicking()).unwrap();
         let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20));
         let rows = RecordBatch::try_from_iter([("n", rows)]).unwrap();
         let slot = Slot::new("batch", rows.schema(), 10);

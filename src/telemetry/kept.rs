@@ -58,9 +58,14 @@ impl Kept {
         if all.map(RecordBatch::get_array_memory_size).sum::<usize>() <= WHOLE_BYTES_MAX {
             return rows;
         }
-        let cut = relations.iter().map(|RelationRows { name, rows, .. }| {
+        let cut = relations.iter().map(|RelationRows { name, rows, masks, .. }| {
             let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-            RelationRows { name: Arc::clone(name), rows: last(rows), is_cut: count > SAMPLE_ROWS }
+            RelationRows {
+                name: Arc::clone(name),
+                rows: last(rows),
+                masks: Arc::clone(masks),
+                is_cut: count > SAMPLE_ROWS,
+            }
         });
         let batch = match self.is_wanted(Instant::now()) {
             true => batch.clone(),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+use crate::mask::Mask;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelationKind {
     Batch,
@@ -29,6 +31,8 @@ pub struct Relation {
     pub name: Arc<str>,
     pub kind: RelationKind,
     pub schema: SchemaRef,
+    /// What of its columns must not be shown.
+    pub masks: Vec<Mask>,
     /// Names of relations; of a keyed table those that its key is compared with.
     pub reads: Vec<String>,
     /// The database table that its rows are written to, if it is an output.

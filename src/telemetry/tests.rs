@@ -196,7 +196,8 @@ fn of_large_batches_a_few_rows_are_kept_unless_somebody_asks() {
     let rows = |count: i64| {
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
         let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
-        let view = RelationRows { name: "v".into(), rows: vec![batch.clone()], is_cut: false };
+        let view =
+            RelationRows { name: "v".into(), rows: vec![batch.clone()], masks: [].into(), is_cut: false };
         BatchRows { batch, relations: vec![view] }
     };
     let count = |kept: &Kept| -> Vec<usize> { kept.batches().map(|batch| batch.rows.num_rows()).collect() };

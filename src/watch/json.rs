@@ -140,11 +140,18 @@ pub(super) fn views(shared: &Shared) -> Value {
     let texts = standing.sql.as_ref().map(|sql| texts(&sql.files)).unwrap_or_default();
     let views = standing.relations.iter().map(|relation| {
         let totals = standing.views.get(&relation.name);
-        let fields = relation.schema.fields().iter().map(|field| {
-            json!({ "name": field.name(), "type": field.data_type().to_string(), "nullable": field.is_nullable() })
+        let fields = relation.schema.fields().iter().zip(&relation.masks).map(|(field, mask)| {
+            json!({
+                "name": field.name(),
+                "type": field.data_type().to_string(),
+                "nullable": field.is_nullable(),
+                "sensitive": !mask.is_clear(),
+            })
         });
         let rows = match relation.kind {
-            RelationKind::Batch => standing.batch.as_ref().map(|batch| batch.messages - batch.dead_letters.min(batch.messages)),
+            RelationKind::Batch => {
+                standing.batch.as_ref().map(|batch| batch.messages - batch.dead_letters.min(batch.messages))
+            }
             _ => totals.map(|totals| totals.rows),
         };
         json!({

@@ -31,7 +31,10 @@ async fn read(shared: &Shared) -> Result<(i64, Vec<Value>), SinkError> {
     let mut causes = letters.causes(&waiting).await?;
     causes.truncate(REASONS_MAX);
     let ids: Vec<i64> = causes.iter().map(|cause| cause.example).collect();
-    let examples = if ids.is_empty() { Vec::new() } else { letters.by_ids(&ids).await? };
+    let mut examples = if ids.is_empty() { Vec::new() } else { letters.by_ids(&ids).await? };
+    if !shared.config.sensitive.is_empty() {
+        examples.iter_mut().for_each(|stored| stored.letter.hide_values());
+    }
     let reasons = causes.iter().map(|cause| {
         let example = examples.iter().find(|letter| letter.id == cause.example).map(|stored| &stored.letter);
         let reason = example

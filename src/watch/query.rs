@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::Shared;
 use super::rows::{Keep, table};
 use crate::diagnostic::{Diagnostic, render};
+use crate::mask::Masks;
 use crate::sql::{BATCH, QuerySession, SqlError, Typed};
 use crate::telemetry::Relation;
 
@@ -62,11 +63,12 @@ pub(super) async fn ask(shared: &Arc<Shared>, sql: String) -> Result<Value, Valu
     let turn = tokio::time::timeout(TIME_MAX, Arc::clone(&shared.questions.turn).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else { return Err(error("another query is running; try again")) };
     let (relations, is_cut) = relations(shared);
+    let masks = Masks::new(&shared.config.sensitive);
     let started = Instant::now();
     let mut answering = runtime.spawn(async move {
         // Held until the query has ended, also if nobody waits for it any more.
         let _turn = turn;
-        answer(&sql, relations).await
+        answer(&sql, relations, masks).await
     });
     let answered = tokio::time::timeout(TIME_MAX, &mut answering).await;
     let Ok(answered) = answered else {
@@ -87,16 +89,20 @@ fn relations(shared: &Shared) -> (Vec<NamedRows>, bool) {
     let kept = shared.job.kept();
     let is_cut = kept.relations().iter().any(|kept| kept.is_cut);
     let rows = relations.into_iter().filter(|relation| relation.is_used).map(|relation| {
-        let rows = match &*relation.name {
-            BATCH => kept.batches().last().map(|batch| vec![batch.rows.clone()]),
-            name => kept.relations().iter().find(|kept| &*kept.name == name).map(|kept| kept.rows.clone()),
-        };
-        (relation, rows.unwrap_or_default())
+        if &*relation.name == BATCH {
+            let rows = kept.batches().last().map(|batch| vec![batch.rows.clone()]);
+            return (relation, rows.unwrap_or_default());
+        }
+        match kept.relations().iter().find(|kept| kept.name == relation.name) {
+            // Why those of the rows: the rows may be of the SQL before.
+            Some(kept) => (Relation { masks: kept.masks.to_vec(), ..relation }, kept.rows.clone()),
+            None => (relation, Vec::new()),
+        }
     });
     (rows.collect(), is_cut)
 }
 
-async fn answer(sql: &str, relations: Vec<NamedRows>) -> Result<Value, Value> {
+async fn answer(sql: &str, relations: Vec<NamedRows>, mut masks: Masks) -> Result<Value, Value> {
     let told = |errors: &[SqlError]| {
         let without_hint = |error: &SqlError| Diagnostic { hint: None, ..error.clone().into() };
         let hints: Vec<&str> = errors.iter().filter_map(SqlError::hint).collect();
@@ -106,8 +112,10 @@ async fn answer(sql: &str, relations: Vec<NamedRows>) -> Result<Value, Value> {
     let one = |error: SqlError| told(&[error]);
     let mut session = QuerySession::new(MEMORY_MAX).map_err(one)?;
     for (relation, rows) in relations {
+        masks.set(&relation.name, &relation.schema, relation.masks);
         session.put(&relation.name, relation.schema, rows).map_err(one)?;
     }
+    session.mask(masks);
     let text = sql.trim_end().trim_end_matches(';');
     let typed = Typed::parse("sql", text, text).map_err(|errors| told(&errors))?;
     let plan = session.plan(&typed).await.map_err(|errors| told(&errors))?;

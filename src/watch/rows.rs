@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::json::time;
+use crate::mask::{emptied, masked};
 use crate::nearest::did_you_mean;
 use crate::telemetry::SAMPLE_ROWS;
 
@@ -35,18 +36,21 @@ pub(super) fn last_rows(shared: &Shared, name: &str) -> Result<Value, Value> {
         let hint = did_you_mean(name, names);
         return Err(json!({ "error": format!("no view or table `{name}`"), "hint": hint }));
     };
-    let schema = Arc::clone(&relation.schema);
+    let (schema, masks) = (Arc::clone(&relation.schema), relation.masks.clone());
     drop(standing);
     let kept = shared.job.kept();
     let batch = kept.batches().last().map(|batch| (vec![batch.rows.clone()], false));
     let found = kept.relations().iter().find(|kept| &*kept.name == name);
+    // Why those of the rows: the rows may be of the SQL before.
+    let masks = found.map_or(masks, |kept| kept.masks.to_vec());
     let found =
         found.map(|kept| (kept.rows.clone(), kept.is_cut)).or(batch.filter(|_| name == crate::sql::BATCH));
     let ended_at = kept.ended_at().map(time);
     drop(kept);
     let (rows, is_cut) = found.unwrap_or_default();
-    let mut answer = table(&schema, &rows, SAMPLE_ROWS, Keep::Last)
-        .map_err(|error| json!({ "error": error.to_string() }))?;
+    let failed = |error: ArrowError| json!({ "error": error.to_string() });
+    let rows = rows.iter().map(|rows| masked(rows, &masks)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let mut answer = table(&schema, &rows, SAMPLE_ROWS, Keep::Last).map_err(failed)?;
     if is_cut {
         answer["truncated"] = true.into();
     }
@@ -135,7 +139,7 @@ fn cut(text: String) -> String {
 }
 
 /// `/api/batch`: the messages of the last batches behind number `after`, as many as are kept, and the number of the last one.
-/// The first caller waits a moment, since whole batches are kept only while somebody asks.
+/// The first caller waits a moment, since whole batches are kept only while somebody asks. Sensitive values are left out.
 pub(super) async fn batch(shared: &Shared, after: u64) -> Result<(u64, Vec<u8>), String> {
     let (was_wanted, number) = {
         let mut kept = shared.job.kept();
@@ -151,16 +155,15 @@ pub(super) async fn batch(shared: &Shared, after: u64) -> Result<(u64, Vec<u8>),
         let rows = kept.batches().filter(|batch| batch.number > after).map(|batch| batch.rows.clone());
         (kept.number(), rows.collect::<Vec<_>>())
     };
-    let schema = match rows.first() {
-        Some(first) => first.schema(),
-        None => {
-            let standing = shared.job.standing();
-            let batch = standing.relations.iter().find(|relation| &*relation.name == crate::sql::BATCH);
-            batch.map(|batch| Arc::clone(&batch.schema)).ok_or("the SQL is not planned yet")?
-        }
+    let (planned, masks) = {
+        let standing = shared.job.standing();
+        let batch = standing.relations.iter().find(|relation| &*relation.name == crate::sql::BATCH);
+        let batch = batch.ok_or("the SQL is not planned yet")?;
+        (Arc::clone(&batch.schema), batch.masks.clone())
     };
+    let schema = rows.first().map_or(planned, RecordBatch::schema);
     let written = || -> Result<Vec<u8>, ArrowError> {
-        let rows = concat_batches(&schema, &rows)?;
+        let rows = emptied(&concat_batches(&schema, &rows)?, &masks)?;
         let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
         writer.write(&rows)?;
         writer.finish()?;

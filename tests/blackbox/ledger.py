@@ -93,9 +93,14 @@ def partition_ends(consumer, name):
 
 def topic_size(server, name):
     """The sum of the ends of all partitions."""
+    return sum(topic_ends(server, name).values())
+
+
+def topic_ends(server, name):
+    """The end of each partition of a topic."""
     consumer = Consumer({"bootstrap.servers": server, "group.id": unique("ledger")})
     try:
-        return sum(partition_ends(consumer, name).values())
+        return partition_ends(consumer, name)
     finally:
         consumer.close()
 

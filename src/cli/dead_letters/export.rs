@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::letter::{Decoded, decode, whole};
+use super::sight::Sight;
 use super::{Shown, counted, database_failed};
 use crate::batch::Limits;
 use crate::cli::failure::Failure;
@@ -15,7 +16,8 @@ use crate::sink::{LetterOrder, StoredLetter};
 /// Write dead letters as JSON, one object a line, the oldest first.
 ///
 /// Each has all columns of the table `dead_letters`, with the key and the payload as base64, and `message`: the record
-/// decoded with the schemas as they are now, or null, and `undecodable` says why.
+/// decoded with the schemas as they are now, or null, and `undecodable` says why. If the configuration names `sensitive`
+/// fields, their values are `***`, and so are the key, the headers and the payload, unless you ask with `--payload`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters export --out dead.jsonl",
@@ -27,6 +29,9 @@ pub(super) struct Arguments {
     /// The file to write, if not stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also the key, the headers and the payload, though fields are `sensitive`: their bytes hold all values.
+    #[arg(long)]
+    payload: bool,
 }
 
 /// Dead letters that are in memory at once.
@@ -37,6 +42,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     if let Some(schemas) = Schemas::for_reading(config).await {
         schemas.teach_known(&mut decoder);
     }
+    let sight = Sight::of(config, Some(&decoder), arguments.payload)?;
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
     let mut results = match &arguments.out {
         Some(path) => Results::to_file(path)?,
@@ -45,12 +51,14 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let selection = arguments.shown.selection(&mut letters).await?;
     let (mut written, mut after) = (0_u64, None);
     loop {
-        let page =
+        let mut page =
             letters.page(&selection, LetterOrder::Oldest, after, PAGE).await.map_err(database_failed)?;
         let Some(last) = page.last() else { break };
         after = Some(last.cursor());
-        let decoded: Vec<Decoded> = decode(&mut decoder, &page.iter().collect::<Vec<&StoredLetter>>());
-        let lines = page.iter().zip(&decoded).map(|(letter, decoded)| whole(letter, decoded));
+        sight.hide_values(&mut page);
+        let decoded: Vec<Decoded> =
+            decode(&mut decoder, &page.iter().collect::<Vec<&StoredLetter>>(), &sight);
+        let lines = page.iter().zip(&decoded).map(|(letter, decoded)| whole(letter, decoded, &sight));
         if results.write(&lines.collect::<String>())? == Written::NobodyReads {
             return Ok(());
         }

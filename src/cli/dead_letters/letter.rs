@@ -7,15 +7,17 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
+use super::sight::Sight;
 use crate::batch::{Message, MessagesBuilder};
 use crate::decode::{Decoder, KAFKA_COLUMNS};
+use crate::mask::{SHOWN, masked};
 use crate::sink::StoredLetter;
 
 /// A message's record as JSON, or why it has none.
 pub(super) type Decoded = Result<String, String>;
 
 /// Decodes the messages of dead letters, each as if it were alone.
-pub(super) fn decode(decoder: &mut Decoder, letters: &[&StoredLetter]) -> Vec<Decoded> {
+pub(super) fn decode(decoder: &mut Decoder, letters: &[&StoredLetter], sight: &Sight) -> Vec<Decoded> {
     let mut builder = MessagesBuilder::default();
     let topic: Arc<str> = "".into();
     let mut decoded: Vec<Decoded> = vec![Err("the message has no payload".to_owned()); letters.len()];
@@ -28,19 +30,23 @@ pub(super) fn decode(decoder: &mut Decoder, letters: &[&StoredLetter]) -> Vec<De
         }
     }
     let messages = builder.finish();
-    let batch = match decoder.decode(&messages) {
+    let mut batch = match decoder.decode(&messages) {
         Ok(batch) => batch,
         Err(error) if letters.len() <= 1 => return vec![Err(error.to_string()); letters.len()],
-        Err(_) => return letters.iter().flat_map(|letter| decode(decoder, &[letter])).collect(),
+        Err(_) => return letters.iter().flat_map(|letter| decode(decoder, &[letter], sight)).collect(),
     };
     let mut places: Vec<usize> = messages.iter().map(|message| message.offset as usize).collect();
-    for dead in &batch.dead_letters {
+    for dead in &mut batch.dead_letters {
+        if sight.hides_values {
+            dead.hide_values();
+        }
         let place = dead.offset as usize;
         decoded[place] = Err(format!("{}: {}", dead.place, dead.reason));
         places.retain(|kept| *kept != place);
     }
     let fields: Vec<usize> = (0..batch.batch.num_columns() - KAFKA_COLUMNS.len()).collect();
-    let Ok(records) = batch.batch.project(&fields) else { return decoded };
+    let shown = if sight.hides_values { masked(&batch.batch, &sight.masks) } else { Ok(batch.batch) };
+    let Ok(records) = shown.and_then(|rows| rows.project(&fields)) else { return decoded };
     for (row, place) in places.into_iter().enumerate() {
         let mut line = String::new();
         crate::database::json::write_row(&mut line, &records, row);
@@ -74,11 +80,12 @@ pub(super) fn summary(stored: &StoredLetter) -> Value {
 }
 
 /// Everything that is known of a dead letter, on one line.
-pub(super) fn whole(stored: &StoredLetter, decoded: &Decoded) -> String {
-    let base64 = |bytes: &Vec<u8>| BASE64.encode(bytes);
+pub(super) fn whole(stored: &StoredLetter, decoded: &Decoded, sight: &Sight) -> String {
+    let base64 = |bytes: &Vec<u8>| if sight.hides_bytes { SHOWN.to_owned() } else { BASE64.encode(bytes) };
     let letter = &stored.letter;
     let headers = letter.headers.iter().map(|(key, value)| match value {
         None => json!({"key": key, "value": null}),
+        Some(_) if sight.hides_bytes => json!({"key": key, "value": SHOWN}),
         Some(value) => match std::str::from_utf8(value) {
             Ok(text) => json!({"key": key, "value": text}),
             Err(_) => json!({"key": key, "base64": base64(value)}),

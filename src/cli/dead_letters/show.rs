@@ -2,6 +2,7 @@
 
 use super::database_failed;
 use super::letter::{Decoded, decode, time_text, whole};
+use super::sight::Sight;
 use crate::batch::Stage;
 use crate::cli::failure::Failure;
 use crate::cli::results::Results;
@@ -12,7 +13,8 @@ use crate::sink::StoredLetter;
 
 /// Show everything about one dead letter.
 ///
-/// The message is decoded with the schemas as they are now; where it cannot be, the reason is shown, with the bytes.
+/// The message is decoded with the schemas as they are now; where it cannot be, the reason is shown, with the bytes. If the
+/// configuration names `sensitive` fields, their values are `***`, and bytes are shown only with `--payload`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters show 17",
@@ -23,6 +25,9 @@ pub(super) struct Arguments {
     /// Lines for people, or one JSON object, as `export` writes it.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Also the key, the headers and the payload, though fields are `sensitive`: their bytes hold all values.
+    #[arg(long)]
+    payload: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,33 +39,41 @@ enum Format {
 /// Bytes of a payload, a key or a header that are shown to people.
 const SHOWN_BYTES_MAX: usize = 1024;
 const BYTES_A_LINE: usize = 16;
+/// In place of bytes that are left out.
+const HIDDEN: &str = "*** (--payload shows it)";
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let found = match super::open(config).await? {
-        Some(mut letters) => letters.by_ids(&[arguments.id]).await.map_err(database_failed)?.pop(),
+        Some(mut letters) => {
+            let mut found = letters.by_ids(&[arguments.id]).await.map_err(database_failed)?;
+            Sight::of_reasons(config).hide_values(&mut found);
+            found.pop()
+        }
         None => None,
     };
     let stored = found.ok_or_else(|| {
         Failure::failed(format!("the job `{}` has no dead letter {}", config.job, arguments.id))
     })?;
-    let decoded = match Decoder::new(&config.avro) {
+    let decoder = Decoder::new(&config.avro);
+    let sight = Sight::of(config, decoder.as_ref().ok(), arguments.payload)?;
+    let decoded = match decoder {
         Ok(mut decoder) => {
             if let Some(schemas) = Schemas::for_reading(config).await {
                 schemas.teach_known(&mut decoder);
             }
-            decode(&mut decoder, &[&stored]).pop().unwrap_or_else(|| Err(String::new()))
+            decode(&mut decoder, &[&stored], &sight).pop().unwrap_or_else(|| Err(String::new()))
         }
         Err(error) => Err(error.to_string()),
     };
     let text = match arguments.format {
-        Format::Json => whole(&stored, &decoded),
-        Format::Text => describe(&stored, &decoded),
+        Format::Json => whole(&stored, &decoded, &sight),
+        Format::Text => describe(&stored, &decoded, &sight),
     };
     Results::to_stdout().write(&text).map(drop)
 }
 
 /// All of a dead letter, for people.
-fn describe(stored: &StoredLetter, decoded: &Decoded) -> String {
+fn describe(stored: &StoredLetter, decoded: &Decoded, sight: &Sight) -> String {
     let letter = &stored.letter;
     let mut lines = vec![format!("dead letter {}", stored.id)];
     let mut say = |name: &str, value: &str| {
@@ -78,9 +91,10 @@ fn describe(stored: &StoredLetter, decoded: &Decoded) -> String {
     say("reason", &letter.reason.to_string());
     say("written at", &stored.created_at);
     say("replayed at", stored.replayed_at.as_deref().unwrap_or("never"));
-    say("key", &letter.key.as_deref().map_or_else(|| "none".to_owned(), bytes_text));
+    let text = |bytes: &[u8]| if sight.hides_bytes { HIDDEN.to_owned() } else { bytes_text(bytes) };
+    say("key", &letter.key.as_deref().map_or_else(|| "none".to_owned(), text));
     for (key, value) in &letter.headers {
-        let value = value.as_deref().map_or_else(|| "no value".to_owned(), bytes_text);
+        let value = value.as_deref().map_or_else(|| "no value".to_owned(), text);
         say("header", &format!("{key}: {value}"));
     }
     let payload = letter.payload.as_deref();
@@ -89,7 +103,7 @@ fn describe(stored: &StoredLetter, decoded: &Decoded) -> String {
         Ok(record) => say("decoded", record),
         Err(reason) => {
             say("undecodable", reason);
-            lines.extend(payload.map(hex_dump).unwrap_or_default());
+            lines.extend(payload.filter(|_| !sight.hides_bytes).map(hex_dump).unwrap_or_default());
         }
     }
     lines.push(format!("hint: {}", hint(stored, decoded)));
@@ -175,7 +189,7 @@ mod tests {
     #[test]
     fn a_person_sees_the_message_and_what_to_do() {
         let letter = stored(Stage::Sql, "sql/shares.sql", "divided by zero");
-        insta::assert_snapshot!(describe(&letter, &Ok(r#"{"customer":1}"#.into())), @r#"
+        insta::assert_snapshot!(describe(&letter, &Ok(r#"{"customer":1}"#.into()), &Sight::default()), @r#"
         dead letter 17
           message     movements[3] at offset 1204
           timestamp   2023-11-14T22:13:20.123Z
@@ -205,7 +219,8 @@ mod tests {
     #[test]
     fn bytes_that_cannot_be_decoded_are_shown() {
         let letter = stored(Stage::Decode, "byte 3", "field `agency`: 1 byte is left over");
-        let text = describe(&letter, &Err("byte 3: field `agency`: 1 byte is left over".into()));
+        let undecodable = Err("byte 3: field `agency`: 1 byte is left over".into());
+        let text = describe(&letter, &undecodable, &Sight::default());
         let (_, shown) = text.split_once("payload").expect("a payload");
         insta::assert_snapshot!(shown, @r"
              17 bytes

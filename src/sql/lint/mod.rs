@@ -22,6 +22,7 @@ use super::view_files::ViewFile;
 use super::{BATCH, Survey};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use trace::Trace;
+pub(super) use trace::plain_column;
 
 /// What becomes of the rows of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

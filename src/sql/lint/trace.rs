@@ -207,7 +207,7 @@ pub(super) fn unaliased(mut expression: &Expr) -> &Expr {
 }
 
 /// The column that an expression is, but for its type and name.
-fn plain_column(mut expression: &Expr) -> Option<&Column> {
+pub(in crate::sql) fn plain_column(mut expression: &Expr) -> Option<&Column> {
     loop {
         expression = match expression {
             Expr::Alias(alias) => &alias.expr,

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
+use datafusion::execution::FunctionRegistry as _;
 
 use super::*;
 use crate::diagnostic::render;
@@ -140,4 +141,14 @@ async fn memory_is_bounded() {
             .await;
     let said = said.unwrap_err();
     assert!(said.contains("memory") && said.contains("hint: `memory_max` bounds it"), "{said}");
+}
+
+/// A query is asked on the page of a job, too: a panic that were noted would end the job.
+#[tokio::test]
+async fn a_panic_is_an_error_of_the_query_and_is_not_noted() {
+    let mut session = session(10);
+    session.state.register_udf(crate::sql::view::tests::panicking()).unwrap();
+    let error = run(&session, "SELECT panics(customer) AS n FROM batch").await.unwrap_err();
+    assert!(error.contains("the SQL engine panicked: never shown: by a function"), "{error}");
+    assert!(panics::noted().is_none_or(|noted| !noted.contains("by a function")));
 }

@@ -9,8 +9,8 @@ const REASON_COLUMNS = [
 ];
 
 function setDeadLetters({ waiting, reasons, replay }) {
-  setText($("dead-letters-note"), waiting === 0 ? "No dead letter waits." :
-    `${counted(waiting, "message")} could not be processed. They are kept; replay them when the cause is mended.`);
+  setText($("dead-letters-note"), waiting === 0 ? "No dead letter of the job waits in the database." :
+    `${counted(waiting, "dead letter")} of the job ${waiting === 1 ? "waits" : "wait"} in the database, whichever instance stored them. Replay them when the cause is mended.`);
   $("reasons-scroll").hidden = reasons.length === 0;
   fillTable($("reasons"), REASON_COLUMNS, reasons.map((reason) => [
     count(reason.count),

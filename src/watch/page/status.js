@@ -111,7 +111,7 @@ function drawFigures(status) {
     ["Computed", rate(rates.computed), "/s", "messages"],
     ["Rows out", rate(rates.out), "/s", "into the database"],
     ["Last batch", batch ? duration(batch.seconds) : UNKNOWN, "", batch ? `${counted(batch.messages, "message")}, ${ago(batch.ended_at)}` : "no batch yet"],
-    ["Dead letters", count(letters.waiting), "", `${count(letters.since_start)} since the start`],
+    ["Dead letters waiting", count(letters.waiting), "", `${count(letters.since_start)} stored by this instance since it started`],
     ["Memory", bytes(memory.resident_bytes), "", `of ${bytes(memory.max_bytes)}`],
   ];
   const list = $("figures");

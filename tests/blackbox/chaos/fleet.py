@@ -12,6 +12,7 @@ import time
 from harness import Database, Resident
 from ledger import audited_config
 from proxy import CommitCutter
+from watched import free_port
 
 SUPERVISE_SECONDS = 0.1
 # After an instance ended by itself.
@@ -55,6 +56,8 @@ class Fleet(threading.Thread):
         self.instances = []
         # By slot. The database's address moves with them.
         self.proxies = {}
+        # Where its metrics are, by slot.
+        self.ports = {}
         self.started = 0
         self.peak_mib = 0
         # Instances that ended and were not told to.
@@ -94,6 +97,10 @@ class Fleet(threading.Thread):
     def proxy_of(self, instance):
         return self.proxies[instance.slot]
 
+    def metrics_ports(self):
+        """Where the metrics of the living instances are."""
+        return [self.ports[instance.slot] for instance in self.living()]
+
     def all_proxies(self):
         with self.lock:
             return list(self.proxies.values())
@@ -126,7 +133,9 @@ class Fleet(threading.Thread):
         self.started += 1
 
     def _config(self, slot):
+        port = self.ports.setdefault(slot, free_port())
         changes = {**self.config, "database": Database(self.proxies[slot].url, self.job.database.name).url}
+        changes["http"] = f"127.0.0.1:{port}"
         if self.has_names:
             changes["instance"] = f"slot-{slot}"
         return audited_config(self.job, **changes)

@@ -16,7 +16,8 @@ from chaos.plan import DECK, plan
 from chaos.traffic import Movements, Traffic
 from chaos.world import World
 from harness import Database, Job, Services, Topic, unique
-from ledger import CONFLUENT_ID, Ledger, TopicReader, audited_job, topic_size
+from ledger import CONFLUENT_ID, Ledger, TopicReader, audited_job, topic_ends, topic_size
+from watched import by_label
 
 PARTITIONS = 4
 FAULTS_SECONDS_MAX = 300
@@ -24,6 +25,8 @@ FAULTS_SECONDS_MAX = 300
 # what is stored is what it carries.
 QUIET_SECONDS_MAX = 600
 STUCK_SECONDS_MAX = 150
+# An instance tells its offsets when it commits or compares, and its lag when it has asked Kafka.
+METRICS_SECONDS_MAX = 75
 # A batch is small, so that a run has many.
 BATCH_ROWS_MAX = 200
 MEMORY_MAX_MIB, MEMORY_BESIDES_MIB = 256, 50
@@ -213,6 +216,8 @@ class Run:
                 f"the idle job's database moved to {pair.primary.name}, which lacks {lost} transactions; the old one {old}"
             )
             wrong += self._settle(fleet, sent, database, job)
+        if not wrong:
+            wrong += self._metrics(fleet, topic, database, job)
         fleet.stop()
         self._sum_up(injected, fleet, job)
         ends = reader.read()
@@ -245,6 +250,27 @@ class Run:
             time.sleep(0.1)
         self.say(f"all are committed, {time.monotonic() - begun:.1f} s later")
         return []
+
+    def _metrics(self, fleet, topic, database, job):
+        """Waits until lag and committed offsets, as the instances tell them, are those that other clients find."""
+        deadline = time.monotonic() + METRICS_SECONDS_MAX
+        while True:
+            ends = topic_ends(self.servers.kafka, topic.name)
+            stored = dict(
+                database.rows("SELECT kafka_partition, next_offset FROM realtime_offsets WHERE job = %s", job.name)
+            )
+            expected = {p: [(float(stored[p]), float(end - stored[p]))] for p, end in ends.items() if p in stored}
+            told = {}
+            for port in fleet.metrics_ports():
+                lags = by_label(port, "realtime_lag_messages", "partition")
+                for partition, offset in by_label(port, "realtime_committed_offset", "partition").items():
+                    told.setdefault(int(partition), []).append((offset, lags.get(partition)))
+            if told == expected:
+                self.say(f"lag and offsets of {len(told)} partitions, as told by {fleet.wanted} instances, are right")
+                return []
+            if time.monotonic() > deadline:
+                return [f"metrics tell (offset, lag) {told}, other clients find {expected}"]
+            time.sleep(0.5)
 
     def _sum_up(self, injected, fleet, job):
         done = Counter(fault.kind for fault in injected.done)

@@ -116,7 +116,7 @@ withJob("dead letters are asked for again when the database did not answer", "ke
   await page.reload();
   await shows(page, "#dead-letters-note", /^Could not be read: the database does not answer$/);
   fake.state = { ...fake.state, deadLetters };
-  await shows(page, "#dead-letters-note", /^27 messages could not be processed/, 8000);
+  await shows(page, "#dead-letters-note", /^27 dead letters of the job wait in the database/, 8000);
 });
 
 withJob("a lost connection is said, and it comes back", "keeping_up", async (page, fake) => {
