@@ -222,7 +222,7 @@ fn read_key(section: &mut Section<'_>, base: &Path, framing: &Framing) -> Option
     })
 }
 
-fn is_empty(node: &Node) -> bool {
+pub(super) fn is_empty(node: &Node) -> bool {
     match &node.value {
         Value::Map(pairs) => pairs.is_empty(),
         Value::List(items) => items.is_empty(),

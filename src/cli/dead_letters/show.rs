@@ -210,7 +210,8 @@ mod tests {
     #[test]
     fn a_key_that_is_not_what_the_project_says_has_advice_of_its_own() {
         let reason = "kafka_key: found 2 bytes, expected 8 (key_format: long)";
-        let text = describe(&stored(Stage::Decode, "kafka_key", reason), &Err(reason.into()));
+        let text =
+            describe(&stored(Stage::Decode, "kafka_key", reason), &Err(reason.into()), &Sight::default());
         let expected =
             "hint: mend the sender, or change key_format; `dead-letters replay 17` then brings it in\n";
         assert!(text.ends_with(expected), "{text}");
