@@ -2,7 +2,7 @@
 //! schemas and `laws` the properties against another Avro implementation.
 
 mod laws;
-mod model;
+pub(crate) mod model;
 mod resolution;
 
 use std::sync::Arc;
