@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use realtime_processor::avro::{Encoder, Frame};
@@ -204,4 +206,52 @@ async fn what_a_running_job_cannot_take_over_is_named() {
     let error =
         reloaded(&project, &[("config.yaml", &config), ("schema.avsc", &schema)]).await.expect_err("refused");
     assert!(error.contains("needs a restart: the columns of avro_schema"), "{error}");
+}
+
+/// The demo's broker, database and page are not those of its `config.yaml`, and are no reason to refuse new SQL.
+#[test]
+fn the_demo_takes_new_sql_at_sighup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_realtime-processor"))
+        .args(["demo", "--for", "0", "--rate", "50", "--dir"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let id = demo.id().to_string();
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &id]).status().expect("kill is there");
+        assert!(sent.success(), "{name}");
+    };
+    let mut lines = BufReader::new(demo.stderr.take().expect("piped")).lines();
+    let mut said = String::new();
+    let mut wait_for = |words: &str| {
+        for line in lines.by_ref() {
+            let line = line.expect("UTF-8");
+            said += &format!("{line}\n");
+            if line.contains(words) {
+                return line;
+            }
+        }
+        panic!("it ended and did not say `{words}`:\n{said}");
+    };
+    let told = wait_for("kill -HUP");
+    assert!(told.contains(&format!("`kill -HUP {id}`")), "{told}");
+    signal("-HUP");
+    wait_for("the SQL is the same");
+    let view = folder.path().join("sql/assessed_movements.sql");
+    let text = std::fs::read_to_string(&view).expect("the demo's view");
+    std::fs::write(&view, text.replace("credit_score >= 300", "credit_score >= 900")).expect("written");
+    signal("-HUP");
+    wait_for("read again: new SQL");
+    std::fs::write(&view, "SELECT").expect("written");
+    signal("-HUP");
+    wait_for("the job continues with the SQL of version");
+    std::fs::write(&view, text).expect("written");
+    signal("-INT");
+    for line in lines.by_ref() {
+        said += &format!("{}\n", line.expect("UTF-8"));
+    }
+    assert!(demo.wait().expect("it ended").success(), "{said}");
 }

@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 use rdkafka::mocking::MockCluster;
 
 use super::failure::Failure;
+use super::job::Job;
 use super::progress::{Progress, Style};
 use super::run::unwatched;
 use super::samples::{CUSTOMERS, Movements};
 use super::sender::Sender;
-use super::{job, signals, terminal};
+use super::{job, reload, signals, terminal};
 use crate::avro::Encoder;
 use crate::config::{Config, HttpConfig, read_duration};
 use crate::database::Address;
+use crate::engine::Settings;
 use crate::prompt::{Seek, Session, SessionOptions, StateOf};
 use crate::source::StartAt;
 use crate::watch::Watch;
@@ -37,6 +39,8 @@ use crate::watch::Watch;
 /// `data/before.db`. `data/sample.arrow` keeps some of the messages for the command `sql`, which then needs no broker.
 ///
 /// While the demo runs, it serves a page about the job and prints its address. With `--for 0` it runs until Ctrl-C.
+///
+/// SIGHUP: the job reads the SQL of the project again, as `run` does, and uses it from the next batch on.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor demo",
@@ -70,6 +74,18 @@ const PAGE_PORT: u16 = 9464;
 const BROKEN_EVERY: u64 = 250;
 /// How many messages the sender may be ahead of the commits: the mock broker keeps only 5 MiB per partition.
 const AHEAD_MAX: u64 = 20_000;
+
+/// What of the project's configuration is the demo's own, whatever the file says: its broker, its database and its page.
+fn own_settings(of: &Config) -> Settings {
+    let (database, http) = (of.database.clone(), of.http.clone());
+    let (server, topics) = (of.kafka.server.clone(), of.kafka.topics.clone());
+    Arc::new(move |config| {
+        config.database.clone_from(&database);
+        config.http.clone_from(&http);
+        config.kafka.server.clone_from(&server);
+        config.kafka.topics.clone_from(&topics);
+    })
+}
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     read_duration(text).ok_or_else(|| "expected a time with its unit, such as 20s or 1m".to_owned())
@@ -107,9 +123,12 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     config.kafka.topics = vec![topic];
     let watch = open_page(&mut config)?;
     let (asked, stop) = signals::stop_on_signals()?;
-    let stop = stop.with_telemetry(watch.telemetry().clone());
+    let hangup = reload::hangup()?;
+    let telemetry = watch.telemetry().clone();
+    let stop = stop.with_telemetry(telemetry.clone());
     let watching = watch.start(&config, stop.clone()).map_err(unwatched)?;
-    let lanes = job::open(&config, false, stop.clone()).await?.lanes;
+    let Job { lanes, running, reload: sender } = job::open(&config, false, stop.clone()).await?;
+    reload::start(hangup, running.with_settings(own_settings(&config)), sender, telemetry);
     let time = match arguments.time.is_zero() {
         true => "until Ctrl-C".to_owned(),
         false => format!("for {:?}", arguments.time),
@@ -118,6 +137,11 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(url) = &watching.url {
         terminal::say(&format!("Watch the job at {url} while it runs."));
     }
+    terminal::say(&format!(
+        "It uses changed SQL from {} after `kill -HUP {}`.",
+        config.sql.display(),
+        std::process::id()
+    ));
 
     let counts = Arc::new(Counts::default());
     let sender = start_sender(&config, arguments, &counts, stop.clone())?;

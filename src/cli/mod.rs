@@ -11,6 +11,7 @@ mod failure;
 mod fill;
 mod generate;
 mod health;
+mod init;
 mod job;
 mod offsets;
 mod produce;
@@ -103,6 +104,7 @@ enum Command {
     Config(config::Arguments),
     Schema(schema::Arguments),
     Health(health::Arguments),
+    Init(init::Arguments),
 }
 
 /// The whole command line. The documents are compared with it.
@@ -130,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => block_on(WORKER_THREADS, schema::run(config, &arguments)),
         Command::Sql(arguments) => block_on(WORKER_THREADS, sql::run(config, &arguments)),
         Command::Health(arguments) => block_on(1, health::run(config, &arguments)),
+        Command::Init(arguments) => block_on(WORKER_THREADS, init::run(&arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::decode::Decoder;
 use crate::diagnostic::{Finding, render};
 use crate::print::{self, Screen, numbers, texts};
-use crate::registry::{Client, Found, RegistryError};
+use crate::registry::{Client, Found, Registered, RegistryError};
 
 /// The registry's schemas, and the project's beside them.
 ///
@@ -138,24 +138,45 @@ impl Listed {
     }
 }
 
+/// A version of a subject; the latest if none is asked for.
+///
+/// # Errors
+/// The registry's, and if it has no such version.
+pub(super) async fn registered(
+    client: &Client,
+    subject: &str,
+    version: Option<u32>,
+) -> Result<Registered, Failure> {
+    match client.version(subject, version).await? {
+        Found::Known(found) => Ok(found),
+        Found::Unknown(reason) => {
+            let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
+            let found = Finding::new(format!("the registry has no subject `{subject}`{version}: {reason}"));
+            Err(Failure::failed(found.with_hint("`realtime-processor schema list` shows all")))
+        }
+    }
+}
+
+/// A schema of the registry as a file has it.
+///
+/// # Errors
+/// It is not JSON.
+pub(super) fn file_text(schema: &str) -> Result<String, Finding> {
+    let json: serde_json::Value =
+        serde_json::from_str(schema).map_err(|error| Finding::new(format!("not JSON: {error}")))?;
+    Ok(format!("{json:#}\n"))
+}
+
 async fn pull(
     client: &Client,
     subject: &str,
     version: Option<u32>,
     out: Option<&Path>,
 ) -> Result<(), Failure> {
-    let found = match client.version(subject, version).await? {
-        Found::Known(found) => found,
-        Found::Unknown(reason) => {
-            let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
-            let found = Finding::new(format!("the registry has no subject `{subject}`{version}: {reason}"));
-            return Err(Failure::failed(found.with_hint("`realtime-processor schema list` shows all")));
-        }
-    };
-    let json: serde_json::Value = serde_json::from_str(&found.schema).map_err(|error| {
-        Failure::failed(format!("version {} of `{subject}` is not JSON: {error}", found.version))
+    let found = registered(client, subject, version).await?;
+    let text = file_text(&found.schema).map_err(|error| {
+        Failure::failed(error.within(format!("version {} of `{subject}`", found.version)))
     })?;
-    let text = format!("{json:#}\n");
     match out {
         Some(file) => {
             Results::to_file(file)?.write(&text)?;

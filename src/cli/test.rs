@@ -121,7 +121,10 @@ async fn once(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
         let updates = tests.updates(&report);
         if !updates.is_empty() {
             terminal::say(report.render(takes_colours(&io::stderr())).trim_end());
-            updates.iter().try_for_each(write)?;
+            for update in &updates {
+                write(update)?;
+                say_written(update);
+            }
             report = Tests::prepare(config, &arguments.names).await.map_err(refused)?.run().await;
         }
     }
@@ -137,16 +140,17 @@ async fn once(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn write(update: &Update) -> Result<(), Failure> {
-    let Update { file, text, expectations } = update;
-    std::fs::write(file, text)
-        .map_err(|error| Failure::failed(format!("{file} cannot be written: {error}")))?;
-    let what = if *expectations == 1 { "expectation" } else { "expectations" };
-    terminal::say(&format!("{file}: {expectations} {what} written\n"));
-    Ok(())
+/// Writes a test file with other expectations.
+pub(super) fn write(Update { file, text, .. }: &Update) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(|error| Failure::failed(format!("{file} cannot be written: {error}")))
 }
 
-fn refused(error: TestsError) -> Failure {
+fn say_written(Update { file, expectations, .. }: &Update) {
+    let what = if *expectations == 1 { "expectation" } else { "expectations" };
+    terminal::say(&format!("{file}: {expectations} {what} written\n"));
+}
+
+pub(super) fn refused(error: TestsError) -> Failure {
     match error {
         TestsError::NoSuchTest(text) => Failure::bad_command_line(text),
         error => Failure::bad_config(error.to_string()),

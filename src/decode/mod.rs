@@ -18,7 +18,7 @@ mod rewrite;
 mod side;
 mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::path::Path;

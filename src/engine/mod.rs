@@ -75,7 +75,7 @@ pub use filler::{FillOptions, FillParts, FillReport, Filler, fill_together, noth
 pub use lanes::Lanes;
 pub use plan::{Plan, PlanError};
 pub use rehearsal::{Outcome, Rehearsal, RehearsedState, RehearsedView};
-pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running};
+pub use reload::{Reload, ReloadError, ReloadSender, Reloads, Running, Settings};
 pub use replay::{Replay, ReplayParts, ReplayReport};
 pub use report::{Durations, PartitionProgress, Report};
 pub use schemas::Schemas;

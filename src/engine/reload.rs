@@ -1,5 +1,7 @@
 //! New SQL for a job that runs: planned and checked beside it, taken over between two batches.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use tokio::sync::mpsc;
 
@@ -26,7 +28,12 @@ pub struct Running {
     /// Its state tables.
     states: Vec<Target>,
     sql: SqlVersion,
+    /// What of the configuration is not as its file says.
+    set: Option<Settings>,
 }
+
+/// Sets what the program decides itself, whatever the file of a configuration says.
+pub type Settings = Arc<dyn Fn(&mut Config) + Send + Sync>;
 
 /// Why the job goes on as it is.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +88,14 @@ impl Running {
             batch: decoder.schema(),
             states: states.cloned().collect(),
             sql: plan.sql.clone(),
+            set: None,
         }
+    }
+
+    /// The same of a job whose configuration is not in all as its file says: `set` is applied whenever the file is read.
+    #[must_use]
+    pub fn with_settings(self, set: Settings) -> Self {
+        Self { set: Some(set), ..self }
     }
 
     /// The version of the SQL.
@@ -99,7 +113,10 @@ impl Running {
     /// # Errors
     /// Everything that is wrong with the new files; the job is as it was.
     pub async fn reload(&mut self, sender: &ReloadSender) -> Result<&str, ReloadError> {
-        let config = Config::load(&self.config.file.path)?;
+        let mut config = Config::load(&self.config.file.path)?;
+        if let Some(set) = &self.set {
+            set(&mut config);
+        }
         let needs_restart = self.config.needs_restart(&config);
         if !needs_restart.is_empty() {
             return Err(self.refuse(&needs_restart));
@@ -124,7 +141,7 @@ impl Running {
             SinkError::Check(faults) => ReloadError::Plan(PlanError(plan.places.diagnostics(&faults))),
             error => ReloadError::Sink(error),
         })?;
-        let running = Self::new(&config, &decoder, plan);
+        let running = Self { set: self.set.clone(), ..Self::new(&config, &decoder, plan) };
         for (lane, plan) in sender.0.iter().zip(plans) {
             let reload = Reload { plan, written: written.clone(), dead_letters: config.dead_letters };
             lane.send(reload).await.map_err(|_| ReloadError::Ended)?;

@@ -14,6 +14,7 @@ use rustyline::{Context, Helper};
 use super::command::COMMANDS;
 use super::session::Session;
 use super::whole::WHOLE;
+use crate::sql::quoted;
 
 /// The words that SQL has of its own, as far as people type them here.
 const KEYWORDS: &[&str] = &[
@@ -213,13 +214,6 @@ fn matching<'a>(names: impl IntoIterator<Item = &'a str>, word: &str) -> Vec<Str
 fn is_relation_expected(before: &str) -> bool {
     let last = before.trim_end().rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
     ["from", "join", "describe"].iter().any(|word| last.eq_ignore_ascii_case(word))
-}
-
-/// The name as SQL takes it.
-fn quoted(name: &str) -> String {
-    let is_plain =
-        name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_numeric());
-    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// The name of a relation, or of a whole table, as SQL takes it.

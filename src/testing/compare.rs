@@ -6,6 +6,7 @@ use super::suite::{Expectation, Row};
 use super::table::{Kind, Table};
 use super::value;
 use crate::sql::type_name;
+use crate::yaml;
 
 /// Which rows belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -190,8 +191,8 @@ fn look_alike(one: &str, other: &str) -> bool {
 fn expected_cell(row: &Row, column: &str, is_marked: bool) -> Cell {
     let cell = row.cells.iter().find(|cell| cell.column == column);
     let text = cell.map_or_else(String::new, |cell| match (&cell.value.value, cell.value.text()) {
-        (crate::yaml::Value::Scalar { is_plain: true, .. }, Some(text)) => text.to_owned(),
-        (_, Some(text)) => value::scalar(text),
+        (yaml::Value::Scalar { is_plain: true, .. }, Some(text)) => text.to_owned(),
+        (_, Some(text)) => yaml::quoted(text),
         (_, None) => cell.value.to_json().to_string(),
     });
     Cell { text, is_marked }

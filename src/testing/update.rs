@@ -9,6 +9,7 @@ use super::suite::{Expectation, Of, Row, Suite, Written};
 use super::table::{Column, Table};
 use super::value;
 use crate::engine::Rehearsal;
+use crate::yaml;
 
 /// A row that would be wider is written with each column in its own line.
 const ROW_WIDTH_MAX: usize = 100;
@@ -229,7 +230,7 @@ fn written_row(table: &Table, row: usize, columns: &[usize], indent: Option<usiz
         .iter()
         .map(|column| {
             let Column { name, kind } = &table.columns[*column];
-            format!("{}: {}", value::scalar(name), value::written(&table.rows[row][*column], kind))
+            format!("{}: {}", yaml::quoted(name), value::written(&table.rows[row][*column], kind))
         })
         .collect();
     let in_braces = format!("{{ {} }}", cells.join(", "));

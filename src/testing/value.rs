@@ -10,7 +10,7 @@ use super::number;
 use super::table::Kind;
 use super::time::time_of_day;
 use crate::moment::moment;
-use crate::yaml::{Node, Value, boolean, is_number};
+use crate::yaml::{self, Node, Value, boolean};
 
 /// Whether a value that came out (as JSON) is the one that is written in a test.
 pub(super) fn is_same(written: &Node, came: &str, kind: &Kind, tolerance: Option<f64>) -> bool {
@@ -112,13 +112,13 @@ fn binary(json: &str) -> Option<Vec<u8>> {
 pub(super) fn written(came: &str, kind: &Kind) -> String {
     use DataType as A;
     match kind {
-        Kind::Part => scalar(&unquoted(came).unwrap_or_default()),
+        Kind::Part => yaml::quoted(&unquoted(came).unwrap_or_default()),
         _ if came == "null" => came.to_owned(),
         Kind::Arrow(A::Dictionary(_, value)) => written(came, &Kind::Arrow((**value).clone())),
         Kind::Arrow(A::Binary | A::LargeBinary | A::BinaryView | A::FixedSizeBinary(_)) => {
             let text = binary(came).and_then(|bytes| String::from_utf8(bytes).ok());
             match text.filter(|text| !text.chars().any(char::is_control)) {
-                Some(text) => scalar(&text),
+                Some(text) => yaml::quoted(&text),
                 None => format!("{{ base64: {came} }}"),
             }
         }
@@ -130,30 +130,11 @@ pub(super) fn written(came: &str, kind: &Kind) -> String {
         },
         Kind::Arrow(A::Date32 | A::Date64) => unquoted(came).unwrap_or_default(),
         Kind::Arrow(_) => match unquoted(came) {
-            Some(text) => scalar(&text),
+            Some(text) => yaml::quoted(&text),
             // Numbers, and lists and objects of JSON, are YAML.
             None => came.to_owned(),
         },
     }
-}
-
-/// A text as YAML takes it for the same text, also within braces.
-pub(super) fn scalar(text: &str) -> String {
-    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
-    let is_harmless = |c: char| {
-        c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '(' | ')' | '+' | ';' | '=')
-    };
-    let is_plain = text.chars().all(is_harmless)
-        && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '('))
-        && !text.ends_with(' ')
-        && !text.starts_with(|c: char| c.is_ascii_digit() && is_number(&text.replace('_', "")))
-        && !WORDS.contains(&text.to_lowercase().as_str());
-    if is_plain {
-        return text.to_owned();
-    }
-    let mut quoted = String::new();
-    crate::database::json::string(&mut quoted, text);
-    quoted
 }
 
 #[cfg(test)]
@@ -165,7 +146,6 @@ mod tests {
 
     use super::super::table::Table;
     use super::*;
-    use crate::yaml;
 
     /// Whether a value that came out, written in a test, is read as the same, in braces and behind a key.
     fn reads_back(column: ArrayRef) -> Result<(), TestCaseError> {

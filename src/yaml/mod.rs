@@ -10,7 +10,7 @@ mod spot;
 mod tree;
 
 pub(crate) use fault::Fault;
-pub(crate) use scalar::{boolean, count, duration, is_number, size};
+pub(crate) use scalar::{boolean, count, duration, is_number, quoted, size};
 pub(crate) use section::Section;
 pub(crate) use spot::Spot;
 pub(crate) use tree::{Node, Value, parse, to_json};

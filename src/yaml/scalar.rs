@@ -1,4 +1,4 @@
-//! What the text of a scalar means: booleans, numbers, times with a unit, sizes.
+//! What the text of a scalar means: booleans, numbers, times with a unit, sizes. And a text as a scalar.
 
 use std::time::Duration;
 
@@ -59,6 +59,25 @@ pub(crate) fn size(text: &str) -> Option<usize> {
 /// A whole number; its digits may be grouped: `1_000`.
 pub(crate) fn count(text: &str) -> Option<usize> {
     text.replace('_', "").parse().ok()
+}
+
+/// A text as YAML takes it for the same text, also within braces: in quotes where it needs them.
+pub(crate) fn quoted(text: &str) -> String {
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let is_harmless = |c: char| {
+        c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '(' | ')' | '+' | ';' | '=')
+    };
+    let is_plain = text.chars().all(is_harmless)
+        && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '('))
+        && !text.ends_with(' ')
+        && !text.starts_with(|c: char| c.is_ascii_digit() && is_number(&text.replace('_', "")))
+        && !WORDS.contains(&text.to_lowercase().as_str());
+    if is_plain {
+        return text.to_owned();
+    }
+    let mut quoted = String::new();
+    crate::database::json::string(&mut quoted, text);
+    quoted
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
 
 import fastavro
 import pytest
@@ -358,3 +359,50 @@ def test_keys_through_the_registry(new_job, new_topic, database, registry, front
     job.run("schema", "check")
     job.catch_up()
     assert database.rows("SELECT customer, id, area FROM seen WHERE customer = 100") == [(100, 100, "é")] * 2
+
+
+def test_init_begins_a_project(binary, tmp_path, new_topic, database, registry):
+    """From the messages of a topic, or from a subject, to rows: nothing is written by hand."""
+    writers, topic = Writers(registry), new_topic(partitions=2)
+    topic.send_all([writers.payload(2, n) for n in range(10)], key=b"k")
+    environment = {**os.environ, "DATABASE_PASSWORD": unquote(urlsplit(database.url).password or "")}
+
+    def run(*arguments):
+        words = [str(binary), *arguments]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+    servers = ("--kafka-server", topic.server, "--registry", registry.url, "--database", database.url)
+    done = run("init", "--from-topic", topic.name, *servers, "--dir", "by-topic")
+    assert done.returncode == 0, done.stderr
+    assert f"id {writers.ids[2]} of the registry" in done.stdout and "The keys are text" in done.stdout, done.stdout
+    config = (tmp_path / "by-topic/config.yaml").read_text()
+    assert "avro_framing: confluent" in config and "${DATABASE_PASSWORD}" in config, config
+    # What the schema refers to is in the file, and its fields are columns.
+    for command in (["test"], ["check"], ["run", "--until-caught-up", "--progress", "none"]):
+        done = run("--config", "by-topic/config.yaml", *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    view = topic.name.lower()
+    found = database.rows(f"SELECT fee_cents, customer, amount, note FROM `{view}` ORDER BY customer")
+    assert found == [(n, n, n / 2, f"n{n}") for n in range(10)]
+
+    subject = unique("orders")
+    money = unique("money")
+    registry.register(money, MONEY)
+    registry.register(f"{subject}-value", THIRD, ("bank.Money", money, 1))
+    done = run("init", "--subject", f"{subject}-value", *servers, "--dir", "by-subject")
+    assert done.returncode == 0, done.stderr
+    schema = json.loads((tmp_path / "by-subject/schemas/movement.avsc").read_text())
+    assert schema["fields"][0]["type"]["fields"] == MONEY["fields"], schema
+    assert f"kafka_topic: {subject}" in (tmp_path / "by-subject/config.yaml").read_text()
+    for command in (["test"], ["check", "--offline"]):
+        done = run("--config", "by-subject/config.yaml", *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_init_says_that_messages_are_json(binary, tmp_path, new_topic, registry):
+    topic = new_topic(partitions=1)
+    topic.send_all([json.dumps({"customer": n}).encode() for n in range(3)])
+    words = [str(binary), "init", "--from-topic", topic.name, "--kafka-server", topic.server, "--registry", registry.url]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and f"the messages of `{topic.name}` are JSON" in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())

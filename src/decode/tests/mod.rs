@@ -3,7 +3,7 @@
 
 mod keys;
 mod laws;
-mod model;
+pub(crate) mod model;
 mod resolution;
 
 use std::sync::Arc;

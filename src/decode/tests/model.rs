@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug)]
-pub(super) enum Ty {
+pub(crate) enum Ty {
     Null,
     Boolean,
     Int,
@@ -41,10 +41,10 @@ pub(super) enum Ty {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) ty: Ty,
-    pub(super) default: Option<Value>,
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) ty: Ty,
+    pub(crate) default: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ const LOGICALS: [(&str, &str); 9] = [
 ];
 
 /// A record type; `plain` leaves out booleans and logical types, on whose bytes implementations differ by design.
-pub(super) fn any_record(plain: bool) -> BoxedStrategy<Ty> {
+pub(crate) fn any_record(plain: bool) -> BoxedStrategy<Ty> {
     let simple = prop_oneof![
         Just(Ty::Null),
         Just(Ty::Int),
@@ -132,7 +132,7 @@ fn record(types: Vec<Ty>) -> Ty {
 }
 
 /// The schema; `logical` false: what its logical types stand on.
-pub(super) fn schema_of(ty: &Ty, logical: bool, names: &mut usize) -> Value {
+pub(crate) fn schema_of(ty: &Ty, logical: bool, names: &mut usize) -> Value {
     *names += 1;
     let name = format!("N{names}");
     let with = |mut schema: Value, word: &str, extra: Value| {

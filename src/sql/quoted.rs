@@ -1,0 +1,71 @@
+//! A name as SQL takes it: in double quotes where the parser would read something else without them.
+
+use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, Statement};
+use datafusion::sql::sqlparser::parser::Parser;
+
+use super::dialect::SqlDialect;
+
+/// The name of a column, of a field of a record, of a view or of a table, for a statement.
+pub(crate) fn quoted(name: &str) -> String {
+    if is_plain(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Whether the name is read as itself wherever a name may be.
+fn is_plain(name: &str) -> bool {
+    let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    if !is_word {
+        return false;
+    }
+    let text = format!("SELECT {name}, r.{name} AS {name} FROM {name}");
+    let Ok(statements) = Parser::parse_sql(&SqlDialect, &text) else { return false };
+    let [Statement::Query(query)] = statements.as_slice() else { return false };
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let is_name = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_)));
+    // Why both: some words are read as functions, and others as a part of the statement.
+    select.projection.first().is_some_and(is_name) && query.to_string() == text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn names_are_quoted_only_if_they_must_be() {
+        for plain in [
+            "customer",
+            "operationValue",
+            "agência",
+            "_id",
+            "date",
+            "name",
+            "value",
+            "type",
+            "key",
+            "timestamp",
+        ] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for odd in [
+            "",
+            "1st",
+            "a b",
+            "a-b",
+            "a.b",
+            "null",
+            "true",
+            "from",
+            "select",
+            "case",
+            "distinct",
+            "all",
+            "not",
+            "exists",
+            "current_date",
+            "NULL",
+        ] {
+            assert_eq!(quoted(odd), format!("\"{odd}\""));
+        }
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+}
