@@ -181,7 +181,7 @@ fn each_format_comes_from_the_broker_as_its_type_and_what_is_broken_can_be_repla
         // What the sender broke comes in when the job takes keys as they are. So does what this program wrote.
         write("config.yaml", &head);
         write("sql/seen.sql", "SELECT kafka_partition, kafka_offset, n, NULL AS k FROM batch");
-        run(&["dead-letters", "replay"]);
+        run(&["dead-letters", "replay", "--all", "--yes"]);
         assert!(seen("n").ends_with("\n2,1\n"), "{name}");
         let sql = "SELECT encode(kafka_key, 'hex') AS k FROM batch ORDER BY kafka_offset";
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

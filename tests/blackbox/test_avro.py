@@ -259,7 +259,7 @@ def test_keys_of_other_clients(new_job, new_topic, database, key_format):
     # As bytes they all come in.
     job.view("seen", "SELECT n, kafka_offset AS id FROM batch")
     job.write_config(key_format="bytes", avro_key_schema=None)
-    job.run("dead-letters", "replay")
+    job.run("dead-letters", "replay", "--all", "--yes")
     assert database.value("SELECT COUNT(*) FROM seen WHERE n = 99") == 1
 
 
