@@ -86,6 +86,31 @@ pub(crate) const DOUBLE_DIGITS_MAX: u8 = 15;
 /// SQLite has no exact decimal; text with this type's name is one by agreement.
 const SQLITE_DECIMAL: &str = "DECIMAL_TEXT";
 
+/// When two values of a column are equal for the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equality {
+    /// Their bytes are, as in Arrow.
+    Bytes,
+    /// Texts may also differ in case, in control characters, in spaces at the end, and in letters beyond ASCII.
+    Letters,
+    /// Texts may differ in any letters, as a language has it.
+    Language,
+}
+
+impl Equality {
+    /// What texts have in common that are equal; `None`: the text may be equal to any other.
+    pub fn folded(self, text: &str) -> Option<String> {
+        match self {
+            Self::Bytes => Some(text.to_owned()),
+            Self::Letters if text.is_ascii() => {
+                let letters = text.trim_end_matches(' ').chars().filter(|letter| !letter.is_ascii_control());
+                Some(letters.map(|letter| letter.to_ascii_lowercase()).collect())
+            }
+            Self::Letters | Self::Language => None,
+        }
+    }
+}
+
 impl Dialect {
     /// The collation of text columns in created tables: bytes are compared, trailing spaces count.
     pub fn collation(self) -> &'static str {
@@ -111,6 +136,33 @@ impl Dialect {
     pub fn is_exact_text(self, kind: &ColumnType, collation: Option<&str>) -> bool {
         let is_text = matches!(kind, ColumnType::Text { .. } | ColumnType::Char { .. } | ColumnType::Words);
         !is_text || self.is_exact_collation(collation.unwrap_or(self.collation()))
+    }
+
+    /// How the database compares values of a column.
+    pub fn equality(self, kind: &ColumnType, collation: Option<&str>) -> Equality {
+        /// Collations of no language: letters that differ in more than case are different, if they are ASCII.
+        const OF_NO_LANGUAGE: [&str; 9] = [
+            "_general_ci",
+            "_unicode_ci",
+            "_unicode_520_ci",
+            "_uca1400_ai_ci",
+            "_uca1400_as_ci",
+            "_0900_ai_ci",
+            "_0900_as_ci",
+            "_bin",
+            "latin1_swedish_ci",
+        ];
+        let collation = collation.unwrap_or(self.collation());
+        // `utf8mb4_de_pb_0900_ai_ci` has a language between the two.
+        let charset = collation.split('_').next().unwrap_or_default().len();
+        let rest = collation.replace("_nopad", "");
+        let is_of_no_language =
+            OF_NO_LANGUAGE.iter().any(|known| rest == *known || rest[charset..] == **known);
+        match self.is_exact_text(kind, Some(collation)) {
+            true => Equality::Bytes,
+            false if is_of_no_language || self == Self::Sqlite => Equality::Letters,
+            false => Equality::Language,
+        }
     }
 
     pub fn is_mysql(self) -> bool {

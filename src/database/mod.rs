@@ -27,7 +27,7 @@ pub mod json;
 pub use address::{Address, MySqlAddress, TlsMode};
 pub(crate) use address::{TLS_OPTIONS, encode_inserted};
 pub use catalogue::{Key, Table, TableColumn, TableKind, table, table_names};
-pub use column::{ColumnType, Dialect, KeyShape, quote, quote_table};
+pub use column::{ColumnType, Dialect, Equality, KeyShape, quote, quote_table};
 pub use connection::{Connection, Interrupted, Purpose, Statement, StatementLimits, begin};
 pub use constraints::{Check, Constraints, ForeignKey, constraints};
 pub use error::{DatabaseError, DuplicateKey};

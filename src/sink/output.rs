@@ -21,7 +21,8 @@ use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, StateChange};
 use crate::config::{Mode, Upsert};
 use crate::database::{
-    Constraints, DatabaseError, Dialect, DuplicateKey, Fit, Key, StatementLimits, Table, TableColumn, Value,
+    Constraints, DatabaseError, Dialect, DuplicateKey, Equality, Fit, Key, StatementLimits, Table,
+    TableColumn, Value,
 };
 use crate::diagnostic::Finding;
 
@@ -42,8 +43,8 @@ pub(super) struct Output {
     pub(super) key: Vec<usize>,
     /// The first of `key`, if the rows of a parent are replaced.
     pub(super) parent: Vec<usize>,
-    /// Whether the server tells all keys apart that have different bytes.
-    pub(super) has_exact_key: bool,
+    /// How the server compares the columns of `key`.
+    pub(super) equality: Vec<Equality>,
     pub(super) order: Option<Order>,
     /// The indexes of the table over just the columns of the key.
     key_indexes: Vec<String>,
@@ -163,8 +164,7 @@ impl Output {
             Mode::Append => Vec::new(),
         };
         let lookups = Lookup::of(target, &names, &parent, order.as_ref(), &columns);
-        let is_exact =
-            |column: &&TableColumn| dialect.is_exact_text(&column.kind, column.collation.as_deref());
+        let equality = |column: &TableColumn| dialect.equality(&column.kind, column.collation.as_deref());
         Ok(Self {
             view: target.name.clone(),
             table: target.table.clone(),
@@ -175,10 +175,7 @@ impl Output {
             remove: names.delete(),
             clear: Names { key: &parent, version: None, ..names }.delete(),
             lookups,
-            has_exact_key: key_names
-                .iter()
-                .filter_map(|name| table.column(name))
-                .all(|column| is_exact(&column)),
+            equality: key_names.iter().filter_map(|name| table.column(name)).map(equality).collect(),
             order,
             key_indexes: key_indexes(table, key_names),
             constraints: Constraints::default(),

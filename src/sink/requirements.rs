@@ -122,9 +122,9 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
     let loose = loose.map(|column| {
         let collation = collation_of(column, dialect);
         let message = format!(
-            "its collation {collation} takes keys for equal that differ only in {}: they are one row, with \
-             the key of the first and the other values of the last",
-            merged_by(collation)
+            "its collation {collation} takes keys for equal that differ only in {}: {}",
+            merged_by(collation),
+            merged_into(target, column)
         );
         TableFault::of_column(&target.table, &column.name, message).with_hint(format!(
             "if they are different keys, change the column to COLLATE {}",
@@ -246,18 +246,15 @@ fn is_never_equal(target: &Target, key: &Key, found: &Table) -> bool {
         .any(|column| !is_written(target, column) && (column.is_numbered || column.is_null_by_default))
 }
 
-/// A key whose collation takes different texts for equal. Those of a state table are told apart in memory, as are those
-/// that are deleted; and if nothing says which row is the last, nothing says which of them wins.
+/// A key whose collation takes different texts for equal. Those of a state table are told apart in memory; and if nothing
+/// says which row is the last, nothing says which of them wins.
 fn collation_fault(target: &Target, column: &TableColumn, dialect: Dialect) -> Option<TableFault> {
     if !is_loose(column, dialect) {
         return None;
     }
-    let deletes = target.schema.field_with_name(DELETE_COLUMN).is_ok();
     let Mode::Upsert(upsert) = &target.mode else { return None };
     let why = match () {
         () if target.is_state() => "which a state table tells apart",
-        () if !upsert.parent.is_empty() => "so rows of another parent could be replaced",
-        () if deletes => "so `_delete` could delete the row of another key",
         () if !upsert.has_order() => "and nothing says which of their rows is the last",
         () => return None,
     };
@@ -290,6 +287,25 @@ fn merged_by(collation: &str) -> &'static str {
         (true, true, _) => "case",
         (true, false, _) => "how they are composed",
         _ => "case or accents",
+    }
+}
+
+/// What becomes of rows whose keys the collation of one of its columns takes for equal.
+fn merged_into(target: &Target, column: &TableColumn) -> &'static str {
+    let deletes = target.schema.field_with_name(DELETE_COLUMN).is_ok();
+    match &target.mode {
+        Mode::Upsert(Upsert { parent, .. })
+            if parent.iter().any(|name| name.eq_ignore_ascii_case(&column.name)) =>
+        {
+            "they are one parent, with the rows of the last message"
+        }
+        Mode::Upsert(Upsert { parent, .. }) if !parent.is_empty() => {
+            "a message that has both for one parent becomes a dead letter"
+        }
+        _ if deletes => {
+            "they are one row, with the key of the first and the other values of the last, and `_delete` of one deletes it"
+        }
+        _ => "they are one row, with the key of the first and the other values of the last",
     }
 }
 

@@ -23,6 +23,9 @@ fn raw(reader: &Schema) -> Keys {
     avro(Writers::Raw(plan::plan(reader, reader).unwrap()), reader)
 }
 
+/// What a key is in one of the formats, as text; `None`: a dead letter.
+type ValueOf<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
+
 /// Messages with these keys and headers, whose payloads are their numbers.
 fn keyed(keys: &[(Option<&[u8]>, Headers)]) -> Messages {
     let mut builder = MessagesBuilder::default();
@@ -333,7 +336,7 @@ proptest! {
         let int = |key: &[u8]| Some(i32::from_be_bytes(key.try_into().ok()?).to_string());
         let text = |key: &[u8]| String::from_utf8(key.to_vec()).ok();
         let hex = |key: &[u8]| Some(key.iter().map(|byte| format!("{byte:02x}")).collect());
-        let formats: [(Keys, &dyn Fn(&[u8]) -> Option<String>); 4] =
+        let formats: [(Keys, ValueOf<'_>); 4] =
             [(Keys::Bytes, &hex), (Keys::Text, &text), (Keys::Int, &int), (Keys::Long, &long)];
         for (format, value) in formats {
             let (column, places, _) = decoded(&mut decoder_of(format), &keys);

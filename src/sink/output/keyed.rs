@@ -15,7 +15,7 @@ use arrow::row::{RowConverter, Rows as ArrowRows, SortField};
 
 use super::{Change, Output, taken};
 use crate::config::{Mode, Upsert};
-use crate::database::Value;
+use crate::database::{Equality, Value};
 use crate::diagnostic::Finding;
 use crate::sink::{SinkError, Target};
 
@@ -67,7 +67,7 @@ impl Ranks {
 impl Output {
     /// Rows to delete and rows to write, one for each key. In the order of the keys, so that instances lock in the same
     /// order. If the server takes different keys for equal, all rows are written in their order: only the server knows which
-    /// are one row, and it keeps the key that came first.
+    /// are one row, and it keeps the key that came first. Where rows are deleted, too, such keys are not in one batch.
     ///
     /// # Errors
     /// A value that does not fit; two rows for one key, where nothing says which is the last.
@@ -76,13 +76,19 @@ impl Output {
         batch: &RecordBatch,
     ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
         let rows = match &self.order {
-            Some(order) if !self.has_exact_key => {
+            Some(order) if self.has_loose_key() && self.delete.is_none() => {
                 let ranks = self.ranks(order, batch)?;
                 let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
                 rows.sort_by(|a, b| ranks.compare(*a, *b));
                 rows
             }
-            _ => self.last_rows(batch)?,
+            order => {
+                let rows = self.last_rows(batch)?;
+                if let Some(order) = order.as_ref().filter(|_| self.has_loose_key()) {
+                    self.told_apart(&self.key, batch, &rows, &self.ranks(order, batch)?)?;
+                }
+                rows
+            }
         };
         Ok(rows.into_iter().partition(|row| self.is_removed(batch, *row)))
     }
@@ -132,6 +138,8 @@ impl Output {
                 *newest = row;
             }
         }
+        let replaced: Vec<u32> = newest.values().copied().collect();
+        self.told_apart(&self.parent, batch, &replaced, &ranks)?;
         let all = 0..batch.num_rows() as u32;
         let rows: Vec<u32> = all.filter(|row| !self.is_removed(batch, *row)).collect();
         let keys = self.bytes_of(&self.key, &taken(batch, rows.clone())?)?;
@@ -146,10 +154,57 @@ impl Output {
             return Err(SinkError::Data { place: self.table.clone(), reason: reason.into() });
         }
         let rows = places.into_iter().map(|place| rows[place]);
-        let (children, replaced): (Vec<u32>, Vec<u32>) =
+        let (children, older): (Vec<u32>, Vec<u32>) =
             rows.partition(|row| ranks.are_equal(*row, newest[parent(*row)]));
-        self.checked(Change::Insert, &[taken(batch, replaced)?])?;
-        Ok((newest.into_values().collect(), children))
+        self.checked(Change::Insert, &[taken(batch, older)?])?;
+        Ok((replaced, children))
+    }
+
+    /// Whether the server may take keys for equal that have different bytes.
+    fn has_loose_key(&self) -> bool {
+        self.equality.iter().any(|equality| *equality != Equality::Bytes)
+    }
+
+    /// Refuses rows of different messages whose keys (the first columns of the key, `places`) the server may take for equal.
+    /// Only in batches of their own are they written one after the other, and the batch is tried again in parts.
+    fn told_apart(
+        &self,
+        places: &[usize],
+        batch: &RecordBatch,
+        rows: &[u32],
+        ranks: &Ranks,
+    ) -> Result<(), SinkError> {
+        let equality = &self.equality[..places.len()];
+        if equality.iter().all(|equality| *equality == Equality::Bytes) {
+            return Ok(());
+        }
+        // `None`: the key may be equal to any other.
+        let mut likes = vec![Some(Vec::new()); batch.num_rows()];
+        for (place, equality) in places.iter().zip(equality) {
+            self.each_value(*place, batch, &mut |row, value| {
+                let Some(like) = &mut likes[row] else { return };
+                match &value {
+                    Value::Text(text) => match equality.folded(text) {
+                        Some(text) => append_key(like, &Value::Text(text.into())),
+                        None => likes[row] = None,
+                    },
+                    other => append_key(like, other),
+                }
+            })?;
+        }
+        let mut seen: HashMap<&[u8], u32> = HashMap::new();
+        let of_any = rows.iter().find(|row| likes[**row as usize].is_none());
+        let twin = rows.iter().find_map(|row| {
+            let other = match &likes[*row as usize] {
+                Some(like) => of_any.copied().or(seen.insert(like, *row)),
+                None => of_any.copied(),
+            };
+            other.filter(|other| !ranks.are_equal(*row, *other)).map(|other| (other, *row))
+        });
+        let Some((one, other)) = twin else { return Ok(()) };
+        let shown = |row: u32| self.shown(places, batch, row as usize);
+        let reason = format!("the database may take {} and {} for one key", shown(one), shown(other));
+        Err(SinkError::Data { place: self.table.clone(), reason: reason.into() })
     }
 
     fn is_removed(&self, batch: &RecordBatch, row: u32) -> bool {
@@ -225,8 +280,13 @@ impl Output {
     }
 
     fn shown_key(&self, batch: &RecordBatch, row: usize) -> String {
+        self.shown(&self.key, batch, row)
+    }
+
+    /// Some columns of a row, with their names.
+    fn shown(&self, places: &[usize], batch: &RecordBatch, row: usize) -> String {
         let mut key = Vec::new();
-        for column in self.key.iter().map(|place| &self.columns[*place]) {
+        for column in places.iter().map(|place| &self.columns[*place]) {
             let mut text = String::new();
             let shown = crate::database::json::write(&mut text, batch.column(column.index).as_ref(), row);
             key.push(format!("{} = {}", column.name, if shown.is_ok() { text } else { "?".into() }));
