@@ -32,7 +32,14 @@ pub(super) fn warnings(draft: &Draft, inspection: &Inspection) -> Vec<Diagnostic
                 column.declared
             );
             let place = draft.places.place(&target.table, Some(field.name()));
-            let hint = format!("cut it: `left(..., {room}) AS {}`; or make the column longer", field.name());
+            let is_key = target.mode.key().contains(field.name());
+            let hint = match is_key {
+                // What is cut would be the key of other rows, too.
+                true => "make the column longer; a key that is cut could be that of another row".to_owned(),
+                false => {
+                    format!("cut it: `left(..., {room}) AS {}`; or make the column longer", field.name())
+                }
+            };
             warnings.push(Diagnostic::warning(Code::TextTooLong, place, message).with_hint(hint));
         }
     }

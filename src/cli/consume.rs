@@ -32,8 +32,8 @@ use crate::source::{Bounds, Logged, SourceError, StartAt, TopicLookup, consumer_
 /// otherwise `{"base64": "..."}`. If a message cannot be decoded, stderr names it with the reason. Values of `sensitive`
 /// fields are printed as `***`.
 ///
-/// The command runs until Ctrl-C, or until it has printed `--count` messages. It joins no consumer group and stores
-/// nothing.
+/// The command runs until Ctrl-C, or until it has read `--count` messages, those that cannot be decoded among them. It
+/// joins no consumer group and stores nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor consume --count 5",

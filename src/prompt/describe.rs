@@ -145,14 +145,17 @@ impl Session {
     /// No broker answers, if the batch is not loaded yet.
     pub(super) async fn describe_batch(&mut self, is_table: bool) -> Result<(RecordBatch, String), Refusal> {
         let batch = self.load().await?.clone();
-        let rows = partitions_table(&batch, is_table)?;
-        let letters = batch.dead_letters.num_rows();
-        let said = format!(
-            "{} rows from {}; dead letters: {letters}",
-            batch.rows.num_rows(),
-            self.origin_of_batch()
-        );
-        Ok((rows, said))
+        Ok((partitions_table(&batch, is_table)?, self.batch_in_words().await?))
+    }
+
+    /// How large the batch is, and where it comes from.
+    ///
+    /// # Errors
+    /// No broker answers, if the batch is not loaded yet.
+    pub(super) async fn batch_in_words(&mut self) -> Result<String, Refusal> {
+        let batch = self.load().await?;
+        let (rows, letters) = (batch.rows.num_rows(), batch.dead_letters.num_rows());
+        Ok(format!("{rows} rows from {}; dead letters: {letters}", self.origin_of_batch()))
     }
 
     /// The views in the order they are computed.

@@ -372,8 +372,10 @@ impl Shell {
         for note in &differences.notes {
             self.say(&format!("note: {note}"));
         }
+        let batch = self.session.batch_in_words().await?;
         let Some(name) = name else {
             self.say(&format!("{}, against {}", differences.summary(), base.text()));
+            self.say(&format!("over the batch: {batch}"));
             return match differences.table()? {
                 Some(rows) => self.print(&rows, Changes::default()),
                 None => Ok(Flow::GoOn),
@@ -381,6 +383,7 @@ impl Shell {
         };
         for (_, difference) in differences.of {
             self.say(&format!("`{name}`: {}, against {}", difference.summary(), base.text()));
+            self.say(&format!("over the batch: {batch}"));
             difference.notes.iter().for_each(|note| self.say(&format!("note: {note}")));
             if difference.rows.num_rows() > 0 {
                 return self.print(&difference.rows, difference.changes);

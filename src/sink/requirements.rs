@@ -132,6 +132,17 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
         ))
     });
     warnings.extend(loose);
+    let has_parent = matches!(&target.mode, Mode::Upsert(upsert) if !upsert.parent.is_empty());
+    if has_parent && target.schema.field_with_name(DELETE_COLUMN).is_err() {
+        let view = &target.name;
+        let message = format!(
+            "view `{view}` has no column `{DELETE_COLUMN}`: a message without rows leaves those that its parent has"
+        );
+        let hint = format!(
+            "add a row with `true AS {DELETE_COLUMN}` for such messages, or `false AS {DELETE_COLUMN}` if there are none"
+        );
+        warnings.push(TableFault::new(&target.table, message).with_hint(hint));
+    }
     let numbered = found.columns.iter().filter(|column| column.is_numbered && !is_written(target, column));
     let is_short =
         |column: &&TableColumn| matches!(column.kind, ColumnType::Integer { bytes, .. } if bytes < 8);
