@@ -264,8 +264,8 @@ impl Shared {
             },
         };
         let stored = self.store(id, &found).await;
-        *text = Some(Arc::clone(&found));
-        stored.map(|()| WriterSchema::Text(found))
+        *text = Some(found);
+        stored.map(WriterSchema::Text)
     }
 
     async fn look_up(&self, id: SchemaId) -> Result<WriterSchema, (Fault, Finding)> {
@@ -279,10 +279,11 @@ impl Shared {
         }
     }
 
-    async fn store(&self, id: SchemaId, text: &str) -> Result<(), (Fault, Finding)> {
-        let Some(store) = &self.store else { return Ok(()) };
+    /// The schema that the job has for the id: this one, if it has none yet.
+    async fn store(&self, id: SchemaId, text: &Arc<str>) -> Result<Arc<str>, (Fault, Finding)> {
+        let Some(store) = &self.store else { return Ok(Arc::clone(text)) };
         let stored = store.lock().await.store(&id.to_string(), text).await;
-        stored.map_err(|error| (error.fault(), error.found()))
+        stored.map(Arc::from).map_err(|error| (error.fault(), error.found()))
     }
 
     /// Logs a failure, unless it was logged because of another id.
