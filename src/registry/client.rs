@@ -13,7 +13,7 @@ use url::Url;
 
 use super::RegistryError;
 use super::answer::{self, Compatibility, Found, Reference, Registered, Stored};
-use super::failure::{body, cause, failed};
+use super::failure::{body, cause, failed, tls_error};
 use super::login::{Authorizer, Credentials};
 use super::references::inline;
 use crate::avro::SchemaId;
@@ -459,12 +459,17 @@ fn build(config: &RegistryConfig) -> Result<reqwest::Client, String> {
         // Why: without TLS, a system without certificates is no fault.
         builder = builder.tls_certs_only([]);
     }
-    if let Some(Identity { certificate, key }) = &config.identity {
-        let pem = [read(certificate)?, vec![b'\n'], read(key)?].concat();
-        let identity = reqwest::Identity::from_pem(&pem);
-        let problem =
-            || format!("{} and {} are no certificate and its key", certificate.display(), key.display());
-        builder = builder.identity(identity.map_err(|_| problem())?);
+    if let Some(identity) = &config.identity {
+        let pem = [read(&identity.certificate)?, vec![b'\n'], read(&identity.key)?].concat();
+        let pem = reqwest::Identity::from_pem(&pem).map_err(|_| no_identity(identity))?;
+        builder = builder.identity(pem);
     }
-    builder.build().map_err(|error| cause(&error))
+    builder.build().map_err(|error| match (tls_error(&error), &config.identity) {
+        (Some(rustls::Error::InconsistentKeys(_)), Some(identity)) => no_identity(identity),
+        _ => cause(&error),
+    })
+}
+
+fn no_identity(Identity { certificate, key }: &Identity) -> String {
+    format!("{} and {} are no certificate and its key", certificate.display(), key.display())
 }

@@ -71,7 +71,7 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
 }
 
 /// The error of TLS among the causes of this one.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+pub(super) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
