@@ -8,6 +8,7 @@ from compare.latency import BUSY, CALM, QUANTILES, latency
 from compare.load_data import LoadData
 from compare.ours import Project
 from compare.processes import cpu_seconds
+from compare.registry import measure_registry
 from compare.run import START_POLL_SECONDS, Failed, Watch, catch_up, until_seen
 from compare.tables import TABLE
 from compare.words import WORDS
@@ -195,6 +196,7 @@ MEASUREMENTS = {
     "accounts": measure_accounts,
     "keys": measure_keys,
     "linear": measure_linear,
+    "registry": measure_registry,
 }
 
 

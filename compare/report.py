@@ -34,6 +34,7 @@ THOUSAND = {"other_name": "a thousand"}
 NONE = {"other_name": "none"}
 ONCE = {"other_name": "in the first"}
 SAME = {"ratio_min": 1 - NOISE}
+FILES = {"other_name": "from files", "ratio_min": 0.95}
 LINES = (
     Line("rows/s into MySQL, first to last commit", "ours.rate", "spark.rate", **SPARK, ratio_min=5),
     Line("rows/s into MySQL, first to last commit", "ours.rate", **LIMIT, ratio_min=0.9),
@@ -58,6 +59,8 @@ LINES = (
     Line("rows/s, ten million keys of state", "keys_many.rate", "keys_none.rate", **NONE, **SAME),
     Line("p50 at 1,000/s, the same, ms", "keys_many.p50", "keys_none.p50", **NONE, **LESS, **SAME, digits=1),
     Line("us a message, in five times as many", "linear.after", "linear.first", **ONCE, **LESS, **SAME, digits=2),
+    Line("rows/s of three versions, ids from a registry", "registry.rate", "files.rate", **FILES),
+    Line("the same, from the start", "registry.rate_with_start", "files.rate_with_start", **FILES),
     Line("idle, % of a core", "ours.idle", **LESS, value_max=1, digits=2),
 )
 HEAD = ("", "realtime-processor", "against", "", "ratio", "goal", "holds")

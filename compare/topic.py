@@ -98,17 +98,22 @@ def delete(server, name):
 def seeded(server, seed, messages, say, customers=CUSTOMERS):
     """The name of a topic with this many messages of this seed, made now where it is not there yet."""
     name = f"compare-{seed}-{messages}" + ("" if customers == CUSTOMERS else f"-{customers}")
+    movements = Movements(seed, customers)
+    filled(server, name, messages, (movements.next() for _ in range(messages)), say)
+    return name
+
+
+def filled(server, name, messages, sent, say):
+    """Makes a topic with this many messages, each a (partition, key, payload), where it is not there yet."""
     found = ends(server, name)
     if found is not None and sum(found) == messages:
-        return name
+        return
     if found is not None:
         delete(server, name)
     say(f"making topic {name}")
     create(server, name)
     sender = producer(server, **{"linger.ms": 20, "batch.size": 1_000_000})
-    movements = Movements(seed, customers)
-    for number in range(messages):
-        partition, key, payload = movements.next()
+    for number, (partition, key, payload) in enumerate(sent):
         while True:
             try:
                 sender.produce(name, payload, key=key, partition=partition)
@@ -119,7 +124,6 @@ def seeded(server, seed, messages, say, customers=CUSTOMERS):
             sender.poll(0)
     if sender.flush(FLUSH_SECONDS_MAX):
         raise RuntimeError(f"topic {name}: not every message was acknowledged")
-    return name
 
 
 FIRST_NAMES = ("Ana", "Bruno", "Carla", "Diego", "Elisa", "Fábio", "Glória", "Heitor", "Inês", "João")

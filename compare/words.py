@@ -14,6 +14,8 @@ WORDS = (
     "accounts",
     "keys",
     "linear",
+    "registry",
 )
-LONG = ("accounts", "keys", "linear")
-DEFAULT = tuple(word for word in WORDS if word not in LONG)
+# Those that take long, and the one that needs Java.
+ONLY_IF_NAMED = ("accounts", "keys", "linear", "registry")
+DEFAULT = tuple(word for word in WORDS if word not in ONLY_IF_NAMED)

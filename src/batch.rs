@@ -81,15 +81,12 @@ pub struct Message<'a> {
     pub headers: &'a [(String, Option<Vec<u8>>)],
 }
 
-impl Message<'_> {
-    /// What its headers take.
-    fn header_bytes(&self) -> usize {
-        let each = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len) + HEADER_OVERHEAD_BYTES);
-        each.sum()
-    }
+/// What the headers of a message take.
+fn header_bytes(headers: &[(String, Option<Vec<u8>>)]) -> usize {
+    let each = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len) + HEADER_OVERHEAD_BYTES);
+    each.sum()
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +101,8 @@ struct Store {
     damage: BTreeMap<u32, String>,
     /// What the headers take.
     header_bytes: usize,
+    /// The place of the next record. Records may be dropped, and a place is never given again.
+    next_place: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -148,9 +147,10 @@ impl MessagesBuilder {
         let start = store.bytes.len();
         store.bytes.extend_from_slice(message.key.unwrap_or_default());
         store.bytes.extend_from_slice(message.payload.unwrap_or_default());
-        let place = store.records.len() as u32;
+        let place = store.next_place;
+        store.next_place += 1;
         if !message.headers.is_empty() {
-            store.header_bytes += message.header_bytes();
+            store.header_bytes += header_bytes(message.headers);
             store.headers.insert(place, message.headers.to_vec());
         }
         store.records.push(Record {
@@ -188,10 +188,15 @@ impl MessagesBuilder {
 
     /// Drops the messages of these partitions (they were revoked, or are read again).
     pub fn drop_partitions(&mut self, dropped: &[TopicPartition]) {
-        let topics = &self.store.topics;
-        self.store.records.retain(|record| {
+        let Store { topics, records, headers, damage, header_bytes: bytes, .. } = &mut self.store;
+        records.retain(|record| {
             let topic = &topics[usize::from(record.topic)];
-            !dropped.iter().any(|tp| tp.partition == record.partition && tp.topic == *topic)
+            let is_dropped = dropped.iter().any(|tp| tp.partition == record.partition && tp.topic == *topic);
+            if is_dropped {
+                *bytes -= headers.remove(&record.place).map_or(0, |headers| header_bytes(&headers));
+                damage.remove(&record.place);
+            }
+            !is_dropped
         });
     }
 

@@ -7,11 +7,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use realtime_processor::avro::{Encoder, Frame, Schema};
+use realtime_processor::avro::{Encoder, Frame, Schema, SchemaId};
 use realtime_processor::batch::{Headers, Message, Messages, MessagesBuilder};
 use realtime_processor::config::Config;
 use realtime_processor::engine::{EngineError, Schemas};
-use realtime_processor::registry::Client;
+use realtime_processor::registry::{Client, Found};
 use realtime_processor::sink::Selection;
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
@@ -78,6 +78,15 @@ fn project(registry: &FakeRegistry, login: &str) -> Project {
 
 async fn run(config: &Config, messages: Messages, rows_max: usize) -> Result<(), EngineError> {
     let schemas = Schemas::of_job(config).await.expect("a database");
+    run_with(schemas, config, messages, rows_max).await
+}
+
+async fn run_with(
+    schemas: Option<Schemas>,
+    config: &Config,
+    messages: Messages,
+    rows_max: usize,
+) -> Result<(), EngineError> {
     let engine = support::engine(config, ReplaySource::new(messages, rows_max)).await;
     engine.with_schemas(schemas).run(&mut |_| {}).await
 }
@@ -211,6 +220,10 @@ async fn whatever_a_registry_does_wrong_is_waited_out() {
         Mood::Redirects,
         // A server that knows nothing of schemas.
         Mood::Status(404),
+        // A proxy before the registry.
+        Mood::Status(400),
+        Mood::Status(407),
+        Mood::Status(421),
     ];
     for mood in moods {
         let registry = FakeRegistry::start();
@@ -342,6 +355,18 @@ async fn a_registry_that_refuses_the_credentials_stops_the_job_and_nothing_is_lo
     assert_eq!(notes(&project).await, ["0,0,1,", "1,0,2,"]);
 }
 
+/// [`FakeRegistry`] names in its errors what it was sent.
+#[tokio::test]
+async fn what_a_registry_repeats_of_the_credentials_is_not_stored() {
+    for login in [", token: hunter2-of-the-bank", ", username: u, password: hunter2-of-the-bank"] {
+        let registry = FakeRegistry::start();
+        let project = project(&registry, login);
+        run(&project.config, messages(&[Written(0, 9, FIRST, json!({"id": 1}))]), 10).await.expect("done");
+        let dead = dead(&project).await;
+        assert!(dead[0].contains("a message that repeats the credentials (40403)"), "{dead:?}");
+    }
+}
+
 #[tokio::test]
 async fn each_way_to_log_in_sends_what_it_must() {
     let one = || messages(&[Written(0, 1, FIRST, json!({"id": 1}))]);
@@ -371,6 +396,45 @@ async fn each_way_to_log_in_sends_what_it_must() {
     assert!(error.contains("refuses access"), "{error}");
     assert!(!error.contains("from-oauth"), "{error}");
     assert_eq!(registry.count("/token"), 3);
+}
+
+/// Each token that is asked for may end the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_refused_together_ask_for_one_token() {
+    let registry = FakeRegistry::start();
+    (1..=9).for_each(|id| registry.schema(id, FIRST, ""));
+    let token = |text: &str| {
+        registry.answer("/token", &format!(r#"{{"access_token": "{text}", "expires_in": 3600}}"#));
+        registry.wants(&format!("Bearer {text}"));
+    };
+    let oauth = format!(", token_url: {}/token, client_id: c, client_secret: s", registry.url);
+    let project = project(&registry, &oauth);
+    let client = Client::new(project.config.registry.as_ref().expect("a registry"));
+    let ask = |id| client.schema(SchemaId::Number(id));
+    token("old");
+    ask(1).await.expect("an answer");
+    token("new");
+    for answer in futures::future::join_all((2..=9).map(ask)).await {
+        assert!(matches!(answer, Ok(Found::Known(_))), "{answer:?}");
+    }
+    assert_eq!(registry.count("/token"), 2);
+}
+
+/// A registry gives an id once. If it does not keep to that, all instances decode as the first was told.
+#[tokio::test]
+async fn an_id_has_the_schema_that_the_first_instance_was_told() {
+    let registry = FakeRegistry::start();
+    registry.schema(1, FIRST, "");
+    let project = project(&registry, "");
+    let opened = async || Schemas::of_job(&project.config).await.expect("a database");
+    // Both have started before either asks.
+    let (first, second) = (opened().await, opened().await);
+    let of = |partition| messages(&[Written(partition, 1, FIRST, json!({ "id": partition }))]);
+    run_with(first, &project.config, of(0), 10).await.expect("done");
+    registry.schema(1, SECOND, "");
+    run_with(second, &project.config, of(1), 10).await.expect("done");
+    assert_eq!(registry.requests(), 2);
+    assert_eq!(notes(&project).await, ["0,0,0,", "1,0,1,"], "{:?}", dead(&project).await);
 }
 
 #[tokio::test]

@@ -29,6 +29,52 @@ fn all_that_a_message_holds_counts_as_its_bytes() {
     assert_eq!(bytes[3], message + 5 + 1_000 + 500 + 2 * HEADER_OVERHEAD_BYTES);
 }
 
+/// A partition is dropped while messages of others are collected, and more come after that.
+#[test]
+fn no_message_has_what_belongs_to_one_that_was_dropped() {
+    let topic: Arc<str> = "t".into();
+    let mut builder = MessagesBuilder::default();
+    let mut push = |partition: i32, offset: i64, is_torn: bool| {
+        let header = [("of".to_owned(), Some(vec![offset as u8]))];
+        builder.push(Message {
+            topic: &topic,
+            partition,
+            offset,
+            timestamp_ms: None,
+            key: None,
+            payload: None,
+            headers: if is_torn { &header } else { &[] },
+        });
+        if is_torn {
+            builder.note_damage(format!("torn {offset}"));
+        }
+    };
+    push(0, 1, true);
+    push(1, 2, false);
+    push(1, 3, true);
+    builder.drop_partitions(&[TopicPartition { topic: "t".into(), partition: 0 }]);
+    let bytes = builder.bytes();
+    let mut push = |offset: i64| {
+        builder.push(Message {
+            topic: &topic,
+            partition: 2,
+            offset,
+            timestamp_ms: None,
+            key: None,
+            payload: None,
+            headers: &[],
+        });
+    };
+    push(4);
+    push(5);
+    assert_eq!(builder.bytes() - bytes, 2 * MESSAGE_OVERHEAD_BYTES);
+    let messages = builder.finish();
+    let damage: Vec<Option<&str>> = (0..messages.len()).map(|index| messages.damage(index)).collect();
+    assert_eq!(damage, [None, Some("torn 3"), None, None]);
+    let headers: Vec<usize> = messages.iter().map(|message| message.headers.len()).collect();
+    assert_eq!(headers, [0, 1, 0, 0]);
+}
+
 #[test]
 fn messages_are_ordered_by_topic_partition_and_offset_however_they_arrive() {
     let arrived = [("b", 0, 7), ("a", 1, 2), ("c", 0, 1), ("a", 0, 9), ("b", 0, 6), ("a", 1, 1), ("a", 0, 3)];

@@ -264,8 +264,8 @@ impl Shared {
             },
         };
         let stored = self.store(id, &found).await;
-        *text = Some(Arc::clone(&found));
-        stored.map(|()| WriterSchema::Text(found))
+        *text = Some(found);
+        stored.map(WriterSchema::Text)
     }
 
     async fn look_up(&self, id: SchemaId) -> Result<WriterSchema, (Fault, Finding)> {
@@ -279,10 +279,11 @@ impl Shared {
         }
     }
 
-    async fn store(&self, id: SchemaId, text: &str) -> Result<(), (Fault, Finding)> {
-        let Some(store) = &self.store else { return Ok(()) };
+    /// The schema that the job has for the id: this one, if it has none yet.
+    async fn store(&self, id: SchemaId, text: &Arc<str>) -> Result<Arc<str>, (Fault, Finding)> {
+        let Some(store) = &self.store else { return Ok(Arc::clone(text)) };
         let stored = store.lock().await.store(&id.to_string(), text).await;
-        stored.map_err(|error| (error.fault(), error.found()))
+        stored.map(Arc::from).map_err(|error| (error.fault(), error.found()))
     }
 
     /// Logs a failure, unless it was logged because of another id.
@@ -291,8 +292,8 @@ impl Shared {
         if said.as_ref() == Some(&failure.message) {
             return;
         }
-        self.works(said);
         let mut state = self.lock();
+        state.unsay(said);
         let waiting = state.said.entry(failure.message.clone()).or_default();
         if *waiting == 0 {
             let told = failure.clone().reworded(|message| {
@@ -304,14 +305,10 @@ impl Shared {
         *said = Some(failure.message.clone());
     }
 
-    /// What was logged is over for one id.
+    /// What was logged is over for one id. It answers again if no other waits.
     fn works(&self, said: &mut Option<String>) {
-        let Some(failure) = said.take() else { return };
         let mut state = self.lock();
-        let Some(waiting) = state.said.get_mut(&failure) else { return };
-        *waiting -= 1;
-        if *waiting == 0 {
-            state.said.remove(&failure);
+        if state.unsay(said) && state.said.is_empty() {
             tracing::info!(
                 "the schema registry answers again; {} requests have failed so far",
                 state.retries
@@ -321,6 +318,18 @@ impl Shared {
 }
 
 impl State {
+    /// Takes back what was logged for one id, if anything was.
+    fn unsay(&mut self, said: &mut Option<String>) -> bool {
+        let Some(failure) = said.take() else { return false };
+        if let Some(waiting) = self.said.get_mut(&failure) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.said.remove(&failure);
+            }
+        }
+        true
+    }
+
     fn learn(&mut self, id: SchemaId, schema: WriterSchema) {
         let is_unknown = |schema: &WriterSchema| matches!(schema, WriterSchema::Unknown { .. });
         if is_unknown(&schema)

@@ -13,14 +13,13 @@ use url::Url;
 
 use super::RegistryError;
 use super::answer::{self, Compatibility, Found, Reference, Registered, Stored};
-use super::login::Authorizer;
+use super::failure::{body, cause, failed, tls_error};
+use super::login::{Authorizer, Credentials};
 use super::references::inline;
 use crate::avro::SchemaId;
 use crate::config::{Identity, RegistryConfig};
 use crate::diagnostic::Finding;
 
-/// The most that an answer may hold.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Schemas that one schema may refer to, directly or by others.
 const REFERENCES_MAX: usize = 200;
 /// Schemas that are kept because others refer to them.
@@ -51,6 +50,8 @@ struct Http {
 struct Answer {
     status: StatusCode,
     body: Value,
+    /// What it was asked with.
+    credentials: Option<Credentials>,
 }
 
 impl Client {
@@ -91,8 +92,8 @@ impl Client {
             }
             answer => answer?,
         };
-        if answer.status.is_client_error() {
-            return Ok(Found::Unknown(answer.said()));
+        if let Some(reason) = answer.unknown(&self.shown())? {
+            return Ok(Found::Unknown(reason));
         }
         let stored = stored(&answer.body)?;
         if let (Some(asked), Some(given)) = (number, stored.id)
@@ -157,8 +158,8 @@ impl Client {
         let path = ["compatibility", "subjects", subject, "versions", "latest"];
         let body = json!({ "schema": schema });
         let answer = self.request(Method::POST, &path, &[("verbose", "true")], Some(&body)).await?;
-        if answer.status.is_client_error() {
-            return Ok(Found::Unknown(answer.said()));
+        if let Some(reason) = answer.unknown(&self.shown())? {
+            return Ok(Found::Unknown(reason));
         }
         let read = answer::compatibility(&answer.body);
         read.map(Found::Known).ok_or_else(|| self.nonsense("an answer without `is_compatible`"))
@@ -180,8 +181,8 @@ impl Client {
     }
 
     async fn registered(&self, answer: Answer, subject: &str) -> Result<Found<Registered>, RegistryError> {
-        if answer.status.is_client_error() {
-            return Ok(Found::Unknown(answer.said()));
+        if let Some(reason) = answer.unknown(&self.shown())? {
+            return Ok(Found::Unknown(reason));
         }
         let stored = stored(&answer.body)?;
         let number = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
@@ -229,8 +230,8 @@ impl Client {
         let path = ["subjects", &reference.subject, "versions", &reference.version.to_string()];
         // A version that was deleted is still what the schema means.
         let answer = self.request(Method::GET, &path, &[("deleted", "true")], None).await?;
-        if answer.status.is_client_error() {
-            return Ok(Found::Unknown(answer.said()));
+        if let Some(reason) = answer.unknown(&self.shown())? {
+            return Ok(Found::Unknown(reason));
         }
         let found = answer::stored(&answer.body).map_err(|problem| self.nonsense(&problem))?;
         let mut known = self.referred.lock().await;
@@ -291,7 +292,7 @@ impl Client {
             segments.pop_if_empty().extend(path);
         }
         let mut is_second_try = false;
-        let answer = loop {
+        loop {
             let http = self.http().await?;
             let mut request = http.request(method.clone(), url.clone()).header(ACCEPT, MEDIA_TYPE_ACCEPTED);
             if !query.is_empty() {
@@ -300,19 +301,21 @@ impl Client {
             if let Some(body) = body {
                 request = request.header(reqwest::header::CONTENT_TYPE, MEDIA_TYPE).body(body.to_string());
             }
-            if let Some(value) = self.authorizer.header(&http).await? {
-                request = request.header(AUTHORIZATION, value);
+            let credentials = self.authorizer.credentials(&http).await?;
+            if let Some(credentials) = &credentials {
+                request = request.header(AUTHORIZATION, credentials.header.clone());
             }
-            let unavailable = |what: &str| RegistryError::Unavailable(format!("{base} {what}").into());
-            let answer = request.send().await.map_err(|error| unavailable(&cause(&error)))?;
-            let is_refused = answer.status() == StatusCode::UNAUTHORIZED;
-            if is_refused && !is_second_try && self.authorizer.refused().await {
+            let answer = request.send().await.map_err(|error| failed(base.as_str(), &error))?;
+            if answer.status() == StatusCode::UNAUTHORIZED
+                && !is_second_try
+                && let Some(credentials) = &credentials
+                && self.authorizer.refused(credentials).await
+            {
                 is_second_try = true;
                 continue;
             }
-            break answer;
-        };
-        Answer::read(base, answer).await
+            return Answer::read(base, answer, credentials).await;
+        }
     }
 
     /// The HTTP client, made again when a file of certificates has changed.
@@ -327,7 +330,10 @@ impl Client {
         }
         let client = build(&self.config).map_err(|problem| {
             let found = Finding::new(format!("cannot be asked: {problem}"));
-            RegistryError::Refused(found.with_hint("see ca, certificate and key of schema_registry"))
+            let found = found.with_hint("see ca, certificate and key of schema_registry");
+            // Why: files that were sound are being replaced, one after the other.
+            let is_replaced = current.is_some();
+            if is_replaced { RegistryError::Unavailable(found) } else { RegistryError::Refused(found) }
         })?;
         Ok(current.insert(Http { client, files }).client.clone())
     }
@@ -342,7 +348,11 @@ const MEDIA_TYPE_ACCEPTED: &str = "application/vnd.schemaregistry.v1+json, appli
 
 impl Answer {
     /// Tells answers of a registry from those of something else.
-    async fn read(base: &Url, response: Response) -> Result<Self, RegistryError> {
+    async fn read(
+        base: &Url,
+        response: Response,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, RegistryError> {
         let status = response.status();
         let found = |what: &str| Finding::new(format!("{base} {what}"));
         let unavailable = |what: &str| RegistryError::Unavailable(found(what));
@@ -365,11 +375,9 @@ impl Answer {
             status if status.is_success() || status.is_client_error() => {}
             status => return Err(unavailable(&format!("answers with status {}", status.as_u16()))),
         }
-        let body = body(response).await.map_err(|what| unavailable(&what))?;
+        let body = body(base.as_str(), response).await?;
         let body: Result<Value, _> = serde_json::from_slice(&body);
-        // A path that the server does not know has 404 as its code, a schema or a subject that is unknown 404xx.
-        let is_unknown = |body: &Value| answer::error_code(body).is_some_and(|code| code >= 1_000);
-        if status == StatusCode::NOT_FOUND && !body.as_ref().is_ok_and(is_unknown) {
+        if status == StatusCode::NOT_FOUND && !body.as_ref().is_ok_and(is_of_registry) {
             let hint = "is it a registry's address? Apicurio has this API at /apis/ccompat/v7";
             let found = found("does not know this request (status 404)").with_hint(hint);
             return Err(RegistryError::NoSuchRequest(found));
@@ -378,15 +386,40 @@ impl Answer {
             let found = found(&format!("answers with status {} and no JSON", status.as_u16()));
             RegistryError::Unavailable(found.with_hint("is it a registry's address?"))
         })?;
-        Ok(Self { status, body })
+        Ok(Self { status, body, credentials })
+    }
+
+    /// Why the registry does not have what it was asked for; `None` if it has it.
+    ///
+    /// # Errors
+    /// The request was refused by something else, such as a proxy, which says nothing about the registry.
+    fn unknown(&self, asked: &str) -> Result<Option<String>, RegistryError> {
+        if !self.status.is_client_error() {
+            return Ok(None);
+        }
+        if is_of_registry(&self.body) {
+            return Ok(Some(self.said()));
+        }
+        let message = format!("{asked} answers with status {}", self.status.as_u16());
+        Err(RegistryError::Unavailable(message.into()))
     }
 
     /// What the registry says about an error.
     fn said(&self) -> String {
         let code = answer::error_code(&self.body).unwrap_or(self.status.as_u16().into());
         let message = answer::error_message(&self.body).unwrap_or("no message");
+        // Invariant: a registry that repeats what it was sent shows no secret.
+        if self.credentials.as_ref().is_some_and(|credentials| credentials.are_in(message)) {
+            return format!("a message that repeats the credentials ({code})");
+        }
         format!("{} ({code})", shortened(message))
     }
+}
+
+/// Whether an error has a number of the registry's own. A path that a server does not know has 404, a schema or a subject
+/// that the registry does not know 404xx.
+fn is_of_registry(body: &Value) -> bool {
+    answer::error_code(body).is_some_and(|code| code >= 1_000)
 }
 
 fn shortened(message: &str) -> String {
@@ -401,32 +434,6 @@ fn stored(body: &Value) -> Result<Stored, RegistryError> {
         Some(_) => RegistryError::Unusable(format!("the registry has {problem}").into()),
         None => RegistryError::Unavailable(format!("gives {problem}").into()),
     })
-}
-
-/// The whole body of an answer, if it is not too long.
-pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(format!("answers with more than {ANSWER_BYTES_MAX} bytes")),
-            Err(error) => return Err(cause(&error)),
-        }
-    }
-}
-
-/// Why a request failed, without its address.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "does not answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let what = if error.is_connect() { "cannot be reached" } else { "does not answer as it should" };
-    format!("{what}: {cause}")
 }
 
 fn changed_at(file: &Path) -> Option<SystemTime> {
@@ -452,12 +459,17 @@ fn build(config: &RegistryConfig) -> Result<reqwest::Client, String> {
         // Why: without TLS, a system without certificates is no fault.
         builder = builder.tls_certs_only([]);
     }
-    if let Some(Identity { certificate, key }) = &config.identity {
-        let pem = [read(certificate)?, vec![b'\n'], read(key)?].concat();
-        let identity = reqwest::Identity::from_pem(&pem);
-        let problem =
-            || format!("{} and {} are no certificate and its key", certificate.display(), key.display());
-        builder = builder.identity(identity.map_err(|_| problem())?);
+    if let Some(identity) = &config.identity {
+        let pem = [read(&identity.certificate)?, vec![b'\n'], read(&identity.key)?].concat();
+        let pem = reqwest::Identity::from_pem(&pem).map_err(|_| no_identity(identity))?;
+        builder = builder.identity(pem);
     }
-    builder.build().map_err(|error| cause(&error))
+    builder.build().map_err(|error| match (tls_error(&error), &config.identity) {
+        (Some(rustls::Error::InconsistentKeys(_)), Some(identity)) => no_identity(identity),
+        _ => cause(&error),
+    })
+}
+
+fn no_identity(Identity { certificate, key }: &Identity) -> String {
+    format!("{} and {} are no certificate and its key", certificate.display(), key.display())
 }

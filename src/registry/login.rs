@@ -1,4 +1,4 @@
-//! What proves to a registry who asks: a header for each request. Secrets are read for each use, and a token of an OAuth
+//! What proves to a registry who asks: credentials for each request. Secrets are read for each use, and a token of an OAuth
 //! server is kept until shortly before it expires.
 
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::RegistryError;
+use super::failure::{body, failed};
 use crate::config::{Login, Secret};
 use crate::diagnostic::Finding;
 
@@ -30,36 +31,68 @@ struct Token {
     expires_at: Instant,
 }
 
+/// What a request proves with who asks.
+pub(super) struct Credentials {
+    /// The value of the header `Authorization`.
+    pub header: HeaderValue,
+    /// The password or token in it.
+    secret: String,
+}
+
+impl Credentials {
+    fn new(scheme: &str, coded: &str, secret: String) -> Result<Self, RegistryError> {
+        let header = HeaderValue::from_str(&format!("{scheme} {coded}"));
+        let mut header = header.map_err(|_| {
+            RegistryError::Refused(
+                "gets no credentials: they hold a character that HTTP does not allow".into(),
+            )
+        })?;
+        header.set_sensitive(true);
+        Ok(Self { header, secret })
+    }
+
+    fn bearer(token: String) -> Result<Self, RegistryError> {
+        Self::new("Bearer", &token.clone(), token)
+    }
+
+    /// Whether a text repeats them, as they were sent or as they are.
+    pub fn are_in(&self, text: &str) -> bool {
+        let sent = self.header.to_str().ok().and_then(|header| header.split_once(' '));
+        text.contains(&self.secret) || sent.is_some_and(|(_, coded)| text.contains(coded))
+    }
+}
+
 impl Authorizer {
     pub fn new(login: Login) -> Self {
         Self { login, token: Mutex::new(None) }
     }
 
-    /// The value of the header `Authorization`.
+    /// What the next request is authorized by.
     ///
     /// # Errors
     /// A file that cannot be read; an OAuth server that refuses, or does not answer.
-    pub async fn header(&self, http: &Client) -> Result<Option<HeaderValue>, RegistryError> {
-        let text = match &self.login {
-            Login::Nobody => return Ok(None),
+    pub async fn credentials(&self, http: &Client) -> Result<Option<Credentials>, RegistryError> {
+        match &self.login {
+            Login::Nobody => Ok(None),
             Login::Basic { username, password } => {
-                format!("Basic {}", BASE64.encode(format!("{username}:{}", read(password)?)))
+                let password = read(password)?;
+                let coded = BASE64.encode(format!("{username}:{password}"));
+                Credentials::new("Basic", &coded, password).map(Some)
             }
-            Login::Bearer(token) => format!("Bearer {}", read(token)?),
-            Login::OAuth { .. } => format!("Bearer {}", self.token(http).await?),
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| {
-            RegistryError::Refused(
-                "gets no credentials: they hold a character that HTTP does not allow".into(),
-            )
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+            Login::Bearer(token) => Credentials::bearer(read(token)?).map(Some),
+            Login::OAuth { .. } => Credentials::bearer(self.token(http).await?).map(Some),
+        }
     }
 
-    /// The registry has refused what [`Authorizer::header`] gave; whether another try with another token may help.
-    pub async fn refused(&self) -> bool {
-        self.token.lock().await.take().is_some()
+    /// The registry has refused these credentials; whether another try with another token may help. A token that has
+    /// replaced the refused one since then is kept: another request has asked for it.
+    pub async fn refused(&self, credentials: &Credentials) -> bool {
+        if !matches!(self.login, Login::OAuth { .. }) {
+            return false;
+        }
+        let mut current = self.token.lock().await;
+        drop(current.take_if(|token| token.text == credentials.secret));
+        true
     }
 
     async fn token(&self, http: &Client) -> Result<String, RegistryError> {
@@ -79,25 +112,20 @@ impl Authorizer {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.as_deref().map(|scope| ("scope", scope)));
         let request = http.post(token_url.clone()).basic_auth(client_id, Some(read(secret)?)).form(&form);
-        let unavailable = |what: &str| {
-            RegistryError::Unavailable(
-                format!("needs a token, and the token server {token_url} {what}").into(),
-            )
-        };
-        let answer = request.send().await.map_err(|error| unavailable(&super::client::cause(&error)))?;
+        let asked = format!("needs a token, and the token server {token_url}");
+        let unavailable = |what: &str| RegistryError::Unavailable(format!("{asked} {what}").into());
+        let answer = request.send().await.map_err(|error| failed(&asked, &error))?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let status = answer.status().as_u16();
-                let found = Finding::new(format!(
-                    "needs a token, and the token server {token_url} refuses the client (status {status})"
-                ));
+                let found = Finding::new(format!("{asked} refuses the client (status {status})"));
                 let hint = "see client_id, client_secret and scope of schema_registry";
                 return Err(RegistryError::Refused(found.with_hint(hint)));
             }
             status => return Err(unavailable(&format!("answers with status {}", status.as_u16()))),
         }
-        let body = super::client::body(answer).await.map_err(|what| unavailable(&what))?;
+        let body = body(&asked, answer).await?;
         let body: Value =
             serde_json::from_slice(&body).map_err(|_| unavailable("does not answer with JSON"))?;
         let text = body.get("access_token").and_then(Value::as_str);

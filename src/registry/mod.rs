@@ -9,6 +9,7 @@
 
 mod answer;
 mod client;
+mod failure;
 mod login;
 mod references;
 

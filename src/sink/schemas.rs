@@ -6,7 +6,7 @@ use super::check::made_or_refused;
 use super::columns::now;
 use super::ddl::{SCHEMAS_TABLE, schemas_table};
 use crate::config::CreateTables;
-use crate::database::{Address, Dialect, Link, Purpose, Value, table};
+use crate::database::{Address, Connection, DatabaseError, Dialect, Link, Purpose, Value, table};
 
 /// Schemas that are read at a start. A registry of that size is a fault of somebody.
 const SCHEMAS_MAX: usize = 100_000;
@@ -61,17 +61,31 @@ impl StoredSchemas {
         Ok(self.link.done(rows)?.into_iter().filter_map(read).collect())
     }
 
-    /// Stores a schema; nothing where the id has one.
+    /// Stores a schema, unless the id has one. Returns the one that it has now: the first that an instance of the job was
+    /// told is the one of all.
     ///
     /// # Errors
     /// The database does not answer, or refuses the statement.
-    pub async fn store(&mut self, id: &str, schema: &str) -> Result<(), SinkError> {
+    pub async fn store(&mut self, id: &str, schema: &str) -> Result<String, SinkError> {
         let connection = self.link.ready().await?;
-        let row =
-            vec![Value::text(self.job.clone()), Value::text(id.to_owned()), Value::text(schema.to_owned())];
-        let stored = connection.execute(&store_sql(connection.dialect()), row).await;
-        Ok(self.link.done(stored).map(drop)?)
+        let stored = stored(connection, &self.job, id, schema).await;
+        Ok(self.link.done(stored)?.unwrap_or_else(|| schema.to_owned()))
     }
+}
+
+/// Stores a schema, and reads what is stored.
+async fn stored(
+    connection: &mut Connection,
+    job: &str,
+    id: &str,
+    schema: &str,
+) -> Result<Option<String>, DatabaseError> {
+    let key = || vec![Value::text(job.to_owned()), Value::text(id.to_owned())];
+    let row = key().into_iter().chain([Value::text(schema.to_owned())]).collect();
+    connection.execute(&store_sql(connection.dialect()), row).await?;
+    let sql = format!("SELECT schema_text FROM {SCHEMAS_TABLE} WHERE job = ? AND schema_id = ?");
+    let rows = connection.query(&sql, key()).await?;
+    Ok(rows.first().and_then(|row| row.first()?.as_text()).map(str::to_owned))
 }
 
 fn store_sql(dialect: Dialect) -> String {

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import Database, Job, Services, Topic, unique
+from schema_registry import Front, NoJava, Registry
 
 FIGURES = []
 
@@ -72,6 +73,23 @@ def admin(database):
 
 
 @pytest.fixture
+def user(database, admin):
+    """Makes a user with this password who may do anything with the test's database."""
+    made = []
+
+    def make(password):
+        name = unique("user")[:30]
+        made.append(name)
+        admin.execute(f"CREATE USER `{name}`@`%` IDENTIFIED BY {admin.connect().escape(password)}")
+        admin.execute(f"GRANT ALL ON `{database.name}`.* TO `{name}`@`%`")
+        return name
+
+    yield make
+    for name in made:
+        admin.execute(f"DROP USER `{name}`@`%`")
+
+
+@pytest.fixture
 def new_topic(kafka_server):
     """Makes topics; they are deleted after the test."""
     made = []
@@ -97,6 +115,23 @@ def new_job(binary, tmp_path, database):
     yield make
     for job in made:
         job.end_all()
+
+
+@pytest.fixture(scope="session")
+def registry():
+    """The real registry; it is started if it is not running."""
+    try:
+        return Registry.started()
+    except NoJava:
+        pytest.skip("no Java that the registry runs on")
+
+
+@pytest.fixture
+def front(registry):
+    """An address in front of the real registry."""
+    front = Front(registry)
+    yield front
+    front.close()
 
 
 @pytest.fixture

@@ -285,7 +285,7 @@ class Job:
         self.processes.append(process)
         return process
 
-    def start(self, *arguments, config="config.yaml"):
+    def start(self, *arguments, config="config.yaml", env=None):
         """Starts `run` and leaves it running. Its stderr is `process.stderr_text()`."""
         log = self.folder / f"stderr-{len(self.processes)}.log"
         progress = () if "--progress" in arguments else ("--progress", "none")
@@ -295,6 +295,7 @@ class Job:
             stdin=subprocess.DEVNULL,
             stdout=(self.folder / f"stdout-{len(self.processes)}.log").open("w"),
             stderr=log.open("w"),
+            env=env,
         )
         process.stderr_text = lambda: log.read_text(encoding="utf-8", errors="replace")
         self.processes.append(process)
@@ -366,16 +367,19 @@ class Services:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, f"services {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
+    def exports(self, *arguments):
+        """What a command exports, by name."""
+        return dict(re.findall(r"^export (\w+)=(.*)$", self(*arguments), re.MULTILINE))
+
     def serves(self):
         """True where the servers of the environment are those that the script has started."""
-        done = subprocess.run([self.script, "env"], capture_output=True, text=True, timeout=60, check=False)
-        exported = dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
+        exported = self.exports("env")
         return all(exported.get(name) == os.environ.get(name) for name in ("KAFKA_SERVER", "MYSQL_URL"))
 
 

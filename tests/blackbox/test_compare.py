@@ -18,18 +18,17 @@ MESSAGES = 20_000
 SECONDS_MAX = 280
 
 
-def test_a_quick_comparison(binary, kafka_server, tmp_path):
+def compared(binary, *options):
+    """The figures of a comparison."""
     if not {"SERVICES_DIR", "MYSQL_URL"} <= os.environ.keys():
         pytest.skip("needs the servers of scripts/services")
-    words = ("start", "idle", "latency", "catch-up", "load-data", "state", "million", "nothing")
-    options = ["--quick", "--without-spark", "--seed", "97", "--messages", str(MESSAGES), "--format", "json"]
     environment = {
         **os.environ,
         "REALTIME_PROCESSOR": str(binary),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'blackbox'}",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "compare", *options, "--out", tmp_path / "out.md", "--only", *words],
+        [sys.executable, "-m", "compare", *options],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -38,13 +37,25 @@ def test_a_quick_comparison(binary, kafka_server, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    figures = json.loads(done.stdout)["figures"]
+    return json.loads(done.stdout)["figures"]
+
+
+def test_a_quick_comparison(binary, kafka_server, tmp_path):
+    words = ("start", "idle", "latency", "catch-up", "load-data", "state", "million", "nothing")
+    options = ["--quick", "--without-spark", "--seed", "97", "--messages", str(MESSAGES), "--format", "json"]
+    figures = compared(binary, *options, "--out", tmp_path / "out.md", "--only", *words)
     wanted = {"ours.rate", "load_data.rate", "state.rate", "ours.nothing", "ours.million", "ours.start", "ours.idle"}
     assert {*wanted, "ours.p50", "ours.max", "ours.peak_mib", "ours.cpu"} <= figures.keys()
     assert all(len(values) == 1 and values[0] >= 0 for name, values in figures.items() if not name.startswith("watch"))
     assert figures["ours.p50"][0] <= figures["ours.p99"][0] <= figures["ours.max"][0]
     assert "This is no result" in (tmp_path / "out.md").read_text()
     assert sum(topic.ends(kafka_server, f"compare-97-{MESSAGES}")) == MESSAGES
+
+
+def test_a_quick_comparison_of_ids_from_a_registry_and_from_files(binary, kafka_server, registry):
+    options = ["--quick", "--without-spark", "--seed", "97", "--messages", str(MESSAGES), "--format", "json"]
+    found = compared(binary, *options, "--only", "registry")
+    assert {"registry.rate", "files.rate", "registry.rate_with_start", "files.rate_with_start"} <= found.keys()
 
 
 def test_messages_follow_from_the_seed():

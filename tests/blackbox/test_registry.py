@@ -1,183 +1,15 @@
 """Messages that fastavro writes under the ids of a real registry (Apicurio): versions, references, and the registry away."""
 
-import io
 import json
 import os
 import random
 import re
-import struct
 import subprocess
-import threading
 import time
-import urllib.error
-import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-import fastavro
-import pytest
-
-from harness import ROOT, terminate, unique, wait_until
-
-MEDIA = "application/vnd.schemaregistry.v1+json"
-
-
-def ask(url, body=None):
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data, {"Content-Type": MEDIA})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
-class Registry:
-    """The registry of `scripts/services`."""
-
-    def __init__(self, url):
-        self.url = url
-
-    def register(self, subject, schema, *references):
-        body = {"schema": json.dumps(schema)}
-        if references:
-            body["references"] = [{"name": n, "subject": s, "version": v} for n, s, v in references]
-        return ask(f"{self.url}/subjects/{subject}/versions", body)["id"]
-
-
-@pytest.fixture(scope="session")
-def registry():
-    """The real one; started where it is not running."""
-    services = str(ROOT / "scripts" / "services")
-    done = subprocess.run([services, "up", "registry"], capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode != 0 and "needs Java" in done.stderr:
-        pytest.skip("no Java that the registry runs on")
-    assert done.returncode == 0, done.stderr
-    url = re.search(r"^export REGISTRY_URL=(.*)$", done.stdout, re.MULTILINE)[1]
-    return Registry(os.environ.get("REGISTRY_URL", url))
-
-
-class Front:
-    """An address in front of the registry that counts what is asked for, and can be away."""
-
-    def __init__(self, registry):
-        front = self
-        self.asked, self.is_away = [], False
-        # What it does instead of an answer: "500", "cut", "html" or "slow"; None: it answers.
-        self.fault = lambda: None
-
-        class Forward(BaseHTTPRequestHandler):
-            def do_GET(self):
-                front.asked.append(self.path)
-                fault = "cut" if front.is_away else front.fault()
-                if fault == "cut":
-                    self.close_connection = True
-                    return
-                if fault in ("500", "html"):
-                    self.answer(500 if fault == "500" else 200, b"<html>an error</html>")
-                    return
-                if fault == "slow":
-                    time.sleep(0.5)
-                try:
-                    with urllib.request.urlopen(registry.url + self.path, timeout=30) as answer:
-                        status, body = answer.status, answer.read()
-                except urllib.error.HTTPError as error:
-                    status, body = error.code, error.read()
-                except (urllib.error.URLError, OSError):
-                    self.close_connection = True
-                    return
-                self.answer(status, body)
-
-            def answer(self, status, body):
-                self.send_response(status)
-                self.send_header("Content-Type", MEDIA)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                try:
-                    self.wfile.write(body)
-                except OSError:
-                    # Whoever asked has given up.
-                    pass
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def ids(self):
-        return sorted(int(path.rsplit("/", 1)[1]) for path in self.asked if path.startswith("/schemas/ids/"))
-
-
-@pytest.fixture
-def front(registry):
-    front = Front(registry)
-    yield front
-    front.server.shutdown()
-
-
-def record(*fields, name="movement"):
-    return {"type": "record", "name": name, "namespace": "bank", "fields": [{"name": n, "type": t} for n, t in fields]}
-
-
-MONEY = record(("cents", "long"), name="Money")
-FIRST = record(("customer", "int"), ("amount", "double"))
-SECOND = record(("branch", "string"), ("customer", "int"), ("amount", "float"), ("note", "string"))
-THIRD = record(("fee", "Money"), ("customer", "int"), ("amount", "double"), ("note", ["null", "string"]))
-THIRD_WHOLE = record(("fee", MONEY), ("customer", "int"), ("amount", "double"), ("note", ["null", "string"]))
-FOURTH = record(("amount", "int"), ("customer", "int"))
-WRITTEN = [fastavro.parse_schema(schema) for schema in (FIRST, SECOND, THIRD_WHOLE, FOURTH)]
-READER = {
-    **FIRST,
-    "fields": [*FIRST["fields"], {"name": "note", "type": ["null", "string"], "default": None}],
-}
-VIEW = "SELECT kafka_partition AS part, kafka_offset AS place, customer, amount, note FROM batch"
-
-
-def framed(schema_id, schema, value):
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, schema, value)
-    return struct.pack(">bI", 0, schema_id) + out.getvalue()
-
-
-class Writers:
-    """Writers of four versions of one subject, the third with a reference."""
-
-    def __init__(self, registry):
-        subject, money = unique("movements"), unique("money")
-        registry.register(money, MONEY)
-        self.ids = [
-            registry.register(subject, FIRST),
-            registry.register(subject, SECOND),
-            registry.register(subject, THIRD, ("bank.Money", money, 1)),
-            registry.register(subject, FOURTH),
-        ]
-
-    def payload(self, version, n):
-        value = {"customer": n, "amount": n / 2, "note": f"n{n}", "branch": "b", "fee": {"cents": n}}
-        if version == 3:
-            value["amount"] = n
-        return framed(self.ids[version], WRITTEN[version], value)
-
-
-def expected(version, n):
-    return (n, n if version == 3 else n / 2, f"n{n}" if version in (1, 2) else None)
-
-
-def registry_job(new_job, topic, front):
-    job = new_job(
-        topic,
-        avro_framing="confluent",
-        schema_registry={"url": front.url, "timeout": "20s"},
-        reference_tables={},
-        state_tables={},
-        outputs={"seen": {"table": "seen", "mode": "append"}},
-    )
-    job.write("schema.avsc", READER)
-    job.view("seen", VIEW)
-    return job
-
-
-def rows(database):
-    return {(part, place): tuple(row) for part, place, *row in database.rows("SELECT part, place, customer, amount, note FROM seen")}
+from harness import terminate, unique, wait_until
+from schema_registry import FIRST, MONEY, THIRD, Writers, expected, framed, record, registry_job, rows
 
 
 def test_three_writers_and_one_request_an_id(new_job, new_topic, database, registry, front, full, figure):
@@ -185,7 +17,7 @@ def test_three_writers_and_one_request_an_id(new_job, new_topic, database, regis
     count = 1_000_000 if full else 3_000
     wanted = {topic.send(writers.payload(n % 3, n % 1000)): expected(n % 3, n % 1000) for n in range(count)}
     topic.flush()
-    job = registry_job(new_job, topic, front)
+    job = registry_job(new_job, topic, front.url)
     job.catch_up()
     assert rows(database) == wanted
     assert front.ids() == sorted(writers.ids[:3])
@@ -197,7 +29,7 @@ def test_three_writers_and_one_request_an_id(new_job, new_topic, database, regis
 
 def test_the_registry_is_away_and_comes_back(new_job, new_topic, database, registry, front):
     writers, topic = Writers(registry), new_topic(partitions=3)
-    job = registry_job(new_job, topic, front)
+    job = registry_job(new_job, topic, front.url)
     wanted = {topic.send(writers.payload(n % 2, n)): expected(n % 2, n) for n in range(60)}
     topic.flush()
     job.catch_up()
@@ -250,7 +82,7 @@ def test_unknown_and_unsuitable_schemas_are_dead_letters(new_job, new_topic, dat
             writers.payload(3, 4),
         ]
     )
-    job = registry_job(new_job, topic, front)
+    job = registry_job(new_job, topic, front.url)
     job.catch_up()
     assert sorted(row[0] for row in rows(database).values()) == [1, 4]
     reasons = [row[0] for row in database.rows("SELECT reason FROM dead_letters ORDER BY kafka_offset")]
@@ -261,7 +93,7 @@ def test_unknown_and_unsuitable_schemas_are_dead_letters(new_job, new_topic, dat
 
 def test_produce_registers_only_when_it_is_told(new_job, new_topic, database, registry, front):
     topic = new_topic(partitions=1)
-    job = registry_job(new_job, topic, front)
+    job = registry_job(new_job, topic, front.url)
     job.write_config(schema_registry={"url": registry.url})
     job.write("two.json", [{"customer": 1, "amount": 2.5, "note": None}, {"customer": 2, "amount": 3, "note": "x"}])
     refused = job.run("produce", "two.json", expect=1)
@@ -280,9 +112,9 @@ def test_produce_registers_only_when_it_is_told(new_job, new_topic, database, re
 def test_a_registry_that_fails_at_random(new_job, new_topic, database, registry, front, full, figure):
     """Schemas keep coming while the registry fails and instances are killed: each message counts once, in its order."""
     rng = random.Random(7)
-    front.fault = lambda: rng.choice(["500", "cut", "html", "slow", None, None, None, None])
+    front.fault = lambda: rng.choice([500, "cut", "html", "slow", None, None, None, None])
     topic = new_topic(partitions=4)
-    job = registry_job(new_job, topic, front)
+    job = registry_job(new_job, topic, front.url)
     job.write_config(schema_registry={"url": front.url, "timeout": "300ms"})
     wanted, processes, kills = {}, [job.start(), job.start()], 0
     deadline = time.monotonic() + (120 if full else 20)
@@ -321,7 +153,7 @@ def test_keys_through_the_registry(new_job, new_topic, database, registry, front
     topic = new_topic(partitions=2)
     value_id, key_subject = registry.register(unique("movements"), FIRST), f"{topic.name}-key"
     old_id, key_id = registry.register(key_subject, OLD_KEY), registry.register(key_subject, KEY_SCHEMA)
-    job = registry_job(new_job, topic, front)
+    job = registry_job(new_job, topic, front.url)
     job.write_config(key_format="avro", avro_key_schema="key.avsc")
     job.write("key.avsc", KEY_SCHEMA)
     job.view("seen", "SELECT customer, amount, kafka_key.id AS id, kafka_key.area AS area FROM batch")

@@ -1,13 +1,10 @@
 """No output ever shows a part of a secret, whichever way things fail; and passwords of any characters work."""
 
-import json
-import os
 from urllib.parse import quote, urlsplit
 
-import pytest
-
 from avro import COUNTING_VIEW, MOVEMENT, movement
-from harness import unique, wait_until
+from harness import wait_until
+from hidden import assert_hidden, outputs_of
 
 # Each is made of pieces that no output has by chance.
 PASSWORDS = [
@@ -28,29 +25,7 @@ PASSWORDS = [
     "[Zq7x]{Wv9k}",
     "//Zq7x@Wv9k:33/Jj3f",
 ]
-PIECE = 4
 UNREACHABLE = "127.0.0.1:1"
-
-
-def assert_hidden(secret, *outputs):
-    """No piece of `secret` of four characters, digits alone aside, is in any of the outputs, as it is or in another spelling."""
-    text = "\n".join(outputs)
-    for spelling in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}:
-        for start in range(len(spelling) - PIECE + 1):
-            piece = spelling[start : start + PIECE]
-            # Times and offsets have any four digits by chance; `%40W` is what the configuration of every form has.
-            if piece.isdigit() or (piece == "%40W" and piece not in secret):
-                continue
-            assert piece not in text, f"{piece!r} of {secret!r}:\n{text}"
-
-
-def outputs_of(job, commands, **environment):
-    """The exit codes and all that the commands print, with librdkafka's and the program's own log lines."""
-    environment = {**os.environ, "RUST_LOG": "debug,librdkafka=trace", **environment}
-    done = [job.run(*command, expect=None, env=environment, timeout=60) for command in commands]
-    return [one.returncode for one in done], [text for one in done for text in (one.stdout, one.stderr)]
-
-
 CHECK = ("check",)
 CONFIG = ("config",)
 RUN = ("run", "--until-caught-up", "--progress", "none")
@@ -66,23 +41,6 @@ def secret_job(new_job, topic, database, **config):
     job.view("counted", COUNTING_VIEW)
     job.write_config(**config)
     return job
-
-
-@pytest.fixture
-def user(database, admin):
-    """Makes a user with this password who may do anything with the test's database."""
-    made = []
-
-    def make(password):
-        name = unique("user")[:30]
-        made.append(name)
-        admin.execute(f"CREATE USER `{name}`@`%` IDENTIFIED BY {admin.connect().escape(password)}")
-        admin.execute(f"GRANT ALL ON `{database.name}`.* TO `{name}`@`%`")
-        return name
-
-    yield make
-    for name in made:
-        admin.execute(f"DROP USER `{name}`@`%`")
 
 
 def test_passwords_of_any_characters_work(new_job, new_topic, database, user):

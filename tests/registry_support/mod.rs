@@ -142,10 +142,12 @@ fn answer(stream: &TcpStream, state: &Mutex<State>) {
         state.requests.push((path, body));
         (mood, found)
     };
-    let unknown = r#"{"error_code": 40403, "message": "Schema not found"}"#;
+    // Servers repeat what they were sent.
+    let by = authorization.map(|header| format!(" for {header}")).unwrap_or_default();
+    let unknown = format!(r#"{{"error_code": 40403, "message": "Schema not found{by}"}}"#);
     let (status, body) = match found {
         Some(body) => (200, body),
-        None => (404, unknown.to_owned()),
+        None => (404, unknown),
     };
     match mood {
         Mood::Good => write(stream, status, "application/json", &body),
