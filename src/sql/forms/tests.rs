@@ -512,6 +512,31 @@ const FORMS: &[Form] = &[
         query: "SELECT sum(i) AS x FROM (SELECT INTERVAL '1500000000 days' AS i UNION ALL SELECT INTERVAL '1500000000 days') q",
         wrong: "-1294967296 days",
     },
+    Form {
+        name: "the variance of one NaN",
+        reason: "one value has the variance 0, whatever it is",
+        upstream: "docs/upstream/statistics-of-nan.md",
+        done: Right("NaN NaN"),
+        query: "SELECT var_pop(x) AS a, regr_slope(x, x) AS b FROM (VALUES (CAST('NaN' AS DOUBLE))) q (x)",
+        wrong: "0.0 NULL",
+    },
+    Form {
+        name: "regr_r2 of a horizontal line",
+        reason: "a line through all points has no R squared if y is constant",
+        upstream: "docs/upstream/statistics-of-nan.md",
+        done: Right("1.0"),
+        query: "SELECT regr_r2(1, id) AS x FROM v",
+        wrong: "NULL",
+    },
+    Form {
+        name: "corr of large numbers with GROUP BY",
+        reason: "it subtracts sums of squares that differ only in digits that doubles do not have",
+        upstream: "docs/upstream/correlation-of-groups.md",
+        done: Right("1 1.0"),
+        query: "SELECT g, corr(x, y) AS r FROM (SELECT 1 AS g, CAST(1000000000 + id AS DOUBLE) AS x, \
+                CAST(2000000000 + id AS DOUBLE) AS y FROM v) q GROUP BY g",
+        wrong: "1 NULL",
+    },
 ];
 
 /// Queries that other engines answer and this one must, beside those of [`FORMS`]: subqueries in every position, and what the
@@ -658,6 +683,24 @@ const RIGHT: &[(&str, &str)] = &[
         "3 0.10000000000000000000 NULL",
     ),
     ("SELECT nullif(n, 2.5) AS x, nullif(id, id) AS y FROM v", "1 NULL; 2 NULL; 3 NULL"),
+    (
+        "SELECT q.y[1].a AS x, q.y[1]['a'] AS z, y[1].a AS w FROM (SELECT [named_struct('a', id)] AS y FROM v) q",
+        "1 1 1; 2 2 2; 3 3 3",
+    ),
+    (
+        "SELECT corr(x, x) AS a, regr_intercept(x, x) AS b, stddev_pop(x) AS c, var_pop(DISTINCT x) AS d, var_samp(x) AS e \
+         FROM (VALUES (CAST('Infinity' AS DOUBLE))) q (x)",
+        "NaN NaN NaN NaN NULL",
+    ),
+    (
+        "SELECT b, var_pop(id) AS x, stddev(id) AS y, regr_slope(id, n) AS z FROM v GROUP BY b",
+        "false 0.0 NULL NULL; true 1.0 1.4142135623730951 1.0",
+    ),
+    (
+        "SELECT id, var_pop(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS x, \
+         corr(id, n) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS y FROM v",
+        "1 0.0 NULL; 2 0.25 1.0; 3 0.25 1.0",
+    ),
     ("SELECT id FROM v WHERE 1 | 2 & 3 = 3 AND 1 << 2 & 3 = 0 AND 'a' || 1 + 2 = 'a3' AND id < 2", "1"),
 ];
 
