@@ -513,6 +513,14 @@ const FORMS: &[Form] = &[
         wrong: "-1294967296 days",
     },
     Form {
+        name: "split_part from the end with a delimiter that overlaps itself",
+        reason: "delimiters are looked for from the end",
+        upstream: "docs/upstream/split-part-from-the-end.md",
+        done: Right("ay"),
+        query: "SELECT split_part('xaaay', 'aa', -1) AS x",
+        wrong: "y",
+    },
+    Form {
         name: "the variance of one NaN",
         reason: "one value has the variance 0, whatever it is",
         upstream: "docs/upstream/statistics-of-nan.md",
@@ -686,6 +694,11 @@ const RIGHT: &[(&str, &str)] = &[
     (
         "SELECT q.y[1].a AS x, q.y[1]['a'] AS z, y[1].a AS w FROM (SELECT [named_struct('a', id)] AS y FROM v) q",
         "1 1 1; 2 2 2; 3 3 3",
+    ),
+    (
+        "SELECT split_part('aaa', 'aa', -1) AS a, split_part('aaa', 'aa', -2) AS b, split_part('a,b', ',', -3) AS c, \
+         split_part('ab', '', -1) AS d, split_part(g || ',x', ',', -2) AS e FROM v WHERE id = 1",
+        "a   ab a",
     ),
     (
         "SELECT corr(x, x) AS a, regr_intercept(x, x) AS b, stddev_pop(x) AS c, var_pop(DISTINCT x) AS d, var_samp(x) AS e \
