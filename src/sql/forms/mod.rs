@@ -13,6 +13,7 @@ mod durations;
 mod elsewhere;
 mod expressions;
 mod formats;
+mod frames;
 mod kept_types;
 mod lists;
 mod named_windows;
@@ -153,6 +154,7 @@ fn rewrite_expressions(
 ) -> Result<Transformed<LogicalPlan>> {
     let rewritten = super::rewrite::expressions(node, |part, schema| {
         let part = durations::rewrite(part, schema)?;
+        let part = part.transform_data(|part| frames::rewrite(part, schema))?;
         let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;
         let part = part.transform_data(patterns::rewrite)?;
         let part = part.transform_data(|part| Ok(orders::rewrite(part, values)))?;

@@ -513,6 +513,33 @@ const FORMS: &[Form] = &[
         wrong: "-1294967296 days",
     },
     Form {
+        name: "a frame of RANGE with an offset shorter than the steps of its key",
+        reason: "the start of the frame is rounded to a step",
+        upstream: "docs/upstream/offsets-of-range.md",
+        done: Right("1 1; 2 2; 3 1"),
+        query: "SELECT id, count(*) OVER (ORDER BY x RANGE BETWEEN INTERVAL '1500 microseconds' PRECEDING AND CURRENT ROW) AS c \
+                FROM (SELECT id, CAST(dt AS TIMESTAMP(3)) + CASE id WHEN 1 THEN INTERVAL '0.001 seconds' WHEN 2 THEN \
+                INTERVAL '0.002 seconds' - INTERVAL '1 day' ELSE INTERVAL '0.004 seconds' - INTERVAL '2 days' END AS x FROM v) q",
+        wrong: "1 1; 2 2; 3 2",
+    },
+    Form {
+        name: "a frame of RANGE with an offset of more digits than its key",
+        reason: "the offset is rounded to the digits of the key",
+        upstream: "docs/upstream/offsets-of-range.md",
+        done: Right("1 1; 2 1; 3 2"),
+        query: "SELECT id, count(*) OVER (ORDER BY x RANGE BETWEEN 0.25 PRECEDING AND CURRENT ROW) AS c FROM \
+                (SELECT id, CAST(CASE id WHEN 1 THEN '1.0' WHEN 2 THEN '1.3' ELSE '1.5' END AS DECIMAL(3, 1)) AS x FROM v) q",
+        wrong: "1 1; 2 2; 3 2",
+    },
+    Form {
+        name: "a frame of RANGE with a number beside a day",
+        reason: "the number is read as an interval of months",
+        upstream: "docs/upstream/offsets-of-range.md",
+        done: Refused("INTERVAL '5 days'"),
+        query: "SELECT id, count(*) OVER (ORDER BY dt RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS c FROM v",
+        wrong: "1 1; 2 2; 3 3",
+    },
+    Form {
         name: "split_part from the end with a delimiter that overlaps itself",
         reason: "delimiters are looked for from the end",
         upstream: "docs/upstream/split-part-from-the-end.md",
@@ -692,8 +719,34 @@ const RIGHT: &[(&str, &str)] = &[
     ),
     ("SELECT nullif(n, 2.5) AS x, nullif(id, id) AS y FROM v", "1 NULL; 2 NULL; 3 NULL"),
     (
+        "SELECT TIME '10:00:00.001500' > t AS a, t IN (TIME '10:00:00.001') AS b, t = '10:00:00.0015' AS c, \
+         t BETWEEN '10:00' AND TIME '10:00:00.0015' AS d, extract(epoch FROM TIME '10:00:00.0015' - t) AS f, \
+         CASE WHEN t IS NULL THEN t ELSE TIME '10:00:00.0015' END AS g \
+         FROM (SELECT arrow_cast('10:00:00.001', 'Time32(Millisecond)') AS t) q",
+        "true true false true 0.0005 10:00:00.001500",
+    ),
+    (
+        "SELECT arrow_cast('10:00:00.001', 'Time32(Millisecond)') AS x UNION ALL SELECT TIME '10:00:00.0015'",
+        "10:00:00.001; 10:00:00.001500",
+    ),
+    (
+        "SELECT row_number() OVER (ORDER BY x) AS n, sum(y) OVER (ORDER BY x) AS s, x FROM \
+         (VALUES (TIME '11:00:00', 1), (TIME '10:00:00', 2), (TIME '11:00:00', 3)) q (x, y)",
+        "1 2 10:00:00; 2 6 11:00:00; 3 6 11:00:00",
+    ),
+    (
         "SELECT q.y[1].a AS x, q.y[1]['a'] AS z, y[1].a AS w FROM (SELECT [named_struct('a', id)] AS y FROM v) q",
         "1 1 1; 2 2 2; 3 3 3",
+    ),
+    (
+        "SELECT id, count(*) OVER (ORDER BY id RANGE BETWEEN 1.5 PRECEDING AND CURRENT ROW) AS x, \
+         count(*) OVER (ORDER BY CAST(id AS TINYINT) RANGE BETWEEN 200 PRECEDING AND CURRENT ROW) AS y FROM v",
+        "1 1 1; 2 2 2; 3 2 3",
+    ),
+    (
+        "SELECT id, count(*) OVER (ORDER BY dt RANGE BETWEEN INTERVAL '36 hours' PRECEDING AND INTERVAL '1 hour' FOLLOWING) AS x \
+         FROM v",
+        "1 1; 2 2; 3 2",
     ),
     (
         "SELECT split_part('aaa', 'aa', -1) AS a, split_part('aaa', 'aa', -2) AS b, split_part('a,b', ',', -3) AS c, \
