@@ -14,6 +14,7 @@ mod elsewhere;
 mod expressions;
 mod formats;
 mod frames;
+mod inner_nulls;
 mod kept_types;
 mod lists;
 mod named_windows;
@@ -136,6 +137,7 @@ impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let values = own_values::OwnValues::default();
         let plan = plan.transform_up_with_subqueries(|node| {
+            inner_nulls::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
             node.transform_data(set_operations::rewrite)
@@ -153,6 +155,7 @@ fn rewrite_expressions(
     values: &own_values::OwnValues,
 ) -> Result<Transformed<LogicalPlan>> {
     let rewritten = super::rewrite::expressions(node, |part, schema| {
+        inner_nulls::check(&part, schema)?;
         let part = durations::rewrite(part, schema)?;
         let part = part.transform_data(|part| frames::rewrite(part, schema))?;
         let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;

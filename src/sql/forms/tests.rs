@@ -572,6 +572,23 @@ const FORMS: &[Form] = &[
                 CAST(2000000000 + id AS DOUBLE) AS y FROM v) q GROUP BY g",
         wrong: "1 NULL",
     },
+    Form {
+        name: "a comparison of arrays with NULL in them",
+        reason: "such a NULL is smaller than all values in comparisons, and larger in sorts",
+        upstream: "docs/upstream/order-of-inner-nulls.md",
+        done: Refused("by their parts"),
+        query: "SELECT greatest([1, NULL], [1, 2]) AS x, [1, NULL] >= [1, 2] AS y",
+        wrong: "[1, 2] false",
+    },
+    Form {
+        name: "NULLS FIRST for arrays with NULL in them",
+        reason: "it is taken for the NULLs inside, too",
+        upstream: "docs/upstream/order-of-inner-nulls.md",
+        done: Refused("by their parts"),
+        query: "SELECT id, row_number() OVER (ORDER BY x NULLS FIRST) AS n FROM \
+                (SELECT id, CASE WHEN id = 1 THEN [1] ELSE [NULL] END AS x FROM v WHERE id < 3) q",
+        wrong: "1 2; 2 1",
+    },
 ];
 
 /// Queries that other engines answer and this one must, beside those of [`FORMS`]: subqueries in every position, and what the
