@@ -24,6 +24,7 @@ mod own_values;
 mod patterns;
 mod set_operations;
 mod subqueries;
+mod unread;
 mod using;
 
 #[cfg(test)]
@@ -80,6 +81,13 @@ struct Rewriter;
 impl VisitorMut for Rewriter {
     type Break = Refusal;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
+        match unread::check_query(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => ControlFlow::Break(refusal),
+        }
+    }
+
     fn pre_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
         if let SqlExpr::Exists { subquery, .. } = expression {
             clauses::exists_of_anything(subquery);
@@ -117,6 +125,9 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
         SetExpr::Select(select) => {
             let mut order_by = order_by;
             elsewhere::check_select(select)?;
+            unread::check_select(select)?;
+            unread::check_windows(select)?;
+            unread::write_out_groups(select)?;
             clauses::having_of_one_group(select);
             using::write_out(select, order_by.as_deref_mut())?;
             named_windows::write_out(select, order_by)

@@ -589,6 +589,70 @@ const FORMS: &[Form] = &[
                 (SELECT id, CASE WHEN id = 1 THEN [1] ELSE [NULL] END AS x FROM v WHERE id < 3) q",
         wrong: "1 2; 2 1",
     },
+    Form {
+        name: "GROUP BY ... WITH ROLLUP",
+        reason: "the modifier is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Right("NULL 3; a 1; b 1; c 1"),
+        query: "SELECT g, count(*) AS c FROM v GROUP BY g WITH ROLLUP",
+        wrong: "a 1; b 1; c 1",
+    },
+    Form {
+        name: "a text as a VARCHAR(2)",
+        reason: "the length is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Right("ab ab a"),
+        query: "SELECT CAST('abc' AS VARCHAR(2)) AS x, 'abc'::char(2) AS y, CAST('a' AS VARCHAR(2)) AS z",
+        wrong: "abc abc a",
+    },
+    Form {
+        name: "TABLESAMPLE",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("by a condition"),
+        query: "SELECT id FROM v TABLESAMPLE (0 PERCENT)",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "PREWHERE",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("in WHERE"),
+        query: "SELECT id FROM v PREWHERE id = 1",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "CONNECT BY",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("WITH RECURSIVE"),
+        query: "SELECT id FROM v START WITH id = 1 CONNECT BY PRIOR id = id",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "* ILIKE",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("name the columns"),
+        query: "SELECT * ILIKE 'i%' FROM (SELECT id, g FROM v WHERE id = 1) q",
+        wrong: "1 a",
+    },
+    Form {
+        name: "FILTER at a function of one row",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("call an aggregate"),
+        query: "SELECT upper(g) FILTER (WHERE id = 1) AS x FROM v",
+        wrong: "A; B; C",
+    },
+    Form {
+        name: "DISTINCT at a function of a window",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("distinct rows"),
+        query: "SELECT id, lead(DISTINCT b) OVER (ORDER BY id) AS x FROM v",
+        wrong: "1 false; 2 true; 3 NULL",
+    },
 ];
 
 /// Queries that other engines answer and this one must, beside those of [`FORMS`]: subqueries in every position, and what the
@@ -736,6 +800,15 @@ const RIGHT: &[(&str, &str)] = &[
     ),
     ("SELECT nullif(n, 2.5) AS x, nullif(id, id) AS y FROM v", "1 NULL; 2 NULL; 3 NULL"),
     (
+        "SELECT nullif(g, 'a') AS k, count(*) AS c FROM v GROUP BY ROLLUP (nullif(g, 'a'))",
+        "NULL 1; NULL 3; b 1; c 1",
+    ),
+    ("SELECT n + 1 AS k, count(*) AS c FROM v GROUP BY CUBE (n + 1)", "2 1; 3 1; 4 1; NULL 3"),
+    (
+        "SELECT g, k + 1 AS x, grouping(g) AS y, count(*) AS c FROM v WHERE id = 1 GROUP BY GROUPING SETS ((1, 2), (1), ())",
+        "NULL NULL 1 1; a 2 0 1; a NULL 0 1",
+    ),
+    (
         "SELECT TIME '10:00:00.001500' > t AS a, t IN (TIME '10:00:00.001') AS b, t = '10:00:00.0015' AS c, \
          t BETWEEN '10:00' AND TIME '10:00:00.0015' AS d, extract(epoch FROM TIME '10:00:00.0015' - t) AS f, \
          CASE WHEN t IS NULL THEN t ELSE TIME '10:00:00.0015' END AS g \
@@ -751,10 +824,12 @@ const RIGHT: &[(&str, &str)] = &[
          (VALUES (TIME '11:00:00', 1), (TIME '10:00:00', 2), (TIME '11:00:00', 3)) q (x, y)",
         "1 2 10:00:00; 2 6 11:00:00; 3 6 11:00:00",
     ),
+    ("SELECT ([named_struct('a', named_struct('b', id))])[1].a.b AS x FROM v", "1; 2; 3"),
     (
         "SELECT q.y[1].a AS x, q.y[1]['a'] AS z, y[1].a AS w FROM (SELECT [named_struct('a', id)] AS y FROM v) q",
         "1 1 1; 2 2 2; 3 3 3",
     ),
+    ("SELECT dt + INTERVAL n DAY AS x FROM v", "2024-01-02; 2024-01-04; 2024-01-06"),
     (
         "SELECT id, count(*) OVER (ORDER BY id RANGE BETWEEN 1.5 PRECEDING AND CURRENT ROW) AS x, \
          count(*) OVER (ORDER BY CAST(id AS TINYINT) RANGE BETWEEN 200 PRECEDING AND CURRENT ROW) AS y FROM v",
@@ -784,6 +859,9 @@ const RIGHT: &[(&str, &str)] = &[
          corr(id, n) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS y FROM v",
         "1 0.0 NULL; 2 0.25 1.0; 3 0.25 1.0",
     ),
+    ("SELECT id FROM v WHERE g RLIKE '^[ab]' AND g NOT REGEXP 'a'", "2"),
+    ("SELECT CAST(id + 10 AS VARCHAR(1)) AS x, TRY_CAST(s AS VARCHAR(1)) AS y FROM v WHERE id = 1", "1 x"),
+    ("SELECT N'x' AS a, U&'\\0041' AS b", "x A"),
     ("SELECT id FROM v WHERE 1 | 2 & 3 = 3 AND 1 << 2 & 3 = 0 AND 'a' || 1 + 2 = 'a3' AND id < 2", "1"),
 ];
 
