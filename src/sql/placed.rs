@@ -22,11 +22,16 @@ use super::{rewrite, run_errors, upstream};
 pub(super) const CAST: &str = "strict_cast";
 
 /// Functions that read or make values that can be wrong.
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 16] = [
     "chr",
     "date_bin",
     "decode",
+    "encode",
+    "factorial",
     "make_date",
+    "split_part",
+    "sqrt",
+    "substr",
     "to_date",
     "to_time",
     "to_timestamp",
@@ -157,7 +162,7 @@ impl Placed {
             return error;
         }
         let said = upstream::said(root);
-        let message = format!("`{}`: {}", self.text, upstream::lower_first(upstream::first_line(&said)));
+        let message = format!("`{}`: {}", self.text, upstream::lower_first(&upstream::first_line(&said)));
         let place = self.place.first();
         let error = DataFusionError::Execution(message.clone());
         if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }
