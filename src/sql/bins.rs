@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::moments::NANOS_A_MICRO;
 use super::wrapped::{Extent, coerced};
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
@@ -90,7 +91,6 @@ fn micros(zone: Option<Arc<str>>) -> DataType {
 }
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
-const NANOS_A_MICRO: i64 = 1_000;
 
 /// How long a bin is; above 0.
 #[derive(Clone, Copy, Debug)]

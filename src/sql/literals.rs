@@ -1,4 +1,5 @@
-//! What is written and the planner takes for something else: numbers with an exponent, and moments in a time zone.
+//! What is written and the planner takes for something else: numbers with an exponent, texts
+//! with a letter before them, and moments in a time zone.
 
 use std::ops::ControlFlow;
 
@@ -121,6 +122,13 @@ fn rewritten(expression: &Expr) -> Option<Expr> {
             let text = Value::SingleQuotedString(number.replace('_', ""));
             let text = Expr::Value(ValueWithSpan { value: text, span: *span });
             Some(cast(text, DataType::Double(ExactNumberInfo::None)))
+        }
+        // N'text' and U&'text' are texts; the parser has read their escapes.
+        Expr::Value(ValueWithSpan {
+            value: Value::NationalStringLiteral(text) | Value::UnicodeStringLiteral(text),
+            span,
+        }) => {
+            Some(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text.clone()), span: *span }))
         }
         Expr::AtTimeZone { timestamp, time_zone } => match time_zone.as_ref() {
             Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(zone), .. }) => {

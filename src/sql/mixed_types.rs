@@ -4,7 +4,7 @@
 //! It takes a double beside a decimal for a decimal of 15 digits after the point, which large and small doubles are not, so
 //! here the decimal becomes a double, and a literal the one nearest to it. It reads a text or a day beside a timestamp in
 //! nanoseconds, which end in 2262, so here it is read in microseconds. It cuts moments to the coarsest of their units, so here
-//! they come to the finest.
+//! they come to the finest. It compares no times of day of two units; here they all come to microseconds.
 
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult as _};
@@ -113,7 +113,15 @@ fn way(types: &[DataType]) -> Option<Way> {
     if items().any(DataType::is_floating) && items().any(DataType::is_decimal) {
         return Some(Way { gives_way: DataType::is_decimal, to: DataType::Float64 });
     }
-    way_of_moments(types)
+    way_of_moments(types).or_else(|| way_of_times(types))
+}
+
+/// How times of day come to one unit. A text beside one is read in microseconds, as its fraction may have six digits.
+fn way_of_times(types: &[DataType]) -> Option<Way> {
+    let items = || types.iter().map(item);
+    let first = items().find(|of| moments::is_time(of))?;
+    let is_of_one_unit = items().all(|of| of == first || !moments::is_time_or_text(of));
+    (!is_of_one_unit).then_some(Way { gives_way: moments::is_time_or_text, to: moments::TIME_OF_DAY })
 }
 
 /// How moments come to the finest of their units, which is at least microseconds where a text or a day becomes one.

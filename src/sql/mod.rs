@@ -41,6 +41,7 @@ mod sql_types;
 mod state;
 mod statement;
 mod survey;
+mod texts;
 mod type_names;
 mod typed;
 mod upstream;

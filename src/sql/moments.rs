@@ -1,5 +1,5 @@
-//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds by default
-//! , which end in 2262. Here the types of SQL and the functions that make a timestamp say microseconds.
+//! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds by default, which end
+//! in 2262. Here the types of SQL and the functions that make a timestamp say microseconds. Times of day count them too.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
     ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, TypeSignature,
     TypeSignatureClass, Volatility,
 };
-use datafusion::sql::sqlparser::ast::DataType as SqlType;
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
 use super::operators;
 use super::wrapped::{Around, Extent, wrap};
@@ -34,6 +34,8 @@ use super::wrapped::{Around, Extent, wrap};
 pub(super) const IN_ZONE: &str = "timestamp in zone";
 
 const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+/// What a time of day in SQL is.
+pub(super) const TIME_OF_DAY: DataType = DataType::Time64(TimeUnit::Microsecond);
 const DECIMAL_PLACES: i8 = 6;
 
 /// Makes the timestamps of a session count microseconds.
@@ -70,6 +72,7 @@ impl TypePlanner for SqlTypes {
         let of = match of {
             // Sessions have no time zone, so neither has the type that says "with time zone".
             SqlType::Timestamp(None, _) | SqlType::Datetime(None) => MICROSECONDS,
+            SqlType::Time(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => TIME_OF_DAY,
             SqlType::Custom(name, zone) if name.to_string() == format!("\"{IN_ZONE}\"") => {
                 DataType::Timestamp(TimeUnit::Microsecond, zone.first().map(|zone| zone.as_str().into()))
             }
@@ -109,22 +112,41 @@ pub(super) fn beside_interval(
         (DataType::Interval(_), of) if op == Operator::Plus => (right, of, left),
         _ => return Ok(false),
     };
-    let (nanos_of_step, zone) = match of {
-        of if is_day(&of) => (None, None),
-        DataType::Timestamp(TimeUnit::Second, zone) => (Some(1_000_000_000), zone),
-        DataType::Timestamp(TimeUnit::Millisecond, zone) => (Some(1_000_000), zone),
-        _ => return Ok(false),
-    };
-    let is_whole = |nanos: i64| match nanos_of_step {
-        Some(step) => nanos % step == 0,
-        None => nanos == 0,
-    };
-    if is_of_whole(interval, &is_whole) {
+    let Some(coarse) = Coarse::of(&of) else { return Ok(false) };
+    if is_of_whole(interval, &|nanos| coarse.has_whole(nanos)) {
         return Ok(false);
     }
-    let to = DataType::Timestamp(TimeUnit::Microsecond, zone);
-    *moment = Expr::Cast(Cast::new(Box::new(std::mem::take(moment)), to));
+    *moment = Expr::Cast(Cast::new(Box::new(std::mem::take(moment)), coarse.micros));
     Ok(true)
+}
+
+pub(super) const NANOS_A_MICRO: i64 = 1_000;
+
+/// Days, and moments that are counted in steps longer than a microsecond.
+#[derive(Debug)]
+pub(super) struct Coarse {
+    /// A day's is as long as no interval.
+    nanos_of_step: i64,
+    /// The type of the same moments in microseconds.
+    pub(super) micros: DataType,
+}
+
+impl Coarse {
+    /// `None` for all other types.
+    pub(super) fn of(of: &DataType) -> Option<Self> {
+        let (nanos_of_step, zone) = match of {
+            of if is_day(of) => (i64::MAX, None),
+            DataType::Timestamp(TimeUnit::Second, zone) => (1_000_000 * NANOS_A_MICRO, zone.clone()),
+            DataType::Timestamp(TimeUnit::Millisecond, zone) => (1_000 * NANOS_A_MICRO, zone.clone()),
+            _ => return None,
+        };
+        Some(Self { nanos_of_step, micros: DataType::Timestamp(TimeUnit::Microsecond, zone) })
+    }
+
+    /// Whether these nanoseconds of an interval are whole steps.
+    pub(super) fn has_whole(&self, nanos: i64) -> bool {
+        nanos % self.nanos_of_step == 0
+    }
 }
 
 /// Whether `is_whole` holds for the nanoseconds of each interval in an expression, as far as they are known.
@@ -165,6 +187,19 @@ pub(super) fn is_moment(of: &DataType) -> bool {
 
 pub(super) fn is_day(of: &DataType) -> bool {
     matches!(of, DataType::Date32 | DataType::Date64)
+}
+
+pub(super) fn is_time(of: &DataType) -> bool {
+    matches!(of, DataType::Time32(_) | DataType::Time64(_))
+}
+
+/// A time of day in the unit that all come to.
+pub(super) fn as_time(value: Expr) -> Expr {
+    Expr::Cast(Cast::new(Box::new(value), TIME_OF_DAY))
+}
+
+pub(super) fn is_time_or_text(of: &DataType) -> bool {
+    of.is_string() || is_time(of)
 }
 
 pub(super) fn is_moment_or_text(of: &DataType) -> bool {

@@ -66,32 +66,52 @@ pub(super) fn install(state: &mut SessionState) -> Result<()> {
     Ok(())
 }
 
-/// Functions of MySQL, Spark and T-SQL that are written otherwise here; `forms` knows those that it can write itself.
+/// Functions of other databases that are written otherwise here, and those that need a window; `forms` knows those that it can
+/// write itself.
 pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
     ("add_months", "`x + INTERVAL '1 month'`"),
     ("adddate", "`x + INTERVAL '1 day'`"),
+    ("arg_max", "`last_value(x ORDER BY a)`"),
+    ("arg_min", "`first_value(x ORDER BY a)`"),
     ("charindex", "`strpos(x, 'part')`"),
     ("collect_list", "`array_agg(x)`"),
     ("collect_set", "`array_agg(DISTINCT x)`"),
-    ("date_add", "`x + INTERVAL '1 day'`"),
+    ("count_if", "`count(*) FILTER (WHERE condition)`"),
     ("curdate", "`current_date()`"),
+    ("date", "`CAST(x AS DATE)`"),
+    ("date_add", "`x + INTERVAL '1 day'`"),
+    ("date_diff", "`CAST(x AS DATE) - DATE '2024-01-01'`"),
     ("date_sub", "`x - INTERVAL '1 day'`"),
     ("dateadd", "`x + INTERVAL '1 day'`"),
     ("datediff", "`CAST(x AS DATE) - DATE '2024-01-01'`"),
+    ("dense_rank", "`dense_rank() OVER (ORDER BY x)`"),
+    ("every", "`bool_and(condition)`"),
     ("explode", "`unnest(x)`"),
+    ("gen_random_uuid", "`uuid()`"),
     ("get_json_object", "`json_get_str(x, 'key', 'inner key')`"),
     ("group_concat", "`string_agg(x, ',')`"),
     ("json_extract", "`json_get_str(x, 'key', 'inner key')`"),
+    ("lag", "`lag(x) OVER (ORDER BY a)`"),
     ("last_day", "`date_trunc('month', x) + INTERVAL '1 month' - INTERVAL '1 day'`"),
+    ("lead", "`lead(x) OVER (ORDER BY a)`"),
     ("listagg", "`string_agg(x, ',')`"),
     ("locate", "`strpos(x, 'part')`"),
+    ("max_by", "`last_value(x ORDER BY a)`"),
+    ("min_by", "`first_value(x ORDER BY a)`"),
+    ("mod", "`a % b`"),
     ("newid", "`uuid()`"),
+    ("ntile", "`ntile(4) OVER (ORDER BY x)`"),
+    ("rank", "`rank() OVER (ORDER BY x)`"),
+    ("row_number", "`row_number() OVER (ORDER BY x)`"),
+    ("sign", "`signum(a)`"),
     ("size", "`cardinality(x)`"),
     ("str_to_date", "`to_timestamp(x, '%Y-%m-%d %H:%M:%S')`"),
     ("subdate", "`x - INTERVAL '1 day'`"),
     ("sysdate", "`now()`"),
+    ("timestamp", "`CAST(x AS TIMESTAMP)`"),
     ("timestampdiff", "`extract(epoch FROM x - TIMESTAMP '2024-01-01 00:00:00')`"),
     ("unix_timestamp", "`to_unixtime(x)`"),
+    ("variance", "`var_samp(a)`"),
 ];
 
 /// What is written here instead of a function that other dialects have.

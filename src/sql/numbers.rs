@@ -18,6 +18,7 @@ pub(super) mod narrowed;
 mod percentile;
 pub(super) mod signs;
 mod sliding;
+mod statistics;
 
 #[cfg(test)]
 mod tests;

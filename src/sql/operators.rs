@@ -66,6 +66,8 @@ impl ExprPlanner for Operators {
             Operator::Plus if is_length(&left_is) && moments::is_day(&right_is) => {
                 (left, moments::of_any(right))
             }
+            // Why here: the type of the operator is settled now.
+            _ if is_of_two_clocks(&left_is, &right_is) => (moments::as_time(left), moments::as_time(right)),
             _ if BinaryTypeCoercer::new(&left_is, &operator, &right_is).get_result_type().is_err() => {
                 return Err(no_operator(&left, &left_is, operator, &right, &right_is));
             }
@@ -73,6 +75,11 @@ impl ExprPlanner for Operators {
         };
         Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
     }
+}
+
+/// Whether both sides are times of day, of two units.
+fn is_of_two_clocks(left: &DataType, right: &DataType) -> bool {
+    left != right && moments::is_time(left) && moments::is_time(right)
 }
 
 /// The operators that take values of some types only.
@@ -107,7 +114,12 @@ fn no_operator(
     let types = [left_is, right_is];
     let beside_number =
         types.iter().any(|of| moments::is_moment(of)) && types.iter().any(|of| of.is_numeric());
+    let is_moved =
+        types.iter().any(|of| moments::is_moment(of)) && matches!(operator, Operator::Plus | Operator::Minus);
     let hint = match (left_is.is_string(), operator, right_is.is_string()) {
+        _ if is_moved && !types.iter().all(|of| moments::is_moment(of)) => {
+            "add an interval: `x + INTERVAL '1 day'`, `x + n * INTERVAL '1 hour'`"
+        }
         (true, Operator::Plus, true) => "texts are joined with `||`: `a || b`",
         (true, _, _) | (_, _, true) if operator.is_numerical_operators() => {
             "read the text as a number: `CAST(x AS DOUBLE)`; join texts with `||`"

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 
 use super::error::SqlErrorKind;
+use super::moments::is_time;
 use super::numbers::narrowed;
 use super::{rewrite, run_errors, upstream};
 
@@ -21,11 +22,16 @@ use super::{rewrite, run_errors, upstream};
 pub(super) const CAST: &str = "strict_cast";
 
 /// Functions that read or make values that can be wrong.
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 16] = [
     "chr",
     "date_bin",
     "decode",
+    "encode",
+    "factorial",
     "make_date",
+    "split_part",
+    "sqrt",
+    "substr",
     "to_date",
     "to_time",
     "to_timestamp",
@@ -71,8 +77,10 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
 /// Whether a cast may refuse a value, or the optimizer must not look through it. It looks through those that widen, and compares
 /// the narrower value with the literal cut to its type; of a moment, that would be another moment.
 fn can_fail(from: &DataType, to: &DataType) -> bool {
-    let is_refined =
-        matches!((from, to), (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) if from < to);
+    let is_refined = match (from, to) {
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from < to,
+        (from, to) => from != to && is_time(from) && is_time(to),
+    };
     let is_read = from.is_string() && !to.is_string() && !to.is_nested() && !matches!(to, DataType::Null);
     let is_cut = (from.is_floating() || from.is_decimal()) && (to.is_integer() || to.is_decimal());
     is_read || is_cut || is_refined || narrowed::is_ours(from, to)
@@ -154,7 +162,7 @@ impl Placed {
             return error;
         }
         let said = upstream::said(root);
-        let message = format!("`{}`: {}", self.text, upstream::lower_first(upstream::first_line(&said)));
+        let message = format!("`{}`: {}", self.text, upstream::lower_first(&upstream::first_line(&said)));
         let place = self.place.first();
         let error = DataFusionError::Execution(message.clone());
         if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }

@@ -17,13 +17,18 @@ pub(super) fn expressions(
 ) -> Result<Transformed<LogicalPlan>> {
     let schema = scope(&node);
     let names = NamePreserver::new(&node);
-    node.map_expressions(|expression| {
+    let rewritten = |expression: Expr| -> Result<Transformed<Expr>> {
         let name = names.save(&expression);
         let rewritten = expression.transform_up(|part| rewrite(part, &schema))?;
         Ok(match rewritten.transformed {
             true => rewritten.update_data(|expression| name.restore(expression)),
             false => rewritten,
         })
+    };
+    node.map_expressions(|expression| match expression {
+        // The columns are those inside.
+        sets @ Expr::GroupingSet(_) => sets.map_children(rewritten),
+        expression => rewritten(expression),
     })
 }
 

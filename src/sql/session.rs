@@ -19,7 +19,7 @@ use datafusion::prelude::SessionConfig;
 use super::bounded::{Budget, bound_functions};
 use super::moments::{self, SqlTypes};
 use super::statement::NESTING_MAX;
-use super::{bins, mixed_types, names, numbers, operators, optimizer, rounding, signed};
+use super::{bins, mixed_types, names, numbers, operators, optimizer, rounding, signed, texts};
 
 /// Rows that operators pass on at once.
 const OPERATOR_ROWS: usize = 8192;
@@ -51,6 +51,7 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
     moments::install(&mut state)?;
     bins::install(&mut state)?;
     operators::install(&mut state)?;
+    texts::install(&mut state)?;
     names::install(&mut state)?;
     mixed_types::install(&mut state)?;
     bound_functions(&mut state, &budget)?;

@@ -54,7 +54,18 @@ fn of_word(word: &str, arguments: Option<&str>) -> Option<String> {
             [] => return None,
         },
         "Timestamp" => "TIMESTAMP".to_owned(),
-        "Time32" | "Time64" => "TIME".to_owned(),
+        "Time32" | "Time64" => match arguments {
+            "s" => "TIME(0)".to_owned(),
+            "ms" => "TIME(3)".to_owned(),
+            "ns" => "TIME(9)".to_owned(),
+            _ => "TIME".to_owned(),
+        },
+        "Struct" => format!("STRUCT({})", fields(arguments)),
+        "Map" => {
+            let entries = arguments.split_once("Struct(").map_or("", |(_, entries)| entries);
+            let entries = entries.rsplit_once(')').map_or(entries, |(entries, _)| entries);
+            format!("MAP({})", fields(entries).replace("key ", "").replace("value ", ""))
+        }
         "Interval" | "Duration" => "INTERVAL".to_owned(),
         "FixedSizeBinary" => "BINARY".to_owned(),
         "List" | "LargeList" | "ListView" => {
@@ -64,6 +75,11 @@ fn of_word(word: &str, arguments: Option<&str>) -> Option<String> {
         "Dictionary" => in_sql(all().next_back()?),
         _ => return None,
     })
+}
+
+/// The fields of a record: `"x": Int32, "y": non-null Utf8`.
+fn fields(arguments: &str) -> String {
+    in_sql(&arguments.replace("non-null ", "").replace("\": ", " ").replace('"', ""))
 }
 
 /// What is between the parenthesis that a text starts with and the one that closes it.
@@ -97,6 +113,15 @@ mod tests {
             ("a + Int64(2) || Utf8(\"x (y)\")", "a + 2 || 'x (y)'"),
             ("Decimal128(Some(25),2,1)", "25"),
             ("Dictionary(Int32, Utf8)", "VARCHAR"),
+            ("Time32(ms) = Time64(µs)", "TIME(3) = TIME"),
+            (
+                "Struct(\"x\": Int32, \"y\": non-null List(Utf8)) || Int64",
+                "STRUCT(x INT, y VARCHAR[]) || BIGINT",
+            ),
+            (
+                "Map(\"entries\": non-null Struct(\"key\": non-null Utf8, \"value\": Binary), unsorted)",
+                "MAP(VARCHAR, BINARY)",
+            ),
             ("Interval(MonthDayNano), Date32, Time64(µs)", "INTERVAL, DATE, TIME"),
             ("Int64x and my_Int64 stay, so does Timestamp", "Int64x and my_Int64 stay, so does Timestamp"),
         ] {

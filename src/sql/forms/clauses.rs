@@ -26,6 +26,18 @@ pub(super) fn number(number: u32) -> Expr {
     Expr::Value(Value::Number(number.to_string(), false).with_empty_span())
 }
 
+/// A number that is written without a point.
+pub(super) fn number_of(expression: &Expr) -> Option<usize> {
+    match expression {
+        Expr::Value(value) => match &value.value {
+            Value::Number(number, _) => number.parse().ok(),
+            _ => None,
+        },
+        Expr::Nested(inner) => number_of(inner),
+        _ => None,
+    }
+}
+
 /// The query of an EXISTS without `*`, of which nothing is read. Why: joins with USING are not written out beside it, and then
 /// DataFusion finds their keys in the query around this one first.
 pub(super) fn exists_of_anything(query: &mut Query) {

@@ -5,21 +5,29 @@
 use std::str::FromStr as _;
 
 use arrow::compute::kernels::cast_utils::IntervalUnit;
+use arrow::datatypes::DataType;
+use arrow::datatypes::IntervalUnit::MonthDayNano;
+use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Select, Spanned as _, UnaryOperator, Value,
-    ValueWithSpan,
+    BinaryOperator, CaseWhen, DataType as SqlType, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, Select, Spanned as _,
+    UnaryOperator, Value, ValueWithSpan,
 };
 
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::super::moments::NANOS_A_MICRO;
 use super::super::names;
-use super::{Refusal, expressions, formats};
+use super::{Refusal, expressions, formats, unread};
 use crate::diagnostic::Code;
 
-/// What a call means, if its function is another here.
+/// What an expression means, if its function is another here, or if it is an interval of a computed length.
 pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
-    let Expr::Function(call) = expression else { return None };
+    let call = match expression {
+        Expr::Function(call) => call,
+        Expr::Interval(interval) => return times_unit(interval),
+        _ => return None,
+    };
     let (name, arguments) = (name(call)?.value.to_lowercase(), arguments(call)?);
     match (name.as_str(), arguments.as_slice()) {
         ("isnull", [value]) => Some(Expr::Nested(Box::new(Expr::IsNull(Box::new((*value).clone()))))),
@@ -39,6 +47,25 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// `INTERVAL n DAY` as `n * INTERVAL '1' DAY`.
+fn times_unit(interval: &Interval) -> Option<Expr> {
+    let is_computed = matches!(
+        *interval.value,
+        Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::Nested(_)
+            | Expr::Function(_)
+            | Expr::Cast { .. }
+    );
+    if !is_computed || interval.leading_field.is_none() || interval.last_field.is_some() {
+        return None;
+    }
+    let one = Box::new(Expr::Value(Value::SingleQuotedString("1".to_owned()).with_empty_span()));
+    let unit = Expr::Interval(Interval { value: one, ..interval.clone() });
+    let (left, op, right) = (interval.value.clone(), BinaryOperator::Multiply, Box::new(unit));
+    Some(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
 }
 
 /// Functions that are a field of a moment.
@@ -79,6 +106,26 @@ const PARTS: &[&str] = &["isoyear", "qtr", "quarter", "doy", "dow", "isodow", "e
 /// An expression that no row can make right.
 pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
     match expression {
+        Expr::Convert { .. } => Err(Refusal::new(
+            expression.span(),
+            "CONVERT is not known here".to_owned(),
+            "write `CAST(x AS type)`",
+        )),
+        Expr::Collate { .. } => Err(Refusal::new(
+            expression.span(),
+            "COLLATE is not known here".to_owned(),
+            "texts are ordered by their code points; `lower(x)` orders them without regard to case",
+        )),
+        Expr::Interval(interval) => check_interval(interval),
+        Expr::Cast { expr, data_type: SqlType::Interval { .. }, .. } => match text(expr) {
+            // It would be read as months.
+            Some((length, literal)) if length.trim().parse::<f64>().is_ok() => Err(Refusal::new(
+                literal.span,
+                "an interval without a unit".to_owned(),
+                "write its unit: `INTERVAL '5 seconds'`",
+            )),
+            _ => Ok(()),
+        },
         Expr::BinaryOp { op: BinaryOperator::Divide | BinaryOperator::Modulo, right, .. }
             if is_zero(right) =>
         {
@@ -88,7 +135,10 @@ pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
                 "`x / nullif(y, 0)` is NULL where y is 0",
             ))
         }
-        Expr::Function(call) => check_call(call),
+        Expr::Function(call) => {
+            unread::check_call(call)?;
+            check_call(call)
+        }
         Expr::Extract { field: DateTimeField::Custom(field), .. } => check_part(&field.value, field.span),
         _ => Ok(()),
     }
@@ -104,6 +154,23 @@ pub(super) fn check_select(select: &Select) -> Result<(), Refusal> {
             "write `LIMIT 5` at the end of the query",
         )),
         None => Ok(()),
+    }
+}
+
+/// Moments count microseconds, so what is shorter would be lost in some places and rounded in others.
+fn check_interval(interval: &Interval) -> Result<(), Refusal> {
+    let Some((length, literal)) = text(&interval.value) else { return Ok(()) };
+    let length = match &interval.leading_field {
+        Some(unit) => format!("{length} {unit}"),
+        None => length.to_owned(),
+    };
+    match ScalarValue::from(length).cast_to(&DataType::Interval(MonthDayNano)) {
+        Ok(ScalarValue::IntervalMonthDayNano(Some(length))) if length.nanoseconds % NANOS_A_MICRO != 0 => {
+            let message = "an interval counts no less than microseconds".to_owned();
+            Err(Refusal::new(literal.span, message, "round it: `INTERVAL '1 microsecond'`"))
+        }
+        // What is no interval is refused by the planner.
+        _ => Ok(()),
     }
 }
 

@@ -1,13 +1,13 @@
-//! Expressions as they are written: rows of values are compared column by column, `= ANY (array)` becomes what it means, and
-//! LIKE has backslashes in the place of another ESCAPE.
+//! Expressions as they are written: rows of values are compared column by column, `= ANY (array)` becomes what it means, LIKE
+//! has backslashes in the place of another ESCAPE, fields are named after any value, and a text is cut to the length of its type.
 //!
 //! DataFusion compares rows as structs, for which NULL is a value like others, and looks for a value in an array without the
 //! NULLs in it. Written out, both have the three-valued truth of the standard.
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, Query, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
-    UnaryOperator, Value,
+    AccessExpr, BinaryOperator, CaseWhen, CharacterLength, DataType, Expr, Ident, Query, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -48,6 +48,15 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
             let compare_op = opposite(compare_op)?;
             Some(not(Expr::AllOp { left: left.clone(), compare_op, right: right.clone() }))
         }
+        Expr::Cast { expr, data_type, array: false, .. } => cut(expression, expr, data_type),
+        Expr::RLike { negated, expr, pattern, .. } => {
+            let op = match negated {
+                true => BinaryOperator::PGRegexNotMatch,
+                false => BinaryOperator::PGRegexMatch,
+            };
+            Some(both(expr.as_ref().clone(), op, pattern.as_ref().clone()))
+        }
+        Expr::CompoundFieldAccess { root, access_chain } => with_names_of_fields(root, access_chain),
         Expr::Like { escape_char: Some(escape), pattern, .. }
         | Expr::ILike { escape_char: Some(escape), pattern, .. } => {
             let pattern = patterns::with_backslashes(text(pattern)?, &escape.value)?;
@@ -62,6 +71,60 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// `CAST(x AS VARCHAR(2))` with the characters after the second cut off. The planner does not read the length.
+fn cut(cast: &Expr, value: &Expr, to: &DataType) -> Option<Expr> {
+    let (DataType::Varchar(length)
+    | DataType::CharVarying(length)
+    | DataType::CharacterVarying(length)
+    | DataType::Char(length)
+    | DataType::Character(length)) = to
+    else {
+        return None;
+    };
+    let Some(CharacterLength::IntegerLength { length, .. }) = length else { return None };
+    let mut text = cast.clone();
+    if let Expr::Cast { data_type, .. } = &mut text {
+        *data_type = DataType::Varchar(None);
+    }
+    // A text is short enough as it is written.
+    if self::text(value).is_some_and(|text| text.chars().count() as u64 <= *length) {
+        return Some(text);
+    }
+    let number =
+        |number: u64| Some(Box::new(Expr::Value(Value::Number(number.to_string(), false).with_empty_span())));
+    let (substring_from, substring_for) = (number(1), number(*length));
+    Some(Expr::Substring {
+        expr: Box::new(text),
+        substring_from,
+        substring_for,
+        special: true,
+        shorthand: true,
+    })
+}
+
+/// `list[1].field` with the name as a text, as the planner takes it.
+fn with_names_of_fields(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
+    fn is_name(access: &AccessExpr) -> bool {
+        matches!(access, AccessExpr::Dot(Expr::Identifier(_)))
+    }
+    // `relation.column[1]` begins with the name of a column, which the planner finds.
+    let of_column = match root {
+        Expr::Identifier(_) => chain.iter().take_while(|access| is_name(access)).count(),
+        _ => 0,
+    };
+    if !chain.iter().skip(of_column).any(is_name) {
+        return None;
+    }
+    let named = chain.iter().enumerate().map(|(place, access)| match access {
+        AccessExpr::Dot(Expr::Identifier(field)) if place >= of_column => {
+            let name = Value::SingleQuotedString(field.value.clone());
+            AccessExpr::Dot(Expr::Value(name.with_span(field.span)))
+        }
+        other => other.clone(),
+    });
+    Some(Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: named.collect() })
 }
 
 /// The values of a row: `(a, b)`.

@@ -13,6 +13,8 @@ mod durations;
 mod elsewhere;
 mod expressions;
 mod formats;
+mod frames;
+mod inner_nulls;
 mod kept_types;
 mod lists;
 mod named_windows;
@@ -22,6 +24,7 @@ mod own_values;
 mod patterns;
 mod set_operations;
 mod subqueries;
+mod unread;
 mod using;
 
 #[cfg(test)]
@@ -78,6 +81,13 @@ struct Rewriter;
 impl VisitorMut for Rewriter {
     type Break = Refusal;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
+        match unread::check_query(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => ControlFlow::Break(refusal),
+        }
+    }
+
     fn pre_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
         if let SqlExpr::Exists { subquery, .. } = expression {
             clauses::exists_of_anything(subquery);
@@ -115,6 +125,9 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
         SetExpr::Select(select) => {
             let mut order_by = order_by;
             elsewhere::check_select(select)?;
+            unread::check_select(select)?;
+            unread::check_windows(select)?;
+            unread::write_out_groups(select)?;
             clauses::having_of_one_group(select);
             using::write_out(select, order_by.as_deref_mut())?;
             named_windows::write_out(select, order_by)
@@ -135,6 +148,7 @@ impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let values = own_values::OwnValues::default();
         let plan = plan.transform_up_with_subqueries(|node| {
+            inner_nulls::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
             node.transform_data(set_operations::rewrite)
@@ -152,7 +166,9 @@ fn rewrite_expressions(
     values: &own_values::OwnValues,
 ) -> Result<Transformed<LogicalPlan>> {
     let rewritten = super::rewrite::expressions(node, |part, schema| {
+        inner_nulls::check(&part, schema)?;
         let part = durations::rewrite(part, schema)?;
+        let part = part.transform_data(|part| frames::rewrite(part, schema))?;
         let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;
         let part = part.transform_data(patterns::rewrite)?;
         let part = part.transform_data(|part| Ok(orders::rewrite(part, values)))?;

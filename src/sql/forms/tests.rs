@@ -512,6 +512,147 @@ const FORMS: &[Form] = &[
         query: "SELECT sum(i) AS x FROM (SELECT INTERVAL '1500000000 days' AS i UNION ALL SELECT INTERVAL '1500000000 days') q",
         wrong: "-1294967296 days",
     },
+    Form {
+        name: "a frame of RANGE with an offset shorter than the steps of its key",
+        reason: "the start of the frame is rounded to a step",
+        upstream: "docs/upstream/offsets-of-range.md",
+        done: Right("1 1; 2 2; 3 1"),
+        query: "SELECT id, count(*) OVER (ORDER BY x RANGE BETWEEN INTERVAL '1500 microseconds' PRECEDING AND CURRENT ROW) AS c \
+                FROM (SELECT id, CAST(dt AS TIMESTAMP(3)) + CASE id WHEN 1 THEN INTERVAL '0.001 seconds' WHEN 2 THEN \
+                INTERVAL '0.002 seconds' - INTERVAL '1 day' ELSE INTERVAL '0.004 seconds' - INTERVAL '2 days' END AS x FROM v) q",
+        wrong: "1 1; 2 2; 3 2",
+    },
+    Form {
+        name: "a frame of RANGE with an offset of more digits than its key",
+        reason: "the offset is rounded to the digits of the key",
+        upstream: "docs/upstream/offsets-of-range.md",
+        done: Right("1 1; 2 1; 3 2"),
+        query: "SELECT id, count(*) OVER (ORDER BY x RANGE BETWEEN 0.25 PRECEDING AND CURRENT ROW) AS c FROM \
+                (SELECT id, CAST(CASE id WHEN 1 THEN '1.0' WHEN 2 THEN '1.3' ELSE '1.5' END AS DECIMAL(3, 1)) AS x FROM v) q",
+        wrong: "1 1; 2 2; 3 2",
+    },
+    Form {
+        name: "a frame of RANGE with a number beside a day",
+        reason: "the number is read as an interval of months",
+        upstream: "docs/upstream/offsets-of-range.md",
+        done: Refused("INTERVAL '5 days'"),
+        query: "SELECT id, count(*) OVER (ORDER BY dt RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS c FROM v",
+        wrong: "1 1; 2 2; 3 3",
+    },
+    Form {
+        name: "split_part from the end with a delimiter that overlaps itself",
+        reason: "delimiters are looked for from the end",
+        upstream: "docs/upstream/split-part-from-the-end.md",
+        done: Right("ay"),
+        query: "SELECT split_part('xaaay', 'aa', -1) AS x",
+        wrong: "y",
+    },
+    Form {
+        name: "the variance of one NaN",
+        reason: "one value has the variance 0, whatever it is",
+        upstream: "docs/upstream/statistics-of-nan.md",
+        done: Right("NaN NaN"),
+        query: "SELECT var_pop(x) AS a, regr_slope(x, x) AS b FROM (VALUES (CAST('NaN' AS DOUBLE))) q (x)",
+        wrong: "0.0 NULL",
+    },
+    Form {
+        name: "regr_r2 of a horizontal line",
+        reason: "a line through all points has no R squared if y is constant",
+        upstream: "docs/upstream/statistics-of-nan.md",
+        done: Right("1.0"),
+        query: "SELECT regr_r2(1, id) AS x FROM v",
+        wrong: "NULL",
+    },
+    Form {
+        name: "corr of large numbers with GROUP BY",
+        reason: "it subtracts sums of squares that differ only in digits that doubles do not have",
+        upstream: "docs/upstream/correlation-of-groups.md",
+        done: Right("1 1.0"),
+        query: "SELECT g, corr(x, y) AS r FROM (SELECT 1 AS g, CAST(1000000000 + id AS DOUBLE) AS x, \
+                CAST(2000000000 + id AS DOUBLE) AS y FROM v) q GROUP BY g",
+        wrong: "1 NULL",
+    },
+    Form {
+        name: "a comparison of arrays with NULL in them",
+        reason: "such a NULL is smaller than all values in comparisons, and larger in sorts",
+        upstream: "docs/upstream/order-of-inner-nulls.md",
+        done: Refused("by their parts"),
+        query: "SELECT greatest([1, NULL], [1, 2]) AS x, [1, NULL] >= [1, 2] AS y",
+        wrong: "[1, 2] false",
+    },
+    Form {
+        name: "NULLS FIRST for arrays with NULL in them",
+        reason: "it is taken for the NULLs inside, too",
+        upstream: "docs/upstream/order-of-inner-nulls.md",
+        done: Refused("by their parts"),
+        query: "SELECT id, row_number() OVER (ORDER BY x NULLS FIRST) AS n FROM \
+                (SELECT id, CASE WHEN id = 1 THEN [1] ELSE [NULL] END AS x FROM v WHERE id < 3) q",
+        wrong: "1 2; 2 1",
+    },
+    Form {
+        name: "GROUP BY ... WITH ROLLUP",
+        reason: "the modifier is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Right("NULL 3; a 1; b 1; c 1"),
+        query: "SELECT g, count(*) AS c FROM v GROUP BY g WITH ROLLUP",
+        wrong: "a 1; b 1; c 1",
+    },
+    Form {
+        name: "a text as a VARCHAR(2)",
+        reason: "the length is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Right("ab ab a"),
+        query: "SELECT CAST('abc' AS VARCHAR(2)) AS x, 'abc'::char(2) AS y, CAST('a' AS VARCHAR(2)) AS z",
+        wrong: "abc abc a",
+    },
+    Form {
+        name: "TABLESAMPLE",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("by a condition"),
+        query: "SELECT id FROM v TABLESAMPLE (0 PERCENT)",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "PREWHERE",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("in WHERE"),
+        query: "SELECT id FROM v PREWHERE id = 1",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "CONNECT BY",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("WITH RECURSIVE"),
+        query: "SELECT id FROM v START WITH id = 1 CONNECT BY PRIOR id = id",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "* ILIKE",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("name the columns"),
+        query: "SELECT * ILIKE 'i%' FROM (SELECT id, g FROM v WHERE id = 1) q",
+        wrong: "1 a",
+    },
+    Form {
+        name: "FILTER at a function of one row",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("call an aggregate"),
+        query: "SELECT upper(g) FILTER (WHERE id = 1) AS x FROM v",
+        wrong: "A; B; C",
+    },
+    Form {
+        name: "DISTINCT at a function of a window",
+        reason: "it is not read",
+        upstream: "docs/upstream/clauses-that-are-not-read.md",
+        done: Refused("distinct rows"),
+        query: "SELECT id, lead(DISTINCT b) OVER (ORDER BY id) AS x FROM v",
+        wrong: "1 false; 2 true; 3 NULL",
+    },
 ];
 
 /// Queries that other engines answer and this one must, beside those of [`FORMS`]: subqueries in every position, and what the
@@ -658,6 +799,69 @@ const RIGHT: &[(&str, &str)] = &[
         "3 0.10000000000000000000 NULL",
     ),
     ("SELECT nullif(n, 2.5) AS x, nullif(id, id) AS y FROM v", "1 NULL; 2 NULL; 3 NULL"),
+    (
+        "SELECT nullif(g, 'a') AS k, count(*) AS c FROM v GROUP BY ROLLUP (nullif(g, 'a'))",
+        "NULL 1; NULL 3; b 1; c 1",
+    ),
+    ("SELECT n + 1 AS k, count(*) AS c FROM v GROUP BY CUBE (n + 1)", "2 1; 3 1; 4 1; NULL 3"),
+    (
+        "SELECT g, k + 1 AS x, grouping(g) AS y, count(*) AS c FROM v WHERE id = 1 GROUP BY GROUPING SETS ((1, 2), (1), ())",
+        "NULL NULL 1 1; a 2 0 1; a NULL 0 1",
+    ),
+    (
+        "SELECT TIME '10:00:00.001500' > t AS a, t IN (TIME '10:00:00.001') AS b, t = '10:00:00.0015' AS c, \
+         t BETWEEN '10:00' AND TIME '10:00:00.0015' AS d, extract(epoch FROM TIME '10:00:00.0015' - t) AS f, \
+         CASE WHEN t IS NULL THEN t ELSE TIME '10:00:00.0015' END AS g \
+         FROM (SELECT arrow_cast('10:00:00.001', 'Time32(Millisecond)') AS t) q",
+        "true true false true 0.0005 10:00:00.001500",
+    ),
+    (
+        "SELECT arrow_cast('10:00:00.001', 'Time32(Millisecond)') AS x UNION ALL SELECT TIME '10:00:00.0015'",
+        "10:00:00.001; 10:00:00.001500",
+    ),
+    (
+        "SELECT row_number() OVER (ORDER BY x) AS n, sum(y) OVER (ORDER BY x) AS s, x FROM \
+         (VALUES (TIME '11:00:00', 1), (TIME '10:00:00', 2), (TIME '11:00:00', 3)) q (x, y)",
+        "1 2 10:00:00; 2 6 11:00:00; 3 6 11:00:00",
+    ),
+    ("SELECT ([named_struct('a', named_struct('b', id))])[1].a.b AS x FROM v", "1; 2; 3"),
+    (
+        "SELECT q.y[1].a AS x, q.y[1]['a'] AS z, y[1].a AS w FROM (SELECT [named_struct('a', id)] AS y FROM v) q",
+        "1 1 1; 2 2 2; 3 3 3",
+    ),
+    ("SELECT dt + INTERVAL n DAY AS x FROM v", "2024-01-02; 2024-01-04; 2024-01-06"),
+    (
+        "SELECT id, count(*) OVER (ORDER BY id RANGE BETWEEN 1.5 PRECEDING AND CURRENT ROW) AS x, \
+         count(*) OVER (ORDER BY CAST(id AS TINYINT) RANGE BETWEEN 200 PRECEDING AND CURRENT ROW) AS y FROM v",
+        "1 1 1; 2 2 2; 3 2 3",
+    ),
+    (
+        "SELECT id, count(*) OVER (ORDER BY dt RANGE BETWEEN INTERVAL '36 hours' PRECEDING AND INTERVAL '1 hour' FOLLOWING) AS x \
+         FROM v",
+        "1 1; 2 2; 3 2",
+    ),
+    (
+        "SELECT split_part('aaa', 'aa', -1) AS a, split_part('aaa', 'aa', -2) AS b, split_part('a,b', ',', -3) AS c, \
+         split_part('ab', '', -1) AS d, split_part(g || ',x', ',', -2) AS e FROM v WHERE id = 1",
+        "a   ab a",
+    ),
+    (
+        "SELECT corr(x, x) AS a, regr_intercept(x, x) AS b, stddev_pop(x) AS c, var_pop(DISTINCT x) AS d, var_samp(x) AS e \
+         FROM (VALUES (CAST('Infinity' AS DOUBLE))) q (x)",
+        "NaN NaN NaN NaN NULL",
+    ),
+    (
+        "SELECT b, var_pop(id) AS x, stddev(id) AS y, regr_slope(id, n) AS z FROM v GROUP BY b",
+        "false 0.0 NULL NULL; true 1.0 1.4142135623730951 1.0",
+    ),
+    (
+        "SELECT id, var_pop(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS x, \
+         corr(id, n) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS y FROM v",
+        "1 0.0 NULL; 2 0.25 1.0; 3 0.25 1.0",
+    ),
+    ("SELECT id FROM v WHERE g RLIKE '^[ab]' AND g NOT REGEXP 'a'", "2"),
+    ("SELECT CAST(id + 10 AS VARCHAR(1)) AS x, TRY_CAST(s AS VARCHAR(1)) AS y FROM v WHERE id = 1", "1 x"),
+    ("SELECT N'x' AS a, U&'\\0041' AS b", "x A"),
     ("SELECT id FROM v WHERE 1 | 2 & 3 = 3 AND 1 << 2 & 3 = 0 AND 'a' || 1 + 2 = 'a3' AND id < 2", "1"),
 ];
 

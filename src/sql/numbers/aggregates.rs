@@ -1,6 +1,7 @@
 //! The aggregates of a session: DataFusion's, but for sums and averages that have to be exact ([`Total`]), for frames
-//! that slide over doubles ([`Sliding`]), for the smallest and largest doubles ([`extremes`]), and for counts, which are
-//! BIGINT ([`signed`]). A double that comes of one has no sign if it is zero or NaN ([`signs`]).
+//! that slide over doubles ([`Sliding`]), for the smallest and largest doubles ([`extremes`]), for variances and what is made
+//! of them ([`Statistic`]), and for counts, which are BIGINT ([`signed`]). A double that comes of one has no sign if it is zero
+//! or NaN ([`signs`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use super::exact::{Exact, Total, array, with_exact};
 use super::finished::{Finished, FinishedGroups};
 use super::percentile::Percentile;
 use super::sliding::Sliding;
+use super::statistics::Statistic;
 use super::{extremes, has_floats, scale, signs};
 use crate::sql::forms;
 use crate::sql::signed::signed;
@@ -86,6 +88,7 @@ enum Kind {
     /// `min` or `max`.
     Extreme,
     Percentile,
+    Statistic(Statistic),
     Other,
 }
 
@@ -97,7 +100,9 @@ impl Aggregate {
             "approx_distinct" | "regr_count" => (Kind::Count, of_datafusion.signature().clone()),
             "percentile_cont" => (Kind::Percentile, of_datafusion.signature().clone()),
             "min" | "max" => (Kind::Extreme, of_datafusion.signature().clone()),
-            _ => (Kind::Other, of_datafusion.signature().clone()),
+            name => {
+                (Statistic::of(name).map_or(Kind::Other, Kind::Statistic), of_datafusion.signature().clone())
+            }
         };
         Self { of_datafusion: Arc::clone(of_datafusion), kind, signature }
     }
@@ -108,8 +113,10 @@ impl Aggregate {
     }
 
     /// The accumulator with its result as it is here.
-    fn finished(&self, of_datafusion: Box<dyn Accumulator>, result: &DataType) -> Box<dyn Accumulator> {
+    fn finished(&self, of_datafusion: Box<dyn Accumulator>, call: &AccumulatorArgs) -> Box<dyn Accumulator> {
+        let result = call.return_type();
         match self.kind {
+            Kind::Statistic(statistic) => Finished::of_state(of_datafusion, statistic),
             Kind::Count => Finished::boxed(of_datafusion, |count| count.cast_to(&DataType::Int64)),
             Kind::Sum | Kind::Average | Kind::Other if has_floats(result) => {
                 Finished::boxed(of_datafusion, |value| signs::clear_value(&value))
@@ -211,6 +218,11 @@ impl AggregateUDFImpl for Aggregate {
                 "add numbers: `sum(extract(epoch FROM later - earlier))` are seconds",
                 None,
             )),
+            (Kind::Extreme, DataType::Map(..)) => Err(forms::refused(
+                format!("`{}` of maps, which have no order", self.name()),
+                "take a value out of each: `max(m['key'])`",
+                None,
+            )),
             (Kind::Count, of) => Ok(signed(&of)),
             (_, of) => Ok(of),
         }
@@ -220,7 +232,7 @@ impl AggregateUDFImpl for Aggregate {
         let field = self.of_datafusion.return_field(fields)?;
         let types: Vec<_> = fields.iter().map(|field| field.data_type().clone()).collect();
         match self.kind {
-            Kind::Extreme | Kind::Percentile | Kind::Other => Ok(field),
+            Kind::Percentile | Kind::Statistic(_) | Kind::Other => Ok(field),
             _ => Ok(Arc::new(field.as_ref().clone().with_data_type(self.return_type(&types)?))),
         }
     }
@@ -234,8 +246,7 @@ impl AggregateUDFImpl for Aggregate {
             return Ok(percentile);
         }
         if !self.is_exact(call.expr_fields) {
-            let result = call.return_type().clone();
-            return Ok(self.finished(self.of_datafusion.accumulator(call)?, &result));
+            return Ok(self.finished(self.of_datafusion.accumulator(call.clone())?, &call));
         }
         let outcome = Outcome::new(self.kind, &call);
         let of = call.expr_fields[0].data_type();
@@ -266,13 +277,21 @@ impl AggregateUDFImpl for Aggregate {
         if self.is_exact(call.expr_fields) {
             return !call.is_distinct;
         }
-        !matches!(self.kind, Kind::Count | Kind::Percentile)
-            && self.of_datafusion.groups_accumulator_supported(call)
+        // The groups of a correlation keep sums of squares that differ only in their last digits.
+        let has_no_groups =
+            matches!(self.kind, Kind::Count | Kind::Percentile | Kind::Statistic(Statistic::Correlation));
+        !has_no_groups && self.of_datafusion.groups_accumulator_supported(call)
     }
 
     fn create_groups_accumulator(&self, call: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
         if self.kind == Kind::Extreme {
             return extremes::groups(&self.of_datafusion, call);
+        }
+        if let Kind::Statistic(statistic) = self.kind {
+            return Ok(FinishedGroups::of_states(
+                self.of_datafusion.create_groups_accumulator(call)?,
+                statistic,
+            ));
         }
         if !self.is_exact(call.expr_fields) {
             let is_signed = has_floats(call.return_type());
@@ -299,7 +318,7 @@ impl AggregateUDFImpl for Aggregate {
         if !sliding.supports_retract_batch() || drifts || is_never_null {
             sliding = Box::new(Sliding::try_new(&self.of_datafusion, &call)?);
         }
-        Ok(self.finished(sliding, call.return_type()))
+        Ok(self.finished(sliding, &call))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

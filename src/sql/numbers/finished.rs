@@ -7,12 +7,21 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::signs;
+use super::sliding::arrays;
+use super::statistics::Statistic;
 
 /// Of one group.
 #[derive(Debug)]
 pub(super) struct Finished {
     of_datafusion: Box<dyn Accumulator>,
-    finish: fn(ScalarValue) -> Result<ScalarValue>,
+    finish: Finish,
+}
+
+#[derive(Debug)]
+enum Finish {
+    Value(fn(ScalarValue) -> Result<ScalarValue>),
+    /// The value is computed from the state, and not asked for.
+    State(Statistic),
 }
 
 impl Finished {
@@ -20,7 +29,14 @@ impl Finished {
         of_datafusion: Box<dyn Accumulator>,
         finish: fn(ScalarValue) -> Result<ScalarValue>,
     ) -> Box<dyn Accumulator> {
-        Box::new(Self { of_datafusion, finish })
+        Box::new(Self { of_datafusion, finish: Finish::Value(finish) })
+    }
+
+    pub(super) fn of_state(
+        of_datafusion: Box<dyn Accumulator>,
+        statistic: Statistic,
+    ) -> Box<dyn Accumulator> {
+        Box::new(Self { of_datafusion, finish: Finish::State(statistic) })
     }
 }
 
@@ -38,7 +54,13 @@ impl Accumulator for Finished {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        (self.finish)(self.of_datafusion.evaluate()?)
+        match self.finish {
+            Finish::Value(finish) => finish(self.of_datafusion.evaluate()?),
+            Finish::State(statistic) => {
+                let state = arrays(&self.of_datafusion.state()?)?;
+                ScalarValue::try_from_array(&statistic.of_states(&state)?, 0)
+            }
+        }
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -62,12 +84,21 @@ pub(super) struct FinishedGroups {
     /// What becomes of values that go in, and of states that go in or out.
     enter: Map,
     finish: Map,
+    /// The values are computed from the states, and not asked for.
+    of_states: Option<Statistic>,
 }
 
 impl FinishedGroups {
     /// Zeros and NaNs come out without signs.
     pub(super) fn signless(of_datafusion: Box<dyn GroupsAccumulator>) -> Box<dyn GroupsAccumulator> {
-        Box::new(Self { of_datafusion, enter: Arc::clone, finish: signs::clear })
+        Box::new(Self { of_datafusion, enter: Arc::clone, finish: signs::clear, of_states: None })
+    }
+
+    pub(super) fn of_states(
+        of_datafusion: Box<dyn GroupsAccumulator>,
+        statistic: Statistic,
+    ) -> Box<dyn GroupsAccumulator> {
+        Box::new(Self { of_datafusion, enter: Arc::clone, finish: signs::clear, of_states: Some(statistic) })
     }
 
     /// Values go in as others, and come out as themselves. `as_other` is its own opposite.
@@ -75,7 +106,7 @@ impl FinishedGroups {
         of_datafusion: Box<dyn GroupsAccumulator>,
         as_other: Map,
     ) -> Box<dyn GroupsAccumulator> {
-        Box::new(Self { of_datafusion, enter: as_other, finish: as_other })
+        Box::new(Self { of_datafusion, enter: as_other, finish: as_other, of_states: None })
     }
 
     fn entered(&self, columns: &[ArrayRef]) -> Vec<ArrayRef> {
@@ -96,7 +127,10 @@ impl GroupsAccumulator for FinishedGroups {
     }
 
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
-        Ok((self.finish)(&self.of_datafusion.evaluate(emit)?))
+        match self.of_states {
+            Some(statistic) => statistic.of_states(&self.of_datafusion.state(emit)?),
+            None => Ok((self.finish)(&self.of_datafusion.evaluate(emit)?)),
+        }
     }
 
     fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -69,7 +69,8 @@ impl Sliding {
     }
 }
 
-fn arrays(state: &[ScalarValue]) -> Result<Vec<ArrayRef>> {
+/// A state as arrays of one value each.
+pub(super) fn arrays(state: &[ScalarValue]) -> Result<Vec<ArrayRef>> {
     state.iter().map(ScalarValue::to_array).collect()
 }
 

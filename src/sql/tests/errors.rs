@@ -151,13 +151,80 @@ async fn errors_of_types_stand_where_they_are_and_are_told_in_sql() {
         ("customer = 'seven'", 19, "annot cast string 'seven' to value of INT type"),
         ("value > 1 OR (CASE WHEN customer = 1 THEN 'a' ELSE true END) IS NULL", 32, "(VARCHAR)"),
         ("value > 1 AND (customer = 2) > value", 23, "BOOLEAN > DOUBLE"),
-        ("value IN (1, 2) OR customer LIKE 'a%'", 27, "INT and VARCHAR in LIKE"),
+        ("value IN (1, 2) OR customer LIKE 'a%'", 27, "`INT LIKE VARCHAR`"),
         ("sqrt(agency, 1)", 8, "no function `sqrt(VARCHAR, BIGINT)`"),
     ] {
         let said = faults(&[("v", &format!("SELECT {column} AS x FROM batch"))]).await;
         assert!(said.starts_with(&format!("sql/v.sql:1:{at}: error: ")), "{column}: {said}");
         assert!(said.contains(message), "{column}: {said}");
     }
+}
+
+/// Each query, where it is refused, and what the hint says.
+#[tokio::test]
+async fn clauses_and_types_of_other_dialects_are_refused_where_they_stand() {
+    let mut others = Vec::new();
+    for (query, at, hint) in [
+        (
+            "SELECT customer FROM batch WHERE row_number() OVER (ORDER BY value) = 1",
+            34,
+            "compute it in a subquery",
+        ),
+        (
+            "SELECT agency FROM batch GROUP BY agency HAVING rank() OVER (ORDER BY agency) = 1",
+            49,
+            "compute it",
+        ),
+        ("SELECT agency FROM batch TABLESAMPLE (10 PERCENT)", 20, "choose rows by a condition"),
+        ("SELECT agency FROM batch LATERAL VIEW explode(x) t AS y", 1, "call `unnest` in the list"),
+        ("SELECT agency FROM batch LIMIT 1 BY customer", 37, "number the rows"),
+        ("SELECT agency FROM batch SORT BY customer", 34, "write ORDER BY"),
+        ("SELECT a.agency FROM batch a SEMI JOIN batch b ON a.agency = b.agency", 40, "write LEFT SEMI JOIN"),
+        ("SELECT x FROM generate_series(1, 3) AS t (x)", 15, "a function that returns a list"),
+        (
+            "SELECT agency FROM batch PIVOT (sum(value) FOR agency IN ('a'))",
+            20,
+            "write a column for each value",
+        ),
+        ("FROM batch", 6, "write `SELECT * FROM ...`"),
+        ("SELECT agency COLLATE \"C\" AS x FROM batch", 8, "texts are ordered by"),
+        ("SELECT CONVERT(customer, CHAR) AS x FROM batch", 16, "write `CAST(x AS type)`"),
+        ("SELECT upper(agency) OVER () AS x FROM batch", 8, "leave it out, or call an aggregate"),
+        ("SELECT count(DISTINCT customer, agency) AS x FROM batch", 8, "count them as one"),
+        ("SELECT group_concat(agency SEPARATOR ',') AS x FROM batch", 8, "write `string_agg"),
+        ("SELECT CAST(customer AS UNSIGNED) AS x FROM batch", 25, "write `BIGINT UNSIGNED`"),
+        ("SELECT CAST(customer AS NVARCHAR(10)) AS x FROM batch", 25, "write VARCHAR"),
+        ("SELECT kafka_timestamp + INTERVAL '1 nanosecond' AS x FROM batch", 35, "round it"),
+        ("SELECT CAST('5' AS INTERVAL) AS x FROM batch", 13, "write its unit"),
+        ("SELECT kafka_timestamp + '1 day' AS x FROM batch", 8, "add an interval"),
+        (
+            "SELECT sum(agency) AS x FROM batch",
+            8,
+            "it is called as sum(DECIMAL) or sum(BIGINT) or sum(DOUBLE) or",
+        ),
+        ("SELECT row_number() AS x FROM batch", 8, "write `row_number() OVER (ORDER BY x)`"),
+        ("SELECT customer FROM batch WHERE agency", 34, "write the comparison out"),
+        ("SELECT customer FROM batch WHERE unnest([1]) = 1", 34, "unnest in a subquery"),
+        ("SELECT DISTINCT customer FROM batch ORDER BY value", 46, "add it to the list"),
+        (
+            "SELECT count(*) OVER (ORDER BY customer RANGE INTERVAL '1 day' PRECEDING) AS x FROM batch",
+            32,
+            "write the offset as a number",
+        ),
+        ("SELECT count(*) OVER (ORDER BY agency RANGE 1 PRECEDING) AS x FROM batch", 32, "order by a number"),
+        (
+            "SELECT count(*) OVER (ORDER BY kafka_timestamp RANGE INTERVAL '-1 day' PRECEDING) AS x FROM batch",
+            32,
+            "write PRECEDING instead of FOLLOWING",
+        ),
+    ] {
+        let said = faults(&[("v", query)]).await;
+        let is_there = said.starts_with(&format!("sql/v.sql:1:{at}: error: "));
+        if !is_there || !said.contains(&format!("hint: {hint}")) {
+            others.push(format!("{query}: {said}"));
+        }
+    }
+    assert!(others.is_empty(), "{}", others.join("\n"));
 }
 
 #[tokio::test]
@@ -232,7 +299,7 @@ async fn errors_of_functions_and_types() {
       |
     2 |   date_trunc(agency) AS a
       |   ^^^^^^^^^^
-    hint: it is called as date_trunc(String, Timestamp) or date_trunc(String, Time)
+    hint: it is called as date_trunc(VARCHAR, TIMESTAMP) or date_trunc(VARCHAR, TIME)
     "#);
     insta::assert_snapshot!(faults(&[("v", "SELECT customer,\n  sqrt(agency, 1) AS a\nFROM batch")]).await, @r#"
     sql/v.sql:2:3: error: no function `sqrt(VARCHAR, BIGINT)`: it takes other arguments
