@@ -17,13 +17,14 @@ fn is_plain(name: &str) -> bool {
     if !is_word {
         return false;
     }
-    let text = format!("SELECT {name}, r.{name} AS {name} FROM {name}");
+    // Why twice: after a comma, some words are read as the end of the list.
+    let text = format!("SELECT {name}, {name}, r.{name} AS {name} FROM {name}");
     let Ok(statements) = Parser::parse_sql(&SqlDialect, &text) else { return false };
     let [Statement::Query(query)] = statements.as_slice() else { return false };
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let is_name = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(Expr::Identifier(_)));
     // Why both: some words are read as functions, and others as a part of the statement.
-    select.projection.first().is_some_and(is_name) && query.to_string() == text
+    select.projection.iter().take(2).all(is_name) && query.to_string() == text
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use arrow::datatypes::{DataType, FieldRef};
 
 use crate::avro::{Kind, Record, Schema, TypeId, UnionForm};
+use crate::batch::DELETE_COLUMN;
 use crate::database::{ColumnType, Dialect};
 use crate::sql::{BATCH, quoted};
 
@@ -72,7 +73,8 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn of(schema: &'a Schema, record: &'a Record, fields: &[FieldRef], is_flat: bool) -> Vec<Column> {
-        let taken = PLACE.iter().map(|name| (*name).to_owned()).collect();
+        // A column `_delete` would delete rows.
+        let taken = PLACE.iter().chain([&DELETE_COLUMN]).map(|name| (*name).to_owned()).collect();
         let mut columns = Self { schema, is_flat, path: Vec::new(), taken, found: Vec::new() };
         columns.record(record, fields);
         columns.found
