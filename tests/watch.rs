@@ -373,7 +373,7 @@ async fn sensitive_fields_are_masked() {
         assert!(row[0].is_number(), "a partition is not masked: {rows}");
         for (query, expected) in [
             ("SELECT amount * 2 AS a FROM moved LIMIT 1", r#"[["***"]]"#),
-            ("SELECT customer AS a FROM totals ORDER BY customer LIMIT 1", r#"[["***"]]"#),
+            ("SELECT customer AS a FROM next_totals ORDER BY customer LIMIT 1", r#"[["***"]]"#),
             (
                 "SELECT max(kafka_partition) - max(kafka_partition) AS a, max(amount) AS b FROM batch",
                 r#"[[0,"***"]]"#,

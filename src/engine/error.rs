@@ -33,8 +33,7 @@ impl EngineError {
             _ => return self,
         };
         let message = format!("{what} failed; the reason may quote a `sensitive` field, so it is not shown");
-        let hint =
-            "to see the reason, take `sensitive` out of the configuration, where nobody else sees the output";
+        let hint = "to see the reason, run it without `sensitive` if nobody else sees the output";
         Self::Hidden(Finding::new(message).with_hint(hint))
     }
 

@@ -1,12 +1,11 @@
-//! Why a message could not be processed, in words that quote no value of it: nothing that comes from the message is left. What
-//! was made so stays as it is.
+//! Why a message could not be processed, in words that quote no value of it: nothing that comes from the message is left.
 
 use crate::diagnostic::Finding;
 
-/// What is said of SQL that fails.
+/// The reason of a message that the SQL fails on.
 const OF_SQL: &str =
     "the SQL fails on this message; the reason may quote a `sensitive` field, so it is not shown";
-/// What is said of a value that a column does not take.
+/// The reason of a message with a value that is refused.
 const OF_WRITE: &str =
     "a value of this message is refused; the reason may quote a `sensitive` field, so it is not shown";
 /// How the messages of databases begin; a code follows.
@@ -28,11 +27,7 @@ pub(crate) fn of_write(found: &Finding) -> Finding {
 
 /// Of SQL: that it failed. A hint is one of ours, and quotes nothing.
 pub(crate) fn of_sql(found: &Finding) -> Finding {
-    match &found.hint {
-        // What was stored is one text.
-        None if found.message.starts_with(OF_SQL) => found.clone(),
-        hint => Finding::new(OF_SQL).with_hint_if_some(hint.clone()),
-    }
+    Finding::new(OF_SQL).with_hint_if_some(found.hint.clone())
 }
 
 /// `mysql error 1406 (22001)`, if a text begins so.
