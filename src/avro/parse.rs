@@ -455,7 +455,7 @@ impl Parser<'_> {
                 };
                 let error = self
                     .error(format!("`{name}` contains itself; a table's columns cannot"))
-                    .hint("leave the field out of avro_schema, and name the full schema as the writer's");
+                    .hint("leave the field out of this schema, and name the full schema as the writer's");
                 self.recursion.get_or_insert(error);
                 return Ok((1, 0));
             }

@@ -12,18 +12,11 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 import rules
-from avro import Broken, read_strictly
+from avro import Broken
+from framing import Raw
 from harness import ROOT, unique
 from shipped import following, shipped_config, shipped_job
 
-FIELDS = {
-    "customer": "long",
-    "agency": "string",
-    "operation_value": "double",
-    "operation_type": "long",
-    "date": "string",
-    "account_balance": "double",
-}
 # What the table takes of an agency: the first is found before a statement is sent, the second by the server.
 AGENCY_CHARACTERS_MAX = 8
 REFUSED_AGENCY = "refused"
@@ -171,23 +164,10 @@ class TopicReader:
 # The key of messages with header names that are not UTF-8. The client library fails on such names, so a message says it here.
 UNREADABLE_HEADERS_KEY = b"\xff unreadable headers"
 
-CONFLUENT_ID = 7
-
-
-def framed(payload, framing):
-    """The bytes of a value as they are sent."""
-    return payload if framing == "raw" else b"\0" + CONFLUENT_ID.to_bytes(4, "big") + payload
-
-
-def judged(payload, framing="raw"):
+def judged(payload, framing):
     """The movement that a message is, or the stage at which it becomes a dead letter."""
-    payload = payload or b""
-    head = framed(b"", framing)
     try:
-        if not payload.startswith(head):
-            raise Broken("another schema")
-        values = read_strictly(FIELDS.values(), payload[len(head) :])
-        movement = dict(zip(FIELDS, values, strict=True))
+        movement = framing.decode(payload or b"")
     except Broken:
         return None, "decode"
     if not math.isfinite(movement["operation_value"]):
@@ -200,9 +180,10 @@ def judged(payload, framing="raw"):
 class Ledger:
     """Compares everything that a job has written with the messages of its topic."""
 
-    def __init__(self, messages, ends, framing="raw"):
+    def __init__(self, messages, ends, framing=None):
         self.messages, self.ends = messages, ends
         self.movements, self.dead = {}, {}
+        framing = framing or Raw()
         for place, (payload, is_readable) in messages.items():
             movement, stage = judged(payload, framing) if is_readable else (None, "decode")
             if movement is None:

@@ -13,10 +13,11 @@ SECONDS = 25.0
 
 
 @pytest.mark.outage
-def test_everything_at_once(binary, kafka_server, tmp_path, services):
+@pytest.mark.parametrize("has_registry", [False, True])
+def test_everything_at_once(binary, kafka_server, tmp_path, services, has_registry):
     if "MYSQL_ADMIN_URL" not in os.environ:
         pytest.skip("needs MYSQL_ADMIN_URL")
-    wrong = Run(Options(SEED, SECONDS, rate=200), Servers.of_environment(), tmp_path)()
+    wrong = Run(Options(SEED, SECONDS, rate=200, has_registry=has_registry), Servers.of_environment(), tmp_path)()
     assert not wrong, "\n".join(wrong)
 
 

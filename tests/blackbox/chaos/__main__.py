@@ -56,6 +56,11 @@ def main():
         " (default: a third of the messages does so; with several lanes: keyed)",
     )
     parser.add_argument(
+        "--registry",
+        action="store_true",
+        help="writers get a new schema every few messages, from a registry that fails at random",
+    )
+    parser.add_argument(
         "--faults", type=kinds, default=tuple(DECK), metavar="KIND,...", help="only these (default: all of them)"
     )
     arguments = parser.parse_args()
@@ -69,7 +74,14 @@ def main():
     if arguments.lanes > 1 and keys == "none":
         parser.error("with several lanes, state follows the partitions: --unkeyed does not go with --lanes")
     options = Options(
-        arguments.seed, arguments.seconds, arguments.instances, arguments.rate, arguments.lanes, keys, arguments.faults
+        arguments.seed,
+        arguments.seconds,
+        arguments.instances,
+        arguments.rate,
+        arguments.lanes,
+        keys,
+        arguments.faults,
+        arguments.registry,
     )
     folder = tempfile.mkdtemp(prefix="chaos-")
     wrong = Run(options, Servers.of_environment(), folder)()

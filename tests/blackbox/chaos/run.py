@@ -15,8 +15,9 @@ from chaos.pair import Pair, Server
 from chaos.plan import DECK, plan
 from chaos.traffic import Movements, Traffic
 from chaos.world import World
+from framing import Confluent, FailingRegistry, Raw, Registered
 from harness import Database, Job, Services, Topic, unique
-from ledger import CONFLUENT_ID, Ledger, TopicReader, audited_job, topic_ends, topic_size
+from ledger import Ledger, TopicReader, audited_job, topic_ends, topic_size
 from watched import by_label
 
 PARTITIONS = 4
@@ -47,6 +48,8 @@ class Options:
     # By which partitions a customer's messages come: "customer", "none" or "mixed".
     keys: str = "mixed"
     kinds: tuple = tuple(DECK)
+    # Writers get new schemas all the time, from a registry that fails at random.
+    has_registry: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Traits:
         rng = random.Random(options.seed)
         has_names = rng.random() < 0.5
         framing = rng.choice(("raw", "confluent"))
+        framing = "registry" if options.has_registry else framing
         ttl = rng.choice((None, TTL))
         # State of several lanes follows the partitions, so customers have to.
         follows = options.keys == "customer" and (options.lanes > 1 or rng.random() < 0.5)
@@ -108,6 +112,8 @@ class Run:
             raise ValueError("state of several lanes follows the partitions: keys must be `customer`")
         self.options, self.servers, self.folder, self.write = options, servers, folder, write
         self.traits = Traits.of(options)
+        self.registry = FailingRegistry(options.seed) if options.has_registry else None
+        self.framing = Registered(self.registry) if self.registry else {"raw": Raw, "confluent": Confluent}[self.traits.framing]()
         self.begun = time.monotonic()
         self.saying = threading.Lock()
 
@@ -150,10 +156,8 @@ class Run:
             "batch_rows_max": BATCH_ROWS_MAX,
             "dead_letters_max_ratio": 1,
             "memory_max": f"{MEMORY_MAX_MIB}MiB",
-            "avro_framing": self.traits.framing,
+            **self.framing.config,
         }
-        if self.traits.framing == "confluent":
-            changes["writer_schemas"] = {CONFLUENT_ID: "schemas/customer.avsc"}
         return {**changes, "lanes": self.options.lanes, "follows": self.traits.follows, "ttl": self.traits.ttl}
 
     def _pair(self, database, fleet):
@@ -172,7 +176,7 @@ class Run:
         options, traits = self.options, self.traits
 
         def movements(seed):
-            return Movements(seed, options.keys, traits.framing, PARTITIONS)
+            return Movements(seed, options.keys, self.framing, PARTITIONS)
 
         traffic = Traffic(topic, options.rate, movements(options.seed))
         world = World(
@@ -221,7 +225,7 @@ class Run:
         fleet.stop()
         self._sum_up(injected, fleet, job)
         ends = reader.read()
-        ledger = Ledger(reader.messages, ends, traits.framing)
+        ledger = Ledger(reader.messages, ends, self.framing)
         wrong += ledger.compare(database, job.name)
         self.write(
             f"compared: {len(ledger.movements)} movements, {len(ledger.dead)} dead letters, all rows of four tables and "
@@ -287,6 +291,9 @@ class Run:
                 except json.JSONDecodeError:
                     # The last line of an instance that was killed.
                     pass
+        if self.registry:
+            schemas = len({path for path in self.registry.asked if path.startswith("/schemas/ids/")})
+            self.write(f"the registry was asked {len(self.registry.asked)} times for {schemas} ids, and failed {self.registry.failed} times")
         proxies = fleet.all_proxies()
         self.write(
             f"{fleet.started} instances started, the largest took {fleet.peak_mib:.0f} MiB; {batches} batches, "

@@ -5,8 +5,7 @@ import random
 import threading
 import time
 
-from avro import customer_movement
-from ledger import CONFLUENT_ID, REFUSED_AGENCY, framed
+from ledger import REFUSED_AGENCY
 
 # Customers with a partition of their own, as messages keyed by customer have.
 KEYED = range(1, 151)
@@ -51,7 +50,7 @@ class Movements:
         customer = rng.choice(UNKEYED if is_unkeyed and self.keys == "mixed" else KEYED)
         self.number += 1
         movement = random_movement(rng, customer, self.number)
-        payload = self.spoilt(movement) if is_bad else framed(customer_movement(movement), self.framing)
+        payload = self.spoilt(movement) if is_bad else self.framing.encode(movement, self.number)
         if is_unkeyed:
             return payload, rng.randrange(partitions), None
         return payload, customer % self.homes, str(customer).encode()
@@ -59,7 +58,7 @@ class Movements:
     def spoilt(self, movement):
         """The payload of a message that becomes a dead letter."""
         rng = self.rng
-        whole = framed(customer_movement(movement), self.framing)
+        whole = self.framing.encode(movement, self.number)
         match rng.randrange(9):
             case 0:
                 return whole + b"\0"
@@ -69,18 +68,16 @@ class Movements:
                 # A tombstone.
                 return None
             case 3:
-                return framed(customer_movement({**movement, "operation_value": float("nan")}), self.framing)
+                return self.framing.encode({**movement, "operation_value": float("nan")}, self.number)
             case 4:
-                return framed(customer_movement({**movement, "agency": LONG_AGENCY}), self.framing)
+                return self.framing.encode({**movement, "agency": LONG_AGENCY}, self.number)
             case 5:
-                return framed(customer_movement({**movement, "agency": REFUSED_AGENCY}), self.framing)
+                return self.framing.encode({**movement, "agency": REFUSED_AGENCY}, self.number)
             case 6:
                 return b""
             case 7:
                 # With Confluent's framing, of a schema that nobody knows.
-                return (
-                    b"\0" + (CONFLUENT_ID + 1 + rng.randrange(1 << 31)).to_bytes(4, "big") + customer_movement(movement)
-                )
+                return self.framing.unknown(rng.randrange(1 << 31), movement)
             case _:
                 return b"\0" + rng.randbytes(rng.randrange(20))
 
