@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
-use realtime_processor::check::Findings;
 use realtime_processor::config::LostData;
 use realtime_processor::database::{Connection, Dialect, Purpose};
 use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{Engine, EngineError, Plan, Report};
 use realtime_processor::sink::{StoredOffsets, create_statements};
 use realtime_processor::source::ReplaySource;
-use realtime_processor::testing::Tests;
 
 use support::Project;
 
@@ -605,97 +603,4 @@ async fn where_only_the_batch_as_a_whole_fails_batches_are_smaller_from_then_on(
     assert!(largest < 3_000 && sizes.len() < 40, "{sizes:?}");
     // What was left of the first batch fails no more, and neither do the batches after it.
     assert!(sizes.windows(2).all(|pair| pair[1] <= 2 * pair[0].max(1)), "{sizes:?}");
-}
-
-/// A record that is always there, with one that is always there inside it, and a record that may be null.
-const NESTED: &str = r#"{"type": "record", "name": "r", "fields": [
-    {"name": "id", "type": "int"},
-    {"name": "buyer", "type": {"type": "record", "name": "buyer", "fields": [
-        {"name": "name", "type": "string"},
-        {"name": "nick", "type": ["null", "string"], "default": null},
-        {"name": "address", "type": {"type": "record", "name": "address", "fields": [
-            {"name": "city", "type": "string"}]}}]},
-        "default": {"name": "Ana", "address": {"city": "Faro"}}},
-    {"name": "payer", "type": ["null", "buyer"], "default": null},
-    {"name": "lines", "type": {"type": "array", "items": "address"}, "default": []}]}"#;
-
-#[tokio::test]
-async fn fields_of_a_record_take_null_only_if_the_schema_lets_them() {
-    let view = "SELECT kafka_partition, kafka_offset, buyer.name AS name, buyer.address.city AS city, buyer.nick AS nick, \
-                payer.name AS payer, payer.address.city AS payer_city, lines[1]['city'] AS first FROM batch";
-    let config = "outputs: { sales: {} }\n";
-    let project = Project::new(&[("schema.avsc", NESTED), ("sql/sales.sql", view), ("config.yaml", config)]);
-    let columns = ["name", "city", "nick", "payer", "payer_city", "first"];
-    let texts = columns.map(|column| format!("{column} TEXT NOT NULL"));
-    let table =
-        format!("CREATE TABLE sales (kafka_partition INT, kafka_offset BIGINT, {})", texts.join(", "));
-    project.execute(&[&table]).await;
-    let findings = Findings::of(&project.folder.path().join("config.yaml"), true).await;
-    let found: Vec<String> = findings.diagnostics.iter().map(ToString::to_string).collect();
-    let warned: Vec<&str> = columns
-        .into_iter()
-        .filter(|column| found.iter().any(|found| found.contains(&format!("sales.{column}: NOT NULL"))))
-        .collect();
-    assert_eq!(warned, ["nick", "payer", "payer_city", "first"], "{found:#?}");
-}
-
-/// What SQL does with a record as a whole keeps its type.
-#[tokio::test]
-async fn records_go_whole_through_every_operator() {
-    let people = "people: { file: people.csv, key: id, matches: id }";
-    let view = |sql: &str| format!("SELECT kafka_partition, kafka_offset, {sql} AS x FROM batch");
-    let over = "OVER (ORDER BY kafka_partition, kafka_offset)";
-    let views = [
-        ("plain", view("buyer")),
-        ("inner_record", view("buyer.address")),
-        ("either", view("coalesce(payer, buyer)")),
-        ("sometimes", view("CASE WHEN id > 1 THEN buyer END")),
-        ("chosen", view("CASE WHEN id > 1 THEN buyer ELSE payer END")),
-        ("none", view("nullif(buyer, buyer)")),
-        ("listed", view("make_array(buyer, payer)")),
-        ("packed", view("named_struct('buyer', buyer, 'id', id)")),
-        ("before", view(&format!("lag(buyer) {over}"))),
-        ("first", view(&format!("first_value(buyer) {over}"))),
-        ("joined", "SELECT b.kafka_partition, b.kafka_offset, b.buyer AS x FROM people p LEFT JOIN batch b ON b.id = p.id".into()),
-        ("sorted", "SELECT kafka_partition, kafka_offset, buyer AS x FROM batch ORDER BY id DESC LIMIT 10".into()),
-        ("distinct_ones", "SELECT DISTINCT buyer AS x, id FROM batch".into()),
-        ("grouped", "SELECT id, buyer AS x, count(*) AS n FROM batch GROUP BY id, buyer".into()),
-        ("last", "SELECT id, last_value(buyer ORDER BY kafka_offset) AS x FROM batch GROUP BY id".into()),
-        ("gathered", "SELECT id, array_agg(buyer) AS x FROM batch GROUP BY id".into()),
-        ("unnested", "SELECT id, unnest(lines) AS x FROM batch".into()),
-        ("both", "SELECT id, buyer AS x FROM batch UNION ALL SELECT id, payer AS x FROM batch".into()),
-        ("padded", "SELECT id, buyer AS x FROM batch UNION ALL SELECT id, NULL AS x FROM batch".into()),
-        ("read_again", "SELECT id, x.address.city AS x FROM (SELECT id, x FROM grouped)".into()),
-    ];
-    let expect: String = views.iter().map(|(name, _)| format!("    {name}: []\n")).collect();
-    let test = format!(
-        "- name: two messages\n  messages:\n    - {{ id: 1, lines: [{{ city: Olhao }}] }}\n    - {{ id: 2, payer: {{ name: Rui, \
-         address: {{ city: Loule }} }} }}\n  batch_cuts: {{ ignore: only the types matter }}\n  expect:\n{expect}"
-    );
-    let paths: Vec<(String, &str)> =
-        views.iter().map(|(name, sql)| (format!("sql/{name}.sql"), sql.as_str())).collect();
-    let config = format!("reference_tables: {{ {people} }}\n");
-    let mut files: Vec<(&str, &str)> = paths.iter().map(|(path, sql)| (path.as_str(), *sql)).collect();
-    files.extend([
-        ("schema.avsc", NESTED),
-        ("people.csv", "id,name\n1,Ana\n2,Rui\n"),
-        ("config.yaml", &config),
-        ("sql/tests/records.yaml", &test),
-    ]);
-    let project = Project::new(&files);
-    let mut tests = Tests::prepare(&project.config, &[]).await.unwrap_or_else(|error| panic!("{error}"));
-    let report = tests.run().await;
-    let text = report.render(false);
-    // Rows came, and no dead letters: nothing failed on the way.
-    assert!(views.iter().all(|(name, _)| text.contains(&format!("`{name}`: expected (-) 0 rows"))), "{text}");
-    assert!(!text.contains("dead_letters"), "{text}");
-    let [update] = &tests.updates(&report)[..] else { panic!("{text}") };
-    for row in [
-        r#"x: {"name":"Ana","nick":null,"address":{"city":"Faro"}}"#,
-        r#"{ id: 2, x: [{"name":"Ana","nick":null,"address":{"city":"Faro"}}] }"#,
-        "{ id: 1, x: Faro }",
-        "{ id: 2, x: null }",
-    ] {
-        assert!(update.text.contains(row), "{row} is not in\n{}", update.text);
-    }
 }

@@ -150,16 +150,7 @@ fn new_decoder(plain: &str) -> Result<Decoder, ArrowError> {
 
 /// An array made from the plain schema, as the column it represents. Values are shared wherever they are the same.
 fn relabel(array: &ArrayRef, expected: &ColumnShape) -> Result<ArrayRef, ArrowError> {
-    relabel_within(array, expected, Around { may_be_null: false, nulls: None })
-}
-
-/// The record that a column is a part of.
-#[derive(Clone, Copy)]
-struct Around<'a> {
-    /// Whether its schema lets it be null.
-    may_be_null: bool,
-    /// The rows in which it is.
-    nulls: Option<&'a NullBuffer>,
+    relabel_within(array, expected, None)
 }
 
 /// The same for a part of a record that is null in some rows: the part is null there too. SQL takes a record's
@@ -167,20 +158,18 @@ struct Around<'a> {
 fn relabel_within(
     array: &ArrayRef,
     expected: &ColumnShape,
-    record: Around<'_>,
+    record: Option<&NullBuffer>,
 ) -> Result<ArrayRef, ArrowError> {
     if let Shape::Struct(fields) = &expected.shape {
         let found = array.as_struct_opt().ok_or_else(|| unexpected(array, expected))?;
-        let nulls = NullBuffer::union(found.nulls(), record.nulls);
-        let may_be_null = record.may_be_null || expected.is_nullable();
-        let here = Around { may_be_null, nulls: nulls.as_ref() };
+        let nulls = NullBuffer::union(found.nulls(), record);
         let columns = fields.iter().zip(found.columns());
-        let columns = columns.map(|((_, expected), column)| relabel_within(column, expected, here));
+        let columns = columns.map(|((_, expected), column)| relabel_within(column, expected, nulls.as_ref()));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        return Ok(Arc::new(StructArray::try_new(part_fields(fields, may_be_null), columns, nulls)?));
+        return Ok(Arc::new(StructArray::try_new(part_fields(fields), columns, nulls)?));
     }
     let column = relabel_whole(array, expected)?;
-    let Some(record) = record.nulls.filter(|nulls| nulls.null_count() > 0) else { return Ok(column) };
+    let Some(record) = record.filter(|nulls| nulls.null_count() > 0) else { return Ok(column) };
     if *column.data_type() == DataType::Null {
         return Ok(column);
     }

@@ -156,11 +156,6 @@ impl ColumnShape {
 
     /// The Arrow type in `batch`.
     pub(super) fn data_type(&self) -> DataType {
-        self.data_type_in(false)
-    }
-
-    /// The same as a part of a record, which is null in some rows where `may_be_null`.
-    fn data_type_in(&self, may_be_null: bool) -> DataType {
         match &self.shape {
             Shape::Null => DataType::Null,
             Shape::Plain { arrow, .. } => arrow.clone(),
@@ -171,23 +166,15 @@ impl ColumnShape {
             Shape::UuidText | Shape::UuidFixed | Shape::Enum(_) => DataType::Utf8,
             Shape::List(item) => DataType::List(item.field("item")),
             Shape::Map(value) => DataType::Map(entries_field(value), false),
-            Shape::Struct(fields) => DataType::Struct(part_fields(fields, may_be_null || self.is_nullable())),
+            Shape::Struct(fields) => DataType::Struct(part_fields(fields)),
         }
     }
 
     /// The Arrow field of this column under a name.
     pub(super) fn field(&self, name: &str) -> FieldRef {
-        self.field_in(name, false)
-    }
-
-    fn field_in(&self, name: &str, may_be_null: bool) -> FieldRef {
-        let is_nullable = may_be_null || self.is_nullable();
-        Arc::new(Field::new(name, self.data_type_in(may_be_null), is_nullable))
-    }
-
-    /// Whether the column may be null where what it is a part of is not.
-    pub(super) fn is_nullable(&self) -> bool {
-        self.nullable.is_some() || matches!(self.shape, Shape::Null)
+        let data_type = self.data_type();
+        let nullable = self.nullable.is_some() || matches!(self.shape, Shape::Null);
+        Arc::new(Field::new(name, data_type, nullable))
     }
 
     /// The plain Avro schema of this column; `names` counts the named types made so far.
@@ -239,9 +226,9 @@ pub(super) fn entries_field(value: &ColumnShape) -> FieldRef {
     Arc::new(Field::new("entries", DataType::Struct(fields), false))
 }
 
-/// The fields of a record inside another. Where the record may be null, all of its parts may, however deep they are.
-pub(super) fn part_fields(fields: &[(String, ColumnShape)], may_be_null: bool) -> Fields {
-    fields.iter().map(|(name, part)| part.field_in(name, may_be_null)).collect()
+/// The fields of a record inside another: all nullable, because the record may be null.
+pub(super) fn part_fields(fields: &[(String, ColumnShape)]) -> Fields {
+    fields.iter().map(|(name, part)| Field::new(name, part.data_type(), true)).collect()
 }
 
 pub(super) fn struct_fields(fields: &[(String, ColumnShape)]) -> Fields {
