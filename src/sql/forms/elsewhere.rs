@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::super::moments::NANOS_A_MICRO;
 use super::super::names;
-use super::{Refusal, expressions, formats, unread};
+use super::{Refusal, expressions, formats};
 use crate::diagnostic::Code;
 
 /// What an expression means, if its function is another here, or if it is an interval of a computed length.
@@ -135,10 +135,7 @@ pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
                 "`x / nullif(y, 0)` is NULL where y is 0",
             ))
         }
-        Expr::Function(call) => {
-            unread::check_call(call)?;
-            check_call(call)
-        }
+        Expr::Function(call) => check_call(call),
         Expr::Extract { field: DateTimeField::Custom(field), .. } => check_part(&field.value, field.span),
         _ => Ok(()),
     }

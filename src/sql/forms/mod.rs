@@ -104,7 +104,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
-        if let Err(refusal) = elsewhere::check(expression) {
+        if let Err(refusal) = unread::check(expression).and_then(|()| elsewhere::check(expression)) {
             return ControlFlow::Break(refusal);
         }
         let ordered = match distinct_orders::rewritten(expression) {

@@ -209,7 +209,14 @@ fn columns_of_numbers(select: &mut Select) -> Result<(), Refusal> {
 
 /// # Errors
 /// What only an aggregate can have, at a function of one row, and others that would be left out.
-pub(super) fn check_call(call: &Function) -> Result<(), Refusal> {
+pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
+    match expression {
+        Expr::Function(call) => check_call(call),
+        _ => Ok(()),
+    }
+}
+
+fn check_call(call: &Function) -> Result<(), Refusal> {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(()) };
     let called = name.value.to_lowercase();
     if called == "map_entries" {
