@@ -14,7 +14,8 @@ pub(crate) fn quoted(name: &str) -> String {
 fn is_plain(name: &str) -> bool {
     let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
         && name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-    if !is_word {
+    // The parser takes `case` for a name where no WHEN follows, and for an expression where one does.
+    if !is_word || name.eq_ignore_ascii_case("case") {
         return false;
     }
     // Why twice: after a comma, some words are read as the end of the list.
