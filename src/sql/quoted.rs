@@ -10,12 +10,21 @@ pub(crate) fn quoted(name: &str) -> String {
     if is_plain(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
+/// The words that are no names in PostgreSQL, and `exists` and `interval`. Some are names for this parser, depending on
+/// what follows.
+const RESERVED: &str = "\
+all analyse analyze and any array as asc asymmetric both case cast check collate column constraint \
+create current_catalog current_date current_role current_time current_timestamp current_user default \
+deferrable desc distinct do else end except exists false fetch for foreign from grant group having \
+in initially intersect interval into lateral leading limit localtime localtimestamp not null offset \
+on only or order placing primary references returning select session_user some symmetric system_user \
+table then to trailing true union unique user using variadic when where window with";
+
 /// Whether the name is read as itself wherever a name may be.
 fn is_plain(name: &str) -> bool {
     let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
         && name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-    // The parser takes `case` for a name where no WHEN follows, and for an expression where one does.
-    if !is_word || name.eq_ignore_ascii_case("case") {
+    if !is_word || RESERVED.split(' ').any(|word| word.eq_ignore_ascii_case(name)) {
         return false;
     }
     // Why twice: after a comma, some words are read as the end of the list.
