@@ -11,7 +11,6 @@ const KNOWN_CYCLES: &[(&str, &[&str])] = &[
     ("database", &["connection", "mysql", "sqlite"]),
     ("decode", &["plan", "rewrite"]),
     ("prompt", &["describe", "diff", "drafts", "job", "moment", "session", "views"]),
-    ("registry", &["client", "login"]),
     ("source::kafka", &["browse", "gaps", "poller", "state"]),
     ("sql", &["bounded", "slot"]),
     (
