@@ -188,6 +188,8 @@ def test_a_sensitive_value_is_shown_nowhere(new_job, new_topic, monkeypatch):
     count = len(payloads) + 5
     job.wait_committed(count, 60, process)
     wait_until(lambda: '"rows":[[' in get(port, "/api/rows?view=chosen")[1], 10, lambda: get(port, "/api/rows?view=chosen"))
+    table = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'realtime_instances'"
+    wait_until(lambda: job.database.value(table) == 1, 30, "the table of instances is there")
     wait_until(lambda: job.database.value("SELECT COUNT(*) FROM realtime_instances") == 1, 30, "it announces itself")
     shown = {**shown_by_page(port, job), **shown_by_commands(job, port, count)}
     assert terminate(process) == 0
