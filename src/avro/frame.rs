@@ -37,6 +37,14 @@ impl SchemaId {
         }
     }
 
+    /// The id in front of Confluent-framed bytes; `None` if there is none, or not all of it.
+    pub fn of_front(bytes: &[u8]) -> Option<Self> {
+        bytes
+            .get(..CONFLUENT_HEADER_BYTES)
+            .filter(|front| front[0] == CONFLUENT_MAGIC)
+            .and_then(Self::of_header)
+    }
+
     /// The id of its text, as [`fmt::Display`] writes it.
     pub fn of_text(text: &str) -> Option<Self> {
         if let Ok(number) = text.parse() {
@@ -48,6 +56,12 @@ impl SchemaId {
         }
         u128::from_str_radix(&digits, 16).ok().map(|guid| Self::Guid(guid.to_be_bytes()))
     }
+}
+
+/// The fingerprint in front of a single object; `None` if there is none, or not all of it.
+pub fn fingerprint_of_front(bytes: &[u8]) -> Option<u64> {
+    let fingerprint = bytes.strip_prefix(&SINGLE_OBJECT_MAGIC)?.first_chunk()?;
+    Some(u64::from_le_bytes(*fingerprint))
 }
 
 /// A number, or a GUID with its hyphens.

@@ -19,7 +19,7 @@ pub(crate) use encode::encode_default;
 pub use encode::{Encoder, FieldError};
 pub use frame::{
     CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, Frame, KEY_SCHEMA_HEADER, SINGLE_OBJECT_HEADER_BYTES,
-    SINGLE_OBJECT_MAGIC, SchemaId, VALUE_SCHEMA_HEADER,
+    SINGLE_OBJECT_MAGIC, SchemaId, VALUE_SCHEMA_HEADER, fingerprint_of_front,
 };
 pub use key::KeyEncoder;
 pub use schema::{

@@ -13,7 +13,7 @@ use super::plan::ValueStep;
 use super::side::Side;
 use crate::avro::{
     CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, Schema,
-    SchemaError, SchemaId,
+    SchemaError, SchemaId, fingerprint_of_front,
 };
 use crate::batch::Messages;
 use crate::config::Framing;
@@ -245,15 +245,13 @@ fn unknown_id(id: SchemaId, header_bytes: usize, writers: &HashMap<SchemaId, Wri
 }
 
 fn single_object_fingerprint(side: Side, bytes: &[u8]) -> Checked<u64> {
-    let Some(rest) = bytes.strip_prefix(&SINGLE_OBJECT_MAGIC) else {
+    fingerprint_of_front(bytes).ok_or_else(|| {
+        if bytes.starts_with(&SINGLE_OBJECT_MAGIC) {
+            return truncated_header(side, bytes, SINGLE_OBJECT_HEADER_BYTES);
+        }
         let found = hex(bytes, SINGLE_OBJECT_MAGIC.len());
-        let reason = format!("a single-object {} starts with c3 01, found {found}", side.word());
-        return Err(Bad::new(0, reason));
-    };
-    match rest.first_chunk() {
-        Some(fingerprint) => Ok(u64::from_le_bytes(*fingerprint)),
-        None => Err(truncated_header(side, bytes, SINGLE_OBJECT_HEADER_BYTES)),
-    }
+        Bad::new(0, format!("a single-object {} starts with c3 01, found {found}", side.word()))
+    })
 }
 
 /// The length of what precedes the Avro bytes, and the id that it holds, or a header of the message.
@@ -268,14 +266,14 @@ fn confluent_id(
         let id = id.ok_or_else(|| Bad::new(0, format!("the header {name} holds no schema id")))?;
         return Ok((0, id));
     }
-    let Some(rest) = bytes.strip_prefix(&[CONFLUENT_MAGIC]) else {
+    let id = SchemaId::of_front(bytes).ok_or_else(|| {
+        if bytes.starts_with(&[CONFLUENT_MAGIC]) {
+            return truncated_header(side, bytes, CONFLUENT_HEADER_BYTES);
+        }
         let found = hex(bytes, CONFLUENT_MAGIC_BYTES);
-        return Err(Bad::new(0, format!("a Confluent {} starts with 00, found {found}", side.word())));
-    };
-    match rest.first_chunk() {
-        Some(id) => Ok((CONFLUENT_HEADER_BYTES, SchemaId::Number(u32::from_be_bytes(*id)))),
-        None => Err(truncated_header(side, bytes, CONFLUENT_HEADER_BYTES)),
-    }
+        Bad::new(0, format!("a Confluent {} starts with 00, found {found}", side.word()))
+    })?;
+    Ok((CONFLUENT_HEADER_BYTES, id))
 }
 
 fn truncated_header(side: Side, bytes: &[u8], expected: usize) -> Box<Bad> {

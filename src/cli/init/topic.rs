@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
-use crate::avro::{
-    CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, SINGLE_OBJECT_HEADER_BYTES, SINGLE_OBJECT_MAGIC, SchemaId,
-    VALUE_SCHEMA_HEADER,
-};
+use crate::avro::{SchemaId, VALUE_SCHEMA_HEADER, fingerprint_of_front};
 use crate::batch::{Message, Messages};
 use crate::config::Config;
 use crate::diagnostic::Finding;
@@ -127,7 +124,7 @@ pub(super) fn form(topic: &str, messages: &Messages) -> Result<Form, Finding> {
             Ok(Form::Confluent(messages.iter().filter_map(|message| schema_id(&message)).collect()))
         }
         Kind::SingleObject => {
-            let fingerprints = messages.iter().filter_map(|message| fingerprint(message.payload?));
+            let fingerprints = messages.iter().filter_map(|message| fingerprint_of_front(message.payload?));
             Ok(Form::SingleObject(fingerprints.collect()))
         }
         Kind::Other => Ok(Form::Unframed),
@@ -177,7 +174,7 @@ fn kind(message: &Message<'_>) -> Option<Kind> {
     let payload = message.payload.filter(|payload| !payload.is_empty())?;
     Some(if schema_id(message).is_some() {
         Kind::Confluent
-    } else if fingerprint(payload).is_some() {
+    } else if fingerprint_of_front(payload).is_some() {
         Kind::SingleObject
     } else if payload.starts_with(CONTAINER_MAGIC) {
         Kind::Container
@@ -194,14 +191,7 @@ fn schema_id(message: &Message<'_>) -> Option<SchemaId> {
     if let Some(id) = header.and_then(|(_, value)| SchemaId::of_header(value.as_deref()?)) {
         return Some(id);
     }
-    let front = message.payload?.get(..CONFLUENT_HEADER_BYTES)?;
-    (front.first() == Some(&CONFLUENT_MAGIC)).then(|| SchemaId::of_header(front)).flatten()
-}
-
-fn fingerprint(payload: &[u8]) -> Option<u64> {
-    let front = payload.get(..SINGLE_OBJECT_HEADER_BYTES)?;
-    let fingerprint = front.strip_prefix(&SINGLE_OBJECT_MAGIC)?;
-    fingerprint.try_into().ok().map(u64::from_le_bytes)
+    SchemaId::of_front(message.payload?)
 }
 
 /// Numbers and words are JSON too, and may as well be bytes of Avro.
