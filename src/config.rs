@@ -388,7 +388,7 @@ fn read_config(
 }
 
 fn read_sensitive(section: &mut Section<'_>) -> Sensitive {
-    let is_empty_list = section.node("sensitive").is_some_and(avro::is_empty);
+    let is_empty_list = section.node("sensitive").is_some_and(Node::is_empty);
     let names = if is_empty_list { None } else { section.texts("sensitive") };
     Sensitive::new(names.unwrap_or_default())
 }

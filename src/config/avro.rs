@@ -149,7 +149,7 @@ pub(super) fn read_avro(
     }
     let framing = match kind {
         Kind::Raw => {
-            if writer_schemas.is_some_and(|node| !is_empty(node)) {
+            if writer_schemas.is_some_and(|node| !node.is_empty()) {
                 let spot = section.spot("writer_schemas");
                 let fault = Fault::new(spot, "writer_schemas: raw messages do not say their schema");
                 section.fault(fault.hint("name the one schema under `avro_writer_schema`"));
@@ -157,7 +157,7 @@ pub(super) fn read_avro(
             Framing::Raw { writer_schema }
         }
         Kind::SingleObject => {
-            let files = writer_schemas.filter(|node| !is_empty(node)).map(|node| {
+            let files = writer_schemas.filter(|node| !node.is_empty()).map(|node| {
                 node.texts().unwrap_or_else(|| {
                     let message = format!("writer_schemas: found {}, expected a list of files", node.found());
                     faults.push(Fault::new(node.spot, message));
@@ -220,14 +220,6 @@ fn read_key(section: &mut Section<'_>, base: &Path, framing: &Framing) -> Option
             KeyFormat::Avro { schema: schema?, framing }
         }
     })
-}
-
-pub(super) fn is_empty(node: &Node) -> bool {
-    match &node.value {
-        Value::Map(pairs) => pairs.is_empty(),
-        Value::List(items) => items.is_empty(),
-        Value::Null | Value::Scalar { .. } => false,
-    }
 }
 
 fn read_schema_ids(node: &Node, base: &Path, faults: &mut Vec<Fault>) -> BTreeMap<u32, PathBuf> {

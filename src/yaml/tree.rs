@@ -101,6 +101,15 @@ impl Node {
         named
     }
 
+    /// Whether it is a mapping or a list with nothing in it.
+    pub fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Map(pairs) => pairs.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Null | Value::Scalar { .. } => false,
+        }
+    }
+
     /// A scalar as one text, a list of scalars as several; `None` for anything else and for an empty list.
     pub fn texts(&self) -> Option<Vec<String>> {
         let text = |node: &Self| node.text().filter(|text| !text.is_empty()).map(str::to_owned);
