@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use arrow::datatypes::Schema;
 
 use super::targets::{self, TargetPlaces};
-use crate::batch::{DELETE_COLUMN, Fault};
+use crate::batch::Fault;
 use crate::config::{
     Config, Mode, OutputConfig, POSITION, ReferenceTableConfig, StateTableConfig, TableOrigin, Upsert,
 };
@@ -338,7 +338,9 @@ fn orders_of_batches(config: &Config, survey: &Survey<'_>, targets: &[Target]) -
         let view = &target.name;
         let Mode::Upsert(Upsert { order_by, only_newer, .. }) = &target.mode else { return None };
         if let Some(version) = only_newer {
-            target.schema.field_with_name(DELETE_COLUMN).ok()?;
+            if !target.deletes() {
+                return None;
+            }
             let message = format!(
                 "output `{view}`: a deleted row leaves no `{version}` behind, so an older row that comes after it is written"
             );

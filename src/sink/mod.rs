@@ -47,7 +47,7 @@ use std::sync::atomic::AtomicBool;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::batch::SqlVersion;
+use crate::batch::{DELETE_COLUMN, SqlVersion};
 use crate::config::{BulkLoad, CreateTables, Created, Mode};
 use crate::database::{Address, DatabaseError, Dialect, Home, Link, Table};
 
@@ -81,6 +81,11 @@ pub struct Target {
 impl Target {
     pub fn is_state(&self) -> bool {
         self.kind.is_state()
+    }
+
+    /// Whether its rows say if they delete.
+    pub fn deletes(&self) -> bool {
+        self.schema.field_with_name(DELETE_COLUMN).is_ok()
     }
 }
 

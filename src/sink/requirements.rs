@@ -26,7 +26,7 @@ pub(super) fn target_faults(target: &Target) -> Vec<TableFault> {
         faults.push(TableFault::new(table, message));
     }
     match &target.mode {
-        Mode::Append if target.schema.field_with_name(DELETE_COLUMN).is_ok() => {
+        Mode::Append if target.deletes() => {
             let message = "rows are deleted by key, and the output's mode is append";
             let hint = format!("say `mode: upsert` and a key, or rename the column of view `{view}`");
             faults.push(TableFault::of_column(table, DELETE_COLUMN, message).with_hint(hint));
@@ -133,7 +133,7 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
     });
     warnings.extend(loose);
     let has_parent = matches!(&target.mode, Mode::Upsert(upsert) if !upsert.parent.is_empty());
-    if has_parent && target.schema.field_with_name(DELETE_COLUMN).is_err() {
+    if has_parent && !target.deletes() {
         let view = &target.name;
         let message = format!(
             "view `{view}` has no column `{DELETE_COLUMN}`: a message without rows leaves those that its parent has"
@@ -303,7 +303,6 @@ fn merged_by(collation: &str) -> &'static str {
 
 /// What becomes of rows whose keys the collation of one of its columns takes for equal.
 fn merged_into(target: &Target, column: &TableColumn) -> &'static str {
-    let deletes = target.schema.field_with_name(DELETE_COLUMN).is_ok();
     match &target.mode {
         Mode::Upsert(Upsert { parent, .. })
             if parent.iter().any(|name| name.eq_ignore_ascii_case(&column.name)) =>
@@ -313,7 +312,7 @@ fn merged_into(target: &Target, column: &TableColumn) -> &'static str {
         Mode::Upsert(Upsert { parent, .. }) if !parent.is_empty() => {
             "a message that has both for one parent becomes a dead letter"
         }
-        _ if deletes => {
+        _ if target.deletes() => {
             "they are one row, with the key of the first and the other values of the last, and `_delete` of one deletes it"
         }
         _ => "they are one row, with the key of the first and the other values of the last",

@@ -76,19 +76,18 @@ impl Output {
         batch: &RecordBatch,
     ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
         let rows = match &self.order {
-            Some(order) if self.has_loose_key() && self.delete.is_none() => {
+            Some(order) if self.is_loose(&self.key) && self.delete.is_none() => {
                 let ranks = self.ranks(order, batch)?;
                 let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
                 rows.sort_by(|a, b| ranks.compare(*a, *b));
                 rows
             }
-            order => {
+            Some(order) if self.is_loose(&self.key) => {
                 let rows = self.last_rows(batch)?;
-                if let Some(order) = order.as_ref().filter(|_| self.has_loose_key()) {
-                    self.told_apart(&self.key, batch, &rows, &self.ranks(order, batch)?)?;
-                }
+                self.told_apart(&self.key, batch, &rows, &self.ranks(order, batch)?)?;
                 rows
             }
+            _ => self.last_rows(batch)?,
         };
         Ok(rows.into_iter().partition(|row| self.is_removed(batch, *row)))
     }
@@ -160,9 +159,9 @@ impl Output {
         Ok((replaced, children))
     }
 
-    /// Whether the server may take keys for equal that have different bytes.
-    fn has_loose_key(&self) -> bool {
-        self.equality.iter().any(|equality| *equality != Equality::Bytes)
+    /// Whether the server may take values of the first columns of the key, `places`, for equal that have different bytes.
+    fn is_loose(&self, places: &[usize]) -> bool {
+        self.equality.iter().take(places.len()).any(|equality| *equality != Equality::Bytes)
     }
 
     /// Refuses rows of different messages whose keys (the first columns of the key, `places`) the server may take for equal.
@@ -174,13 +173,12 @@ impl Output {
         rows: &[u32],
         ranks: &Ranks,
     ) -> Result<(), SinkError> {
-        let equality = &self.equality[..places.len()];
-        if equality.iter().all(|equality| *equality == Equality::Bytes) {
+        if !self.is_loose(places) {
             return Ok(());
         }
         // `None`: the key may be equal to any other.
         let mut likes = vec![Some(Vec::new()); batch.num_rows()];
-        for (place, equality) in places.iter().zip(equality) {
+        for (place, equality) in places.iter().zip(&self.equality) {
             self.each_value(*place, batch, &mut |row, value| {
                 let Some(like) = &mut likes[row] else { return };
                 match &value {
