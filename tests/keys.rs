@@ -17,7 +17,7 @@ use realtime_processor::engine::{EngineError, Schemas};
 use realtime_processor::source::ReplaySource;
 
 use registry_support::{FakeRegistry, Mood};
-use support::Project;
+use support::{Project, waits_until};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "entry", "fields": [{"name": "n", "type": "int"}]}"#;
 
@@ -251,16 +251,6 @@ async fn seen(project: &Project) -> Vec<String> {
         .await
 }
 
-async fn waits_until(what: impl AsyncFn() -> bool) {
-    for _ in 0..500 {
-        if what().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it did not happen within 10 s");
-}
-
 #[tokio::test]
 async fn a_partition_waits_for_the_schema_of_a_key_and_the_others_go_on() {
     let registry = FakeRegistry::start();
@@ -285,10 +275,7 @@ async fn a_partition_waits_for_the_schema_of_a_key_and_the_others_go_on() {
     ];
     let job = run(&project.config, recorded(&all), 3);
     let watch = async {
-        let file = project.folder.path().join("out.db");
-        waits_until(async || file.exists()).await;
-        let table = "SELECT name FROM sqlite_master WHERE name = 'seen'";
-        waits_until(async || !project.rows(table).await.is_empty()).await;
+        project.waits_for_table("seen").await;
         waits_until(async || seen(&project).await.len() == 4).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(seen(&project).await, ["0,0,1,10,x", "0,1,2,,", "1,0,5,13,x", "1,1,6,,"]);

@@ -17,7 +17,7 @@ use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
 
 use registry_support::{FakeRegistry, Mood};
-use support::Project;
+use support::{Project, waits_until};
 
 const READER: &str = r#"{"type": "record", "name": "movement", "namespace": "bank", "fields": [
     {"name": "id", "type": "int"}, {"name": "note", "type": ["null", "string"], "default": null}]}"#;
@@ -101,16 +101,6 @@ async fn dead(project: &Project) -> Vec<String> {
     project.rows("SELECT kafka_offset, reason FROM dead_letters ORDER BY kafka_partition, kafka_offset").await
 }
 
-async fn waits_until(what: impl AsyncFn() -> bool) {
-    for _ in 0..500 {
-        if what().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it did not happen within 10 s");
-}
-
 #[tokio::test]
 async fn each_id_is_asked_for_once_and_a_restart_needs_no_registry() {
     let registry = FakeRegistry::start();
@@ -156,11 +146,7 @@ async fn a_partition_waits_for_its_schema_and_the_others_go_on() {
     let recording = messages(&all);
     let job = run(&project.config, recording, 3);
     let watch = async {
-        // The table is made when the job starts, so it may not be there yet.
-        let file = project.folder.path().join("out.db");
-        waits_until(async || file.exists()).await;
-        let table = "SELECT name FROM sqlite_master WHERE name = 'notes'";
-        waits_until(async || !project.rows(table).await.is_empty()).await;
+        project.waits_for_table("notes").await;
         waits_until(async || notes(&project).await.len() == 5).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(notes(&project).await, ["0,0,1,", "0,1,2,", "1,0,6,", "1,1,7,", "1,2,8,"]);

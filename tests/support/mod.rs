@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use realtime_processor::batch::Limits;
 use realtime_processor::config::Config;
@@ -49,6 +50,17 @@ pub struct Project {
     pub config: Config,
 }
 
+/// Waits until something is so.
+pub async fn waits_until(what: impl AsyncFn() -> bool) {
+    for _ in 0..500 {
+        if what().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not happen within 10 s");
+}
+
 impl Project {
     /// `files` by their path in the folder; `config.yaml` gets the three keys and the database put before it.
     pub fn new(files: &[(&str, &str)]) -> Self {
@@ -66,6 +78,14 @@ impl Project {
         }
         let config = Config::load(&folder.path().join("config.yaml")).expect("a valid configuration");
         Self { folder, config }
+    }
+
+    /// Waits for a table in SQLite that a job makes when it starts.
+    pub async fn waits_for_table(&self, table: &str) {
+        let file = self.folder.path().join("out.db");
+        waits_until(async || file.exists()).await;
+        let sql = format!("SELECT name FROM sqlite_master WHERE name = '{table}'");
+        waits_until(async || !self.rows(&sql).await.is_empty()).await;
     }
 
     /// The same, writing to a database of its own on a server.
