@@ -1,42 +1,40 @@
 //! What is written and the planner takes for something else: numbers with an exponent, texts
 //! with a letter before them, and moments in a time zone.
 
-use std::ops::ControlFlow;
+use std::convert::Infallible;
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, ExactNumberInfo, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, Statement, UnaryOperator, Value, ValueWithSpan, Values, VisitMut as _, VisitorMut,
+    SetQuantifier, Statement, UnaryOperator, Value, ValueWithSpan, Values,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::dialect::SqlDialect;
 use super::moments::IN_ZONE;
+use super::walk::{self, PartMut};
 
 /// Writes the literals of a statement so that the planner takes them as they are meant.
 pub(super) fn rewrite(statement: &mut Statement) {
-    let _: ControlFlow<()> = statement.visit(&mut Literals);
+    let Ok(()) = walk::write::<Infallible>(statement, &mut |part| {
+        match part {
+            PartMut::Query(query) => rewrite_values(query),
+            PartMut::EndOfExpression(expression) => {
+                if let Some(rewritten) = rewritten(expression) {
+                    *expression = rewritten;
+                }
+            }
+            PartMut::EndOfQuery(_) | PartMut::Expression(_) => {}
+        }
+        Ok(())
+    });
 }
 
-struct Literals;
-
-impl VisitorMut for Literals {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let SetExpr::Values(values) = query.body.as_mut() {
-            doubles_beside_doubles(values);
-            if let Some(union) = union_of_mixed(values) {
-                query.body = union;
-            }
+fn rewrite_values(query: &mut Query) {
+    if let SetExpr::Values(values) = query.body.as_mut() {
+        doubles_beside_doubles(values);
+        if let Some(union) = union_of_mixed(values) {
+            query.body = union;
         }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Some(rewritten) = rewritten(expression) {
-            *expression = rewritten;
-        }
-        ControlFlow::Continue(())
     }
 }
 

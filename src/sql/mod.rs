@@ -47,6 +47,7 @@ mod typed;
 mod upstream;
 mod view;
 mod view_files;
+mod walk;
 mod width;
 mod windows;
 mod wrapped;

@@ -2,14 +2,12 @@
 //! Nothing is planned here, so this much is known before there is a reference table or a schema.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use datafusion::sql::parser::Statement as ParsedStatement;
-use datafusion::sql::sqlparser::ast::{
-    self, ObjectName, Query, SetExpr, Statement, TableFactor, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, SetExpr, Statement, TableFactor, Visit};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use sha2::{Digest, Sha256};
@@ -17,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::columns;
 use super::error::Blame;
 use super::error::SqlError;
+use super::walk::{self, Part};
 use super::{locate, statement};
 use crate::batch::SqlVersion;
 use crate::diagnostic::{Code, Place, shown};
@@ -244,9 +243,9 @@ impl ViewFile {
                 ]);
             }
         };
-        let mut visitor = ReferenceVisitor { file: &file, text: &text, ..ReferenceVisitor::default() };
-        let _: ControlFlow<()> = statement.visit(&mut visitor);
-        let ReferenceVisitor { reads, mut errors, .. } = visitor;
+        let mut references = References { file: &file, text: &text, ..References::default() };
+        references.collect(&statement);
+        let References { reads, mut errors, .. } = references;
         match statement::ready(&file, &text, parsed) {
             Ok(ready) if errors.is_empty() => Ok(Self { name, file, text, tokens, statement, ready, reads }),
             Ok(_) => Err(errors),
@@ -369,7 +368,7 @@ pub(super) fn token_width(token: &TokenWithSpan) -> usize {
 /// Collects the relations of a statement. A CTE hides a relation of its name in the query it belongs to, but
 /// not in its own definition, unless it is recursive: `WITH t AS (SELECT * FROM t) SELECT * FROM t` reads `t`.
 #[derive(Default)]
-struct ReferenceVisitor<'a> {
+struct References<'a> {
     file: &'a str,
     text: &'a str,
     reads: Vec<Reference>,
@@ -380,56 +379,58 @@ struct ReferenceVisitor<'a> {
     is_function: bool,
 }
 
-impl Visitor for ReferenceVisitor<'_> {
-    type Break = ();
+impl References<'_> {
+    fn collect(&mut self, part: &impl Visit) {
+        let Ok(()) = walk::read::<Infallible>(part, &mut |part| {
+            self.meet(&part);
+            Ok(())
+        });
+    }
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn meet(&mut self, part: &Part<'_>) {
+        match part {
+            Part::Query(query) => self.enter(query),
+            Part::EndOfQuery(query) => {
+                let scoped = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
+                self.ctes.truncate(self.ctes.len() - scoped);
+            }
+            Part::TableFactor(factor) => {
+                self.is_function = matches!(factor, TableFactor::Table { args: Some(_), .. });
+            }
+            Part::Relation(_) if std::mem::take(&mut self.is_function) => {}
+            Part::Relation(relation) => self.relation(relation),
+            Part::Expression(_) => {}
+        }
+    }
+
+    fn enter(&mut self, query: &Query) {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
             if !recursive {
-                // Why: visited here, before its name is in scope, and once more as a part of the query, where
+                // Why: met here, before its name is in scope, and once more as a part of the query, where
                 // it finds nothing new.
-                let _ = cte.query.visit(self);
+                self.collect(&cte.query);
             }
             self.ctes.push(cte.alias.name.value.clone());
         }
-        ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let scoped = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
-        self.ctes.truncate(self.ctes.len() - scoped);
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        self.is_function = matches!(factor, TableFactor::Table { args: Some(_), .. });
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        if std::mem::take(&mut self.is_function) {
-            return ControlFlow::Continue(());
-        }
+    fn relation(&mut self, relation: &ObjectName) {
         let parts: Vec<&ast::Ident> = relation.0.iter().filter_map(|part| part.as_ident()).collect();
         let [ident] = parts.as_slice() else {
             let place = parts.first().map_or_else(Place::default, |ident| self.place(ident));
             let message = format!("`{relation}` has a schema's name, but views and tables have none");
-            self.errors.push(
-                SqlError::wrong(Code::UnknownRelation, place, message).with_hint("write the name alone"),
-            );
-            return ControlFlow::Continue(());
+            let error = SqlError::wrong(Code::UnknownRelation, place, message);
+            self.errors.push(error.with_hint("write the name alone"));
+            return;
         };
         let place = self.place(ident);
         let known = self.reads.iter().any(|reference| reference.place == place);
         if !known && !self.ctes.contains(&ident.value) {
             self.reads.push(Reference { relation: ident.value.clone(), place });
         }
-        ControlFlow::Continue(())
     }
-}
 
-impl ReferenceVisitor<'_> {
     fn place(&self, ident: &ast::Ident) -> Place {
         let start = ident.span.start;
         locate::place(self.file, self.text, start.line, start.column, locate::width(ident.span))

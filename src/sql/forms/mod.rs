@@ -30,20 +30,17 @@ mod using;
 #[cfg(test)]
 mod tests;
 
-use std::ops::ControlFlow;
-
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Diagnostic, Result, Span as PlannerSpan};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, OrderBy, Query, SetExpr, Statement, VisitMut as _, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, OrderBy, SetExpr, Statement};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::error::Refused;
+use super::walk::{self, PartMut};
 use crate::diagnostic::{Code, Finding};
 
 /// Why a form of a statement is not run.
@@ -70,54 +67,31 @@ impl Refusal {
 /// # Errors
 /// The first form that cannot be written otherwise.
 pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal> {
-    match statement.visit(&mut Rewriter) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(refusal) => Err(refusal),
-    }
+    walk::write(statement, &mut |part| match part {
+        PartMut::Query(query) => unread::check_query(query),
+        PartMut::EndOfQuery(query) => {
+            clauses::fetch_as_limit(query);
+            rewrite_body(&mut query.body, query.order_by.as_mut())
+        }
+        PartMut::Expression(SqlExpr::Exists { subquery, .. }) => {
+            clauses::exists_of_anything(subquery);
+            Ok(())
+        }
+        PartMut::Expression(_) => Ok(()),
+        PartMut::EndOfExpression(expression) => rewrite_expression(expression),
+    })
 }
 
-struct Rewriter;
-
-impl VisitorMut for Rewriter {
-    type Break = Refusal;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
-        match unread::check_query(query) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(refusal) => ControlFlow::Break(refusal),
-        }
+fn rewrite_expression(expression: &mut SqlExpr) -> Result<(), Refusal> {
+    unread::check(expression)?;
+    elsewhere::check(expression)?;
+    let rewritten = distinct_orders::rewritten(expression)?;
+    let rewritten = rewritten.or_else(|| elsewhere::rewritten(expression));
+    let rewritten = rewritten.or_else(|| expressions::rewritten(expression));
+    if let Some(rewritten) = rewritten {
+        *expression = rewritten;
     }
-
-    fn pre_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
-        if let SqlExpr::Exists { subquery, .. } = expression {
-            clauses::exists_of_anything(subquery);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
-        clauses::fetch_as_limit(query);
-        match rewrite_body(&mut query.body, query.order_by.as_mut()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(refusal) => ControlFlow::Break(refusal),
-        }
-    }
-
-    fn post_visit_expr(&mut self, expression: &mut SqlExpr) -> ControlFlow<Refusal> {
-        if let Err(refusal) = unread::check(expression).and_then(|()| elsewhere::check(expression)) {
-            return ControlFlow::Break(refusal);
-        }
-        let ordered = match distinct_orders::rewritten(expression) {
-            Ok(ordered) => ordered,
-            Err(refusal) => return ControlFlow::Break(refusal),
-        };
-        let rewritten = ordered.or_else(|| elsewhere::rewritten(expression));
-        let rewritten = rewritten.or_else(|| expressions::rewritten(expression));
-        if let Some(rewritten) = rewritten {
-            *expression = rewritten;
-        }
-        ControlFlow::Continue(())
-    }
+    Ok(())
 }
 
 fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {

@@ -2,13 +2,12 @@
 //!
 //! DataFusion knows `OVER w`, but of `OVER (w ORDER BY x)` it forgets what `w` says.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, NamedWindowDefinition, NamedWindowExpr, OrderBy, Select, Spanned as _, VisitMut,
-    VisitorMut, WindowSpec, WindowType,
+    Expr, Function, Ident, NamedWindowDefinition, NamedWindowExpr, OrderBy, Select, Spanned as _, WindowSpec,
+    WindowType,
 };
 
+use super::super::walk::{self, PartMut};
 use super::Refusal;
 
 /// Writes the windows of a SELECT, and of the ORDER BY that follows it, out.
@@ -31,40 +30,22 @@ pub(super) fn write_out(select: &mut Select, order_by: Option<&mut OrderBy>) -> 
         }
         known.push((name, spec));
     }
-    let mut writer = Writer { known: &known };
-    if let ControlFlow::Break(refusal) = select.visit(&mut writer) {
-        return Err(refusal);
-    }
-    match order_by.map(|order_by| order_by.visit(&mut writer)) {
-        Some(ControlFlow::Break(refusal)) => Err(refusal),
+    let mut rewrite = |part: PartMut<'_>| match part {
+        PartMut::EndOfExpression(Expr::Function(Function { over: Some(over), .. })) => spell(over, &known),
         _ => Ok(()),
-    }
+    };
+    walk::write(select, &mut rewrite)?;
+    order_by.map_or(Ok(()), |order_by| walk::write(order_by, &mut rewrite))
 }
 
-struct Writer<'a> {
-    known: &'a [(Ident, WindowSpec)],
-}
-
-impl VisitorMut for Writer<'_> {
-    type Break = Refusal;
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Refusal> {
-        let Expr::Function(Function { over: Some(over), .. }) = expression else {
-            return ControlFlow::Continue(());
-        };
-        let spec = match over {
-            WindowType::NamedWindow(name) => find(self.known, name).cloned(),
-            WindowType::WindowSpec(spec) if spec.window_name.is_some() => complete(spec.clone(), self.known),
-            WindowType::WindowSpec(_) => return ControlFlow::Continue(()),
-        };
-        match spec {
-            Ok(spec) => {
-                *over = WindowType::WindowSpec(spec);
-                ControlFlow::Continue(())
-            }
-            Err(refusal) => ControlFlow::Break(refusal),
-        }
-    }
+fn spell(over: &mut WindowType, known: &[(Ident, WindowSpec)]) -> Result<(), Refusal> {
+    let spec = match over {
+        WindowType::NamedWindow(name) => find(known, name)?.clone(),
+        WindowType::WindowSpec(spec) if spec.window_name.is_some() => complete(spec.clone(), known)?,
+        WindowType::WindowSpec(_) => return Ok(()),
+    };
+    *over = WindowType::WindowSpec(spec);
+    Ok(())
 }
 
 fn find<'a>(known: &'a [(Ident, WindowSpec)], name: &Ident) -> Result<&'a WindowSpec, Refusal> {

@@ -2,16 +2,15 @@
 //! another query. `GROUP BY ... WITH ROLLUP` is written as it is meant; the others are refused, as are those that the planner
 //! refuses in words of its own.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr,
     GroupByWithModifier, Ident, JoinOperator, LimitClause, ObjectNamePart, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor, TableWithJoins, Visit as _,
-    Visitor, WildcardAdditionalOptions,
+    SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor, TableWithJoins,
+    WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::super::walk::{self, Part};
 use super::elsewhere::arguments;
 use super::{Refusal, clauses};
 
@@ -326,38 +325,19 @@ pub(super) fn check_windows(select: &Select) -> Result<(), Refusal> {
 
 /// The first function of a window in an expression, but for its subqueries.
 fn window_in(expression: &Expr) -> Option<Ident> {
-    match expression.visit(&mut Windows { depth: 0 }) {
-        ControlFlow::Break(name) => Some(name),
-        ControlFlow::Continue(()) => None,
-    }
-}
-
-struct Windows {
-    depth: usize,
-}
-
-impl Visitor for Windows {
-    type Break = Ident;
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Ident> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Ident> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Ident> {
-        match expression {
-            Expr::Function(Function { name, over: Some(_), .. }) if self.depth == 0 => {
-                match name.0.as_slice() {
-                    [ObjectNamePart::Identifier(name)] => ControlFlow::Break(name.clone()),
-                    _ => ControlFlow::Continue(()),
+    let mut depth = 0;
+    let found = walk::read(expression, &mut |part| {
+        match part {
+            Part::Query(_) => depth += 1,
+            Part::EndOfQuery(_) => depth -= 1,
+            Part::Expression(Expr::Function(Function { name, over: Some(_), .. })) if depth == 0 => {
+                if let [ObjectNamePart::Identifier(name)] = name.0.as_slice() {
+                    return Err(name.clone());
                 }
             }
-            _ => ControlFlow::Continue(()),
+            _ => {}
         }
-    }
+        Ok(())
+    });
+    found.err()
 }

@@ -3,16 +3,13 @@
 //! In a RIGHT or FULL JOIN, DataFusion takes the left side's, which is NULL where only the right side has a row. In some
 //! places, such as a later ON, it finds `k` ambiguous. Here the joins are written with ON, and `k` as what it means.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
     GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind,
-    Query, Select, SelectItem, Spanned as _, TableFactor, TableWithJoins, Visit, VisitMut, Visitor,
-    VisitorMut,
+    Select, SelectItem, Spanned as _, TableFactor, TableWithJoins, Visit, VisitMut,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::super::walk::{self, Part, PartMut};
 use super::Refusal;
 
 /// What a key that two tables share is called, and what it means.
@@ -248,66 +245,38 @@ fn coalesce(left: Expr, right: Expr) -> Expr {
 /// Writes the keys in a part of a SELECT as what they mean.
 fn replace(part: &mut (impl VisitMut + Visit), keys: &[Key]) -> Result<(), Refusal> {
     refuse_inside(part, keys, 0)?;
-    let _: ControlFlow<()> = VisitMut::visit(part, &mut Replace { keys });
-    Ok(())
-}
-
-/// Refuses keys inside subqueries; `depth` is that of the part itself.
-fn refuse_inside(part: &impl Visit, keys: &[Key], depth: usize) -> Result<(), Refusal> {
-    match part.visit(&mut InSubqueries { keys, depth }) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break((name, span)) => Err(Refusal::new(
-            span,
-            format!("`{name}` inside a subquery, beside a RIGHT or FULL JOIN with USING ({name})"),
-            "write which table's column is meant: `a.k`",
-        )),
-    }
-}
-
-struct Replace<'a> {
-    keys: &'a [Key],
-}
-
-impl VisitorMut for Replace<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Identifier(name) = expression
-            && let Some((_, meaning)) = self.keys.iter().find(|(key, _)| key.value == name.value)
+    walk::write(part, &mut |part| {
+        if let PartMut::EndOfExpression(expression) = part
+            && let Expr::Identifier(name) = expression
+            && let Some((_, meaning)) = keys.iter().find(|(key, _)| key.value == name.value)
         {
             *expression = meaning.clone();
         }
-        ControlFlow::Continue(())
-    }
+        Ok(())
+    })
 }
 
-/// Looks for a key inside subqueries, where it could be a column of the tables there.
-struct InSubqueries<'a> {
-    keys: &'a [Key],
-    depth: usize,
-}
-
-impl Visitor for InSubqueries<'_> {
-    type Break = (String, Span);
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Self::Break> {
-        match expression {
-            Expr::Identifier(name)
-                if self.depth > 0 && self.keys.iter().any(|(key, _)| key.value == name.value) =>
+/// Refuses keys inside subqueries, where they could be columns of the tables there; `depth` is that of the part itself.
+fn refuse_inside(part: &impl Visit, keys: &[Key], depth: usize) -> Result<(), Refusal> {
+    let mut depth = depth;
+    walk::read(part, &mut |part| {
+        match part {
+            Part::Query(_) => depth += 1,
+            Part::EndOfQuery(_) => depth -= 1,
+            Part::Expression(Expr::Identifier(name))
+                if depth > 0 && keys.iter().any(|(key, _)| key.value == name.value) =>
             {
-                ControlFlow::Break((name.value.clone(), name.span))
+                return Err(Refusal::new(
+                    name.span,
+                    format!(
+                        "`{0}` inside a subquery, beside a RIGHT or FULL JOIN with USING ({0})",
+                        name.value
+                    ),
+                    "write which table's column is meant: `a.k`",
+                ));
             }
-            _ => ControlFlow::Continue(()),
+            _ => {}
         }
-    }
+        Ok(())
+    })
 }

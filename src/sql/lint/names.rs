@@ -2,15 +2,16 @@
 //! stay.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::convert::Infallible;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, Visit as _, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, SetExpr};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::super::columns;
 use super::super::locate;
 use super::super::view_files::ViewFile;
+use super::super::walk::{self, Part};
 use super::{Code, Diagnostic, Planned, Project, warning};
 
 pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnostic> {
@@ -22,9 +23,14 @@ pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnos
         );
         warning(Code::Star, place, message, "write the columns out")
     });
-    let mut visitor = Aliases { file: view.file, known: columns_read(project, view.file), found: Vec::new() };
-    let _: ControlFlow<()> = view.file.statement.visit(&mut visitor);
-    stars.chain(visitor.found).collect()
+    let mut aliases = Aliases { file: view.file, known: columns_read(project, view.file), found: Vec::new() };
+    let Ok(()) = walk::read::<Infallible>(&view.file.statement, &mut |part| {
+        if let Part::Query(query) = part {
+            aliases.body(&query.body);
+        }
+        Ok(())
+    });
+    stars.chain(aliases.found).collect()
 }
 
 /// The names of all columns of what a view reads.
@@ -42,17 +48,8 @@ struct Aliases<'a> {
     found: Vec<Diagnostic>,
 }
 
-impl Visitor for Aliases<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        self.body(&query.body);
-        ControlFlow::Continue(())
-    }
-}
-
 impl Aliases<'_> {
-    /// Queries inside are visited by themselves.
+    /// Queries inside are met by themselves.
     fn body(&mut self, body: &SetExpr) {
         match body {
             SetExpr::Select(select) => self.select(select),
