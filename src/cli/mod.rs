@@ -30,6 +30,7 @@ mod test;
 mod watch;
 
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
 
 use arrow::datatypes::Schema;
@@ -167,6 +168,8 @@ fn block_on(worker_threads: usize, future: impl Future<Output = Result<(), Failu
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads for the program: {error}")))?;
+    // Why `dyn`: the runtime is compiled once, not for each command.
+    let future: Pin<&mut dyn Future<Output = Result<(), Failure>>> = pin!(future);
     let ended = panics::survive(|| runtime.block_on(future));
     // Why: a thread that waits for a server must not keep a finished program alive.
     runtime.shutdown_background();

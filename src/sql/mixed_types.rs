@@ -7,7 +7,7 @@
 //! they come to the finest. It compares no times of day of two units; here they all come to microseconds.
 
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
-use datafusion::common::tree_node::{Transformed, TransformedResult as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema as _, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry as _;
@@ -32,7 +32,7 @@ pub(super) struct MixedTypes;
 
 impl AnalyzerRule for MixedTypes {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(in_plan).data()
+        rewrite::nodes(plan, &mut in_plan)
     }
 
     fn name(&self) -> &'static str {
@@ -92,7 +92,7 @@ impl Around for OfOneKind {
 }
 
 fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let columns = rewrite::expressions(plan, in_expression)?.transform_data(|plan| match plan {
+    let columns = rewrite::expressions(plan, &in_expression)?.transform_data(|plan| match plan {
         LogicalPlan::Union(union) => in_union(union),
         LogicalPlan::Join(join) => in_keys(join),
         plan => Ok(Transformed::no(plan)),

@@ -24,7 +24,7 @@ mod statistics;
 mod tests;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::FunctionRegistry as _;
@@ -50,7 +50,7 @@ pub(super) struct RightNumbers;
 
 impl AnalyzerRule for RightNumbers {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| rewrite::expressions(node, in_expression)).data()
+        rewrite::nodes(plan, &mut |node| rewrite::expressions(node, &in_expression))
     }
 
     fn name(&self) -> &'static str {

@@ -1,6 +1,8 @@
-//! How an analyzer rule rewrites the expressions of a plan, each with what it reads in scope.
+//! How an analyzer rule rewrites a plan and its expressions, each with what it reads in scope.
+//!
+//! Why `dyn`: the walk over a plan is compiled once, not once for each rule.
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, Span, Spans};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -9,11 +11,19 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
 use super::placed;
 use super::sql_types::in_sql;
 
+/// Rewrites every node of a plan and of the subqueries in it, inner ones first.
+pub(super) fn nodes(
+    plan: LogicalPlan,
+    rewrite: &mut dyn FnMut(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
+) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(rewrite).data()
+}
+
 /// Rewrites every part of the expressions of one node, inner parts first; the node's columns keep their names. The node's
 /// schema is left as it is.
 pub(super) fn expressions(
     node: LogicalPlan,
-    rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+    rewrite: &dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
     let schema = scope(&node);
     let names = NamePreserver::new(&node);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
@@ -26,7 +26,7 @@ pub(in crate::sql) struct Concatenations(pub(in crate::sql) Arc<Budget>);
 impl AnalyzerRule for Concatenations {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let rewrite = |expression: Expr, schema: &DFSchema| self.bounded(expression, schema);
-        plan.transform_up_with_subqueries(|node| rewrite::expressions(node, rewrite)).data()
+        rewrite::nodes(plan, &mut |node| rewrite::expressions(node, &rewrite))
     }
 
     fn name(&self) -> &'static str {

@@ -121,13 +121,13 @@ pub(super) struct RewriteForms;
 impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let values = own_values::OwnValues::default();
-        let plan = plan.transform_up_with_subqueries(|node| {
+        let plan = super::rewrite::nodes(plan, &mut |node| {
             inner_nulls::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
             node.transform_data(set_operations::rewrite)
         })?;
-        subqueries::rewrite(plan.data)
+        subqueries::rewrite(plan)
     }
 
     fn name(&self) -> &'static str {
@@ -139,7 +139,7 @@ fn rewrite_expressions(
     node: LogicalPlan,
     values: &own_values::OwnValues,
 ) -> Result<Transformed<LogicalPlan>> {
-    let rewritten = super::rewrite::expressions(node, |part, schema| {
+    let rewritten = super::rewrite::expressions(node, &|part, schema| {
         inner_nulls::check(&part, schema)?;
         let part = durations::rewrite(part, schema)?;
         let part = part.transform_data(|part| frames::rewrite(part, schema))?;
