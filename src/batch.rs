@@ -3,6 +3,7 @@
 //! takes one of them and gives the next, so a trigger can be read as a chain of types.
 
 mod hidden;
+mod nulls;
 mod polled;
 mod results;
 
@@ -15,6 +16,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 
 use crate::diagnostic::Finding;
 
+pub use nulls::Nulls;
 pub use polled::{Limits, Polled, PutBack};
 pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming};
 

@@ -127,6 +127,8 @@ pub enum Code {
     NewTable,
     /// A column of type ENUM does not have a word of the Avro enum.
     UnknownWord,
+    /// A column that takes no NULL may get one.
+    MayBeNull,
     /// Text may be longer than its column.
     TextTooLong,
     /// A logical type of a schema is not valid, and is ignored.

@@ -274,6 +274,24 @@ async fn causes_are_counted_and_chosen(server: Server) {
     assert_eq!(count(&mut letters, by_place).await, 15);
     let now = letters.now_micros().await.expect("a clock");
     let hour = 3_600_000_000;
+    // Of payloads that cannot be decoded, the field is the cause, not the byte where it was noticed.
+    for (byte, field) in [(7, "lines[2].sku"), (19, "lines[0].sku"), (7, "note")] {
+        let reason = format!("field `{field}`: a string of {byte} bytes, and 3 are left");
+        let (job, at) = (&project.config.job, "'2026-03-01 06:00:00'");
+        let insert = format!(
+            "INSERT INTO dead_letters (job, kafka_topic, kafka_partition, kafka_offset, kafka_headers, stage, place, \
+             reason, created_at) VALUES ('{job}', 'gone', 0, {byte}, '[]', 'decode', 'byte {byte}', '{reason}', {at})"
+        );
+        project.execute(&[&insert]).await;
+    }
+    let undecodable = Selection { stage: Some(Stage::Decode), ..Selection::default() };
+    let causes = letters.causes(&undecodable).await.expect("counts");
+    let places: Vec<(&str, i64)> = causes.iter().map(|cause| (cause.place.as_str(), cause.count)).collect();
+    assert_eq!(places, [("lines[].sku", 2), ("note", 1)]);
+    for (place, expected) in [("lines[].sku", 2), ("lines", 2), ("note", 1), ("n_te", 0), ("byte 7", 2)] {
+        let of_place = Selection { place: Some(place.into()), ..undecodable.clone() };
+        assert_eq!(count(&mut letters, of_place).await, expected, "{place}");
+    }
     let recent = Selection { created_from_micros: Some(now - hour), ..Selection::default() };
     let late = Selection { created_from_micros: Some(now + hour), ..Selection::default() };
     assert_eq!((count(&mut letters, recent).await, count(&mut letters, late).await), (25, 0));

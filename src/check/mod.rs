@@ -3,6 +3,7 @@
 
 mod json;
 mod lengths;
+mod nulls;
 mod registry;
 mod tables;
 mod text;
@@ -119,6 +120,7 @@ impl Findings {
         let warnings = inspection.warnings.iter();
         let warnings = warnings.map(|table| draft.places.diagnostic(Severity::Warning, Code::Table, table));
         self.diagnostics.extend(warnings);
+        self.diagnostics.extend(nulls::warnings(&draft, &inspection));
         self.diagnostics.extend(lengths::warnings(&draft, &inspection));
         if let Ok(decoder) = Decoder::new(&config.avro)
             && !offline

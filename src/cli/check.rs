@@ -40,8 +40,9 @@ pub(super) struct Arguments {
     /// Print the CREATE TABLE statements of all tables, including the program's own, and nothing else on stdout.
     #[arg(long)]
     ddl: bool,
-    /// Propose text lengths and indexes for tables that would be created, as lines of the configuration, and print nothing
-    /// else on stdout. The proposal is based on the last messages of the topic; the job is not disturbed.
+    /// Compare the tables with the last messages of the topic, and print nothing else on stdout. For tables that would be
+    /// created, propose text lengths and indexes, as lines of the configuration. For tables that exist, report whether the
+    /// texts of these messages fit. The job is not disturbed.
     #[arg(long, conflicts_with_all = ["ddl", "offline", "format"])]
     sample: bool,
 }

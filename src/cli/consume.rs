@@ -79,6 +79,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     };
     let consumer = connect(&config, topics, arguments.from)?;
     let mut left = arguments.count;
+    let (mut read, mut undecoded) = (0, 0);
     while left != Some(0) {
         let at_once = left.map_or(PRINTED_AT_ONCE_MAX, |left| {
             usize::try_from(left).unwrap_or(usize::MAX).min(PRINTED_AT_ONCE_MAX)
@@ -91,9 +92,13 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
         match show(&mut decoder, &messages, &config.sensitive, arguments.format)? {
             // The reader of the pipe has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            printed => printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
+            printed => undecoded += printed.map_err(|error| Failure::failed(format!("stdout: {error}")))?,
         }
+        read += messages.len() as u64;
         left = left.map(|left| left.saturating_sub(messages.len() as u64));
+    }
+    if undecoded > 0 {
+        tracing::warn!("of {read} messages, {undecoded} cannot be decoded and are not printed");
     }
     Ok(())
 }
@@ -161,28 +166,29 @@ fn collect(consumer: &BaseConsumer<Logged>, most: usize) -> Result<MessagesBuild
     Ok(builder)
 }
 
-/// Prints messages; half of them at once if together they take too much memory as columns.
+/// Prints messages, and counts those that cannot be decoded; half of them at once if together they take too much memory as
+/// columns.
 fn show(
     decoder: &mut Decoder,
     messages: &Messages,
     sensitive: &Sensitive,
     format: Format,
-) -> Result<io::Result<()>, Failure> {
+) -> Result<io::Result<u64>, Failure> {
     let mut decoded = match decoder.decode(messages) {
         Ok(decoded) => decoded,
         Err(DecodeError::BatchTooLarge { .. }) if messages.len() > 1 => {
             let half = messages.len() / 2;
-            let first = show(decoder, &messages.slice(0..half), sensitive, format)?;
-            return if first.is_err() {
-                Ok(first)
-            } else {
-                show(decoder, &messages.slice(half..messages.len()), sensitive, format)
+            let first = match show(decoder, &messages.slice(0..half), sensitive, format)? {
+                Ok(undecoded) => undecoded,
+                failed => return Ok(failed),
             };
+            let second = show(decoder, &messages.slice(half..messages.len()), sensitive, format)?;
+            return Ok(second.map(|undecoded| first + undecoded));
         }
         Err(error @ DecodeError::BatchTooLarge { .. }) => {
             let message = messages.get(0);
             terminal::say(&format!("{}[{}]@{}: {error}", message.topic, message.partition, message.offset));
-            return Ok(Ok(()));
+            return Ok(Ok(1));
         }
         Err(error) => return Err(Failure::failed(error.to_string())),
     };
@@ -194,7 +200,8 @@ fn show(
         terminal::say(&format!("{partition}@{offset}: {}: {}", letter.place, letter.reason));
     }
     let shown = masked(&decoded.batch, &sensitive.of_batch(&decoder.schema()))?;
-    Ok(print(&shown, format))
+    let undecoded = decoded.dead_letters.len() as u64;
+    Ok(print(&shown, format).map(|()| undecoded))
 }
 
 fn print(batch: &RecordBatch, format: Format) -> io::Result<()> {

@@ -57,7 +57,7 @@ struct Filter {
     /// Only those that failed there.
     #[arg(long, value_enum)]
     stage: Option<StageName>,
-    /// Only those with this in their place: a file, a table, `table.column`.
+    /// Only those with this in their place: a file, a table, `table.column`, or a field that cannot be decoded.
     #[arg(long, value_name = "TEXT")]
     place: Option<String>,
     /// Only those with this error code of the database.

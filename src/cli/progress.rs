@@ -16,13 +16,15 @@ use tokio::task::JoinHandle;
 
 use super::terminal;
 use crate::engine::{PartitionProgress, Report};
-use crate::print::{Look, numbers, table, texts};
+use crate::print::{Look, table, texts};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Style {
     /// One live line on stderr.
     Bar,
+    /// A line in the log every 30 s, while messages are processed.
+    Log,
     /// One JSON object a batch on stdout.
     Json,
     None,
@@ -30,6 +32,10 @@ pub(super) enum Style {
 
 /// How often the live line is drawn, also while nothing comes.
 const DRAWN_EVERY: Duration = Duration::from_millis(500);
+/// What the timings count: messages, or rows of a view.
+const COUNTED: &str = "messages or rows";
+/// How often a line is logged.
+const LOGGED_EVERY: Duration = Duration::from_secs(30);
 /// The rate is that of this last time.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -38,7 +44,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(5);
 pub(super) struct Progress {
     style: Style,
     bar: ProgressBar,
-    /// What the live line says, and the task that draws it.
+    /// What the live line says, and the task that draws or logs it.
     live: Arc<Mutex<Live>>,
     drawing: Option<JoinHandle<()>>,
     started: Instant,
@@ -53,6 +59,8 @@ struct Live {
     rate: Rate,
     /// Of the last batch; `None` before the first.
     last: Option<LastBatch>,
+    /// The messages that the last line of the log counted.
+    logged: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +112,14 @@ impl Live {
             HumanCount(self.dead_letters),
         )
     }
+
+    /// What is logged after a period; `None` if it had no message.
+    fn logged(&mut self, period: Duration) -> Option<String> {
+        let messages = self.messages - std::mem::replace(&mut self.logged, self.messages);
+        let LastBatch { lag_seconds, .. } = self.last.filter(|_| messages > 0)?;
+        let rate = messages / period.as_secs().max(1);
+        Some(format!("{rate} messages/s, lag {lag_seconds:.1} s"))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +148,11 @@ impl Progress {
             ProgressBar::hidden()
         };
         let live = Arc::new(Mutex::new(Live::default()));
-        let drawing = (style == Style::Bar).then(|| tokio::spawn(draw(Arc::clone(&live), bar.clone())));
+        let drawing = match style {
+            Style::Bar => Some(tokio::spawn(draw(Arc::clone(&live), bar.clone()))),
+            Style::Log => Some(tokio::spawn(log(Arc::clone(&live)))),
+            Style::Json | Style::None => None,
+        };
         Self { style, bar, live, drawing, started: Instant::now(), totals: Totals::default() }
     }
 
@@ -140,7 +160,7 @@ impl Progress {
     pub fn show(&mut self, report: &Report) {
         self.totals.add(report);
         match self.style {
-            Style::Bar => self.note(report),
+            Style::Bar | Style::Log => self.note(report),
             Style::Json => {
                 let mut out = std::io::stdout().lock();
                 // Why: a reader that went away must not end the job.
@@ -150,7 +170,7 @@ impl Progress {
         }
     }
 
-    /// What the live line says from now on; it is drawn in its own time, so that small batches cost no writing.
+    /// What the line says from now on; it is drawn or logged in its own time, so that small batches cost no writing.
     fn note(&self, report: &Report) {
         let now = SystemTime::now();
         let (_, lag_seconds) = report.lag(now);
@@ -186,6 +206,17 @@ async fn draw(live: Arc<Mutex<Live>>, bar: ProgressBar) {
     }
 }
 
+async fn log(live: Arc<Mutex<Live>>) {
+    loop {
+        tokio::time::sleep(LOGGED_EVERY).await;
+        let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = live.logged(LOGGED_EVERY) {
+            let (messages, dead_letters) = (live.messages, live.dead_letters);
+            tracing::info!(messages, dead_letters, "running: {line}");
+        }
+    }
+}
+
 impl Totals {
     fn add(&mut self, report: &Report) {
         self.batches += 1;
@@ -205,20 +236,23 @@ impl Totals {
 
     /// Where the time went. Commits overlap the other stages, so the parts may add up to more than the whole.
     fn table(&self, elapsed: Duration) -> Result<String, ArrowError> {
+        let messages = Some(self.messages);
         let mut lines = vec![
-            ("poll (waiting for messages)".to_owned(), self.messages, self.poll),
-            ("decode".to_owned(), self.messages, self.decode),
-            ("sql (views and look-ups)".to_owned(), self.messages, self.sql),
+            ("waiting for messages".to_owned(), messages, self.poll),
+            ("decoding".to_owned(), messages, self.decode),
+            ("SQL, with look-ups of rows".to_owned(), messages, self.sql),
         ];
-        let views =
-            self.views.iter().map(|(view, (rows, spent))| (format!("  {view}"), *rows as u64, *spent));
-        lines.extend(views);
+        let views = self.views.iter();
+        lines.extend(
+            views.map(|(view, (rows, spent))| (format!("  view {view}"), Some(*rows as u64), *spent)),
+        );
         lines.extend([
-            ("commit (beside other batches)".to_owned(), self.messages, self.commit),
-            ("tries that failed".to_owned(), self.dead_letters, self.failed),
-            ("all".to_owned(), self.messages, elapsed),
+            ("commits, during the other stages".to_owned(), messages, self.commit),
+            ("failed attempts, and finding the messages to blame".to_owned(), None, self.failed),
+            ("the whole run".to_owned(), messages, elapsed),
         ]);
-        let all_ms = elapsed.as_millis().max(1);
+        let padded = |count: u64| format!("{count:>width$}", width = COUNTED.len());
+        let all_us = elapsed.as_micros().max(1);
         // Why decimals: they are printed with all their digits, below each other.
         let decimals = |decimal: &dyn Fn(Duration) -> u128, scale| -> Result<ArrayRef, ArrowError> {
             let values =
@@ -228,9 +262,9 @@ impl Totals {
         };
         let columns = [
             ("stage", texts(lines.iter().map(|(name, _, _)| Some(name.as_str())))),
-            ("rows", numbers(lines.iter().map(|(_, rows, _)| i64::try_from(*rows).ok()))),
+            (COUNTED, texts(lines.iter().map(|(_, count, _)| Some(count.map_or(String::new(), padded))))),
             ("seconds", decimals(&|spent| spent.as_millis(), 3)?),
-            ("share (%)", decimals(&|spent| spent.as_millis() * 1000 / all_ms, 1)?),
+            ("share (%)", decimals(&|spent| (spent.as_micros() * 1000 + all_us / 2) / all_us, 1)?),
         ];
         table(columns, Look::default())
     }
@@ -319,5 +353,40 @@ mod tests {
         let line = live.line(Instant::now());
         assert_eq!(line, "1,234,567 messages, 0/s, lag 0.1 s, commit 00:00:00 (12.0 ms), dead letters 12");
         assert!(line.len() < 80);
+    }
+
+    #[test]
+    fn a_line_is_logged_for_a_period_with_messages() {
+        let mut live = Live { messages: 45_000, dead_letters: 12, ..Live::default() };
+        let period = Duration::from_secs(30);
+        live.last =
+            Some(LastBatch { lag_seconds: 2.5, at: DateTime::UNIX_EPOCH, commit: Duration::from_millis(12) });
+        assert_eq!(live.logged(period).as_deref(), Some("1500 messages/s, lag 2.5 s"));
+        assert_eq!(live.logged(period), None);
+        live.messages += 60;
+        assert_eq!(live.logged(period).as_deref(), Some("2 messages/s, lag 2.5 s"));
+    }
+
+    #[test]
+    fn timings_say_what_they_count() {
+        let views = BTreeMap::from([(Arc::from("orders"), (980, Duration::from_millis(107)))]);
+        let totals = Totals {
+            messages: 1_000,
+            dead_letters: 20,
+            sql: Duration::from_millis(200),
+            commit: Duration::from_secs(30),
+            views,
+            ..Totals::default()
+        };
+        let table = totals.table(Duration::from_millis(36_128)).expect("a table");
+        let cells = |name: &str| {
+            let line = table.lines().find(|line| line.trim_start().starts_with(name)).expect("a line");
+            line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(cells("stage"), ["stage", COUNTED, "seconds", "share (%)"]);
+        assert_eq!(cells("view orders"), ["view orders", "980", "0.107", "0.3"]);
+        assert_eq!(cells("commits")[1..], ["1000", "30.000", "83.0"]);
+        // Messages that cannot be decoded are no failed attempts.
+        assert_eq!(cells("failed attempts")[1..], ["", "0.000", "0.0"]);
     }
 }

@@ -1,29 +1,34 @@
-//! What a batch says about the tables that would be created: `check --sample`.
+//! What a batch says about the tables: `check --sample`.
 
 use std::collections::BTreeSet;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Int64Type;
 
 use super::failure::Failure;
 use crate::config::Config;
+use crate::database::Table;
 use crate::decode::Decoder;
 use crate::engine::{Draft, Reach};
 use crate::prompt::{Seek, Session, SessionOptions, StateOf};
-use crate::sink::Target;
+use crate::sink::{Sink, Target};
 use crate::source::StartAt;
 
 /// Lengths of text columns that are proposed. A longer text stays without a limit.
 const LENGTHS: [i64; 6] = [10, 20, 40, 80, 160, 255];
 
-/// `columns` and `indexes` for the outputs, as lines of the configuration: texts about twice as long as the longest of the
-/// last messages, and an index for each column that a keyed table is looked up by.
+/// `columns` and `indexes` for the outputs whose tables are to be created, as lines of the configuration: texts about twice as
+/// long as the longest of the last messages, and an index for each column that a keyed table is looked up by. Of tables that
+/// exist, as comments, whether the texts of these messages fit.
 ///
 /// # Errors
-/// The schema is wrong; no broker answers; a view fails on the messages.
+/// The schema is wrong; no broker or no database answers; a view fails on the messages.
 pub(super) async fn of(config: &Config) -> Result<String, Failure> {
     let decoder = Decoder::new(&config.avro)?;
     let draft = Draft::of(config, Some(&decoder), Reach { servers: true, warns: false }).await;
+    let inspection =
+        Sink::check(config.database.clone(), &config.job, &draft.targets, config.create_tables).await;
+    let tables = inspection.map_err(|error| Failure::failed(format!("the database: {error}")))?.tables;
     let options = SessionOptions {
         from: Seek::To(StartAt::End),
         rows_max: None,
@@ -31,33 +36,74 @@ pub(super) async fn of(config: &Config) -> Result<String, Failure> {
         state: StateOf::Stored,
     };
     let mut session = Session::open(config.clone(), options).await?;
-    let mut lines = String::from("outputs:   # of the last messages; for tables that are created\n");
-    for target in draft.targets.iter().filter(|target| !target.is_state()) {
-        let texts = texts_of(target);
+    let messages = numbers_of(&mut session, "SELECT count(*) AS n FROM batch").await?;
+    let messages = messages.first().copied().flatten().unwrap_or_default();
+    let (mut created, mut existing) = (String::new(), String::new());
+    for (target, table) in draft.targets.iter().zip(&tables).filter(|(target, _)| !target.is_state()) {
+        let texts = texts_of(target, table.as_ref());
         let longest = match texts.is_empty() {
             true => Vec::new(),
-            false => {
-                let rows = session.rows(&longest_query(target, &texts)).await?;
-                rows.first().map_or_else(Vec::new, |row| {
-                    row.columns()
-                        .iter()
-                        .map(|column| column.as_primitive::<Int64Type>().iter().next().flatten())
-                        .collect()
-                })
-            }
+            false => numbers_of(&mut session, &longest_query(target, &texts)).await?,
         };
-        let columns =
-            texts.iter().zip(longest).filter_map(|(name, longest)| Some((*name, length(longest?)?)));
-        lines.push_str(&line(target, &columns.collect::<Vec<_>>(), &looked_up(config, target)));
+        let longest = texts.iter().zip(longest).filter_map(|(name, longest)| Some((*name, longest?)));
+        match table {
+            None => {
+                let columns = longest.filter_map(|(name, longest)| Some((name, length(longest)?)));
+                created.push_str(&line(target, &columns.collect::<Vec<_>>(), &looked_up(config, target)));
+            }
+            Some(table) => existing.push_str(&fitted(table, &target.table, &longest.collect::<Vec<_>>())),
+        }
+    }
+    let mut lines = String::new();
+    if !created.is_empty() {
+        lines.push_str(&format!(
+            "outputs:   # from the last {messages} messages; for tables that a job creates\n{created}"
+        ));
+    }
+    if !existing.is_empty() {
+        lines.push_str(&format!(
+            "# Tables that exist, and the longest texts of the last {messages} messages:\n{existing}"
+        ));
     }
     Ok(lines)
 }
 
-/// The columns of text whose type is not configured.
-fn texts_of(target: &Target) -> Vec<&str> {
+/// The first row of an answer.
+async fn numbers_of(session: &mut Session, query: &str) -> Result<Vec<Option<i64>>, Failure> {
+    let rows = session.rows(query).await?;
+    let first = |column: &ArrayRef| column.as_primitive::<Int64Type>().iter().next().flatten();
+    Ok(rows.first().map_or_else(Vec::new, |row| row.columns().iter().map(first).collect()))
+}
+
+/// Whether the longest texts fit the columns of a table.
+fn fitted(table: &Table, name: &str, longest: &[(&str, i64)]) -> String {
+    let columns = longest.iter().filter_map(|(column, longest)| {
+        let room = i64::try_from(table.column(column)?.kind.characters_max()?).unwrap_or(i64::MAX);
+        Some((*longest > room, format!("{column} {longest} of {room}")))
+    });
+    let (wrong, fitting): (Vec<_>, Vec<_>) = columns.partition(|(is_too_long, _)| *is_too_long);
+    let listed = |columns: Vec<(bool, String)>| {
+        columns.into_iter().map(|(_, column)| column).collect::<Vec<_>>().join(", ")
+    };
+    let mut lines = String::new();
+    if !wrong.is_empty() {
+        let (has, wrong) = ("its message becomes a dead letter", listed(wrong));
+        lines.push_str(&format!("#   {name}: too long, so {has}: {wrong} characters\n"));
+    }
+    if !fitting.is_empty() {
+        lines.push_str(&format!("#   {name}: fits: {} characters\n", listed(fitting)));
+    }
+    lines
+}
+
+/// The columns of text whose type is not configured, or of a table that exists, whose length is limited.
+fn texts_of<'t>(target: &'t Target, table: Option<&Table>) -> Vec<&'t str> {
     let fields = target.schema.fields().iter().filter(|field| field.data_type().is_string());
-    let is_open = |name: &&str| !target.created.columns.contains_key(*name);
-    fields.map(|field| field.name().as_str()).filter(is_open).collect()
+    let is_asked = |name: &&str| match table {
+        Some(table) => table.column(name).is_some_and(|column| column.kind.characters_max().is_some()),
+        None => !target.created.columns.contains_key(*name),
+    };
+    fields.map(|field| field.name().as_str()).filter(is_asked).collect()
 }
 
 fn longest_query(target: &Target, texts: &[&str]) -> String {

@@ -34,9 +34,10 @@ pub(super) struct Arguments {
     /// Stop with exit code 0 when every partition has been read up to the end that it had at the start.
     #[arg(long)]
     until_caught_up: bool,
-    /// How progress is shown: `bar` is one live line on stderr, `json` one object per batch on stdout.
+    /// How progress is shown: `bar` is one live line on stderr, `log` a line in the log every 30 s while messages are
+    /// processed, `json` one object per batch on stdout.
     ///
-    /// Default: `bar` on a terminal, otherwise `none`.
+    /// Default: `bar` on a terminal, otherwise `log`.
     #[arg(long, value_enum)]
     progress: Option<Style>,
     /// Print at the end how much time each stage and each view took.
@@ -97,7 +98,7 @@ async fn run_job(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     }
     let Job { lanes, running, reload: sender } = job::open(config, arguments.until_caught_up, stop).await?;
     reload::start(hangup, running, sender, telemetry.clone());
-    let by_default = if terminal::is_watched() { Style::Bar } else { Style::None };
+    let by_default = if terminal::is_watched() { Style::Bar } else { Style::Log };
     let mut progress = Progress::new(arguments.progress.unwrap_or(by_default));
     let show = &mut |report: &_| progress.show(report);
     let ended = tokio::select! {

@@ -187,6 +187,15 @@ pub fn quote_table(name: &str, dialect: Dialect) -> String {
 }
 
 impl ColumnType {
+    /// The characters that a text may have, where the type limits them.
+    pub fn characters_max(&self) -> Option<u64> {
+        match self {
+            Self::Text { characters_max, .. } => *characters_max,
+            Self::Char { characters_max } => Some(*characters_max),
+            _ => None,
+        }
+    }
+
     /// The type a created table has for a view's column.
     ///
     /// `key`: the shape of the key where the column is one of its columns, which share the room in an index.

@@ -19,6 +19,7 @@ use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaSt
 
 use super::shape::{ColumnShape, Shape, entries_field, part_fields, struct_fields};
 use crate::avro::CONFLUENT_MAGIC;
+use crate::batch::Nulls;
 
 /// The id that the one schema is registered under, and the header that names it.
 const SCHEMA_ID: u32 = 1;
@@ -63,6 +64,11 @@ impl Columns {
             Shape::Enum(symbols) if name == column => Some(&**symbols),
             _ => None,
         })
+    }
+
+    /// What is known of NULL in each column.
+    pub(super) fn nulls(&self) -> impl Iterator<Item = Nulls> {
+        self.fields.iter().map(|(_, column)| column.nulls())
     }
 
     /// Adds one row.

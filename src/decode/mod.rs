@@ -30,7 +30,7 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::avro::{Schema, SchemaError, SchemaId};
-use crate::batch::{DeadLetter, Decoded, Fault, LetterKind, Message, Messages, Stage};
+use crate::batch::{DeadLetter, Decoded, Fault, LetterKind, Message, Messages, Nulls, Stage};
 use crate::config::{AvroConfig, Framing, KeyFormat, Tombstones};
 use crate::diagnostic::Finding;
 use check::Bad;
@@ -233,6 +233,14 @@ impl Decoder {
     pub fn symbols(&self, column: &str) -> Option<&[String]> {
         let of_key = || self.keys.avro().and_then(|keys| keys.symbols(column));
         self.payloads.symbols(column).or_else(of_key)
+    }
+
+    /// What is known of NULL in each column of `batch`.
+    pub fn nulls(&self) -> Vec<Nulls> {
+        let mut nulls: Vec<Nulls> = self.payloads.nulls().collect();
+        let of_kafka = self.schema.fields().iter().skip(nulls.len());
+        nulls.extend(of_kafka.map(|field| Nulls::never_if(!field.is_nullable())));
+        nulls
     }
 
     /// How many messages a batch can hold, even if they are empty.

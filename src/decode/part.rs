@@ -20,7 +20,7 @@ use super::shape::{ColumnShape, Shape};
 use super::side::Side;
 use super::writers::{Writer, WriterSchema, Writers};
 use crate::avro::{Schema, SchemaError, SchemaId};
-use crate::batch::Messages;
+use crate::batch::{Messages, Nulls};
 use crate::diagnostic::Finding;
 
 /// Checks the bytes of one part, collects them, and returns them as columns.
@@ -107,6 +107,11 @@ impl AvroPart {
     /// As [`Columns::symbols`].
     pub fn symbols(&self, column: &str) -> Option<&[String]> {
         self.columns.symbols(column)
+    }
+
+    /// As [`Columns::nulls`].
+    pub fn nulls(&self) -> impl Iterator<Item = Nulls> {
+        self.columns.nulls()
     }
 
     pub fn row_width(&self) -> usize {

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit
 use serde_json::{Value, json};
 
 use crate::avro::{Kind, Logical, Schema, SchemaError, TypeId, UnionForm};
+use crate::batch::Nulls;
 
 /// The time zone of every timestamp that has one.
 pub(super) const UTC: &str = "UTC";
@@ -175,6 +176,18 @@ impl ColumnShape {
         let data_type = self.data_type();
         let nullable = self.nullable.is_some() || matches!(self.shape, Shape::Null);
         Arc::new(Field::new(name, data_type, nullable))
+    }
+
+    /// What is known of NULL in this column: Arrow's fields of records inside others do not say it.
+    pub(super) fn nulls(&self) -> Nulls {
+        let nulls = Nulls::never_if(self.nullable.is_none() && !matches!(self.shape, Shape::Null));
+        match &self.shape {
+            Shape::Struct(fields) => {
+                nulls.with_fields(fields.iter().map(|(name, part)| (name.clone(), part.nulls())))
+            }
+            Shape::List(item) => nulls.with_items(item.nulls()),
+            _ => nulls,
+        }
     }
 
     /// The plain Avro schema of this column; `names` counts the named types made so far.

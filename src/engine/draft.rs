@@ -38,6 +38,8 @@ pub struct Draft {
     pub unused_views: Vec<String>,
     /// For each column of each target the most characters of its texts, where that is known; with [`Reach::warns`].
     pub text_lengths: Vec<Vec<Option<u64>>>,
+    /// For each target its columns that may be NULL in a row that is written; with [`Reach::warns`].
+    pub nullable: Vec<Vec<String>>,
     /// For each column of each target the symbols of the Avro enum that it is a copy of; with [`Reach::warns`].
     pub symbols: Vec<Vec<Option<Vec<String>>>>,
 }
@@ -119,6 +121,7 @@ impl Draft {
         diagnostics.extend(unordered(config, &survey, &targets));
         let places = TargetPlaces::of(config, views, &targets);
         let text_lengths = if reach.warns { text_lengths(&survey, &targets) } else { Vec::new() };
+        let nullable = if reach.warns { nullable(&survey, &targets, decoder) } else { Vec::new() };
         let symbols = match decoder.filter(|_| reach.warns) {
             Some(decoder) => symbols(&survey, &targets, decoder),
             None => Vec::new(),
@@ -158,6 +161,7 @@ impl Draft {
             graph,
             unused_views,
             text_lengths,
+            nullable,
             symbols,
         }
     }
@@ -259,6 +263,11 @@ fn text_lengths(survey: &Survey<'_>, targets: &[Target]) -> Vec<Vec<Option<u64>>
         fields.map(|field| survey.characters_max(&target.name, field.name())).collect()
     };
     targets.iter().map(of).collect()
+}
+
+fn nullable(survey: &Survey<'_>, targets: &[Target], decoder: Option<&Decoder>) -> Vec<Vec<String>> {
+    let of_views = survey.nullable(decoder.map_or_else(Vec::new, Decoder::nulls));
+    targets.iter().map(|target| of_views.get(&target.name).cloned().unwrap_or_default()).collect()
 }
 
 fn symbols(survey: &Survey<'_>, targets: &[Target], decoder: &Decoder) -> Vec<Vec<Option<Vec<String>>>> {

@@ -27,7 +27,7 @@ impl Session {
         // Why: where the database is away its tables are not listed; a query of them says why.
         let _ = self.whole.look().await;
         let mut rows: Vec<[Option<String>; 3]> = Vec::new();
-        let mut counts: Vec<Option<i64>> = Vec::new();
+        let mut counts: Vec<String> = Vec::new();
         let mut names: Vec<String> = vec![BATCH.to_owned()];
         names.extend(self.config.reference_tables.iter().map(|table| table.name.clone()));
         names.extend(self.config.state_tables.iter().map(|table| table.name.clone()));
@@ -44,16 +44,16 @@ impl Session {
             if is_faulty {
                 origin = format!("has a fault: `\\d {name}` shows it");
             }
-            counts.push(self.count_of(&name));
+            counts.push(self.count_of(&name).map_or("not read yet".to_owned(), |count| count.to_string()));
             rows.push([Some(name), Some(kind.to_owned()), Some(origin)]);
         }
         for name in self.whole_names() {
             let origin = self.config.database.redacted();
             rows.push([Some(format!("{WHOLE}.{name}")), Some("whole table".into()), Some(origin)]);
-            counts.push(None);
+            counts.push("not counted".to_owned());
         }
         let column = |index: usize| texts(rows.iter().map(|row| row[index].clone()));
-        let counts: ArrayRef = Arc::new(Int64Array::from(counts));
+        let counts = texts(counts.into_iter().map(Some));
         table([("name", column(0)), ("kind", column(1)), ("rows", counts), ("comes from", column(2))])
     }
 

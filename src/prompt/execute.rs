@@ -447,6 +447,8 @@ impl Shell {
             ReloadOn::Signal => "a running job takes it over when it is sent SIGHUP",
         };
         self.say(&format!("written: {}; {taken}", files.join(", ")));
+        self.say("the tests of the views were not run: `realtime-processor test`");
+        self.say("the job computes only new messages by the new SQL; `realtime-processor fill` computes a table from old ones");
         self.session.reload().await?;
         let views: Vec<&str> = written.iter().map(|(view, _)| view.as_str()).collect();
         self.session.note_of_unused(&views).iter().for_each(|note| self.say(note));

@@ -15,6 +15,8 @@ use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, 
 const STATEMENT_ROWS_MAX: usize = 1_000;
 /// Different places and codes that causes are made of.
 const CAUSES_MAX: usize = 10_000;
+/// The field that a payload cannot be decoded at, of a reason that begins with it; otherwise an empty text.
+const FIELD: &str = "CASE WHEN reason LIKE 'field `%`%' THEN SUBSTR(reason, 8, INSTR(SUBSTR(reason, 8), '`') - 1) ELSE '' END";
 /// What [`stored_letter`] reads, but for the two times.
 const COLUMNS: &str = "id, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, kafka_key, kafka_headers, \
                        payload, stage, place, reason, job";
@@ -38,7 +40,7 @@ pub struct StoredLetter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     pub stage: String,
-    /// Without the numbers in it.
+    /// Of a payload that cannot be decoded, the field, with `[]` for the place in a list.
     pub place: String,
     /// The database's error code.
     pub code: Option<i64>,
@@ -57,7 +59,7 @@ pub struct Selection {
     /// The job, or one of its fills; `None`: all of them.
     pub owner: Option<String>,
     pub stage: Option<Stage>,
-    /// A part of their place.
+    /// A part of their place, or of the field that cannot be decoded, as [`Cause::place`] has it.
     pub place: Option<String>,
     /// The database's error code, which is in their reason.
     pub code: Option<i64>,
@@ -179,19 +181,19 @@ impl StoredLetters {
         // Where the database is to blame, its name and error code come first; the rest differs from row to row.
         let code = "CASE WHEN reason LIKE 'mysql error %' OR reason LIKE 'sqlite error %' THEN SUBSTR(reason, 1, 18) \
                     ELSE '' END";
+        // Of a payload that ends too early the byte is a matter of chance.
+        let place = format!("CASE WHEN place LIKE '{}%' THEN {FIELD} ELSE place END", DeadLetter::BYTE);
         let sql = format!(
-            "SELECT stage, place, {code} AS code, COUNT(*), {first}, {last}, MAX(id) FROM {DEAD_LETTERS_TABLE} \
-             WHERE {conditions} GROUP BY stage, place, code LIMIT {CAUSES_MAX}"
+            "SELECT stage, {place} AS found_at, {code} AS code, COUNT(*), {first}, {last}, MAX(id) \
+             FROM {DEAD_LETTERS_TABLE} WHERE {conditions} GROUP BY stage, found_at, code LIMIT {CAUSES_MAX}"
         );
         let cause = |row: &Vec<Value<'_>>| {
             let text = |index: usize| row.get(index)?.as_text().map(str::to_owned);
             let number = |index: usize| row.get(index)?.as_i64();
             let code =
                 text(2)?.split(|letter: char| !letter.is_ascii_digit()).find_map(|word| word.parse().ok());
-            let place = text(1)?;
-            // Of a payload that ends too early the byte is a matter of chance.
-            let place = if place.starts_with(DeadLetter::BYTE) { String::new() } else { place };
             let (stage, first, last) = (text(0)?, text(4)?, text(5)?);
+            let place = if stage == Stage::Decode.name() { without_indexes(&text(1)?) } else { text(1)? };
             Some(Cause { stage, place, code, count: number(3)?, first, last, example: number(6)? })
         };
         let rows = self.query(&sql, parameters).await?;
@@ -376,7 +378,11 @@ impl StoredLetters {
             and("id <= ?", vec![Value::Int(id)]);
         }
         if let Some(place) = &selection.place {
-            and("INSTR(place, ?) > 0", vec![Value::text(place.clone())]);
+            // The indexes of a field are left out where causes are shown.
+            let escaped = place.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+            let pattern = format!("%{}%", escaped.replace("[]", "[%]"));
+            let condition = format!("(INSTR(place, ?) > 0 OR ({FIELD}) LIKE ? ESCAPE '!')");
+            and(&condition, vec![Value::text(place.clone()), Value::text(pattern)]);
         }
         if let Some(code) = selection.code {
             let mysql = Value::text(format!("mysql error {code} ("));
@@ -431,6 +437,16 @@ async fn owners(connection: &mut Connection, job: &str) -> Result<Option<Vec<Str
 
 fn unreadable() -> SinkError {
     SinkError::Sql(format!("{DEAD_LETTERS_TABLE} has a row that this program has not written").into())
+}
+
+/// A path to a field, with `[]` for each place in a list: `lines[].sku`.
+fn without_indexes(path: &str) -> String {
+    let mut parts = path.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| match part.split_once(']') {
+        Some((_, rest)) => format!("{shown}[]{rest}"),
+        None => format!("{shown}[{part}"),
+    })
 }
 
 /// A row of [`COLUMNS`] and the two times.

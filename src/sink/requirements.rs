@@ -97,41 +97,10 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
 
 /// What a table does with rows that a reader of the SQL may not expect.
 pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
-    let key = target.mode.key();
-    let mut warnings: Vec<TableFault> = target
-        .schema
-        .fields()
-        .iter()
-        .filter(|field| field.is_nullable() && !key.contains(field.name()))
-        .filter_map(|field| found.column(field.name()).filter(|column| !column.is_nullable))
-        .map(|column| {
-            let view = &target.name;
-            let message = format!(
-                "NOT NULL, and view `{view}` may give NULL: a message with NULL becomes a dead letter"
-            );
-            TableFault::of_column(&target.table, &column.name, message)
-                .with_hint("write `coalesce(..., ...)` in the view, or let the column be NULL")
-        })
-        .collect();
     if target.mode == Mode::Append {
-        return warnings;
+        return Vec::new();
     }
-    let of_key = key.iter().filter_map(|name| found.column(name));
-    let loose = of_key.filter(|column| is_loose(column, dialect));
-    let loose = loose.filter(|column| collation_fault(target, column, dialect).is_none());
-    let loose = loose.map(|column| {
-        let collation = collation_of(column, dialect);
-        let message = format!(
-            "its collation {collation} takes keys for equal that differ only in {}: {}",
-            merged_by(collation),
-            merged_into(target, column)
-        );
-        TableFault::of_column(&target.table, &column.name, message).with_hint(format!(
-            "if they are different keys, change the column to COLLATE {}",
-            dialect.collation()
-        ))
-    });
-    warnings.extend(loose);
+    let mut warnings = loose_keys(target, found, dialect);
     let has_parent = matches!(&target.mode, Mode::Upsert(upsert) if !upsert.parent.is_empty());
     if has_parent && !target.deletes() {
         let view = &target.name;
@@ -155,6 +124,34 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
             .with_hint("change the column to BIGINT UNSIGNED")
     }));
     warnings
+}
+
+/// Columns of the key whose collation takes different keys for equal, where that is no fault: one warning for those of which
+/// the same is to be said.
+fn loose_keys(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFault> {
+    let of_key = target.mode.key().iter().filter_map(|name| found.column(name));
+    let loose = of_key.filter(|column| is_loose(column, dialect));
+    let loose = loose.filter(|column| collation_fault(target, column, dialect).is_none());
+    let mut alike: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+    for column in loose {
+        let (collation, merged) = (collation_of(column, dialect), merged_into(target, column));
+        match alike.iter_mut().find(|(other, into, _)| (*other, *into) == (collation, merged)) {
+            Some((_, _, names)) => names.push(&column.name),
+            None => alike.push((collation, merged, vec![&column.name])),
+        }
+    }
+    let warning = |(collation, merged, names): (&str, &str, Vec<&str>)| {
+        let (first, others) = names.split_first()?;
+        let of_others =
+            if others.is_empty() { String::new() } else { format!(", as of {},", others.join(", ")) };
+        let (by, wanted) = (merged_by(collation), dialect.collation());
+        let message = format!(
+            "its collation {collation}{of_others} takes keys for equal that differ only in {by}: {merged}"
+        );
+        let hint = format!("if they are different keys, change the column to COLLATE {wanted}");
+        Some(TableFault::of_column(&target.table, first, message).with_hint(hint))
+    };
+    alike.into_iter().filter_map(warning).collect()
 }
 
 /// A column that the view has and the table lacks. It may have another name there.

@@ -14,16 +14,14 @@ use datafusion::logical_expr::{
     Distinct, Expr, Join, LogicalPlan, Operator, RecursiveQuery, Subquery, TableScan,
 };
 
-use super::lint::plain_column;
+use super::lint::{passed_on, plain_column};
 use super::pipeline::PreparedStep;
 use super::survey::Survey;
-use super::{BATCH, TableSpec};
+use super::{BATCH, FIELD_OF, TableSpec};
 use crate::mask::{Mask, Masks, Sensitive};
 
 /// What an aggregate or a window is called whose value says nothing of its arguments.
 const COUNT: &str = "count";
-/// The function that takes a field out of a record.
-const FIELD_OF: &str = "get_field";
 
 impl Survey<'_> {
     /// The masks of `batch`, and of all tables and views that could be planned. A state table has those of its view, which
@@ -109,6 +107,9 @@ impl<'m> Lineage<'m> {
     }
 
     fn of_node(&mut self, plan: &LogicalPlan) -> Vec<Mask> {
+        if let Some(input) = passed_on(plan) {
+            return self.of_plan(input);
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.of_scan(scan),
             LogicalPlan::Projection(node) => self.of_expressions(&node.expr, &node.input),
@@ -128,12 +129,6 @@ impl<'m> Lineage<'m> {
                 self.made_equal(plan, vec![scope]).concat()
             }
             LogicalPlan::Join(node) => self.of_join(plan, node),
-            LogicalPlan::Subquery(node) => self.of_plan(&node.subquery),
-            LogicalPlan::SubqueryAlias(node) => self.of_plan(&node.input),
-            LogicalPlan::Sort(node) => self.of_plan(&node.input),
-            LogicalPlan::Limit(node) => self.of_plan(&node.input),
-            LogicalPlan::Repartition(node) => self.of_plan(&node.input),
-            LogicalPlan::Distinct(Distinct::All(input)) => self.of_plan(input),
             LogicalPlan::Union(node) => {
                 let inputs = node.inputs.iter().map(|input| self.of_plan(input));
                 inputs.reduce(both).unwrap_or_default()

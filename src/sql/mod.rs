@@ -25,6 +25,7 @@ mod locate;
 mod mixed_types;
 mod moments;
 mod names;
+mod nulls;
 mod numbers;
 mod operators;
 mod optimizer;
@@ -76,6 +77,9 @@ pub use view_files::ViewFiles;
 
 /// What SQL calls the messages of a trigger.
 pub const BATCH: &str = "batch";
+
+/// The function that takes a field out of a record.
+const FIELD_OF: &str = "get_field";
 
 /// A table that views may read, as it is planned on.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
 
-use super::placed;
 use super::sql_types::in_sql;
+use super::{FIELD_OF, placed};
 
 /// Rewrites every node of a plan and of the subqueries in it, inner ones first.
 pub(super) fn nodes(
@@ -78,8 +78,11 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
             Expr::Cast(Cast { expr, .. }) => expr.as_ref(),
             other => other,
         };
-        let written = text(told)?;
-        let written = if is_operator(told) { format!("({written})") } else { written };
+        let written = match field_path(told) {
+            Some(path) => path,
+            None if is_operator(told) => format!("({})", text(told)?),
+            None => text(told)?,
+        };
         Ok(Transformed::yes(Expr::Column(Column::new_unqualified(written))))
     };
     Ok(in_sql(&match expression.clone().map_children(inner)?.data {
@@ -88,6 +91,21 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
         }
         other => other.human_display().to_string(),
     }))
+}
+
+/// A field of a record as it is written: `batch.customer.id`.
+fn field_path(expression: &Expr) -> Option<String> {
+    let Expr::ScalarFunction(call) = expression else { return None };
+    let (record, names) = call.args.split_first().filter(|_| call.name() == FIELD_OF)?;
+    let record = match record {
+        Expr::Column(column) => column.flat_name(),
+        other => field_path(other)?,
+    };
+    let names = names.iter().map(|name| match name {
+        Expr::Literal(name, _) => name.try_as_str().flatten(),
+        _ => None,
+    });
+    Some(format!("{record}.{}", names.collect::<Option<Vec<_>>>()?.join(".")))
 }
 
 /// Whether it is an operator with two sides, or one of ours in its place.

@@ -3,6 +3,7 @@
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool};
 
 use super::error::{SqlError, SqlErrorKind};
 use super::sql_types::in_sql;
@@ -15,7 +16,9 @@ pub(super) struct Failed<'a> {
     pub(super) what: &'static str,
     pub(super) file: &'a str,
     pub(super) text: &'a str,
-    /// What to do where memory does not suffice.
+    /// What the session may hold, in bytes.
+    pub(super) memory_max: usize,
+    /// What to do where that does not suffice.
     pub(super) memory_hint: &'static str,
 }
 
@@ -25,11 +28,21 @@ impl Failed<'_> {
         let kind = kind(root);
         let found = found(root);
         if kind == SqlErrorKind::MemoryExhausted {
-            let message = format!("the {} needs more memory than it may have: {}", self.what, found.message);
+            let (what, may_have) = (self.what, upstream::size(self.memory_max));
+            let why = upstream::memory(&found.message);
+            let message = format!("the {what} needs more memory than the {may_have} that it may have: {why}");
             return SqlError::of_kind(kind, self.file, message).with_hint(self.memory_hint);
         }
         let found = found.reworded(|message| in_sql(&upstream::lower_first(message)));
         SqlError::of_kind(kind, self.file, found).at(locate::row_error(self.file, self.text, error))
+    }
+}
+
+/// What may be held in a pool, in bytes.
+pub(super) fn memory_max(pool: &dyn MemoryPool) -> usize {
+    match pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
     }
 }
 

@@ -86,6 +86,8 @@ struct Sight {
 pub struct QueryRows {
     place: String,
     text: String,
+    /// What the session may hold, in bytes.
+    memory_max: usize,
     receiver: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: JoinHandle<()>,
     cancel: Arc<Cancel>,
@@ -410,6 +412,7 @@ impl TypedPlan {
     pub fn run(self) -> QueryRows {
         let Self { place, text, plan, context, cancel, sight, .. } = self;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let memory_max = run_errors::memory_max(context.memory_pool().as_ref());
         let task = tokio::spawn(async move {
             // Why: a kernel that panics on some value must not take the program with it, nor print the value.
             let ended = panics::expected_of(send_all(&plan, &context, &sender)).await;
@@ -421,7 +424,7 @@ impl TypedPlan {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        QueryRows { place, text, receiver, task, cancel, is_over: false, sight }
+        QueryRows { place, text, memory_max, receiver, task, cancel, is_over: false, sight }
     }
 }
 
@@ -462,7 +465,7 @@ impl QueryRows {
             }
             Some(Err(error)) => {
                 self.is_over = true;
-                let error = run_error(&self.place, &self.text, &error);
+                let error = self.run_error(&error);
                 Err(if self.sight.hides_values { error.without_values() } else { error })
             }
             None => {
@@ -471,6 +474,13 @@ impl QueryRows {
             }
         }
     }
+
+    fn run_error(&self, error: &DataFusionError) -> SqlError {
+        let (file, text, memory_max) = (self.place.as_str(), self.text.as_str(), self.memory_max);
+        let memory_hint =
+            "select only the columns that are needed, take fewer messages (`--rows`), or raise `memory_max`";
+        Failed { what: "query", file, text, memory_max, memory_hint }.told(error)
+    }
 }
 
 impl Drop for QueryRows {
@@ -478,10 +488,6 @@ impl Drop for QueryRows {
         self.cancel.ask();
         self.task.abort();
     }
-}
-
-fn run_error(place: &str, text: &str, error: &DataFusionError) -> SqlError {
-    Failed { what: "query", file: place, text, memory_hint: "`memory_max` bounds it" }.told(error)
 }
 
 #[cfg(test)]

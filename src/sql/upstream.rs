@@ -440,6 +440,43 @@ pub(super) fn said(root: &DataFusionError) -> String {
     }
 }
 
+/// What an error of memory that does not suffice says: what is done with the rows, or what holds how much.
+pub(super) fn memory(said: &str) -> String {
+    if let Some((step, _)) =
+        said.strip_prefix("Memory Exhausted while ").and_then(|rest| rest.split_once(" ("))
+    {
+        return format!("{} needs all rows in memory at once", step.to_lowercase());
+    }
+    // `Failed to allocate additional 2.1 MB for TopK[0] with 39.8 MB already allocated for this reservation - ...`
+    let parts = || {
+        let (more, rest) = said.strip_prefix("Failed to allocate additional ")?.split_once(" for ")?;
+        let (consumer, rest) = rest.split_once(" with ")?;
+        let (held, _) = rest.split_once(" already allocated")?;
+        Some((consumer, more, held))
+    };
+    let Some((consumer, more, held)) = parts() else { return said.to_owned() };
+    let step = STEPS.iter().find(|(name, _)| consumer.starts_with(name)).map_or(consumer, |(_, step)| *step);
+    format!("{step} has {held} and needs {more} more")
+}
+
+/// What steps of a plan do, by the names that they have in errors.
+const STEPS: [(&str, &str); 6] = [
+    ("ExternalSorter", "sorting"),
+    ("TopK", "ORDER BY with LIMIT"),
+    ("HashJoin", "a join"),
+    ("NestedLoopJoin", "a join"),
+    ("CrossJoin", "a join"),
+    ("GroupedHashAggregate", "GROUP BY"),
+];
+
+/// Bytes for people: `40 MiB`.
+pub(super) fn size(bytes: usize) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
+}
+
 /// What a message of several lines says first; of a regular expression that is none, what is wrong with it.
 pub(super) fn first_line(message: &str) -> String {
     const NO_REGULAR_EXPRESSION: &str = "regex parse error:";
@@ -575,5 +612,16 @@ mod tests {
         assert_eq!(syntax("SELECT 1 DIV 2").message, "no operator `DIV`");
         let early = syntax("SELECT 1 +");
         assert!(early.message.ends_with("found the end of the file"), "{}", early.message);
+    }
+
+    #[test]
+    fn an_error_of_memory_says_what_needs_it() {
+        let sort = "Memory Exhausted while Sorting (DiskManager is disabled)";
+        assert_eq!(memory(sort), "sorting needs all rows in memory at once");
+        let limit = "Failed to allocate additional 2.1 MB for TopK[0] with 39.8 MB already allocated for this reservation - 198.3 \
+                     KB remain available for the total memory pool: greedy(used: 39.8 MB, pool_size: 40.0 MB)";
+        assert_eq!(memory(limit), "ORDER BY with LIMIT has 39.8 MB and needs 2.1 MB more");
+        assert_eq!(memory("repeat would make 7 bytes"), "repeat would make 7 bytes");
+        assert_eq!((size(40 << 20), size(1000 << 10)), ("40 MiB".to_owned(), "1000 KiB".to_owned()));
     }
 }

@@ -24,7 +24,7 @@ use super::bounded;
 use super::columns;
 use super::error::{SqlError, SqlErrorKind};
 use super::locate;
-use super::run_errors::Failed;
+use super::run_errors::{self, Failed};
 use super::statement;
 use super::view_files::ViewFile;
 use crate::panics;
@@ -84,7 +84,7 @@ impl View {
         // Why: a kernel that panics on some value must not take the job with it; the value's message becomes a
         // dead letter. The plan's states are new in each run, so none of a broken run is seen again.
         match panics::expected_of(self.collect(state, context, held)).await {
-            Ok(rows) => rows.map_err(|error| self.run_error(&error)),
+            Ok(rows) => rows.map_err(|error| self.run_error(state, &error)),
             Err(panic) => {
                 let message = format!("the SQL engine panicked: {panic}");
                 Err(SqlError::of_kind(SqlErrorKind::Row, &self.file, message))
@@ -118,9 +118,10 @@ impl View {
         Ok(rows)
     }
 
-    fn run_error(&self, error: &DataFusionError) -> SqlError {
-        let memory_hint = "`memory_max` bounds it; a smaller `batch_rows_max` needs less";
-        Failed { what: "view", file: &self.file, text: &self.text, memory_hint }.told(error)
+    fn run_error(&self, state: &SessionState, error: &DataFusionError) -> SqlError {
+        let memory_max = run_errors::memory_max(state.runtime_env().memory_pool.as_ref());
+        let memory_hint = "it is a share of `memory_max`; a smaller `batch_rows_max` needs less";
+        Failed { what: "view", file: &self.file, text: &self.text, memory_max, memory_hint }.told(error)
     }
 }
 

@@ -205,5 +205,6 @@ def test_a_header_whose_name_is_not_text_makes_a_dead_letter(new_job, new_topic,
     shown = job.run("consume", "--count", "9")
     assert f"{topic.name}[0]@5: kafka_headers: the names of these headers" in shown.stderr
     assert "panicked" not in shown.stderr
+    assert "of 9 messages, 1 cannot be decoded" in shown.stderr, shown.stderr
     counted = job.run("sql", "--from", "beginning", "--format", "json", "-c", "SELECT count(*) AS n FROM batch")
     assert json.loads(counted.stdout)["n"] == 9 and "panicked" not in counted.stderr

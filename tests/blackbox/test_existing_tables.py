@@ -134,3 +134,11 @@ def test_lengths_and_indexes_are_proposed_from_messages(new_job, new_topic, data
     proposed = "columns: { customer_no: VARCHAR(10), name: VARCHAR(80), title: VARCHAR(10) }, indexes: [[customer_no]]"
     assert f"  seen: {{ {proposed} }}" in done.stdout, done.stdout
     assert database.rows("SHOW TABLES") == []
+    # A table that exists is not proposed, but compared.
+    database.execute(
+        "CREATE TABLE seen (kafka_partition INT, kafka_offset BIGINT, customer_no VARCHAR(10), name VARCHAR(20), title TEXT)"
+    )
+    done = job.run("check", "--sample", expect=0)
+    assert "outputs:" not in done.stdout and "of the last 2 messages" in done.stdout, done.stdout
+    assert "seen: too long, so its message becomes a dead letter: name 30 of 20 characters" in done.stdout, done.stdout
+    assert "seen: fits: customer_no 3 of 10 characters" in done.stdout, done.stdout

@@ -321,7 +321,9 @@ def test_an_edit_and_what_it_changes(terminal, with_messages):
     assert "1 of 1 views have other rows" in prompt.ask("\\diff")
     # The file of the job is as it was until the draft is applied.
     assert "CASE WHEN" not in (with_messages.folder / "sql/counted.sql").read_text()
-    assert "sql/counted.sql" in prompt.ask("\\apply")
+    applied = prompt.ask("\\apply")
+    assert "sql/counted.sql" in applied and "the tests of the views were not run" in applied, applied
+    assert "only new messages" in applied and "realtime-processor fill" in applied, applied
     assert "CASE WHEN" in (with_messages.folder / "sql/counted.sql").read_text()
     assert "no view was edited" in prompt.ask("\\apply")
 

@@ -11,9 +11,12 @@ use crate::config::Config;
 use crate::print::{Look, Screen, numbers, table, texts};
 use crate::sink::Cause;
 
-/// Count the dead letters by cause: stage, place, and the database's error code.
+/// Count the dead letters by cause.
 ///
-/// The most frequent cause comes first, with the times of its first and last dead letter and the newest one as an example.
+/// A cause is a stage, a place and the error code of the database. The place is the field that cannot be decoded, the place
+/// in the SQL, or the table and its column. The reasons of one cause may differ in more than their values: `list --place`
+/// shows all of them. The most frequent cause comes first, with the times of its first and last dead letter and the newest
+/// one as an example.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters summary",

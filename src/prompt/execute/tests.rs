@@ -91,11 +91,11 @@ async fn queries_read_the_batch_the_tables_and_the_views() {
     insta::assert_snapshot!(project.asked("\\d").await, @r"
      name         | kind            | rows | comes from
     --------------+-----------------+------+-----------------------------------------------------------------
-     batch        | batch           |    3 | DIR/batch.jsonl
-     names        | reference table |    2 | DIR/names.csv, by id = batch.customer
-     named        | view            |    3 | DIR/sql/named.sql
-     totals       | view            |    2 | DIR/sql/totals.sql
-     dead_letters | dead letters    |    0 | messages of the batch that cannot be processed, with the reason
+     batch        | batch           | 3    | DIR/batch.jsonl
+     names        | reference table | 2    | DIR/names.csv, by id = batch.customer
+     named        | view            | 3    | DIR/sql/named.sql
+     totals       | view            | 2    | DIR/sql/totals.sql
+     dead_letters | dead letters    | 0    | messages of the batch that cannot be processed, with the reason
     (5 rows)
     ");
     assert!(!project.path("out.db").exists(), "no database file is made");

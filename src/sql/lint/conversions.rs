@@ -202,7 +202,7 @@ impl Rule<'_, '_> {
     }
 }
 
-fn is_comparison(op: Operator) -> bool {
+pub(in crate::sql) fn is_comparison(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq

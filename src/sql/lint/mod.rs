@@ -21,8 +21,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use super::view_files::ViewFile;
 use super::{BATCH, Survey};
 use crate::diagnostic::{Code, Diagnostic, Place};
+pub(super) use conversions::is_comparison;
 use trace::Trace;
-pub(super) use trace::plain_column;
+pub(super) use trace::{Definition, definitions, index_of_name, passed_on, plain_column, unaliased};
 
 /// What becomes of the rows of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Survey<'_> {
     pub fn batch_columns(&self, view: &str, column: &str) -> Vec<String> {
         let project = Project::new(self, &|_| true);
         let Some(plan) = project.trace.plan(view) else { return Vec::new() };
-        let Some(index) = trace::index_of_name(plan, column) else { return Vec::new() };
+        let Some(index) = index_of_name(plan, column) else { return Vec::new() };
         let origin = |chain: Vec<trace::Origin>| {
             chain.into_iter().next_back().filter(|(relation, _)| relation == BATCH).map(|(_, column)| column)
         };

@@ -12,7 +12,7 @@ pub(super) struct Trace<'a> {
 }
 
 /// What a column of a plan is.
-pub(super) enum Definition<'p> {
+pub(in crate::sql) enum Definition<'p> {
     /// A column of a relation that is scanned.
     Scanned { relation: &'p str, column: &'p str },
     /// Computed from columns of these plans.
@@ -127,7 +127,10 @@ impl<'a> Trace<'a> {
 }
 
 /// What a column of a plan is; one for each branch of a UNION.
-pub(super) fn definitions(plan: &LogicalPlan, index: usize) -> Vec<Definition<'_>> {
+pub(in crate::sql) fn definitions(plan: &LogicalPlan, index: usize) -> Vec<Definition<'_>> {
+    if let Some(input) = passed_on(plan) {
+        return definitions(input, index);
+    }
     match plan {
         LogicalPlan::Projection(node) => of_expression(node.expr.get(index), &node.input),
         LogicalPlan::Aggregate(node) => match node.group_expr.as_slice() {
@@ -141,12 +144,7 @@ pub(super) fn definitions(plan: &LogicalPlan, index: usize) -> Vec<Definition<'_
             None => definitions(&node.input, index),
             Some(index) => of_expression(node.window_expr.get(index), &node.input),
         },
-        LogicalPlan::SubqueryAlias(node) => definitions(&node.input, index),
         LogicalPlan::Filter(node) => definitions(&node.input, index),
-        LogicalPlan::Sort(node) => definitions(&node.input, index),
-        LogicalPlan::Limit(node) => definitions(&node.input, index),
-        LogicalPlan::Subquery(node) => definitions(&node.subquery, index),
-        LogicalPlan::Distinct(Distinct::All(input)) => definitions(input, index),
         LogicalPlan::Distinct(Distinct::On(node)) => of_expression(node.select_expr.get(index), &node.input),
         LogicalPlan::Union(node) => node.inputs.iter().flat_map(|input| definitions(input, index)).collect(),
         LogicalPlan::Join(node) => {
@@ -173,6 +171,19 @@ pub(super) fn definitions(plan: &LogicalPlan, index: usize) -> Vec<Definition<'_
     }
 }
 
+/// The plan whose columns a plan has as they are, with some of its rows or all of them, unless it chooses these by a condition.
+pub(in crate::sql) fn passed_on(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan {
+        LogicalPlan::SubqueryAlias(node) => Some(&node.input),
+        LogicalPlan::Sort(node) => Some(&node.input),
+        LogicalPlan::Limit(node) => Some(&node.input),
+        LogicalPlan::Repartition(node) => Some(&node.input),
+        LogicalPlan::Subquery(node) => Some(&node.subquery),
+        LogicalPlan::Distinct(Distinct::All(input)) => Some(input),
+        _ => None,
+    }
+}
+
 /// Whether a column of the input is taken apart.
 fn is_unnested(node: &Unnest, column: usize) -> bool {
     node.struct_type_columns.contains(&column)
@@ -195,11 +206,11 @@ pub(super) fn find<'p>(column: &Column, inputs: &[&'p LogicalPlan]) -> Option<(&
     inputs.iter().find_map(|input| Some((*input, input.schema().maybe_index_of_column(column)?)))
 }
 
-pub(super) fn index_of_name(plan: &LogicalPlan, name: &str) -> Option<usize> {
+pub(in crate::sql) fn index_of_name(plan: &LogicalPlan, name: &str) -> Option<usize> {
     plan.schema().fields().iter().position(|field| field.name() == name)
 }
 
-pub(super) fn unaliased(mut expression: &Expr) -> &Expr {
+pub(in crate::sql) fn unaliased(mut expression: &Expr) -> &Expr {
     while let Expr::Alias(alias) = expression {
         expression = &alias.expr;
     }
