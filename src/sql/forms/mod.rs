@@ -23,6 +23,7 @@ mod orders;
 mod own_values;
 mod patterns;
 mod set_operations;
+mod sort_keys;
 mod subqueries;
 mod unread;
 mod using;
@@ -147,10 +148,12 @@ pub(super) struct RewriteForms;
 impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let values = own_values::OwnValues::default();
+        let mut names = domain::Names::default();
         let plan = plan.transform_up_with_subqueries(|node| {
             inner_nulls::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
+            let node = node.transform_data(|node| sort_keys::as_columns(node, &mut names))?;
             node.transform_data(set_operations::rewrite)
         })?;
         subqueries::rewrite(plan.data)

@@ -481,7 +481,7 @@ fn with_columns_read(input: LogicalPlan, order: &[Sort]) -> Result<LogicalPlan> 
 }
 
 /// The rows with these columns alone, if they have others.
-fn only(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {
+pub(super) fn only(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {
     if plan.schema().fields().len() == columns.len() {
         return Ok(plan);
     }
