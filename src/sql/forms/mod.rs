@@ -18,10 +18,13 @@ mod inner_nulls;
 mod kept_types;
 mod lists;
 mod named_windows;
+mod natural;
 mod one_row;
 mod orders;
+mod output_names;
 mod own_values;
 mod patterns;
+mod scopes;
 mod set_operations;
 mod sort_keys;
 mod subqueries;
@@ -141,6 +144,15 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
     }
 }
 
+/// Refuses what the plan of a statement takes for something else, which neither of them shows alone.
+///
+/// # Errors
+/// The first such form.
+pub(super) fn check_planned(statement: &Statement, plan: &LogicalPlan) -> Result<()> {
+    scopes::check(statement, plan)?;
+    natural::check(statement, plan)
+}
+
 /// Rewrites the forms that need the columns of the tables and their types.
 #[derive(Debug)]
 pub(super) struct RewriteForms;
@@ -151,6 +163,7 @@ impl AnalyzerRule for RewriteForms {
         let mut names = domain::Names::default();
         let plan = plan.transform_up_with_subqueries(|node| {
             inner_nulls::check_node(&node)?;
+            output_names::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
             let node = node.transform_data(|node| sort_keys::as_columns(node, &mut names))?;

@@ -441,7 +441,7 @@ fn has_subquery(expression: &Expr) -> bool {
 }
 
 /// The subquery, if an expression is one or compares with one.
-fn subquery_of(expression: &Expr) -> Option<&Subquery> {
+pub(super) fn subquery_of(expression: &Expr) -> Option<&Subquery> {
     match expression {
         Expr::Exists(exists) => Some(&exists.subquery),
         Expr::InSubquery(is_in) => Some(&is_in.subquery),

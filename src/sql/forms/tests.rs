@@ -54,6 +54,39 @@ const FORMS: &[Form] = &[
         wrong: "error: does not satisfy order requirements",
     },
     Form {
+        name: "a name that several relations of a subquery have",
+        reason: "the planner looks further out, and takes a column of the query around for it",
+        upstream: "docs/upstream/ambiguous-names-in-subqueries.md",
+        done: Refused("write `relation.column`"),
+        query: "SELECT id FROM v WHERE EXISTS (SELECT 1 FROM t JOIN u ON t.id = u.id WHERE k = 3)",
+        wrong: "3",
+    },
+    Form {
+        name: "a key of NATURAL JOIN in a subquery",
+        reason: "as above",
+        upstream: "docs/upstream/ambiguous-names-in-subqueries.md",
+        done: Refused("write `relation.column`"),
+        query: "SELECT id FROM v WHERE EXISTS (SELECT 1 FROM (SELECT k, id AS x FROM t) a \
+                NATURAL JOIN (SELECT k, n AS y FROM u) b WHERE k = 3)",
+        wrong: "3",
+    },
+    Form {
+        name: "NATURAL LEFT JOIN without a common column",
+        reason: "it becomes a cross join",
+        upstream: "docs/upstream/natural-left-join.md",
+        done: Refused("LEFT JOIN b ON true"),
+        query: "SELECT v.id FROM v NATURAL LEFT JOIN (SELECT id AS x FROM u WHERE id < 0) e",
+        wrong: "",
+    },
+    Form {
+        name: "a name in an expression of ORDER BY that is an output column's and a table's",
+        reason: "PostgreSQL and DuckDB take the table's, DataFusion the output's",
+        upstream: "docs/upstream/names-in-order-by.md",
+        done: Refused("give the output column another name"),
+        query: "SELECT id FROM (SELECT -n AS n, id FROM v ORDER BY n + 0 LIMIT 1) q",
+        wrong: "3",
+    },
+    Form {
         name: "conditions on the sides of an outer join",
         reason: "the physical rule FilterPushdown finds columns by name, on the wrong side",
         upstream: "apache/datafusion#21246, #25296",
@@ -876,6 +909,12 @@ const RIGHT: &[(&str, &str)] = &[
         "1 0.0 NULL; 2 0.25 1.0; 3 0.25 1.0",
     ),
     (
+        "SELECT id, (SELECT count(*) FROM t a JOIN u b ON a.id = b.id WHERE a.k = v.k AND b.s <> 'q') AS c FROM v WHERE id < 0",
+        "",
+    ),
+    ("SELECT id FROM v WHERE EXISTS (SELECT max(v.n + u.n) FROM u HAVING max(v.n + u.n) > 7)", "3"),
+    ("SELECT -n AS n FROM v ORDER BY n LIMIT 1", "-3"),
+    (
         "SELECT id, sum(n) OVER (PARTITION BY CASE WHEN d > 1 THEN 'in' ELSE 'out' END ORDER BY d * 2 > 4, id DESC) AS x, \
          count(*) OVER (PARTITION BY CASE WHEN d > 1 THEN 'in' ELSE 'out' END) AS y FROM v",
         "1 1 1; 2 2 2; 3 5 2",
@@ -893,6 +932,8 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY length(s) + 0.5) AS x, first_value(id ORDER BY d < 3, id) AS y FROM v",
         "1.5 3",
     ),
+    ("SELECT max(n) AS n FROM v GROUP BY g ORDER BY -n LIMIT 1", "3"),
+    ("SELECT a.id, b.id AS x FROM v a NATURAL LEFT JOIN u b", "1 NULL; 2 NULL; 3 NULL"),
     ("SELECT id FROM v WHERE g RLIKE '^[ab]' AND g NOT REGEXP 'a'", "2"),
     ("SELECT CAST(id + 10 AS VARCHAR(1)) AS x, TRY_CAST(s AS VARCHAR(1)) AS y FROM v WHERE id = 1", "1 x"),
     ("SELECT N'x' AS a, U&'\\0041' AS b", "x A"),
@@ -914,6 +955,11 @@ async fn subqueries_and_orders_are_right_in_every_position() {
     assert!(several.unwrap_err().contains("more than one row"));
     let other = sessions.ours("SELECT array_agg(DISTINCT id ORDER BY -id) AS x FROM v").await;
     assert!(other.unwrap_err().contains("order them by the values themselves"));
+    let outer = sessions.ours("SELECT id FROM v WHERE n = (SELECT max(v.n) FROM u)").await.unwrap_err();
+    assert!(
+        outer.contains("query:1:36: error: `max` in a subquery") && outer.contains("aggregate a column"),
+        "{outer}"
+    );
 }
 
 /// One session of DataFusion as it comes, and one of ours, over the same tables.
