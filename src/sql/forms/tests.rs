@@ -38,6 +38,22 @@ use Done::{Refused, Right};
 
 const FORMS: &[Form] = &[
     Form {
+        name: "two equalities, one with the constant first",
+        reason: "the logical rule push_down_filter takes them for two values",
+        upstream: "docs/upstream/comparisons-with-the-constant-first.md",
+        done: Right("1"),
+        query: "SELECT id FROM v WHERE g = lower('A') AND lower('A') = g",
+        wrong: "",
+    },
+    Form {
+        name: "two comparisons, one with the constant first",
+        reason: "as above, it keeps the looser one",
+        upstream: "docs/upstream/comparisons-with-the-constant-first.md",
+        done: Right("3"),
+        query: "SELECT id FROM v WHERE id >= 2 AND length('ab') < id",
+        wrong: "2; 3",
+    },
+    Form {
         name: "a window over a comparison of a function",
         reason: "the rows are sorted, but not found to be, since the type of a function's values is not known there",
         upstream: "docs/upstream/sorted-by-a-function.md",
@@ -52,6 +68,15 @@ const FORMS: &[Form] = &[
         done: Right("[3, 1, 2]"),
         query: "SELECT array_agg(id ORDER BY length(s) > 0, id) AS x FROM v",
         wrong: "error: does not satisfy order requirements",
+    },
+    Form {
+        name: "a constant key of grouping sets over UNION ALL",
+        reason: "the second step of the aggregate takes the key for sorted, and ends a group too early",
+        upstream: "docs/upstream/constants-below-outer-joins.md",
+        done: Right("1 6; NULL 6"),
+        query: "SELECT abs(-1) AS a, count(*) AS c FROM (SELECT g FROM v UNION ALL SELECT g FROM v) q \
+                GROUP BY GROUPING SETS ((abs(-1)), ())",
+        wrong: "1 3; 1 3; NULL 6",
     },
     Form {
         name: "a name that several relations of a subquery have",
@@ -908,12 +933,23 @@ const RIGHT: &[(&str, &str)] = &[
          corr(id, n) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS y FROM v",
         "1 0.0 NULL; 2 0.25 1.0; 3 0.25 1.0",
     ),
+    ("SELECT g, count(*) AS c, min(n) AS m FROM v GROUP BY g, 1, v.g ORDER BY m DESC LIMIT 1", "c 1 3"),
+    ("SELECT n, count(DISTINCT g) AS c FROM v GROUP BY n, n", "1 1; 2 1; 3 1"),
+    ("SELECT id FROM t GROUP BY id, id HAVING min(k) = 1", "1; 16; 2"),
     (
         "SELECT id, (SELECT count(*) FROM t a JOIN u b ON a.id = b.id WHERE a.k = v.k AND b.s <> 'q') AS c FROM v WHERE id < 0",
         "",
     ),
     ("SELECT id FROM v WHERE EXISTS (SELECT max(v.n + u.n) FROM u HAVING max(v.n + u.n) > 7)", "3"),
     ("SELECT -n AS n FROM v ORDER BY n LIMIT 1", "-3"),
+    (
+        "SELECT id FROM (SELECT id, g FROM v WHERE upper('b') > upper(g) AND lower('B') >= g) q WHERE g < 'b' AND 'a' || '' <= g",
+        "1",
+    ),
+    (
+        "SELECT a.id FROM v a JOIN v b ON a.id = b.id AND a.g = lower('A') AND lower('A') = b.g WHERE abs(-1) = a.id",
+        "1",
+    ),
     (
         "SELECT id, sum(n) OVER (PARTITION BY CASE WHEN d > 1 THEN 'in' ELSE 'out' END ORDER BY d * 2 > 4, id DESC) AS x, \
          count(*) OVER (PARTITION BY CASE WHEN d > 1 THEN 'in' ELSE 'out' END) AS y FROM v",
