@@ -104,6 +104,14 @@ const FORMS: &[Form] = &[
         wrong: "",
     },
     Form {
+        name: "a group of a regular expression that takes no part",
+        reason: "it is left out, so the next group has its place",
+        upstream: "docs/upstream/groups-of-regexp-match.md",
+        done: Right("NULL"),
+        query: "SELECT regexp_match(s, '(a)?(x)')[1] AS y FROM v WHERE id = 1",
+        wrong: "x",
+    },
+    Form {
         name: "a name in an expression of ORDER BY that is an output column's and a table's",
         reason: "PostgreSQL and DuckDB take the table's, DataFusion the output's",
         upstream: "docs/upstream/names-in-order-by.md",
@@ -936,6 +944,10 @@ const RIGHT: &[(&str, &str)] = &[
     ("SELECT g, count(*) AS c, min(n) AS m FROM v GROUP BY g, 1, v.g ORDER BY m DESC LIMIT 1", "c 1 3"),
     ("SELECT n, count(DISTINCT g) AS c FROM v GROUP BY n, n", "1 1; 2 1; 3 1"),
     ("SELECT id FROM t GROUP BY id, id HAVING min(k) = 1", "1; 16; 2"),
+    (
+        "SELECT regexp_match(s, '(X)|(y)|z', 'i') AS x, regexp_match(s, '(n)?o') AS y, regexp_match(s || 'ab', 'a.') AS z FROM v",
+        "NULL NULL [ab]; [NULL, y] NULL [ab]; [x, NULL] NULL [ab]",
+    ),
     (
         "SELECT id, (SELECT count(*) FROM t a JOIN u b ON a.id = b.id WHERE a.k = v.k AND b.s <> 'q') AS c FROM v WHERE id < 0",
         "",
