@@ -14,6 +14,7 @@ mod elsewhere;
 mod expressions;
 mod formats;
 mod frames;
+mod group_keys;
 mod inner_nulls;
 mod kept_types;
 mod lists;
@@ -28,6 +29,7 @@ mod scopes;
 mod set_operations;
 mod sort_keys;
 mod subqueries;
+mod truth;
 mod unread;
 mod using;
 
@@ -166,6 +168,7 @@ impl AnalyzerRule for RewriteForms {
             output_names::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
+            let node = node.transform_data(group_keys::as_columns)?;
             let node = node.transform_data(|node| sort_keys::as_columns(node, &mut names))?;
             node.transform_data(set_operations::rewrite)
         })?;
@@ -187,6 +190,7 @@ fn rewrite_expressions(
         let part = part.transform_data(|part| frames::rewrite(part, schema))?;
         let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;
         let part = part.transform_data(patterns::rewrite)?;
+        let part = part.transform_data(|part| truth::rewrite(part, schema))?;
         let part = part.transform_data(|part| Ok(orders::rewrite(part, values)))?;
         part.transform_data(|part| Ok(lists::rewrite(part, values)))
     })?;

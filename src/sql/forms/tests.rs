@@ -54,6 +54,14 @@ const FORMS: &[Form] = &[
         wrong: "2; 3",
     },
     Form {
+        name: "IS TRUE as a key of DISTINCT",
+        reason: "it is never NULL in one plan, and may be in the other",
+        upstream: "docs/upstream/distinct-is-true.md",
+        done: Right("false; true"),
+        query: "SELECT DISTINCT b IS TRUE AS x FROM t",
+        wrong: "error: Physical input schema should be the same as the one converted from logical input schema. Differences: ",
+    },
+    Form {
         name: "a window over a comparison of a function",
         reason: "the rows are sorted, but not found to be, since the type of a function's values is not known there",
         upstream: "docs/upstream/sorted-by-a-function.md",
@@ -898,6 +906,12 @@ const RIGHT: &[(&str, &str)] = &[
         "true true false true 0.0005 10:00:00.001500",
     ),
     (
+        "SELECT coalesce(t, TIME '10:00') AS a, coalesce(nullif(t, t), TIME '10:00:00.000002') AS b, nullif(t, TIME '10:00:00.001') AS c, \
+         greatest(t, TIME '10:00:00.0015', NULL) AS d, least(t, '09:00') AS e, nvl(NULL, t) AS f \
+         FROM (SELECT arrow_cast('10:00:00.001', 'Time32(Millisecond)') AS t) q",
+        "10:00:00.001 10:00:00.000002 NULL 10:00:00.001500 09:00:00 10:00:00.001",
+    ),
+    (
         "SELECT arrow_cast('10:00:00.001', 'Time32(Millisecond)') AS x UNION ALL SELECT TIME '10:00:00.0015'",
         "10:00:00.001; 10:00:00.001500",
     ),
@@ -963,6 +977,10 @@ const RIGHT: &[(&str, &str)] = &[
         "1",
     ),
     (
+        "SELECT b IS NOT TRUE AS x, b IS FALSE AS y, count(*) FILTER (WHERE b IS NOT FALSE) AS c FROM u WHERE b IS NOT UNKNOWN GROUP BY 1, 2",
+        "false false 4; true true 0",
+    ),
+    (
         "SELECT id, sum(n) OVER (PARTITION BY CASE WHEN d > 1 THEN 'in' ELSE 'out' END ORDER BY d * 2 > 4, id DESC) AS x, \
          count(*) OVER (PARTITION BY CASE WHEN d > 1 THEN 'in' ELSE 'out' END) AS y FROM v",
         "1 1 1; 2 2 2; 3 5 2",
@@ -980,6 +998,13 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY length(s) + 0.5) AS x, first_value(id ORDER BY d < 3, id) AS y FROM v",
         "1.5 3",
     ),
+    ("SELECT count(*) AS c, 1 AS x FROM v WHERE false GROUP BY ()", "0 1"),
+    ("SELECT 1 AS x FROM v GROUP BY ()", "1"),
+    (
+        "SELECT dt + 3 AS x, grouping(dt + 3) AS y, count(*) AS c FROM v WHERE id = 1 GROUP BY ROLLUP (dt + 3, nullif(g, 'b'))",
+        "2024-01-04 0 1; 2024-01-04 0 1; NULL 1 1",
+    ),
+    ("SELECT g, count(*) AS c FROM v WHERE id < 3 GROUP BY (), g", "a 1; b 1"),
     ("SELECT max(n) AS n FROM v GROUP BY g ORDER BY -n LIMIT 1", "3"),
     ("SELECT a.id, b.id AS x FROM v a NATURAL LEFT JOIN u b", "1 NULL; 2 NULL; 3 NULL"),
     ("SELECT id FROM v WHERE g RLIKE '^[ab]' AND g NOT REGEXP 'a'", "2"),
