@@ -41,11 +41,31 @@ impl AnalyzerRule for MixedTypes {
 }
 
 /// Makes `nvl` what `coalesce` is. DataFusion's takes decimals for doubles. And lets functions of lists take values of two
-/// kinds, which DataFusion refuses before any rule sees them.
+/// kinds, and those that choose a value take times of two units, which DataFusion refuses before any rule sees them.
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     let coalesce = datafusion::functions::core::coalesce().as_ref().clone();
     state.register_udf(Arc::new(coalesce.with_aliases(["nvl", "ifnull"])))?;
+    ["coalesce", "greatest", "least", "nullif"].iter().try_for_each(|name| wrap(state, name, OfOneUnit))?;
     OF_LISTS.iter().try_for_each(|(name, values)| wrap(state, name, OfOneKind { values: *values }))
+}
+
+#[derive(Debug)]
+struct OfOneUnit;
+
+impl Around for OfOneUnit {
+    const MAY_SIMPLIFY: bool = true;
+    const CHANGES_ARGUMENTS: bool = true;
+
+    fn takes(&self, types: &[DataType]) -> Vec<DataType> {
+        match way_of_times(types) {
+            Some(way) => types.iter().map(|of| brought(of, &way)).collect(),
+            None => types.to_vec(),
+        }
+    }
+
+    fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        function.invoke_with_args(call)
+    }
 }
 
 /// Functions of a list and values that are, or may be, in it, with the number of arguments that are these.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{NullEquality, Result};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, JoinType, LogicalPlan};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use datafusion::optimizer::eliminate_duplicated_expr::EliminateDuplicatedExpr;
 use datafusion::optimizer::eliminate_limit::EliminateLimit;
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
@@ -64,6 +66,8 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
         // Constants are computed once, `now()` too, and casts move from columns to literals.
         Arc::new(SimplifyExpressions::new()),
+        // A key that GROUP BY has twice is computed once: what reads the columns after it would read others.
+        Arc::new(EliminateDuplicatedExpr::new()),
         // DISTINCT has no operator of its own.
         Arc::new(ReplaceDistinctWithAggregate::new()),
         // `a.x = b.x` in ON becomes the key of a hash join.
@@ -75,7 +79,7 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         // ORDER BY ... LIMIT keeps only as many rows as it returns.
         Arc::new(PushDownLimit::new()),
         // Conditions are checked before joins, not after them.
-        Arc::new(Unless(PushDownFilter::new(), filters_row_for_no_input)),
+        Arc::new(Unless(PushDownFilter::new(), filters_otherwise)),
         // count(DISTINCT x) runs over groups as a whole, not with a set for each group.
         Arc::new(SingleDistinctToGroupBy::new()),
         // An expression that a view repeats is computed once.
@@ -134,14 +138,37 @@ impl<R: OptimizerRule> OptimizerRule for Unless<R> {
     }
 }
 
+/// A condition that would not be the same after upstream has pushed it down.
+fn filters_otherwise(plan: &LogicalPlan) -> Result<bool> {
+    Ok(filters_row_for_no_input(plan) || compares_literal_first(plan))
+}
+
+/// A condition with a comparison such as `1 < x`, which a constant that was computed leaves. Beside `x >= 1`, upstream takes the
+/// second for the stricter one, and beside `x = 1`, it takes `1 = x` for false. Its simplifier turns these comparisons around
+/// when it comes by the next time.
+fn compares_literal_first(plan: &LogicalPlan) -> bool {
+    let mut node = plan;
+    while let LogicalPlan::Filter(filter) = node {
+        let is_turned = |part: &&Expr| {
+            matches!(part, Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if op.swap().is_some() && matches!((left.as_ref(), right.as_ref()), (Expr::Literal(..), Expr::Column(_))))
+        };
+        if split_conjunction(&filter.predicate).iter().any(is_turned) {
+            return true;
+        }
+        node = &filter.input;
+    }
+    false
+}
+
 /// A condition over an aggregate that has a row for no input: one without GROUP BY, or with grouping sets. Upstream pushes a
 /// condition without columns below it, so that the aggregate's row appears though the condition is false.
-fn filters_row_for_no_input(plan: &LogicalPlan) -> Result<bool> {
+fn filters_row_for_no_input(plan: &LogicalPlan) -> bool {
     let mut below = plan;
     while let LogicalPlan::Filter(filter) = below {
         below = &filter.input;
     }
-    Ok(has_row_for_no_input(below))
+    has_row_for_no_input(below)
 }
 
 /// A join whose keys take NULL for equal to NULL: an equality that upstream adds to them would do so too.

@@ -87,7 +87,11 @@ pub(super) async fn logical_plan(
     let logical = or_panic(file, planned).await?;
     let only_queries =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    only_queries.verify_plan(&logical).map_err(|error| locate::plan_errors(file, &error))?;
+    let located = |error: DataFusionError| locate::plan_errors(file, &error);
+    only_queries.verify_plan(&logical).map_err(located)?;
+    if let Some(statement) = statement_of(&mut file.ready.clone()) {
+        forms::check_planned(statement, &logical).map_err(located)?;
+    }
     Ok(logical)
 }
 

@@ -1,16 +1,20 @@
 //! Functions of texts that DataFusion answers wrongly.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, Int64Array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, ListBuilder, StringArray, StringBuilder};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl};
+use regex::Regex;
 
 use super::wrapped::{Around, Extent, wrap};
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
+    wrap(state, "regexp_match", EveryGroup)?;
     wrap(state, "split_part", FromTheStart)
 }
 
@@ -55,5 +59,59 @@ fn from_start(text: &str, delimiter: &str, number: i64) -> i64 {
     match first.saturating_add(number) {
         found if found > 0 => found,
         _ => first,
+    }
+}
+
+/// `regexp_match` returns what each group of the pattern matched: NULL for one that took no part. DataFusion leaves that one out,
+/// so the next group has its place.
+#[derive(Debug)]
+struct EveryGroup;
+
+impl Around for EveryGroup {
+    fn call(&self, function: &dyn ScalarUDFImpl, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let extent = Extent::of(&call.args, call.number_rows);
+        let column = |values: &ColumnarValue| values.cast_to(&DataType::Utf8, None)?.to_array(extent.rows);
+        let columns = call.args.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let answer = function.invoke_with_args(call)?;
+        let found = answer.to_array(extent.rows)?;
+        let Some(found) = found.as_list_opt::<i32>() else { return Ok(answer) };
+        let columns: Vec<&StringArray> = columns.iter().map(|column| column.as_string::<i32>()).collect();
+        let [texts, patterns, flags @ ..] = columns.as_slice() else { return Ok(answer) };
+        let flags = flags.first();
+
+        let mut regexes = Regexes::default();
+        let mut is_whole = true;
+        let mut matched = ListBuilder::new(StringBuilder::new());
+        for row in 0..found.len() {
+            if found.is_null(row) {
+                matched.append_null();
+                continue;
+            }
+            let flags = flags.filter(|flags| flags.is_valid(row)).map_or("", |flags| flags.value(row));
+            let captures = regexes.of(patterns.value(row), flags)?.captures(texts.value(row));
+            let captures = captures.ok_or_else(|| exec_datafusion_err!("regexp_match has no match"))?;
+            let groups = captures.iter().skip(usize::from(captures.len() > 1));
+            matched.append_value(groups.map(|group| group.map(|group| group.as_str())));
+            is_whole &= captures.iter().all(|group| group.is_some());
+        }
+        match is_whole {
+            true => Ok(answer),
+            false => extent.answer(cast(&matched.finish(), &answer.data_type())?),
+        }
+    }
+}
+
+/// Regular expressions, each compiled once.
+#[derive(Default)]
+struct Regexes(HashMap<String, Regex>);
+
+impl Regexes {
+    fn of(&mut self, pattern: &str, flags: &str) -> Result<&Regex> {
+        let whole = if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
+        if !self.0.contains_key(&whole) {
+            let regex = Regex::new(&whole).map_err(|error| exec_datafusion_err!("{error}"))?;
+            self.0.insert(whole.clone(), regex);
+        }
+        self.0.get(&whole).ok_or_else(|| exec_datafusion_err!("no regular expression"))
     }
 }

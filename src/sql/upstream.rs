@@ -107,9 +107,12 @@ impl Told {
         let text = &found.message;
         let quoted = ['\'', '`', '"'].into_iter().flat_map(|quote| text.split(quote).skip(1).step_by(2));
         let names: Vec<&str> = quoted.filter(|name| !name.is_empty()).collect();
-        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect();
-        Self { words, ..Self::new(code, found.clone(), &names) }
+        Self { words: words(text).collect(), ..Self::new(code, found.clone(), &names) }
     }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned)
 }
 
 /// "'batch.agency' must appear in GROUP BY clause because it's not an aggregate expression".
@@ -215,8 +218,15 @@ const RETOLD: &[(&str, &str, &str, &str)] = &[
     (
         "Conflicting ordering requirements in aggregate functions is not supported",
         "two aggregates of one query have different orders",
-        "collect a list for each, which may have its own order: `array_to_string(array_agg(x ORDER BY y), ',')`",
+        "collect a list for each, which may have its own order: write `array_to_string(array_agg(x ORDER BY y), ',')` \
+         for `string_agg(x, ',' ORDER BY y)`",
         "SELECT string_agg(column2, ',' ORDER BY column1), string_agg(column2, ',' ORDER BY column2) FROM t",
+    ),
+    (
+        "[return_type] {} not supported for {}",
+        "no function `{0}({1})`",
+        "CAST the value to a type that the function takes",
+        "SELECT sum(NULL) FROM t",
     ),
     (
         "Aggregate ORDER BY is not implemented for window functions",
@@ -227,7 +237,7 @@ const RETOLD: &[(&str, &str, &str, &str)] = &[
     (
         "There is only support Literal types for field at idx: {} in Window Function",
         "a number of rows or groups of a window function is not constant",
-        "write a number: `lag(x, 2) OVER (ORDER BY y)`",
+        "write a number: `lag(x, 2)`, `lead(x, 2)`, `nth_value(x, 2)`, `ntile(2)`",
         "SELECT lag(column1, column1) OVER (ORDER BY column1) FROM t",
     ),
     (
@@ -297,6 +307,8 @@ fn retold(message: &str) -> Option<Told> {
     let found = Finding::new(told).with_hint(*hint);
     let mut of_text = Told::of_text(code, found);
     of_text.names.extend(names.into_iter().map(str::to_owned));
+    // The planner does not say which function it is; the hint has those that it may be.
+    of_text.words.extend(words(hint));
     Some(of_text)
 }
 

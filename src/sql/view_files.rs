@@ -399,7 +399,7 @@ impl References<'_> {
             }
             Part::Relation(_) if std::mem::take(&mut self.is_function) => {}
             Part::Relation(relation) => self.relation(relation),
-            Part::Expression(_) => {}
+            Part::Select(_) | Part::Expression(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    Expr, ObjectName, Query, Select, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 /// A part of a statement, in the order of the text.
@@ -15,6 +15,7 @@ pub(super) enum Part<'a> {
     Query(&'a Query),
     /// All parts of the query were met.
     EndOfQuery(&'a Query),
+    Select(&'a Select),
     /// Met before its own parts.
     Expression(&'a Expr),
     /// A table of a FROM clause; its name is met after it.
@@ -76,6 +77,10 @@ impl Visitor for Reader<'_> {
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         (self.0)(Part::EndOfQuery(query))
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        (self.0)(Part::Select(select))
     }
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {

@@ -129,6 +129,14 @@ impl<A: Around> ScalarUDFImpl for Wrapped<A> {
         self.function.inner().is_strict()
     }
 
+    fn short_circuits(&self) -> bool {
+        self.function.inner().short_circuits()
+    }
+
+    fn conditional_arguments<'a>(&self, arguments: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.function.inner().conditional_arguments(arguments)
+    }
+
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match A::CHANGES_ARGUMENTS {
             true => coerced(&self.around.takes(types), &self.function),

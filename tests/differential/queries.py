@@ -250,7 +250,8 @@ class Queries:
         nodes = [clone(key) for key in keys]
         draw = chance.random()
         if draw < 0.55:
-            return part(" GROUP BY {0}", items(nodes), optional=True)
+            again = [clone(chance.choice(keys))] if self.coin(0.1) else []
+            return part(" GROUP BY {0}", items(nodes + again), optional=True)
         if draw < 0.7:
             return part(" GROUP BY ROLLUP ({0})", items(nodes), optional=True)
         if draw < 0.85:
@@ -343,7 +344,16 @@ class Queries:
         keys = [leaf for leaf in scope.leaves if leaf.type in ("int", "text", "bool", "double", "date")]
         if not keys:
             return None
-        return part("PARTITION BY {0}", items([clone(self.chance.choice(keys))]), optional=True)
+        key = self.computed(scope, ("bool", "bool", "int", "text")) if self.coin(0.25) else None
+        return part("PARTITION BY {0}", items([key or clone(self.chance.choice(keys))]), optional=True)
+
+    def computed(self, scope, types):
+        """A key of a window that is more than a column; None where it reads none."""
+        if scope.rows is not None:
+            return None
+        key = self.expressions.make(self.chance.choice(types), Scope(scope.leaves, scope.order), 2)
+        columns = {leaf.template for leaf in scope.leaves}
+        return key if any(one.template in columns for one in walk(key)) else None
 
     def window(self, type_, scope, depth):
         chance = self.chance
@@ -396,6 +406,8 @@ class Queries:
         chance = self.chance
         order_leaves = [leaf for leaf in scope.leaves if leaf.type in COMPARED]
         keys = [clone(chance.choice(order_leaves)) for _ in range(chance.choice((0, 1, 1, 2)))] if order_leaves else []
+        if keys and self.coin(0.25):
+            keys[0] = self.computed(scope, COMPARED) or keys[0]
         mode = ""
         if frame in ("rows", "any"):
             mode = chance.choice(("", "ROWS", "ROWS", "RANGE", "GROUPS"))

@@ -14,16 +14,22 @@ mod elsewhere;
 mod expressions;
 mod formats;
 mod frames;
+mod group_keys;
 mod inner_nulls;
 mod kept_types;
 mod lists;
 mod named_windows;
+mod natural;
 mod one_row;
 mod orders;
+mod output_names;
 mod own_values;
 mod patterns;
+mod scopes;
 mod set_operations;
+mod sort_keys;
 mod subqueries;
+mod truth;
 mod unread;
 mod using;
 
@@ -114,6 +120,15 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
     }
 }
 
+/// Refuses what the plan of a statement takes for something else, which neither of them shows alone.
+///
+/// # Errors
+/// The first such form.
+pub(super) fn check_planned(statement: &Statement, plan: &LogicalPlan) -> Result<()> {
+    scopes::check(statement, plan)?;
+    natural::check(statement, plan)
+}
+
 /// Rewrites the forms that need the columns of the tables and their types.
 #[derive(Debug)]
 pub(super) struct RewriteForms;
@@ -121,10 +136,14 @@ pub(super) struct RewriteForms;
 impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let values = own_values::OwnValues::default();
+        let mut names = domain::Names::default();
         let plan = super::rewrite::nodes(plan, &mut |node| {
             inner_nulls::check_node(&node)?;
+            output_names::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
+            let node = node.transform_data(group_keys::as_columns)?;
+            let node = node.transform_data(|node| sort_keys::as_columns(node, &mut names))?;
             node.transform_data(set_operations::rewrite)
         })?;
         subqueries::rewrite(plan)
@@ -145,6 +164,7 @@ fn rewrite_expressions(
         let part = part.transform_data(|part| frames::rewrite(part, schema))?;
         let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;
         let part = part.transform_data(patterns::rewrite)?;
+        let part = part.transform_data(|part| truth::rewrite(part, schema))?;
         let part = part.transform_data(|part| Ok(orders::rewrite(part, values)))?;
         part.transform_data(|part| Ok(lists::rewrite(part, values)))
     })?;

@@ -441,7 +441,7 @@ fn has_subquery(expression: &Expr) -> bool {
 }
 
 /// The subquery, if an expression is one or compares with one.
-fn subquery_of(expression: &Expr) -> Option<&Subquery> {
+pub(super) fn subquery_of(expression: &Expr) -> Option<&Subquery> {
     match expression {
         Expr::Exists(exists) => Some(&exists.subquery),
         Expr::InSubquery(is_in) => Some(&is_in.subquery),
@@ -481,7 +481,7 @@ fn with_columns_read(input: LogicalPlan, order: &[Sort]) -> Result<LogicalPlan> 
 }
 
 /// The rows with these columns alone, if they have others.
-fn only(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {
+pub(super) fn only(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {
     if plan.schema().fields().len() == columns.len() {
         return Ok(plan);
     }

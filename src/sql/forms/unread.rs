@@ -160,12 +160,16 @@ fn check_table(table: &TableFactor) -> Result<(), Refusal> {
 const IN_FROM: &str = "a function that returns a list is written in the list: \
                        `FROM (SELECT unnest(generate_series(1, 3)) AS x) AS t`";
 
-/// `GROUP BY a, b WITH ROLLUP` as `GROUP BY ROLLUP (a, b)`, and the numbers of columns in grouping sets as these columns.
+/// `GROUP BY a, b WITH ROLLUP` as `GROUP BY ROLLUP (a, b)`, `GROUP BY ()` as the grouping set that it is, and the numbers of
+/// columns in grouping sets as these columns.
 ///
 /// # Errors
 /// A modifier that would be left out.
 pub(super) fn write_out_groups(select: &mut Select) -> Result<(), Refusal> {
     let start = select.select_token.0.span;
+    if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
+        write_out_nothing(groups);
+    }
     let (GroupByExpr::Expressions(_, modifiers) | GroupByExpr::All(modifiers)) = &select.group_by;
     let sets = |groups: &[Expr]| groups.iter().map(|group| vec![group.clone()]).collect();
     let written: fn(Vec<Vec<Expr>>) -> Expr = match modifiers.as_slice() {
@@ -182,6 +186,15 @@ pub(super) fn write_out_groups(select: &mut Select) -> Result<(), Refusal> {
     };
     select.group_by = GroupByExpr::Expressions(vec![written(sets(groups))], Vec::new());
     columns_of_numbers(select)
+}
+
+/// `()` adds nothing to other groups; alone, it is the one group of all rows.
+fn write_out_nothing(groups: &mut Vec<Expr>) {
+    let is_nothing = |group: &Expr| matches!(group, Expr::Tuple(parts) if parts.is_empty());
+    if !groups.is_empty() && groups.iter().all(is_nothing) {
+        *groups = vec![Expr::GroupingSets(vec![Vec::new()])];
+    }
+    groups.retain(|group| !is_nothing(group));
 }
 
 /// Why: the planner takes a number in a grouping set for a constant.
