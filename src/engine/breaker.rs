@@ -175,18 +175,8 @@ mod tests {
 
     fn messages(from: i64, count: i64) -> Messages {
         let mut builder = MessagesBuilder::default();
-        for offset in from..from + count {
-            let topic = &partition().topic;
-            builder.push(Message {
-                topic,
-                partition: 0,
-                offset,
-                timestamp_ms: None,
-                key: None,
-                payload: None,
-                headers: &[],
-            });
-        }
+        let topic = partition().topic;
+        (from..from + count).for_each(|offset| builder.push(Message::tombstone(&topic, 0, offset)));
         builder.finish()
     }
 
