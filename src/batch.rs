@@ -83,6 +83,13 @@ pub struct Message<'a> {
     pub headers: &'a [(String, Option<Vec<u8>>)],
 }
 
+impl<'a> Message<'a> {
+    /// A message that is no more than its place.
+    pub fn tombstone(topic: &'a Arc<str>, partition: i32, offset: i64) -> Self {
+        Self { topic, partition, offset, timestamp_ms: None, key: None, payload: None, headers: &[] }
+    }
+}
+
 /// What the headers of a message take.
 fn header_bytes(headers: &[(String, Option<Vec<u8>>)]) -> usize {
     let each = headers

@@ -200,6 +200,12 @@ impl Finding {
         self.reworded(|message| format!("{context}: {message}"))
     }
 
+    /// The same, in the field of this path if there is one.
+    #[must_use]
+    pub fn within_field(self, path: &str) -> Self {
+        if path.is_empty() { self } else { self.within(format!("field `{path}`")) }
+    }
+
     /// The same, with another message made of this one.
     #[must_use]
     pub fn reworded(self, reword: impl FnOnce(&str) -> String) -> Self {

@@ -42,7 +42,6 @@ pub(crate) fn share() -> Shared {
 #[cfg(not(debug_assertions))]
 impl Shared {
     #[inline]
-    #[allow(clippy::unused_self)] // Why: a test build has something in it.
     pub fn join(self) {}
 }
 

@@ -5,16 +5,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Limits, Message, Messages, MessagesBuilder, Stage};
+use realtime_processor::batch::{Limits, Messages, Stage};
 use realtime_processor::database::Address;
 use realtime_processor::engine::{EngineError, ReplayReport, Report};
 use realtime_processor::sink::{Age, LetterOrder, Replaced, Selection, StoredLetters};
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
-use support::{Project, Server, on_each_server, replay, replayer};
+use support::{Project, Recorder, Server, encoder, letters, on_each_server, replay, replayer};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "id", "type": "int"},
@@ -48,7 +46,7 @@ async fn project(server: Server, state: &str) -> Project {
 }
 
 fn mend_the_view(project: &Project) {
-    std::fs::write(project.folder.path().join("sql/entries.sql"), ENTRIES_MENDED).expect("written");
+    project.write("sql/entries.sql", ENTRIES_MENDED);
 }
 
 fn record(id: i32, customer: i32) -> Value {
@@ -57,34 +55,18 @@ fn record(id: i32, customer: i32) -> Value {
 
 /// One message a record, with its partition; offsets count from 0.
 fn recording(project: &Project, records: &[(i32, Value)]) -> Messages {
-    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
-    let payload = |record: &Value| {
-        let mut payload = Vec::new();
-        encoder.encode(record, &mut payload).expect("it fits");
-        payload
-    };
-    let records: Vec<(i32, Vec<u8>)> = records.iter().map(|(p, record)| (*p, payload(record))).collect();
-    messages(&records)
+    let encode = encoder(&project.schema());
+    let payloads: Vec<(i32, Vec<u8>)> = records.iter().map(|(p, record)| (*p, encode(record))).collect();
+    messages(&payloads)
 }
 
 fn messages(payloads: &[(i32, Vec<u8>)]) -> Messages {
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
-    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    let headers = [("trace".to_owned(), Some(vec![0xff]))];
+    let mut recorder = Recorder::new("t");
     for (partition, payload) in payloads {
-        let offset = next.entry(*partition).or_default();
-        builder.push(Message {
-            topic: &topic,
-            partition: *partition,
-            offset: *offset,
-            timestamp_ms: Some(1_700_000_000_000 + *offset),
-            key: None,
-            payload: Some(payload),
-            headers: &[("trace".to_owned(), Some(vec![0xff]))],
-        });
-        *offset += 1;
+        recorder.push_with(*partition, None, Some(payload), &headers);
     }
-    builder.finish()
+    recorder.finish()
 }
 
 async fn run(
@@ -171,8 +153,7 @@ async fn with_latest(server: Server, outputs: &str, view: &str) -> Project {
     // Two batches, so that the state of customer 3 is from before its dead letter.
     project.run(ReplaySource::new(recording(&project, &records), 5)).await.expect("done");
     assert_eq!(project.rows(WAITING).await, ["4"]);
-    std::fs::write(project.folder.path().join("sql/latest.sql"), view.replace("100 / divisor", "7"))
-        .expect("written");
+    project.write("sql/latest.sql", &view.replace("100 / divisor", "7"));
     project
 }
 
@@ -252,8 +233,7 @@ async fn causes_are_counted_and_chosen(server: Server) {
     let project = project(server, STATES[0]).await;
     project.execute(&entries_tables(server).0).await;
     run(&project, &faulty_records(60), 7).await.expect("done");
-    let opened = StoredLetters::open(&project.config.database, &project.config.job).await;
-    let mut letters = opened.expect("a database").expect("a job has run");
+    let mut letters = letters(&project.config).await;
     let all = Selection { is_replayed: Some(false), ..Selection::default() };
     let causes = letters.causes(&all).await.expect("counts");
     assert_eq!(causes.iter().map(|cause| cause.count).sum::<i64>(), 25, "{causes:?}");
@@ -446,7 +426,7 @@ async fn what_fails_again_stays_with_the_new_reason(server: Server) {
     let all = "SELECT kafka_partition, kafka_offset, stage FROM dead_letters WHERE replayed_at IS NULL ORDER BY 1, 2";
     assert_eq!(project.rows(all).await.len(), 4);
     let view = ENTRIES_MENDED.replace("TRY_CAST", "CAST");
-    std::fs::write(project.folder.path().join("sql/entries.sql"), view).expect("written");
+    project.write("sql/entries.sql", &view);
     let report = replay(&project.config, &[], 100).await.expect("done");
     assert_eq!(counts(&report), (2, 2));
     assert!(
@@ -565,16 +545,11 @@ async fn a_replay_does_not_make_state_look_old(server: Server) {
     assert_eq!(project.rows(times).await, ["100"], "written now, in the time that the job has reached");
 }
 
-async fn stored(project: &Project) -> StoredLetters {
-    let opened = StoredLetters::open(&project.config.database, &project.config.job).await;
-    opened.expect("a database").expect("its table")
-}
-
 async fn dead_letters_are_read_in_pages_and_deleted_in_parts(server: Server) {
     let project = project(server, STATES[0]).await;
     let payloads: Vec<(i32, Vec<u8>)> = (0..25).map(|n| (n % 2, vec![0x80; 100 * n as usize + 1])).collect();
     project.run(ReplaySource::new(messages(&payloads), 25)).await.expect("done");
-    let mut letters = stored(&project).await;
+    let mut letters = letters(&project.config).await;
     let all = Selection { is_replayed: Some(false), ..Selection::default() };
     assert_eq!(letters.count(&all).await.expect("a number"), 25);
     for (order, limits) in [

@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use realtime_processor::avro::Encoder;
 use realtime_processor::batch::{Message, Messages, MessagesBuilder, TopicPartition};
 use realtime_processor::config::LostData;
-use realtime_processor::database::{Connection, Dialect, Purpose};
-use realtime_processor::decode::Decoder;
-use realtime_processor::engine::{Engine, EngineError, Plan, Report};
+use realtime_processor::database::Dialect;
+use realtime_processor::engine::{Engine, EngineError, Report};
 use realtime_processor::sink::{StoredOffsets, create_statements};
 use realtime_processor::source::ReplaySource;
 
-use support::Project;
+use support::{Project, Recorder, encoder, ended};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "id", "type": "int"}, {"name": "divisor", "type": "int"}, {"name": "amount", "type": "double"}]}"#;
@@ -77,15 +75,12 @@ enum Kind {
 
 /// Messages with ids from 0 over two partitions, of the kind that `kind` says for the id.
 fn messages(schema: &Path, count: i32, kind: impl Fn(i32) -> Kind) -> Messages {
-    let encoder = Encoder::new(schema, realtime_processor::avro::Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
+    let encode = encoder(schema);
+    let mut recorder = Recorder::new("t").starting_at(10);
     for id in 0..count {
         let kind = kind(id);
         let divisor = if matches!(kind, Kind::Zero) { 0 } else { 4 };
-        let record = serde_json::json!({"id": id, "divisor": divisor, "amount": 1.5});
-        let mut payload = Vec::new();
-        encoder.encode(&record, &mut payload).expect("it fits");
+        let mut payload = encode(&serde_json::json!({"id": id, "divisor": divisor, "amount": 1.5}));
         match kind {
             Kind::Broken => payload.push(0),
             Kind::NotANumber => {
@@ -94,17 +89,10 @@ fn messages(schema: &Path, count: i32, kind: impl Fn(i32) -> Kind) -> Messages {
             }
             Kind::Good | Kind::Zero | Kind::Tombstone => {}
         }
-        builder.push(Message {
-            topic: &topic,
-            partition: id % 2,
-            offset: i64::from(id / 2) + 10,
-            timestamp_ms: Some(1_700_000_000_000),
-            key: None,
-            payload: (!matches!(kind, Kind::Tombstone)).then_some(&payload),
-            headers: &[],
-        });
+        let payload = (!matches!(kind, Kind::Tombstone)).then_some(payload.as_slice());
+        recorder.push_with(id % 2, None, payload, &[]);
     }
-    builder.finish()
+    recorder.finish()
 }
 
 fn numbers(count: i32, without: &[i32]) -> Vec<String> {
@@ -159,8 +147,7 @@ async fn only_the_messages_to_blame_become_dead_letters_wherever_batches_are_cut
 /// The statement that creates the table of a view.
 async fn created(view: &str) -> String {
     let shares = Shares::new(view);
-    let decoder = Decoder::new(&shares.0.config.avro).expect("a schema");
-    let plan = Plan::prepare(&shares.0.config, &decoder).await.expect("plans");
+    let (_, plan) = support::plan(&shares.0.config).await;
     create_statements(&plan.targets[0], Dialect::MySql).expect("a place for each column").remove(0)
 }
 
@@ -191,7 +178,7 @@ async fn an_expression_that_begins_to_give_null_needs_no_other_table() {
     shares.run(all, 10).await.expect("done");
     assert_eq!(shares.dead().await.len(), 1);
     let mended = "SELECT kafka_partition, kafka_offset, id, 100 / nullif(divisor, 0) AS share FROM batch";
-    std::fs::write(shares.0.folder.path().join("sql/shares.sql"), mended).expect("written");
+    shares.0.write("sql/shares.sql", mended);
     let report = support::replay(&shares.0.config, &[], 10).await.expect("replayed");
     assert_eq!((report.replayed, report.failed), (1, 0), "{:?}", report.reasons);
     assert_eq!(shares.rows("SELECT id FROM shares WHERE share IS NULL").await, ["3"]);
@@ -200,12 +187,9 @@ async fn an_expression_that_begins_to_give_null_needs_no_other_table() {
 #[tokio::test]
 async fn a_batch_that_the_database_refuses_leaves_nothing() {
     let project = Shares::new(VIEW);
-    let address = &project.0.config.database;
-    let mut database = Connection::open(address, Purpose::Write { create: true }).await.expect("a database");
     let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER CHECK (id NOT IN (5, 60)), share INTEGER, \
                    amount REAL";
-    database.run(&format!("CREATE TABLE shares ({columns})")).await.expect("created");
-    drop(database);
+    project.0.execute(&[&format!("CREATE TABLE shares ({columns})")]).await;
     let messages = messages(&project.schema(), 100, |_| Kind::Good);
     project.run(messages, 33).await.expect("done");
     assert_eq!(project.ids().await, numbers(100, &[5, 60]));
@@ -293,8 +277,7 @@ async fn an_instance_that_lost_its_partition_writes_nothing_and_asks_again() {
     let other = project.engine(messages, 30).await;
     let (mut ignore_one, mut ignore_other) = (|_: &Report| {}, |_: &Report| {});
     let both = async { tokio::join!(one.run(&mut ignore_one), other.run(&mut ignore_other)) };
-    let (one, other) =
-        tokio::time::timeout(Duration::from_secs(60), both).await.expect("both come to an end");
+    let (one, other) = ended(both).await;
     one.expect("done");
     other.expect("done");
     assert_eq!(project.ids().await, (0..400).map(|id: i32| id.to_string()).collect::<Vec<_>>());
@@ -347,15 +330,7 @@ fn halves_move_every_partition_exactly_once() {
     let partition = |partition| TopicPartition { topic: Arc::clone(&topic), partition };
     let mut builder = MessagesBuilder::default();
     for (partition, offset) in [(0, 5), (1, 7), (1, 9), (1, 20), (3, 1)] {
-        builder.push(Message {
-            topic: &topic,
-            partition,
-            offset,
-            timestamp_ms: None,
-            key: None,
-            payload: None,
-            headers: &[],
-        });
+        builder.push(Message::tombstone(&topic, partition, offset));
     }
     let advance =
         |id, from, to| Advance { partition: partition(id), epoch: 3, from, to, message_time_ms: None };
@@ -405,29 +380,19 @@ async fn messages_of_another_schema_are_said_to_be_of_one() {
     let wide = shares.0.folder.path().join("wide.avsc");
     let schema = SCHEMA.replace("]}", r#", {"name": "more", "type": "string", "default": "1234"}]}"#);
     std::fs::write(&wide, &schema).expect("written");
-    let encoder = Encoder::new(&wide, realtime_processor::avro::Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
+    let encode = encoder(&wide);
     let written = |count: i64, is_wide: &dyn Fn(i64) -> bool| {
-        let mut builder = MessagesBuilder::default();
+        let mut recorder = Recorder::new("t");
         for offset in 0..count {
-            let mut payload = Vec::new();
-            let record = serde_json::json!({"id": offset, "divisor": 1, "amount": 1.0, "more": "x".repeat(offset as usize % 9)});
-            encoder.encode(&record, &mut payload).expect("it fits");
+            let more = "x".repeat(offset as usize % 9);
+            let record = serde_json::json!({"id": offset, "divisor": 1, "amount": 1.0, "more": more});
+            let mut payload = encode(&record);
             if !is_wide(offset) {
                 payload.truncate(payload.len() - 1 - offset as usize % 9);
             }
-            let (timestamp_ms, key, headers) = (None, None, &[][..]);
-            builder.push(Message {
-                topic: &topic,
-                partition: 0,
-                offset,
-                timestamp_ms,
-                key,
-                payload: Some(&payload),
-                headers,
-            });
+            recorder.push(0, &payload);
         }
-        builder.finish()
+        recorder.finish()
     };
     let hinted = "SELECT count(*) FROM dead_letters WHERE reason LIKE '%after the last field%hint:%avro_writer_schema%'";
     shares.run(written(60, &|offset| offset % 30 == 7), 20).await.expect("done");
@@ -474,23 +439,12 @@ fn trades() -> Project {
 }
 
 fn traded(schema: &Path, trades: &[(&str, &str)]) -> Messages {
-    let encoder = Encoder::new(schema, realtime_processor::avro::Frame::Raw).expect("a schema");
-    let (topic, mut builder): (Arc<str>, _) = ("t".into(), MessagesBuilder::default());
-    for (offset, (volume, price)) in (0..).zip(trades) {
-        let mut payload = Vec::new();
-        let record = serde_json::json!({"region": "north", "volume": volume, "price": price});
-        encoder.encode(&record, &mut payload).expect("it fits");
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms: Some(1_700_000_000_000),
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
+    let encode = encoder(schema);
+    let mut recorder = Recorder::new("t");
+    for (volume, price) in trades {
+        recorder.push(0, &encode(&serde_json::json!({"region": "north", "volume": volume, "price": price})));
     }
-    builder.finish()
+    recorder.finish()
 }
 
 #[tokio::test]
@@ -588,11 +542,7 @@ async fn where_only_the_batch_as_a_whole_fails_batches_are_smaller_from_then_on(
     let view = "SELECT kafka_partition, kafka_offset, id, \
         (SELECT count(*) FROM pairs p WHERE p.id = batch.id) AS share, amount FROM batch";
     let mut project = Shares::new(view);
-    std::fs::write(
-        project.0.folder.path().join("sql/pairs.sql"),
-        "SELECT a.id, b.id AS other FROM batch a CROSS JOIN batch b",
-    )
-    .expect("written");
+    project.0.write("sql/pairs.sql", "SELECT a.id, b.id AS other FROM batch a CROSS JOIN batch b");
     project.0.config.memory_max = 32 << 20;
     let all = messages(&project.schema(), 6_000, |_| Kind::Good);
     let reports = project.run(all, 3_000).await.expect("done");

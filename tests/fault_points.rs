@@ -8,18 +8,15 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::batch::Messages;
 use realtime_processor::config::Config;
-use realtime_processor::database::{Address, Connection, Purpose};
+use realtime_processor::database::Address;
 use realtime_processor::engine::Report;
 use realtime_processor::fault_point::{self, Accident};
 use realtime_processor::source::ReplaySource;
-use support::{Project, Server};
+use support::{Project, Recorder, Server, alone, encoder};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
@@ -87,32 +84,17 @@ impl Recording {
         let folder = tempfile::tempdir().expect("a folder");
         let schema = folder.path().join("schema.avsc");
         std::fs::write(&schema, SCHEMA).expect("written");
-        let encoder = Encoder::new(&schema, Frame::Raw).expect("a schema");
-        let topic: Arc<str> = "t".into();
-        let mut builder = MessagesBuilder::default();
-        let placed = || self.placed().into_iter().filter(|(partition, ..)| partitions.contains(partition));
-        for (partition, offset, (customer, amount)) in placed() {
-            let mut payload = Vec::new();
-            let record = serde_json::json!({"customer": customer, "amount": amount});
-            encoder.encode(&record, &mut payload).expect("it fits");
+        let (encode, mut recorder) = (encoder(&schema), Recorder::new("t"));
+        for (partition, _, (customer, amount)) in self.placed() {
+            let mut payload = encode(&serde_json::json!({"customer": customer, "amount": amount}));
             if customer < 0 {
                 payload.push(0);
             }
-            builder.push(Message {
-                topic: &topic,
-                partition,
-                offset,
-                timestamp_ms: Some(1_700_000_000_000 + offset),
-                key: None,
-                payload: Some(&payload),
-                headers: &[],
-            });
+            if partitions.contains(&partition) {
+                recorder.push(partition, &payload);
+            }
         }
-        let messages = builder.finish();
-        let places: BTreeMap<_, _> =
-            messages.iter().enumerate().map(|(i, m)| ((m.partition, m.offset), i)).collect();
-        let arrival = placed().map(|(partition, offset, _)| places[&(partition, offset)]);
-        (messages.clone(), arrival.collect())
+        recorder.arriving()
     }
 
     /// Each message with its partition, which follows from the customer, and its offset.
@@ -201,12 +183,6 @@ impl Outcome {
     }
 }
 
-/// Runs something on this thread, and drops whatever it has left behind.
-fn alone<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(future)
-}
-
 /// A job whose tables are there, with what its kind needs.
 async fn project(server: Server, kind: Kind) -> Project {
     let config = CONFIG.replace("FOLLOWS", if kind == Kind::Lanes { "true" } else { "false" });
@@ -241,10 +217,8 @@ async fn project(server: Server, kind: Kind) -> Project {
 
 /// As if nothing was processed yet.
 async fn emptied(config: &Config) {
-    let write = Purpose::Write { create: false };
-    let mut database = Connection::open(&config.database, write).await.expect("a database");
     for table in ["shares", "latest", "totals", "dead_letters", "realtime_offsets", "realtime_sql_history"] {
-        database.run(&format!("DELETE FROM {table}")).await.expect("emptied");
+        support::execute(config, &[&format!("DELETE FROM {table}")]).await;
     }
 }
 

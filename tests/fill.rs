@@ -6,22 +6,21 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Limits, Message, Messages, MessagesBuilder, TopicPartition};
+use realtime_processor::batch::{Limits, Messages, TopicPartition};
 use realtime_processor::config::Config;
-use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{
     EngineError, FillOptions, FillParts, FillReport, Filler, Plan, Stop, fill_together, preview, split_fills,
 };
 use realtime_processor::sink::{FillId, Sink, SinkError};
 use realtime_processor::source::{Browser, ReplaySource, StartAt};
-use support::{Project, Server, reloadable, reloaded_before_the_fourth_batch};
+use support::{
+    Project, Recorder, Server, alone, encoder, reloadable, reloaded_before_the_fourth_batch, waits_until,
+};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "id", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
@@ -70,20 +69,18 @@ impl Topic {
     fn send(&mut self, project: &Project, kinds: impl IntoIterator<Item = Kind>) -> Messages {
         let first = self.kinds.len();
         self.kinds.extend(kinds);
-        let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
-        let (topic, mut builder): (Arc<str>, _) = ("t".into(), MessagesBuilder::default());
+        let (encode, mut recorder) = (encoder(&project.schema()), Recorder::new("t"));
         let mut client = ClientConfig::new();
         let client = client.set("bootstrap.servers", self.broker.bootstrap_servers());
         let producer: BaseProducer = client.create().expect("a producer");
         for (place, kind) in self.kinds.iter().enumerate() {
-            let (partition, offset, id) = place_of(place);
-            let mut payload = Vec::new();
+            let (partition, _, id) = place_of(place);
             let amount = match kind {
                 Kind::Zero => 0,
                 Kind::Unruled => 7,
                 Kind::Good | Kind::Broken => 5,
             };
-            encoder.encode(&serde_json::json!({"id": id, "amount": amount}), &mut payload).expect("it fits");
+            let mut payload = encode(&serde_json::json!({"id": id, "amount": amount}));
             if *kind == Kind::Broken {
                 payload.push(0);
             }
@@ -91,18 +88,10 @@ impl Topic {
                 let record = BaseRecord::<[u8], [u8]>::to("t").partition(partition).payload(&payload);
                 producer.send(record).expect("sent");
             }
-            builder.push(Message {
-                topic: &topic,
-                partition,
-                offset,
-                timestamp_ms: Some(1_700_000_000_000),
-                key: None,
-                payload: Some(&payload),
-                headers: &[],
-            });
+            recorder.push(partition, &payload);
         }
         producer.flush(Duration::from_secs(20)).expect("acknowledged");
-        builder.finish()
+        recorder.finish()
     }
 
     /// The rows of `totals` and of `seen` that a job would have written from the beginning.
@@ -134,7 +123,7 @@ async fn found(config: &Config) -> [Vec<String>; 2] {
 fn write(project: &mut Project, files: &[(&str, &str)]) {
     for (path, text) in files {
         let text = if *path == "config.yaml" { format!("{HEAD}{text}") } else { (*text).to_owned() };
-        std::fs::write(project.folder.path().join(path), text).expect("written");
+        project.write(path, &text);
     }
     let database = project.config.database.clone();
     let config = Config::load(&project.folder.path().join("config.yaml")).expect("a configuration");
@@ -156,20 +145,12 @@ async fn project(server: Server, topic: &mut Topic, kinds: &[Kind]) -> Project {
 
 /// A fill in batches of four, ready to run.
 async fn filler(config: &Config, topic: &Topic, names: &[&str], clears: bool) -> Filler {
-    let decoder = Decoder::new(&config.avro).expect("a schema");
-    let Plan { tables, states, pipeline, targets, sql, .. } =
-        Plan::prepare(config, &decoder).await.expect("plans");
+    let (decoder, plan) = support::plan(config).await;
+    let sink = support::sink(config, &plan).await.with_fills(BTreeSet::new());
+    let Plan { tables, states, pipeline, .. } = plan;
     let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(fill_together(&pipeline, &names), None);
-    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let parts = FillParts {
-        decoder,
-        tables,
-        states,
-        pipeline,
-        sink: sink.with_sql(sql),
-        browser: browser(config, topic),
-    };
+    let parts = FillParts { decoder, tables, states, pipeline, sink, browser: browser(config, topic) };
     let options = FillOptions {
         topics: config.kafka.topics.clone(),
         from: StartAt::Beginning,
@@ -335,13 +316,8 @@ async fn what_is_filled_already_is_filled_again_only_when_that_is_said() {
     };
     // The job has to claim its partitions, to know that it must leave them out.
     let claimed = async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let begun = "SELECT count(*) FROM realtime_fills WHERE finished_at IS NULL";
-            if project.rows(begun).await == ["2"] {
-                break;
-            }
-        }
+        let begun = "SELECT count(*) FROM realtime_fills WHERE finished_at IS NULL";
+        waits_until(async || project.rows(begun).await == ["2"]).await;
         project.run(ReplaySource::new(recording(&topic, &project), 7)).await.expect("done");
     };
     let (again, ()) = tokio::join!(again, claimed);
@@ -375,8 +351,7 @@ async fn tables_with_rows_are_not_filled() {
 async fn names_that_belong_together_are_filled_together() {
     let mut topic = Topic::new();
     let project = project(Server::Sqlite, &mut topic, &GOOD).await;
-    let decoder = Decoder::new(&project.config.avro).expect("a schema");
-    let plan = Plan::prepare(&project.config, &decoder).await.expect("plans");
+    let (_, plan) = support::plan(&project.config).await;
     for name in NAMES {
         let said = fill_together(&plan.pipeline, &BTreeSet::from([name.to_owned()])).expect("refused");
         assert!(said.message.contains("`seen` is computed from the state `totals`"), "{said}");
@@ -389,7 +364,6 @@ async fn names_that_belong_together_are_filled_together() {
 async fn state_that_waits_is_read_by_nothing_that_does_not() {
     let mut topic = Topic::new();
     let mut project = project(Server::Sqlite, &mut topic, &GOOD).await;
-    let decoder = Decoder::new(&project.config.avro).expect("a schema");
     for (config, expected) in [
         (AFTER.to_owned(), None),
         (
@@ -399,7 +373,7 @@ async fn state_that_waits_is_read_by_nothing_that_does_not() {
         (AFTER.replace(", fill: true }", " }"), Some("`seen` waits for its fill, and the state `totals`")),
     ] {
         write(&mut project, &[("config.yaml", &config)]);
-        let plan = Plan::prepare(&project.config, &decoder).await.expect("plans");
+        let (_, plan) = support::plan(&project.config).await;
         let said = split_fills(&plan.pipeline, &project.config).await.expect("the database answers");
         let said = said.first().map(|diagnostic| diagnostic.to_string());
         match expected {
@@ -415,8 +389,7 @@ async fn a_second_fill_fences_the_first() {
     let project = project(Server::Sqlite, &mut topic, &GOOD).await;
     let config = &project.config;
     let id = FillId { job: config.job.clone(), names: NAMES.map(str::to_owned).into() };
-    let decoder = Decoder::new(&config.avro).expect("a schema");
-    let targets = Plan::prepare(config, &decoder).await.expect("plans").targets;
+    let targets = support::plan(config).await.1.targets;
     let tables = NAMES.map(str::to_owned);
     let place = TopicPartition { topic: "t".into(), partition: 0 };
     let mut claims = Vec::new();
@@ -465,8 +438,7 @@ async fn a_preview_says_what_it_will_be_and_writes_nothing() {
     let mut topic = Topic::new();
     let project = project(Server::Sqlite, &mut topic, &GOOD).await;
     let config = &project.config;
-    let decoder = Decoder::new(&config.avro).expect("a schema");
-    let plan = Plan::prepare(config, &decoder).await.expect("plans");
+    let (decoder, plan) = support::plan(config).await;
     let ends = [0, 1].map(|partition| (TopicPartition { topic: "t".into(), partition }, 15));
     let names = NAMES.map(str::to_owned).into();
     let found =
@@ -497,11 +469,6 @@ mod at_every_step {
         "realtime_fills",
         "realtime_sql_history",
     ];
-
-    fn alone<T>(future: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(future)
-    }
 
     /// As if no fill had begun yet.
     async fn restored(project: &Project) {

@@ -7,22 +7,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{
-    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, PutBack, TopicPartition,
-};
+use realtime_processor::batch::{Claim, Messages, TopicPartition};
 use realtime_processor::config::Config;
-use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::Report;
-use realtime_processor::source::{Bounds, Event, Fill, PartitionEnd, ReplaySource, Source, SourceError};
-use support::{Project, Server, on_each_server};
+use realtime_processor::source::{Event, Fill, ReplaySource, Source as _, SourceError};
+use support::played::{Play, Played};
+use support::{Project, Recorder, Server, encoder, ended, execute, on_each_server};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "customer", "type": "int"}]}"#;
 const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n \
     FROM batch b LEFT JOIN totals t ON t.customer = b.customer GROUP BY b.customer, t.n";
 const PLACES: &str = "SELECT kafka_partition, kafka_offset FROM batch";
-/// A job that makes no progress ends within this.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn project(server: Server, follows_partition: bool) -> Project {
     let config = format!(
@@ -40,28 +35,14 @@ async fn project(server: Server, follows_partition: bool) -> Project {
 
 /// Messages of customer 1 in one partition, offsets from 0.
 fn messages(project: &Project, count: i64) -> Messages {
-    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
-    let mut payload = Vec::new();
-    encoder.encode(&serde_json::json!({"customer": 1}), &mut payload).expect("it fits");
-    let mut builder = MessagesBuilder::default();
-    for offset in 0..count {
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms: Some(1_700_000_000_000 + offset),
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
-    }
-    builder.finish()
+    let payload = encoder(&project.schema())(&serde_json::json!({"customer": 1}));
+    let mut recorder = Recorder::new("t");
+    (0..count).for_each(|_| recorder.push(0, &payload));
+    recorder.finish()
 }
 
-/// A recording in the middle of which something happens, as soon as its first batch of five is taken.
+/// Something happens as soon as the first batch of five is taken.
 struct Interrupted {
-    recording: ReplaySource,
     /// The partition is taken away, given to another instance, which processes this, and then given back.
     other: Option<ReplaySource>,
     /// Another instance runs this statement when the batch is committed.
@@ -73,10 +54,9 @@ struct Interrupted {
 }
 
 impl Interrupted {
-    fn new(project: &Project, recording: ReplaySource) -> Self {
-        let config = project.config.clone();
-        let (other, statement) = (None, None);
-        Self { recording, other, statement, config, has_taken: false, is_revoked: false, is_released: false }
+    fn new(project: &Project) -> Self {
+        let (config, other, statement) = (project.config.clone(), None, None);
+        Self { other, statement, config, has_taken: false, is_revoked: false, is_released: false }
     }
 
     async fn stored(&self) -> Vec<String> {
@@ -88,17 +68,15 @@ impl Interrupted {
     }
 }
 
-impl Source for Interrupted {
-    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+impl Play for Interrupted {
+    async fn next(&mut self, recording: &mut ReplaySource, fill: Fill) -> Result<Event, SourceError> {
         if self.has_taken
             && let Some(statement) = self.statement
         {
-            while Interrupted::stored(self).await != ["5"] {
+            while self.stored().await != ["5"] {
                 tokio::task::yield_now().await;
             }
-            let write = Purpose::Write { create: false };
-            let mut database = Connection::open(&self.config.database, write).await.expect("a database");
-            database.run(statement).await.expect("written");
+            execute(&self.config, &[statement]).await;
             self.statement = None;
         }
         if self.has_taken && self.other.is_some() && !self.is_revoked {
@@ -109,197 +87,83 @@ impl Source for Interrupted {
             && let Some(other) = self.other.take()
         {
             assert!(self.is_released, "the engine answers before it asks again");
-            assert_eq!(
-                Interrupted::stored(self).await,
-                ["5"],
-                "the batch in hand is committed before its partition is released"
-            );
-            support::run(&self.config, other).await.expect("the other instance is done");
-            return Ok(Event::Assigned(self.recording.give(Self::partitions())));
+            let stored = self.stored().await;
+            assert_eq!(stored, ["5"], "the current batch is committed before its partition is released");
+            // Why: one job inside another would need more stack than a thread of a test has.
+            Box::pin(support::run(&self.config, other)).await.expect("the other instance is done");
+            return Ok(Event::Assigned(recording.give(Self::partitions())));
         }
-        self.recording.next(fill).await
+        recording.next(fill).await
     }
 
-    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
-        self.recording.bounds(partitions).await
+    fn takes(&mut self) {
+        self.has_taken = true;
     }
 
-    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
-        self.recording.assign(assignment, claims, bounds);
-    }
-
-    fn release(&mut self) {
+    fn released(&mut self) {
         self.is_released = true;
     }
-
-    fn limit(&mut self, rows_max: usize) {
-        self.recording.limit(rows_max);
-    }
-
-    fn take(&mut self) -> Polled {
-        self.has_taken = true;
-        self.recording.take()
-    }
-
-    fn put_back(&mut self, position: &PutBack) {
-        self.recording.put_back(position);
-    }
-
-    fn go_on(&mut self, partitions: &[TopicPartition]) {
-        self.recording.go_on(partitions);
-    }
-
-    fn rejoin(&mut self) {
-        self.recording.rejoin();
-    }
-
-    fn stored(&mut self, _: &[Advance]) {}
-
-    fn carried(&self) -> Vec<Position> {
-        self.recording.carried()
-    }
-
-    fn ends(&self) -> Vec<PartitionEnd> {
-        self.recording.ends()
-    }
-
-    async fn close(self) {}
 }
 
-/// A recording whose partition is taken away and given back while the engine claims it: the database is slow.
+/// The partition is taken away and given back while the engine claims it: the database is slow.
+#[derive(Default)]
 struct GivenBack {
-    recording: ReplaySource,
     events: VecDeque<Event>,
     has_happened: bool,
     /// The number of the assignment and the epoch of each claim that was made.
     claimed: Arc<Mutex<Vec<(u64, i64)>>>,
 }
 
-impl Source for GivenBack {
-    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+impl Play for GivenBack {
+    async fn next(&mut self, recording: &mut ReplaySource, fill: Fill) -> Result<Event, SourceError> {
         match self.events.pop_front() {
             Some(event) => Ok(event),
-            None => self.recording.next(fill).await,
+            None => recording.next(fill).await,
         }
     }
 
-    /// The engine asks this in the middle of a claim.
-    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
+    fn claims(&mut self, recording: &mut ReplaySource, partitions: &[TopicPartition]) {
         if !std::mem::replace(&mut self.has_happened, true) {
-            let given = self.recording.give(partitions.to_vec());
+            let given = recording.give(partitions.to_vec());
             self.events = [Event::Revoked(partitions.to_vec()), Event::Assigned(given)].into();
         }
-        self.recording.bounds(partitions).await
     }
 
-    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
+    fn claimed(&mut self, assignment: u64, claims: &[Claim]) {
         let epochs = claims.iter().map(|claim| (assignment, claim.epoch));
         self.claimed.lock().expect("whole").extend(epochs);
-        self.recording.assign(assignment, claims, bounds);
     }
 
-    fn release(&mut self) {}
-
-    fn limit(&mut self, rows_max: usize) {
-        self.recording.limit(rows_max);
-    }
-
-    fn take(&mut self) -> Polled {
-        self.recording.take()
-    }
-
-    fn put_back(&mut self, position: &PutBack) {
-        self.recording.put_back(position);
-    }
-
-    fn go_on(&mut self, partitions: &[TopicPartition]) {
-        self.recording.go_on(partitions);
-    }
-
-    fn rejoin(&mut self) {
+    fn rejoins(&mut self) {
         panic!("nothing is wrong with the second claim");
     }
-
-    fn stored(&mut self, _: &[Advance]) {}
-
-    fn carried(&self) -> Vec<Position> {
-        self.recording.carried()
-    }
-
-    fn ends(&self) -> Vec<PartitionEnd> {
-        self.recording.ends()
-    }
-
-    async fn close(self) {}
 }
 
-/// A recording after which the job is idle, until it asks the group again.
+/// The job is idle after the recording, until it asks the group again.
 struct Idle {
-    recording: ReplaySource,
     /// What happens in the database while nothing comes.
     statements: Vec<&'static str>,
     config: Config,
     has_rejoined: bool,
 }
 
-impl Source for Idle {
-    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
-        let event = self.recording.next(fill).await;
+impl Play for Idle {
+    async fn next(&mut self, recording: &mut ReplaySource, fill: Fill) -> Result<Event, SourceError> {
+        let event = recording.next(fill).await;
         if !matches!(event, Ok(Event::CaughtUp)) || self.has_rejoined {
             return event;
         }
-        let write = Purpose::Write { create: false };
-        let mut database = Connection::open(&self.config.database, write).await.expect("a database");
-        // The engine may look away in the middle: what was begun is done again.
-        while let Some(statement) = self.statements.first() {
-            database.run(statement).await.expect("done");
-            self.statements.remove(0);
+        // The engine may skip to something else in the middle: what was begun is done again.
+        if !self.statements.is_empty() {
+            execute(&self.config, &self.statements).await;
+            self.statements.clear();
         }
         std::future::pending().await
     }
 
-    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
-        self.recording.bounds(partitions).await
-    }
-
-    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
-        self.recording.assign(assignment, claims, bounds);
-    }
-
-    fn release(&mut self) {}
-
-    fn limit(&mut self, rows_max: usize) {
-        self.recording.limit(rows_max);
-    }
-
-    fn take(&mut self) -> Polled {
-        self.recording.take()
-    }
-
-    fn put_back(&mut self, position: &PutBack) {
-        self.recording.put_back(position);
-    }
-
-    fn go_on(&mut self, partitions: &[TopicPartition]) {
-        self.recording.go_on(partitions);
-    }
-
-    fn rejoin(&mut self) {
+    fn rejoins(&mut self) {
         assert!(!std::mem::replace(&mut self.has_rejoined, true), "once is enough");
-        self.recording.rejoin();
     }
-
-    fn stored(&mut self, _: &[Advance]) {}
-
-    fn carried(&self) -> Vec<Position> {
-        self.recording.carried()
-    }
-
-    fn ends(&self) -> Vec<PartitionEnd> {
-        self.recording.ends()
-    }
-
-    async fn close(self) {}
 }
 
 on_each_server! {
@@ -312,38 +176,37 @@ on_each_server! {
     a_row_that_another_instance_writes_again_and_again_does_not_stop_the_job,
 }
 
+/// Runs a job over a recording in which something happens.
+async fn run(project: &Project, recording: ReplaySource, play: impl Play) -> Vec<Report> {
+    ended(support::run(&project.config, Played { recording, play })).await.expect("done")
+}
+
+/// All 15 messages are processed once.
+async fn assert_each_once(project: &Project) {
+    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
+    assert_eq!(project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await, ["15,15"]);
+}
+
 async fn a_partition_goes_to_another_instance_and_comes_back(server: Server) {
     for follows_partition in [false, true] {
         let project = project(server, follows_partition).await;
         let recording = ReplaySource::new(messages(&project, 15), 5);
         let other = ReplaySource::new(messages(&project, 10), 5);
-        let source = Interrupted { other: Some(other), ..Interrupted::new(&project, recording) };
-        let job = support::run(&project.config, source);
-        let reports = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+        let play = Interrupted { other: Some(other), ..Interrupted::new(&project) };
+        let reports = run(&project, recording, play).await;
         let counted: Vec<usize> = reports.iter().map(|report| report.messages).collect();
         assert_eq!(counted, [5, 5], "the other instance has processed what lies between");
-        assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
-        assert_eq!(
-            project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await,
-            ["15,15"]
-        );
+        assert_each_once(&project).await;
     }
 }
 
 async fn a_claim_serves_the_assignment_that_it_was_made_for(server: Server) {
     let project = project(server, true).await;
     let claimed = Arc::<Mutex<Vec<(u64, i64)>>>::default();
-    let source = GivenBack {
-        recording: ReplaySource::new(messages(&project, 15), 5),
-        events: VecDeque::new(),
-        has_happened: false,
-        claimed: Arc::clone(&claimed),
-    };
-    let job = support::run(&project.config, source);
-    tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+    let play = GivenBack { claimed: Arc::clone(&claimed), ..GivenBack::default() };
+    run(&project, ReplaySource::new(messages(&project, 15), 5), play).await;
     assert_eq!(*claimed.lock().expect("whole"), [(1, 1), (2, 2)], "each assignment has a claim of its own");
-    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
-    assert_eq!(project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await, ["15,15"]);
+    assert_each_once(&project).await;
     assert_eq!(project.rows("SELECT next_offset, epoch FROM realtime_offsets").await, ["15,2"]);
 }
 
@@ -369,21 +232,15 @@ async fn another_owner_is_noticed_without_a_new_message(server: Server) {
 /// Runs a job of 15 messages that is idle when these statements are run; all is in place afterwards.
 async fn idle(project: &Project, statements: Vec<&'static str>) {
     let recording = ReplaySource::new(messages(project, 15), 5);
-    let config = project.config.clone();
-    let source = Idle { recording, statements, config, has_rejoined: false };
-    let job = support::run(&project.config, source);
-    tokio::time::timeout(PATIENCE, job).await.expect("it notices").expect("done");
-    assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,15"]);
-    assert_eq!(project.rows("SELECT count(*), count(DISTINCT kafka_offset) FROM places").await, ["15,15"]);
+    run(project, recording, Idle { statements, config: project.config.clone(), has_rejoined: false }).await;
+    assert_each_once(project).await;
 }
 
 async fn a_row_that_another_instance_has_written_is_read_again(server: Server) {
     let project = project(server, false).await;
     let recording = ReplaySource::new(messages(&project, 10), 5);
     let statement = Some("UPDATE totals SET n = n + 100, _version = _version + 1");
-    let job =
-        support::run(&project.config, Interrupted { statement, ..Interrupted::new(&project, recording) });
-    let reports = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+    let reports = run(&project, recording, Interrupted { statement, ..Interrupted::new(&project) }).await;
     assert_eq!(project.rows("SELECT customer, n FROM totals").await, ["1,110"]);
     let conflicts: Vec<u64> = reports.iter().map(|report| report.conflicts).collect();
     assert_eq!(conflicts, [0, 1], "what was held of it is dropped, and it is computed once more");
@@ -400,8 +257,7 @@ async fn run_beside(project: &Project, server: Server, action: &str) -> u64 {
         Server::MySql => format!("FOR EACH ROW {action}"),
     };
     project.execute(&[&format!("CREATE TRIGGER other AFTER UPDATE ON realtime_offsets {action}")]).await;
-    let job = support::run(&project.config, recording());
-    let reports = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end").expect("done");
+    let reports = ended(project.run(recording())).await.expect("done");
     reports.iter().map(|report: &Report| report.conflicts).sum()
 }
 

@@ -5,19 +5,18 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use realtime_processor::batch::{Headers, Message, Messages, MessagesBuilder};
+use realtime_processor::batch::{Headers, Messages};
 use realtime_processor::config::Config;
 use realtime_processor::engine::{EngineError, Schemas};
 use realtime_processor::source::ReplaySource;
 
 use registry_support::{FakeRegistry, Mood};
-use support::{Project, waits_until};
+use support::{Project, Recorder, waits_until};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "entry", "fields": [{"name": "n", "type": "int"}]}"#;
 
@@ -26,23 +25,11 @@ struct Sent(i32, Option<Vec<u8>>, Vec<u8>, Headers);
 
 /// Messages in the order of their partitions, each with offsets from 0.
 fn recorded(all: &[Sent]) -> Messages {
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
-    let mut offsets = std::collections::BTreeMap::<i32, i64>::new();
+    let mut recorder = Recorder::new("t");
     for Sent(partition, key, payload, headers) in all {
-        let offset = offsets.entry(*partition).or_default();
-        builder.push(Message {
-            topic: &topic,
-            partition: *partition,
-            offset: *offset,
-            timestamp_ms: Some(1_700_000_000_000),
-            key: key.as_deref(),
-            payload: Some(payload),
-            headers,
-        });
-        *offset += 1;
+        recorder.push_with(*partition, key.as_deref(), Some(payload), headers);
     }
-    builder.finish()
+    recorder.finish()
 }
 
 /// The payload of a small number.

@@ -3,20 +3,16 @@
 
 mod support;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{
-    Advance, Claim, Message, Messages, MessagesBuilder, Polled, Position, PutBack, TopicPartition,
-};
+use realtime_processor::batch::TopicPartition;
 use realtime_processor::config::Config;
-use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::Report;
-use realtime_processor::source::{Bounds, Event, Fill, PartitionEnd, ReplaySource, Source, SourceError};
-use support::{Project, Server, on_each_server};
+use realtime_processor::source::{Event, Fill, ReplaySource, Source as _, SourceError};
+use support::played::{Play, Played};
+use support::{Project, Recorder, Server, encoder, ended, execute, on_each_server};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "customer", "type": "int"}]}"#;
 const TOTALS: &str = "SELECT b.customer, coalesce(t.n, 0) + count(*) AS n \
@@ -25,7 +21,7 @@ const CONFIG: &str = "state_tables:\n  \
     totals: { view: next_totals, key: customer, follows_partition: true }\n";
 const COUNTS: &str = "SELECT count(*), count(DISTINCT kafka_partition * 1000000 + kafka_offset) FROM places";
 const LANES: i32 = 2;
-/// A job that makes no progress ends within this.
+/// A lane that the others wait for comes within this.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A view whose rows say which text of it made them.
@@ -43,30 +39,15 @@ async fn project(server: Server) -> Project {
     Project::on(server, &files).await
 }
 
-/// Messages of one partition, of the customer of its number, offsets from 0.
-fn messages(schema: &Path, partition: i32, count: i64) -> Messages {
-    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
-    let mut payload = Vec::new();
-    encoder.encode(&serde_json::json!({"customer": partition}), &mut payload).expect("it fits");
-    let mut builder = MessagesBuilder::default();
-    for offset in 0..count {
-        builder.push(Message {
-            topic: &topic,
-            partition,
-            offset,
-            timestamp_ms: Some(1_700_000_000_000 + offset),
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
-    }
-    builder.finish()
-}
-
-/// A recording for each lane: the partition of its number, in batches of five.
+/// A recording for each lane, in batches of five: the partition of its number with messages of that customer.
 fn recordings(project: &Project, count: i64) -> Vec<ReplaySource> {
-    let recording = |lane| ReplaySource::new(messages(&project.schema(), lane, count), 5);
+    let encode = encoder(&project.schema());
+    let recording = |lane| {
+        let mut recorder = Recorder::new("t");
+        let payload = encode(&serde_json::json!({"customer": lane}));
+        (0..count).for_each(|_| recorder.push(lane, &payload));
+        ReplaySource::new(recorder.finish(), 5)
+    };
     (0..LANES).map(recording).collect()
 }
 
@@ -81,13 +62,13 @@ async fn assert_each_once(project: &Project, count: i64) {
 /// What happens in a lane, when it looks for something to do.
 type Incident = Box<dyn FnMut(&mut Lane) -> Option<Result<Event, SourceError>> + Send>;
 
-/// A lane's recording, in which something happens.
+/// What happens in one lane.
+#[derive(Default)]
 struct Lane {
-    recording: ReplaySource,
     incident: Option<Incident>,
     /// What another instance does when two batches are taken.
     other: Option<Other>,
-    /// Batches that were taken, and how often the group was asked anew.
+    /// Batches that were taken, and how often the group was asked again.
     taken: Arc<AtomicUsize>,
     rejoined: Arc<AtomicUsize>,
     is_revoked: bool,
@@ -107,29 +88,20 @@ impl Lane {
         self.taken.load(Ordering::SeqCst)
     }
 
-    fn new(recording: ReplaySource) -> Self {
-        Self {
-            recording,
-            incident: None,
-            other: None,
-            taken: Arc::default(),
-            rejoined: Arc::default(),
-            is_revoked: false,
-            is_released: false,
-        }
+    /// A lane in which nothing happens but what the recording has.
+    fn new(recording: ReplaySource) -> Played<Self> {
+        Played { recording, play: Self::default() }
     }
 
-    fn beside(recording: ReplaySource, other: Other) -> Self {
-        Self { other: Some(other), ..Self::new(recording) }
+    fn beside(recording: ReplaySource, other: Other) -> Played<Self> {
+        Played { recording, play: Self { other: Some(other), ..Self::default() } }
     }
 
     /// What another instance does, as far as the engine hears of it. Dropping the future loses nothing.
-    async fn meet(&mut self) -> Option<Event> {
+    async fn meet(&mut self, own: &mut ReplaySource) -> Option<Event> {
         match self.other.as_ref()? {
             Other::Writes { config, statement } => {
-                let write = Purpose::Write { create: false };
-                let mut database = Connection::open(&config.database, write).await.expect("a database");
-                database.run(statement).await.expect("written");
+                execute(config, &[statement]).await;
                 self.other = None;
                 None
             }
@@ -142,11 +114,11 @@ impl Lane {
                 let stored =
                     format!("SELECT next_offset FROM realtime_offsets WHERE kafka_partition = {partition}");
                 let stored = support::rows(config, &stored).await;
-                assert_eq!(stored, ["10"], "the batch in hand is committed before its partition is released");
+                assert_eq!(stored, ["10"], "the current batch is committed before its partition is released");
                 support::run(config, (**recording).clone()).await.expect("the other instance is done");
                 let partition = TopicPartition { topic: "t".into(), partition: *partition };
                 self.other = None;
-                Some(Event::Assigned(self.recording.give(vec![partition])))
+                Some(Event::Assigned(own.give(vec![partition])))
             }
         }
     }
@@ -154,13 +126,13 @@ impl Lane {
     fn with(
         recording: ReplaySource,
         incident: impl FnMut(&mut Self) -> Option<Result<Event, SourceError>> + Send + 'static,
-    ) -> Self {
-        Self { incident: Some(Box::new(incident)), ..Self::new(recording) }
+    ) -> Played<Self> {
+        Played { recording, play: Self { incident: Some(Box::new(incident)), ..Self::default() } }
     }
 }
 
-impl Source for Lane {
-    async fn next(&mut self, fill: Fill) -> Result<Event, SourceError> {
+impl Play for Lane {
+    async fn next(&mut self, recording: &mut ReplaySource, fill: Fill) -> Result<Event, SourceError> {
         if let Some(mut incident) = self.incident.take() {
             let happened = incident(self);
             self.incident = Some(incident);
@@ -169,58 +141,24 @@ impl Source for Lane {
             }
         }
         if self.taken() == 2
-            && let Some(event) = self.meet().await
+            && let Some(event) = self.meet(recording).await
         {
             return Ok(event);
         }
-        self.recording.next(fill).await
+        recording.next(fill).await
     }
 
-    async fn bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Bounds>, SourceError> {
-        self.recording.bounds(partitions).await
+    fn takes(&mut self) {
+        self.taken.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn assign(&mut self, assignment: u64, claims: &[Claim], bounds: &[Bounds]) {
-        self.recording.assign(assignment, claims, bounds);
-    }
-
-    fn release(&mut self) {
+    fn released(&mut self) {
         self.is_released = true;
     }
 
-    fn limit(&mut self, rows_max: usize) {
-        self.recording.limit(rows_max);
-    }
-
-    fn take(&mut self) -> Polled {
-        self.taken.fetch_add(1, Ordering::SeqCst);
-        self.recording.take()
-    }
-
-    fn put_back(&mut self, position: &PutBack) {
-        self.recording.put_back(position);
-    }
-
-    fn go_on(&mut self, partitions: &[TopicPartition]) {
-        self.recording.go_on(partitions);
-    }
-
-    fn rejoin(&mut self) {
+    fn rejoins(&mut self) {
         self.rejoined.fetch_add(1, Ordering::SeqCst);
-        self.recording.rejoin();
     }
-
-    fn stored(&mut self, _: &[Advance]) {}
-
-    fn carried(&self) -> Vec<Position> {
-        self.recording.carried()
-    }
-
-    fn ends(&self) -> Vec<PartitionEnd> {
-        self.recording.ends()
-    }
-
-    async fn close(self) {}
 }
 
 /// A place where threads meet.
@@ -251,10 +189,8 @@ on_each_server! {
     partitions_of_all_lanes_go_to_another_instance_and_come_back,
 }
 
-async fn run(project: &Project, lanes: Vec<Lane>) -> Result<Vec<Report>, String> {
-    let job = support::run_lanes(&project.config, lanes);
-    let ended = tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end");
-    ended.map_err(|error| error.to_string())
+async fn run(project: &Project, lanes: Vec<Played<Lane>>) -> Result<Vec<Report>, String> {
+    ended(support::run_lanes(&project.config, lanes)).await.map_err(|error| error.to_string())
 }
 
 async fn lanes_write_at_once_and_every_message_once(server: Server) {
@@ -287,7 +223,7 @@ async fn an_error_in_one_lane_stops_the_others_after_the_batch_in_hand(server: S
     });
     // It never comes to its end by itself.
     let other = Lane::with(other, |lane| (lane.taken() == 2).then_some(Ok(Event::Revoked(Vec::new()))));
-    let taken = Arc::clone(&other.taken);
+    let taken = Arc::clone(&other.play.taken);
     let error = run(&project, vec![failing, other]).await.expect_err("one lane fails");
     assert_eq!(error, "the topic is gone");
     let stored = "SELECT kafka_partition, next_offset FROM realtime_offsets ORDER BY kafka_partition";
@@ -306,7 +242,7 @@ async fn a_lane_that_is_fenced_asks_anew_and_the_other_goes_on(server: Server) {
     let statement = "UPDATE realtime_offsets SET epoch = epoch + 1 WHERE kafka_partition = 0";
     let fenced = Lane::beside(fenced, Other::Writes { config: project.config.clone(), statement });
     let other = Lane::new(other);
-    let rejoined = [Arc::clone(&fenced.rejoined), Arc::clone(&other.rejoined)];
+    let rejoined = [Arc::clone(&fenced.play.rejoined), Arc::clone(&other.play.rejoined)];
     run(&project, vec![fenced, other]).await.expect("done");
     assert_eq!(rejoined.map(|count| count.load(Ordering::SeqCst)), [1, 0]);
     assert_each_once(&project, 50).await;
@@ -356,7 +292,7 @@ async fn each_lane_takes_new_sql_over_between_two_batches() {
         given.come();
         version
     });
-    tokio::time::timeout(PATIENCE, job.run(&mut |_| {})).await.expect("an end").expect("done");
+    ended(job.run(&mut |_| {})).await.expect("done");
     let version = change.await.expect("it ended").expect("new SQL");
     let rows =
         "SELECT kafka_partition, rule, min(kafka_offset), count(*) FROM places GROUP BY 1, 2 ORDER BY 1, 2";

@@ -4,12 +4,10 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::batch::Messages;
 use realtime_processor::source::ReplaySource;
-use support::Project;
+use support::{Project, Recorder, encoder};
 
 const CUSTOMERS: i32 = 50;
 const PARTITIONS: i32 = 4;
@@ -39,40 +37,21 @@ fn movements(count: usize, seed: u64) -> Vec<Movement> {
 
 /// The messages, keyed by customer, and the places in them in the order of arrival.
 fn recording(movements: &[Movement]) -> (Messages, Vec<usize>) {
-    let encoder = Encoder::new("schemas/customer.avsc".as_ref(), Frame::Raw).expect("the schema that ships");
-    let topic: Arc<str> = "customer_movements".into();
-    let mut builder = MessagesBuilder::default();
-    let mut next = [0_i64; PARTITIONS as usize];
-    let mut places = Vec::new();
+    let encode = encoder("schemas/customer.avsc".as_ref());
+    let mut recorder = Recorder::new("customer_movements");
     for movement in movements {
-        let partition = movement.customer % PARTITIONS;
-        let offset = next[partition as usize];
-        next[partition as usize] += 1;
-        places.push((partition, offset));
-        let json = serde_json::json!({
+        let payload = encode(&serde_json::json!({
             "customer": movement.customer,
             "agency": "0001",
             "operation_value": movement.value as f64 / 100.0,
             "operation_type": i32::from(movement.is_withdrawal),
             "date": movement.date,
             "account_balance": movement.balance as f64 / 100.0,
-        });
-        let mut payload = Vec::new();
-        encoder.encode(&json, &mut payload).expect("it fits");
-        builder.push(Message {
-            topic: &topic,
-            partition,
-            offset,
-            timestamp_ms: Some(1_700_000_000_000),
-            key: Some(movement.customer.to_string().as_bytes()),
-            payload: Some(&payload),
-            headers: &[],
-        });
+        }));
+        let key = movement.customer.to_string();
+        recorder.push_with(movement.customer % PARTITIONS, Some(key.as_bytes()), Some(&payload), &[]);
     }
-    let messages = builder.finish();
-    let sorted: BTreeMap<_, _> =
-        messages.iter().enumerate().map(|(i, m)| ((m.partition, m.offset), i)).collect();
-    (messages, places.iter().map(|place| sorted[place]).collect())
+    recorder.arriving()
 }
 
 /// What a job leaves: the rows of both outputs, and state.

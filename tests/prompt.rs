@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::config::{Config, Mode};
 use realtime_processor::decode::Decoder;
@@ -18,7 +17,7 @@ use realtime_processor::prompt::{Seek, Session, SessionOptions, StateOf};
 use realtime_processor::source::ReplaySource;
 use realtime_processor::source::StartAt;
 use serde_json::{Value, json};
-use support::Project;
+use support::{Project, encoder};
 
 const MESSAGES: usize = 200;
 const RANDOM_PROJECTS: u64 = 40;
@@ -46,7 +45,7 @@ fn messages(config: &Config, seed: u64) -> (String, Messages) {
     let path = &config.avro.schema;
     let schema: Value =
         serde_json::from_str(&std::fs::read_to_string(path).expect("a schema")).expect("JSON");
-    let encoder = Encoder::new(path, Frame::Raw).expect("a schema");
+    let encode = encoder(path);
     let topic: Arc<str> = config.kafka.topics[0].as_str().into();
     let (mut lines, mut builder) = (String::new(), MessagesBuilder::default());
     for offset in 0..MESSAGES as i64 {
@@ -57,18 +56,9 @@ fn messages(config: &Config, seed: u64) -> (String, Messages) {
         let fields = schema["fields"].as_array().expect("fields");
         let record: serde_json::Map<String, Value> =
             fields.iter().map(|field| of_field(field, &mut random)).collect();
-        let mut payload = Vec::new();
-        encoder.encode(&Value::Object(record.clone()), &mut payload).expect("it fits");
-        let timestamp_ms = Some(TIME_MS + offset);
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms,
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
+        let payload = encode(&Value::Object(record.clone()));
+        let (timestamp_ms, payload) = (Some(TIME_MS + offset), Some(payload.as_slice()));
+        builder.push(Message { timestamp_ms, payload, ..Message::tombstone(&topic, 0, offset) });
         let mut line = record;
         line.insert("kafka_topic".into(), json!(&*topic));
         line.insert("kafka_partition".into(), json!(0));

@@ -4,11 +4,10 @@
 mod registry_support;
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use realtime_processor::avro::{Encoder, Frame, Schema, SchemaId};
-use realtime_processor::batch::{Headers, Message, Messages, MessagesBuilder};
+use realtime_processor::batch::{Headers, Messages};
 use realtime_processor::config::Config;
 use realtime_processor::engine::{EngineError, Schemas};
 use realtime_processor::registry::{Client, Found};
@@ -17,7 +16,7 @@ use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
 
 use registry_support::{FakeRegistry, Mood};
-use support::{Project, waits_until};
+use support::{Project, Recorder, waits_until};
 
 const READER: &str = r#"{"type": "record", "name": "movement", "namespace": "bank", "fields": [
     {"name": "id", "type": "int"}, {"name": "note", "type": ["null", "string"], "default": null}]}"#;
@@ -48,23 +47,11 @@ fn messages(written: &[Written<'_>]) -> Messages {
 }
 
 fn recorded(all: Vec<(i32, Vec<u8>, Headers)>) -> Messages {
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
-    let mut offsets = std::collections::BTreeMap::<i32, i64>::new();
+    let mut recorder = Recorder::new("t");
     for (partition, payload, headers) in &all {
-        let offset = offsets.entry(*partition).or_default();
-        builder.push(Message {
-            topic: &topic,
-            partition: *partition,
-            offset: *offset,
-            timestamp_ms: Some(1_700_000_000_000 + *offset),
-            key: None,
-            payload: Some(payload),
-            headers,
-        });
-        *offset += 1;
+        recorder.push_with(*partition, None, Some(payload), headers);
     }
-    builder.finish()
+    recorder.finish()
 }
 
 /// A project that asks this registry; `login` are more keys of it.

@@ -3,15 +3,11 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::engine::ReloadError;
 use realtime_processor::source::ReplaySource;
-use support::{Project, reloadable, reloaded_before_the_fourth_batch};
+use support::{Project, Recorder, encoder, reloadable, reloaded_before_the_fourth_batch};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [{"name": "id", "type": "int"}]}"#;
 const TOTALS: &str = "SELECT b.id, coalesce(t.n, 0) + count(*) AS n FROM batch b LEFT JOIN totals t ON t.id = b.id \
@@ -32,36 +28,15 @@ fn project() -> Project {
     ])
 }
 
-fn write(project: &Project, path: &str, text: &str) {
-    std::fs::write(project.folder.path().join(path), text).expect("written");
-}
-
-/// Messages of two partitions, with ids from 0 to 9.
-fn messages(schema: &Path, count: i64) -> Messages {
-    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
+/// Messages of two partitions, with ids from 0 to 9. Those that were committed before are not read again.
+fn source(project: &Project, count: i64, rows_max: usize) -> ReplaySource {
+    let (encode, mut recorder) = (encoder(&project.schema()), Recorder::new("t"));
     for partition in 0..2 {
         for offset in 0..count / 2 {
-            let mut payload = Vec::new();
-            encoder.encode(&serde_json::json!({"id": offset % 10}), &mut payload).expect("it fits");
-            builder.push(Message {
-                topic: &topic,
-                partition,
-                offset,
-                timestamp_ms: Some(1_700_000_000_000),
-                key: None,
-                payload: Some(&payload),
-                headers: &[],
-            });
+            recorder.push(partition, &encode(&serde_json::json!({"id": offset % 10})));
         }
     }
-    builder.finish()
-}
-
-/// Messages of the recording, of which those that were committed before are not read again.
-fn source(project: &Project, count: i64, rows_max: usize) -> ReplaySource {
-    ReplaySource::new(messages(&project.schema(), count), rows_max)
+    ReplaySource::new(recorder.finish(), rows_max)
 }
 
 /// The version that the history has for each row, beside the row's own word.
@@ -94,7 +69,7 @@ async fn the_version_of_the_sql_is_kept_where_it_changes() {
     project.run(source(&project, 40, 3)).await.expect("runs");
     let history = "SELECT kafka_partition, from_offset FROM realtime_sql_history ORDER BY 1, 2";
     assert_eq!(project.rows(history).await, ["0,0", "1,0"], "the same SQL leaves no second row");
-    write(&project, "sql/ruled.sql", &rule(2));
+    project.write("sql/ruled.sql", &rule(2));
     project.run(source(&project, 60, 3)).await.expect("runs");
     assert_eq!(project.rows(history).await, ["0,0", "0,20", "1,0", "1,20"]);
     assert_eq!(assert_rules_are_known(&project, 60).await, 2);
@@ -105,12 +80,12 @@ async fn the_version_of_the_sql_is_kept_where_it_changes() {
 async fn offsets_that_were_reset_have_the_version_that_computed_them_last() {
     let project = project();
     project.run(source(&project, 40, 5)).await.expect("runs");
-    write(&project, "sql/ruled.sql", &rule(2));
+    project.write("sql/ruled.sql", &rule(2));
     project.run(source(&project, 60, 5)).await.expect("runs");
     project
         .execute(&["UPDATE realtime_offsets SET next_offset = 0, epoch = epoch + 1", "DELETE FROM ruled"])
         .await;
-    write(&project, "sql/ruled.sql", &rule(3));
+    project.write("sql/ruled.sql", &rule(3));
     project.run(source(&project, 60, 5)).await.expect("runs");
     assert_eq!(
         project.rows("SELECT kafka_partition, from_offset FROM realtime_sql_history ORDER BY 1, 2").await,

@@ -5,18 +5,13 @@
 
 mod support;
 
-use std::future::Future;
-use std::sync::Arc;
-
-use realtime_processor::avro::{Encoder, Frame};
-use realtime_processor::batch::{Message, Messages, MessagesBuilder};
+use realtime_processor::batch::Messages;
 use realtime_processor::config::Config;
-use realtime_processor::database::{Connection, Purpose};
 use realtime_processor::engine::ReplayReport;
 use realtime_processor::fault_point::{self, Accident};
 use realtime_processor::sink::Selection;
 use realtime_processor::source::ReplaySource;
-use support::{Project, Server};
+use support::{Project, Recorder, Server, alone, encoder};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": "int"}, {"name": "amount", "type": "int"}]}"#;
@@ -37,33 +32,12 @@ const MESSAGES: [(i32, i32); 7] = [(1, 5), (2, 0), (1, 0), (1, REFUSED), (2, 4),
 const BROUGHT_IN: usize = 3;
 const FAIL_AGAIN: usize = 2;
 
-fn alone<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(future)
-}
-
 fn recording(project: &Project) -> Messages {
-    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
-    let mut next = [0_i64; 2];
+    let (encode, mut recorder) = (encoder(&project.schema()), Recorder::new("t"));
     for (customer, amount) in MESSAGES {
-        let partition = customer % 2;
-        let mut payload = Vec::new();
-        let record = serde_json::json!({"customer": customer, "amount": amount});
-        encoder.encode(&record, &mut payload).expect("it fits");
-        builder.push(Message {
-            topic: &topic,
-            partition,
-            offset: next[partition as usize],
-            timestamp_ms: Some(1_700_000_000_000),
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
-        next[partition as usize] += 1;
+        recorder.push(customer % 2, &encode(&serde_json::json!({"customer": customer, "amount": amount})));
     }
-    builder.finish()
+    recorder.finish()
 }
 
 /// A database in which dead letters wait, the view mended; a copy of each table stands beside it.
@@ -92,17 +66,15 @@ async fn project(server: Server, state: &str) -> Project {
     for table in TABLES {
         project.execute(&[&format!("CREATE TABLE copy_of_{table} AS SELECT * FROM {table}")]).await;
     }
-    std::fs::write(project.folder.path().join("sql/shares.sql"), SHARES_MENDED).expect("written");
+    project.write("sql/shares.sql", SHARES_MENDED);
     project
 }
 
 /// As if nothing was replayed yet.
 async fn restored(config: &Config) {
-    let write = Purpose::Write { create: false };
-    let mut database = Connection::open(&config.database, write).await.expect("a database");
     for table in TABLES {
-        database.run(&format!("DELETE FROM {table}")).await.expect("emptied");
-        database.run(&format!("INSERT INTO {table} SELECT * FROM copy_of_{table}")).await.expect("filled");
+        let fill = format!("INSERT INTO {table} SELECT * FROM copy_of_{table}");
+        support::execute(config, &[&format!("DELETE FROM {table}"), &fill]).await;
     }
 }
 

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::{Message, Messages, MessagesBuilder};
 use realtime_processor::engine::{EngineError, Report};
 use realtime_processor::source::ReplaySource;
 use serde_json::{Value, json};
-use support::{Project, Server, on_each_server};
+use support::{Project, Recorder, Server, encoder, ended, on_each_server};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": ["null", "int"]},
@@ -30,6 +29,7 @@ const SHARES: &str =
 const CONFIG: &str = "state_tables:\n  totals: { view: next_totals, key: customer }\n";
 const FOLLOWS: &str =
     "state_tables:\n  totals: { view: next_totals, key: customer, follows_partition: true }\n";
+const EXPIRES: &str = "state_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
 
 /// The fields of a message; those that are not said are the same in all.
 fn record(customer: Option<i32>, amount: i32) -> Value {
@@ -40,35 +40,11 @@ fn record(customer: Option<i32>, amount: i32) -> Value {
 
 /// Messages of these partitions, in the order of arrival.
 fn recording(schema: &Path, records: &[(i32, Value)]) -> (Messages, Vec<usize>) {
-    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
-    let topic: Arc<str> = "t".into();
-    let mut builder = MessagesBuilder::default();
-    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
-    let mut places = Vec::new();
-    for (partition, record) in records {
-        let offset = next.entry(*partition).or_default();
-        places.push((*partition, *offset));
-        let mut payload = Vec::new();
-        encoder.encode(record, &mut payload).expect("it fits");
-        builder.push(Message {
-            topic: &topic,
-            partition: *partition,
-            offset: *offset,
-            timestamp_ms: Some(1_700_000_000_000 + *offset),
-            key: None,
-            payload: Some(&payload),
-            headers: &[],
-        });
-        *offset += 1;
-    }
-    let messages = builder.finish();
-    let sorted: BTreeMap<_, _> =
-        messages.iter().enumerate().map(|(i, m)| ((m.partition, m.offset), i)).collect();
-    (messages, places.iter().map(|place| sorted[place]).collect())
+    let encode = encoder(schema);
+    let mut recorder = Recorder::new("t");
+    records.iter().for_each(|(partition, record)| recorder.push(*partition, &encode(record)));
+    recorder.arriving()
 }
-
-/// A job that makes no progress is ended after this.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Runs the job over these messages, cut into batches of `rows_max`.
 async fn run(
@@ -77,8 +53,7 @@ async fn run(
     rows_max: usize,
 ) -> Result<Vec<Report>, EngineError> {
     let (messages, arrival) = recording(&project.schema(), records);
-    let job = project.run(ReplaySource::arriving(messages, arrival, vec![rows_max]));
-    tokio::time::timeout(PATIENCE, job).await.expect("the job comes to an end")
+    ended(project.run(ReplaySource::arriving(messages, arrival, vec![rows_max]))).await
 }
 
 async fn totals_project(server: Server, next_totals: &str) -> Project {
@@ -291,14 +266,8 @@ async fn faults_of_a_state_view_stop_the_job_and_say_what_is_wrong(server: Serve
 }
 
 async fn a_key_that_turns_up_in_another_partition_stops_a_job_whose_state_follows_partitions(server: Server) {
-    let files = [
-        ("schema.avsc", SCHEMA),
-        ("config.yaml", FOLLOWS),
-        ("sql/shares.sql", SHARES),
-        ("sql/next_totals.sql", TOTALS),
-    ];
     for rows_max in [1, 10] {
-        let project = Project::on(server, &files).await;
+        let project = project_of(server, FOLLOWS, TOTALS).await;
         let keyed: Vec<(i32, Value)> = (0..20).map(|n| (n % 2, record(Some(n % 4), 1))).collect();
         run(&project, &keyed, rows_max).await.expect("keyed by customer");
         let by_partition = "SELECT customer, n, _kafka_topic, _kafka_partition FROM totals ORDER BY 1";
@@ -338,13 +307,10 @@ async fn two_instances_write_one_state_without_losing_an_update(server: Server) 
 
 #[tokio::test]
 async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
-    use realtime_processor::decode::Decoder;
-    use realtime_processor::engine::Plan;
     use realtime_processor::sink::Sink;
     let project = totals_project(Server::Sqlite, TOTALS).await;
     project.execute(&["CREATE TABLE totals (customer INTEGER, n TEXT)"]).await;
-    let decoder = Decoder::new(&project.config.avro).expect("a schema");
-    let plan = Plan::prepare(&project.config, &decoder).await.expect("plans");
+    let (_, plan) = support::plan(&project.config).await;
     let connected = Sink::connect(project.config.database.clone(), "job", plan.targets, true).await;
     let error = connected.map(|_| ()).expect_err("the table does not fit").to_string();
     for expected in [
@@ -356,14 +322,7 @@ async fn a_state_table_that_does_not_fit_is_refused_before_the_first_message() {
 }
 
 async fn rows_that_were_not_written_for_the_ttl_are_deleted(server: Server) {
-    let config = "state_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
-    let files = [
-        ("schema.avsc", SCHEMA),
-        ("config.yaml", config),
-        ("sql/shares.sql", SHARES),
-        ("sql/next_totals.sql", TOTALS),
-    ];
-    let project = Project::on(server, &files).await;
+    let project = project_of(server, EXPIRES, TOTALS).await;
     // One message a millisecond; customer 1 comes first and then no more, until message 100.
     let customer = |n: i32| if n < 20 || n == 100 { 1 } else { 2 };
     let records: Vec<(i32, Value)> = (0..101).map(|n| (0, record(Some(customer(n)), 1))).collect();
@@ -381,8 +340,7 @@ async fn rows_that_were_not_written_for_the_ttl_are_deleted(server: Server) {
 }
 
 async fn a_clock_that_is_behind_expires_nothing(server: Server) {
-    let config = "state_tables:\n  totals: { view: next_totals, key: customer, ttl: 30ms }\n";
-    let project = project_of(server, config, TOTALS).await;
+    let project = project_of(server, EXPIRES, TOTALS).await;
     let (now, long_ago) = (1_700_000_000_000, -5);
     // Of customer 0 there is no message: its payload ends too early.
     let messages = [
@@ -395,30 +353,21 @@ async fn a_clock_that_is_behind_expires_nothing(server: Server) {
         (2, now + 1003),
         (2, now + 1004),
     ];
-    let encoder = Encoder::new(&project.schema(), Frame::Raw).expect("a schema");
+    let encode = encoder(&project.schema());
     let topic: Arc<str> = "t".into();
     let recorded = |count: usize| {
         let mut builder = MessagesBuilder::default();
-        for (offset, (customer, time)) in messages[..count].iter().enumerate() {
-            let mut payload = Vec::new();
-            encoder.encode(&record(Some(*customer), 1), &mut payload).expect("it fits");
+        for (offset, (customer, time)) in (0..).zip(&messages[..count]) {
+            let payload = encode(&record(Some(*customer), 1));
             let read = if *customer == 0 { 1 } else { payload.len() };
-            builder.push(Message {
-                topic: &topic,
-                partition: 0,
-                offset: offset as i64,
-                timestamp_ms: Some(*time),
-                key: None,
-                payload: Some(&payload[..read]),
-                headers: &[],
-            });
+            let (timestamp_ms, payload) = (Some(*time), Some(&payload[..read]));
+            builder.push(Message { timestamp_ms, payload, ..Message::tombstone(&topic, 0, offset) });
         }
         builder.finish()
     };
     // Each run looks once for what has expired, before its first batch. The broken message is in one with that before it.
     for (count, rows_max) in [(1, 1), (3, 2), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1)] {
-        let job = project.run(ReplaySource::new(recorded(count), rows_max));
-        tokio::time::timeout(PATIENCE, job).await.expect("the job comes to an end").expect("done");
+        ended(project.run(ReplaySource::new(recorded(count), rows_max))).await.expect("done");
     }
     let totals = project.rows("SELECT customer, n FROM totals ORDER BY 1").await;
     assert_eq!(totals, ["1,3", "2,4"]);
@@ -469,8 +418,11 @@ async fn state_is_cleared_with_a_reset_and_computed_anew(server: Server) {
     let before = project.rows(totals).await;
     assert_eq!(before, ["0,10", "1,10", "2,10", "3,10"]);
 
-    let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
-    let mut offsets = opened.expect("a database").expect("its table");
+    let opened = async || {
+        let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
+        opened.expect("a database").expect("its table")
+    };
+    let mut offsets = opened().await;
     let all = [rows(None)];
     let of_one = [rows(Some(vec![partition(1)]))];
     assert_eq!(offsets.count_state(&all[0]).await.expect("a number"), Some(4));
@@ -481,16 +433,14 @@ async fn state_is_cleared_with_a_reset_and_computed_anew(server: Server) {
     assert_eq!(project.rows(totals).await, before);
     assert_eq!(project.rows("SELECT count(*) FROM shares").await, ["60"]);
 
-    let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
-    let mut offsets = opened.expect("a database").expect("its table");
+    let mut offsets = opened().await;
     offsets.reset(&[(partition(0), 0), (partition(1), 0)], &all).await.expect("done");
     assert!(project.rows(totals).await.is_empty());
     run(&project, &records, 3).await.expect("done");
     assert_eq!(project.rows(totals).await, before);
 
     // What cannot be cleared changes nothing else either.
-    let opened = StoredOffsets::open(&project.config.database, &project.config.job).await;
-    let mut offsets = opened.expect("a database").expect("its table");
+    let mut offsets = opened().await;
     let missing = StateRows { table: "no_such_table".into(), partitions: None };
     assert_eq!(offsets.count_state(&missing).await.expect("an answer"), None);
     offsets

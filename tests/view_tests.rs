@@ -30,17 +30,24 @@ async fn run(project: &Project) -> Report {
     Tests::prepare(&project.config, &[]).await.expect("prepared").run().await
 }
 
+async fn passes(project: &Project) {
+    let report = run(project).await;
+    assert_eq!(report.failed(), 0, "{}", report.render(false));
+}
+
+fn without_folder(project: &Project, text: &str) -> String {
+    text.replace(&format!("{}/", project.folder.path().display()), "")
+}
+
 /// What is printed, without the place of the project.
 async fn printed(project: &Project) -> String {
-    let folder = format!("{}/", project.folder.path().display());
-    run(project).await.render(false).replace(&folder, "")
+    without_folder(project, &run(project).await.render(false))
 }
 
 /// What stands in the way of running anything.
 async fn refused(project: &Project) -> String {
-    let folder = format!("{}/", project.folder.path().display());
     let refused = Tests::prepare(&project.config, &[]).await.map(|_| ()).expect_err("refused");
-    refused.to_string().replace(&folder, "")
+    without_folder(project, &refused.to_string())
 }
 
 #[tokio::test]
@@ -120,8 +127,7 @@ async fn a_running_total_that_forgets_the_old_state_is_caught() {
     let remembers = "SELECT b.customer, CAST(coalesce(t.total, 0) + sum(CAST(b.amount AS DECIMAL(20, 2))) \
         AS DECIMAL(20, 2)) AS total FROM batch b LEFT JOIN totals t ON t.customer = b.customer \
         GROUP BY b.customer, t.total";
-    let report = run(&project(config, &[("next_totals", remembers)], tests)).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&project(config, &[("next_totals", remembers)], tests)).await;
 }
 
 #[tokio::test]
@@ -241,8 +247,7 @@ async fn what_a_column_refuses_is_a_dead_letter_and_rows_without_an_order_are_re
   expect_dead_letters: [{ kafka_offset: 1, stage: write, place: ratios.ratio, reason: inf }]
 ";
     let ratios = "SELECT customer, amount / CAST(customer AS DOUBLE) AS ratio, kafka_partition, kafka_offset FROM batch";
-    let report = run(&project(config, &[("ratios", ratios)], tests)).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&project(config, &[("ratios", ratios)], tests)).await;
     let unordered = ratios.replace(", kafka_partition, kafka_offset", "");
     let text = refused(&project(config, &[("ratios", &unordered)], tests)).await;
     assert!(text.contains("nothing says which of them is the last"), "{text}");
@@ -273,8 +278,7 @@ outputs:
     latest: [{ customer: 1, note: z }, { customer: 2, note: d }]
     newest: [{ customer: 1, note: b }, { customer: 2, note: d }, { customer: 3, note: a }]
 ";
-    let report = run(&project(config, &[("latest", &latest), ("newest", &newest)], tests)).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&project(config, &[("latest", &latest), ("newest", &newest)], tests)).await;
 }
 
 #[tokio::test]
@@ -312,8 +316,7 @@ tests:
   expect: { meta: [{ at: 2030-01-01, day: 2030-01-01, kafka_partition: 0, kafka_offset: 0 }] }
 ";
     let meta = ("meta", "SELECT b.*, now() AS at, current_date() AS day FROM batch b");
-    let report = run(&project("", &[meta], tests)).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&project("", &[meta], tests)).await;
 }
 
 #[tokio::test]
@@ -337,8 +340,7 @@ async fn typed_keys_are_written_as_their_type_or_as_bytes() {
         ("int", tests("-1", "ffffffff", "ff", "-1")),
         ("long", tests("7", "0000000000000007", "00000007", "7")),
     ] {
-        let report = run(&project(&format!("key_format: {format}\n"), &[view], &tests)).await;
-        assert_eq!(report.failed(), 0, "{}", report.render(false));
+        passes(&project(&format!("key_format: {format}\n"), &[view], &tests)).await;
     }
     // A record is a map, and no frame is asked for, though the job's messages have one.
     let fields = ("keys", "SELECT customer, kafka_key.id AS k FROM batch");
@@ -346,9 +348,8 @@ async fn typed_keys_are_written_as_their_type_or_as_bytes() {
     let record = tests("{ id: 7 }", "0e", "80", "7");
     let key = r#"{"type": "record", "name": "key", "fields": [{"name": "id", "type": "long"}]}"#;
     let project = project(config, &[fields], &record);
-    std::fs::write(project.folder.path().join("key.avsc"), key).expect("written");
-    let report = run(&project).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    project.write("key.avsc", key);
+    passes(&project).await;
 }
 
 #[tokio::test]
@@ -405,14 +406,12 @@ tests:
         ),
     ];
     let project = Project::new(&files);
-    let report = run(&project).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&project).await;
     // Nothing says what a table of the database looks like.
-    std::fs::write(
-        project.folder.path().join("sql/tests/t.yaml"),
+    project.write(
+        "sql/tests/t.yaml",
         "- { name: a, messages: [{ customer: 1 }], expect: { v: [{ customer: 1 }] } }\n",
-    )
-    .expect("written");
+    );
     insta::assert_snapshot!(refused(&project).await);
 }
 
@@ -441,8 +440,7 @@ tests:
   expect: { v: [{ twice: null }] }
 ",
     );
-    let report = run(&declared).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&declared).await;
     let wrong = files(
         "- name: a
   tables: { rates: { columns: { customer: INT, rate: MONEY }, rows: [] } }
@@ -496,8 +494,7 @@ outputs: { latest: { mode: upsert, key: customer } }
   expect: { latest: [{ customer: 2, note: b }] }
   expect_state: { totals: [{ customer: 2, n: 1 }] }
 ";
-    let report = run(&project(config, &views, tests)).await;
-    assert_eq!(report.failed(), 0, "{}", report.render(false));
+    passes(&project(config, &views, tests)).await;
 }
 
 #[tokio::test]
@@ -651,12 +648,12 @@ const RIGHT: &str = "- { name: one, messages: [{ customer: 1 }], expect: { plain
 fn the_exit_code_says_what_became_of_the_tests() {
     let plain = ("plain", "SELECT customer FROM batch");
     let project = project("", &[plain], RIGHT);
-    let tests = project.folder.path().join("sql/tests/t.yaml");
+    let tests = "sql/tests/t.yaml";
     let (code, out, error) = ended(&project, &[]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
     assert!(out.starts_with("ok   sql/tests/t.yaml (1 test)\n1 test passed, "), "{out}");
 
-    std::fs::write(&tests, RIGHT.replace("1 }] }", "2 }] }")).expect("written");
+    project.write(tests, &RIGHT.replace("1 }] }", "2 }] }"));
     let (code, out, error) = ended(&project, &[]);
     assert_eq!((code, error.as_str()), (Some(1), ""), "results say it");
     assert!(out.contains("\nsql/tests/t.yaml:1: one\n") && out.contains("1 of 1 test failed"), "{out}");
@@ -669,21 +666,20 @@ fn the_exit_code_says_what_became_of_the_tests() {
     assert!(error.contains("-  2") || error.contains("- !2"), "it is shown first: {error}");
     assert!(error.contains("sql/tests/t.yaml: 1 expectation written"), "{error}");
     assert!(out.contains("1 test passed"), "{out}");
-    assert_eq!(std::fs::read_to_string(&tests).expect("there"), RIGHT);
+    assert_eq!(std::fs::read_to_string(project.folder.path().join(tests)).expect("there"), RIGHT);
 
     assert_eq!(ended(&project, &["nonsense"]).0, Some(2));
     assert_eq!(ended(&project, &["--nonsense"]).0, Some(2));
-    std::fs::write(&tests, "- { nam: one }\n").expect("written");
+    project.write(tests, "- { nam: one }\n");
     let (code, out, error) = ended(&project, &[]);
     assert_eq!((code, out.as_str()), (Some(78), ""));
     assert!(error.contains("sql/tests/t.yaml:1:5: error: unknown key `nam`"), "{error}");
-    std::fs::write(&tests, RIGHT).expect("written");
-    std::fs::write(project.folder.path().join("sql/plain.sql"), "SELECT custmer FROM batch")
-        .expect("written");
+    project.write(tests, RIGHT);
+    project.write("sql/plain.sql", "SELECT custmer FROM batch");
     let (code, _, error) = ended(&project, &[]);
     assert_eq!(code, Some(78));
     assert!(error.contains("sql/plain.sql:1:8: error"), "{error}");
-    std::fs::remove_file(&tests).expect("removed");
+    std::fs::remove_file(project.folder.path().join(tests)).expect("removed");
     assert_eq!(ended(&project, &[]).0, Some(78), "no tests");
 }
 
@@ -695,12 +691,11 @@ fn watch_runs_again_when_a_file_has_changed_and_ends_by_a_signal() {
         BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("UTF-8"));
     let mut until = |part: &str| lines.find(|line| line.contains(part)).expect("it goes on");
     until("1 test passed");
-    let view = project.folder.path().join("sql/plain.sql");
-    std::fs::write(&view, "SELECT customer + 1 AS customer FROM batch").expect("written");
+    project.write("sql/plain.sql", "SELECT customer + 1 AS customer FROM batch");
     until("1 of 1 test failed");
-    std::fs::write(&view, "SELECT FROM").expect("written");
+    project.write("sql/plain.sql", "SELECT FROM");
     std::thread::sleep(Duration::from_secs(1));
-    std::fs::write(&view, "SELECT customer FROM batch").expect("written");
+    project.write("sql/plain.sql", "SELECT customer FROM batch");
     until("1 test passed");
     let ended = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
     assert!(ended.success());
@@ -725,7 +720,7 @@ async fn names_choose_files_and_tests() {
         )
     };
     let project = project("", &[plain], &format!("{}{}", test("Deposits"), test("withdrawals")));
-    std::fs::write(project.folder.path().join("sql/tests/u.yml"), test("others")).expect("written");
+    project.write("sql/tests/u.yml", &test("others"));
     let chosen = async |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut tests = Tests::prepare(&project.config, &names).await.map_err(|error| error.to_string())?;
@@ -760,8 +755,8 @@ async fn junit_names_files_tests_and_failures() {
 - { name: wrong, messages: [{ customer: 1 }], expect: { plain: [{ customer: 2 }] } }
 ";
     let project = project("", &[("plain", "SELECT customer FROM batch")], tests);
-    let folder = format!("{}/", project.folder.path().display());
-    let xml = junit(&run(&project).await, Duration::from_millis(5)).expect("XML").replace(&folder, "");
+    let xml = junit(&run(&project).await, Duration::from_millis(5)).expect("XML");
+    let xml = without_folder(&project, &xml);
     let mut settings = insta::Settings::clone_current();
     settings.set_omit_expression(true);
     let mut timeless = String::new();

@@ -11,16 +11,13 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
-use realtime_processor::avro::{Encoder, Frame};
 use realtime_processor::batch::Limits;
 use realtime_processor::config::Config;
-use realtime_processor::decode::Decoder;
 use realtime_processor::engine::{Engine, JobParts, Options, Plan, Stop, StopSender};
-use realtime_processor::sink::Sink;
 use realtime_processor::source::KafkaSource;
 use realtime_processor::watch::{Watch, Watching};
 use serde_json::Value;
-use support::Project;
+use support::{Project, encoder};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "r", "fields": [
     {"name": "customer", "type": ["null", "int"]}, {"name": "amount", "type": "double"}]}"#;
@@ -62,13 +59,10 @@ impl Job {
         let (sender, stop) = Stop::new();
         let stop = stop.with_telemetry(telemetry.clone());
         let watching = watch.start(config, stop.clone()).expect("a thread");
-        let decoder = Decoder::new(&config.avro).expect("a schema");
-        let plan = Plan::prepare(config, &decoder).await.expect("plans");
+        let (decoder, plan) = support::plan(config).await;
         telemetry.plans(plan.sql.clone(), plan.relations());
-        let Plan { tables, states, pipeline, targets, sql, .. } = plan;
-        let sink =
-            Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-        let sink = sink.with_sql(sql);
+        let sink = support::sink(config, &plan).await;
+        let Plan { tables, states, pipeline, .. } = plan;
         let limits = Limits { rows_max: 1_000, bytes_max: 1 << 20 };
         let (kafka, job, told) = (config.kafka.clone(), config.job.clone(), telemetry.clone());
         let source =
@@ -90,16 +84,14 @@ impl Job {
 
     /// Sends messages; every tenth is broken, every fourth has no customer.
     fn produce(&self, count: i32) {
-        let encoder = Encoder::new(&self.project.schema(), Frame::Raw).expect("a schema");
+        let encode = encoder(&self.project.schema());
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.config().kafka.server)
             .create()
             .expect("a producer");
         for id in 0..count {
             let customer = if id % 4 == 3 { Value::Null } else { (id % 7).into() };
-            let record = serde_json::json!({ "customer": customer, "amount": 1.5 });
-            let mut payload = Vec::new();
-            encoder.encode(&record, &mut payload).expect("it fits");
+            let mut payload = encode(&serde_json::json!({ "customer": customer, "amount": 1.5 }));
             if id % 10 == 5 {
                 payload.push(0);
             }

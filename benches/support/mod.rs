@@ -55,13 +55,10 @@ pub fn messages(encoder: &Encoder, rows: usize, mut record: impl FnMut() -> Valu
         payload.clear();
         encoder.encode(&record(), &mut payload).expect("the record fits its schema");
         builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
             timestamp_ms: Some(1_767_600_000_000 + offset),
             key: Some(b"123"),
             payload: Some(&payload),
-            headers: &[],
+            ..Message::tombstone(&topic, 0, offset)
         });
     }
     builder.finish()

@@ -15,6 +15,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::frame::Frame;
 use super::json::{Map, Value};
+use super::path_of;
 use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm};
 use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
@@ -174,22 +175,19 @@ impl FieldError {
     }
 
     fn in_field(mut self, name: &str) -> Self {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{name}{separator}{}", self.path);
+        self.path = path_of(name, &self.path);
         self
     }
 
-    fn at(mut self, index: impl fmt::Display) -> Self {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("[{index}]{separator}{}", self.path);
-        self
+    fn at(self, index: impl fmt::Display) -> Self {
+        self.in_field(&format!("[{index}]"))
     }
 
     /// What is wrong and where, and what to do about it.
     pub fn told(&self) -> Finding {
-        let found = Finding::new(format!("found {}, expected {}", self.found, self.expected))
-            .with_hint_if_some(self.hint.clone());
-        if self.path.is_empty() { found } else { found.within(format!("field `{}`", self.path)) }
+        Finding::new(format!("found {}, expected {}", self.found, self.expected))
+            .with_hint_if_some(self.hint.clone())
+            .within_field(&self.path)
     }
 
     /// A record of a file is to blame.

@@ -26,3 +26,9 @@ pub use schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId, UnionForm,
 };
 pub(crate) use wire::write_long;
+
+/// A path to a value, as `address.street` or `tags[3]`: what is outside, then what is inside of that.
+pub(crate) fn path_of(outer: &str, inner: &str) -> String {
+    let separator = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
+    format!("{outer}{separator}{inner}")
+}

@@ -334,10 +334,7 @@ impl SchemaError {
 
     /// What is wrong and in which field, without the file.
     fn of_field(&self) -> Finding {
-        match self.place.as_str() {
-            "" => self.what.clone(),
-            field => self.what.clone().within(format!("field `{field}`")),
-        }
+        self.what.clone().within_field(&self.place)
     }
 
     /// What is wrong and where, and what to do about it.

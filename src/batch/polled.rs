@@ -118,15 +118,8 @@ mod tests {
         let partition = |partition| TopicPartition { topic: Arc::clone(&topic), partition };
         let mut builder = MessagesBuilder::default();
         for (partition, offset) in [(0, 5), (0, 8), (1, 2), (1, 3), (2, 0)] {
-            builder.push(Message {
-                topic: &topic,
-                partition,
-                offset,
-                timestamp_ms: Some(100 + offset),
-                key: None,
-                payload: Some(b"x"),
-                headers: &[],
-            });
+            let timestamp_ms = Some(100 + offset);
+            builder.push(Message { timestamp_ms, ..Message::tombstone(&topic, partition, offset) });
             if offset == 5 {
                 builder.note_damage("torn".to_owned());
             }

@@ -13,15 +13,7 @@ fn all_that_a_message_holds_counts_as_its_bytes() {
         (None, None, &headers),
     ] {
         let before = builder.bytes();
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset: 0,
-            timestamp_ms: None,
-            key,
-            payload,
-            headers,
-        });
+        builder.push(Message { key, payload, headers, ..Message::tombstone(&topic, 0, 0) });
         bytes.push(builder.bytes() - before);
     }
     let message = MESSAGE_OVERHEAD_BYTES;
@@ -36,15 +28,8 @@ fn no_message_has_what_belongs_to_one_that_was_dropped() {
     let mut builder = MessagesBuilder::default();
     let mut push = |partition: i32, offset: i64, is_torn: bool| {
         let header = [("of".to_owned(), Some(vec![offset as u8]))];
-        builder.push(Message {
-            topic: &topic,
-            partition,
-            offset,
-            timestamp_ms: None,
-            key: None,
-            payload: None,
-            headers: if is_torn { &header } else { &[] },
-        });
+        let headers = if is_torn { &header[..] } else { &[] };
+        builder.push(Message { headers, ..Message::tombstone(&topic, partition, offset) });
         if is_torn {
             builder.note_damage(format!("torn {offset}"));
         }
@@ -54,19 +39,7 @@ fn no_message_has_what_belongs_to_one_that_was_dropped() {
     push(1, 3, true);
     builder.drop_partitions(&[TopicPartition { topic: "t".into(), partition: 0 }]);
     let bytes = builder.bytes();
-    let mut push = |offset: i64| {
-        builder.push(Message {
-            topic: &topic,
-            partition: 2,
-            offset,
-            timestamp_ms: None,
-            key: None,
-            payload: None,
-            headers: &[],
-        });
-    };
-    push(4);
-    push(5);
+    [4, 5].into_iter().for_each(|offset| builder.push(Message::tombstone(&topic, 2, offset)));
     assert_eq!(builder.bytes() - bytes, 2 * MESSAGE_OVERHEAD_BYTES);
     let messages = builder.finish();
     let damage: Vec<Option<&str>> = (0..messages.len()).map(|index| messages.damage(index)).collect();
@@ -84,13 +57,10 @@ fn messages_are_ordered_by_topic_partition_and_offset_however_they_arrive() {
     for (topic, partition, offset) in arrived {
         let header = [(topic.to_owned(), Some(vec![offset as u8]))];
         builder.push(Message {
-            topic: &topics[topic],
-            partition,
-            offset,
             timestamp_ms: Some(offset),
             key: Some(topic.as_bytes()),
-            payload: None,
             headers: &header,
+            ..Message::tombstone(&topics[topic], partition, offset)
         });
     }
     let messages = builder.finish();

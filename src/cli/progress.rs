@@ -90,11 +90,8 @@ impl Rate {
         let Some((first, _)) = self.recent.front() else { return 0 };
         let messages: u64 = self.recent.iter().map(|(_, messages)| messages).sum();
         let seconds = now.duration_since(*first).as_secs_f64().max(1.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         // Why: a rate for people, never negative.
-        {
-            (messages as f64 / seconds) as u64
-        }
+        (messages as f64 / seconds) as u64
     }
 }
 
@@ -274,7 +271,6 @@ impl Totals {
 fn json_of(report: &Report) -> Value {
     let per_second = |duration: Duration| {
         let seconds = duration.as_secs_f64();
-        #[allow(clippy::cast_precision_loss)] // Why: a rate.
         if seconds > 0.0 { json!(report.messages as f64 / seconds) } else { json!(0.0) }
     };
     let ms = |duration: Duration| json!((duration.as_secs_f64() * 1e6).round() / 1e3);

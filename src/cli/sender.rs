@@ -116,7 +116,6 @@ impl Sender {
 
     fn keep_rate(&self) {
         let Some(rate) = self.rate else { return };
-        #[allow(clippy::cast_precision_loss)] // Why: a time, exact enough for years.
         let due = Duration::from_secs_f64(self.sent as f64 / f64::from(rate));
         while let Some(early) = due.checked_sub(self.started.elapsed()).filter(|early| !early.is_zero()) {
             // Why not a poll that waits: rdkafka's spins for the last millisecond of its time, which is half of that between

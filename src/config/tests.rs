@@ -3,6 +3,7 @@ use super::*;
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let variable = |name: &str| match name {
         "ROWS" => Some("500".to_owned()),
+        "PASSWORD" => Some("s3cr3t!".to_owned()),
         "EMPTY" => Some(String::new()),
         _ => None,
     };
@@ -15,6 +16,8 @@ fn faults(text: &str) -> String {
 
 pub(super) const SEED: &str = "kafka_server: 127.0.0.1:9092\nkafka_topic: customer_movements\n\
                     avro_schema: schemas/customer.avsc\ndatabase: sqlite://data/realtime.db\n";
+/// All that is needed but a database.
+pub(super) const HEAD: &str = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\n";
 
 #[test]
 fn the_three_keys_of_the_spark_job_and_a_database_are_enough() {
@@ -200,10 +203,18 @@ pub(super) const PASSWORDS: [&str; 16] = [
     "//Zq7x@Wv9k:33/Jj3f",
 ];
 
+/// No piece of a password is in what is shown of a configuration of this form.
+pub(super) fn hides(password: &str, shown: &str, form: &str) {
+    const PIECE: usize = 4;
+    let characters: Vec<char> = password.chars().collect();
+    for piece in characters.windows(PIECE) {
+        let piece: String = piece.iter().collect();
+        assert!(!shown.contains(&piece), "{piece} of {form}:\n{shown}");
+    }
+}
+
 #[test]
 fn no_fault_shows_a_piece_of_a_password() {
-    const PIECE: usize = 4;
-    let head = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\n";
     let parts = "host: h, user: u, name: n";
     for password in PASSWORDS {
         let quoted = serde_json::to_string(password).expect("text");
@@ -238,15 +249,11 @@ fn no_fault_shows_a_piece_of_a_password() {
             format!("database: sqlite://a.db\nkafka_properties:\n  group.id: {quoted}\n"),
         ];
         for form in forms {
-            let shown = match parse(&format!("{head}{form}")) {
+            let shown = match parse(&format!("{HEAD}{form}")) {
                 Ok(config) => format!("{config:?} {}", config.database.redacted()),
                 Err(error) => format!("{error} {error:?}"),
             };
-            let characters: Vec<char> = password.chars().collect();
-            for piece in characters.windows(PIECE) {
-                let piece: String = piece.iter().collect();
-                assert!(!shown.contains(&piece), "{piece} of {form}:\n{shown}");
-            }
+            hides(password, &shown, &form);
         }
     }
 }
@@ -255,9 +262,8 @@ fn no_fault_shows_a_piece_of_a_password() {
 fn a_database_may_be_a_mapping_of_its_parts() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("secret"), "p@ss/w\u{f6}rd \n").expect("written");
-    let head = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\n";
     let read = |database: &str| {
-        let text = format!("{head}database: {database}\n");
+        let text = format!("{HEAD}database: {database}\n");
         Config::parse(&folder.path().join("config.yaml"), &text, &|_| None).map(|config| config.database)
     };
     let given = |database: &str| match read(database).expect("valid") {
@@ -291,15 +297,8 @@ fn a_database_may_be_a_mapping_of_its_parts() {
 
 #[test]
 fn outputs_with_a_key_say_which_row_is_the_last() {
-    let read = |outputs: &str| {
-        let text =
-            format!("kafka_server: a:1\nkafka_topic: t\navro_schema: s\ndatabase: sqlite://x\n{outputs}");
-        Config::parse(Path::new("config.yaml"), &text, &|_| None)
-    };
-    let outputs = |text: &str| match read(text) {
-        Ok(config) => config.outputs.unwrap_or_default(),
-        Err(error) => panic!("{error}"),
-    };
+    let read = |outputs: &str| parse(&format!("{SEED}{outputs}"));
+    let outputs = |text: &str| read(text).expect("valid").outputs.expect("written");
     let found = outputs("outputs: { a: { mode: upsert, key: x, order_by: [y, z], only_newer: y } }");
     let expected =
         Upsert { order_by: vec!["y".into(), "z".into()], only_newer: Some("y".into()), ..Upsert::by(["x"]) };
@@ -334,22 +333,14 @@ fn tables_to_create_are_all_those_of_the_program_or_none() {
         ("create_tables: none", CreateTables::None),
         ("create_tables: false", CreateTables::None),
     ] {
-        let text =
-            format!("kafka_server: a:1\nkafka_topic: t\navro_schema: s\ndatabase: sqlite://x\n{text}\n");
-        let config = Config::parse(Path::new("config.yaml"), &text, &|_| None).expect("valid");
-        assert_eq!(config.create_tables, expected);
+        assert_eq!(parse(&format!("{SEED}{text}\n")).expect("valid").create_tables, expected);
     }
 }
 
 #[test]
 fn a_registry_may_be_read_in_all_its_forms_and_shows_no_secret() {
-    let head = "kafka_server: h:9092\nkafka_topic: t\navro_schema: a.avsc\ndatabase: sqlite://a.db\n";
-    let read = |registry: &str| {
-        let text = format!("{head}avro_framing: confluent\nschema_registry: {registry}\n");
-        Config::parse(Path::new("config.yaml"), &text, &|name| {
-            (name == "PASSWORD").then(|| "s3cr3t!".to_owned())
-        })
-    };
+    let read =
+        |registry: &str| parse(&format!("{SEED}avro_framing: confluent\nschema_registry: {registry}\n"));
     let registry = |text: &str| read(text).expect("valid").registry.expect("a registry");
     let plain = registry("{ url: http://a:8081/apis/ccompat/v7 }");
     assert!(plain.login == Login::Nobody && plain.ca.is_none() && plain.identity.is_none());
@@ -361,7 +352,7 @@ fn a_registry_may_be_read_in_all_its_forms_and_shows_no_secret() {
     assert!(full.login == Login::Basic { username: "u".into(), password: Secret::Text("s3cr3t!".into()) });
     assert_eq!((full.urls.len(), full.timeout), (2, Duration::from_millis(500)));
     let by_file = registry("{ url: http://a, token_file: t }");
-    assert!(by_file.login == Login::Bearer(Secret::File("t".into())));
+    assert!(by_file.login == Login::Bearer(Secret::File("conf/t".into())));
     let oauth = registry(
         "{ url: http://a, token_url: https://o/token, client_id: c, client_secret: s3cr3t!, scope: x }",
     );
@@ -387,7 +378,6 @@ fn a_registry_may_be_read_in_all_its_forms_and_shows_no_secret() {
         assert!(said.contains(says), "{wrong}:\n{said}");
         assert!(!said.contains("s3cr3t!"), "{wrong}:\n{said}");
     }
-    let raw = format!("{head}schema_registry: {{ url: http://a }}\n");
-    let said = Config::parse(Path::new("config.yaml"), &raw, &|_| None).expect_err("raw").to_string();
+    let said = faults(&format!("{SEED}schema_registry: {{ url: http://a }}\n"));
     assert!(said.contains("goes with `avro_framing: confluent` only"), "{said}");
 }

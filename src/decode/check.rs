@@ -14,8 +14,10 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use crate::diagnostic::Finding;
 use arrow::datatypes::i256;
+
+use crate::avro::path_of;
+use crate::diagnostic::Finding;
 
 /// How many items that take no bytes (nulls) one payload may hold in its arrays.
 pub(super) const ZERO_BYTE_ITEMS_MAX: u32 = 10_000;
@@ -118,24 +120,18 @@ impl Bad {
 
     /// Why, and in which field.
     pub(super) fn found(&self) -> Finding {
-        match self.path.as_str() {
-            "" => self.reason.clone(),
-            path => self.reason.clone().within(format!("field `{path}`")),
-        }
+        self.reason.clone().within_field(&self.path)
     }
 
     #[cold]
     pub(super) fn in_field(mut self: Box<Self>, name: &str) -> Box<Self> {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{name}{separator}{}", self.path);
+        self.path = path_of(name, &self.path);
         self
     }
 
     #[cold]
-    pub(super) fn at(mut self: Box<Self>, index: u64) -> Box<Self> {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("[{index}]{separator}{}", self.path);
-        self
+    pub(super) fn at(self: Box<Self>, index: u64) -> Box<Self> {
+        self.in_field(&format!("[{index}]"))
     }
 }
 

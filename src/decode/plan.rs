@@ -17,7 +17,7 @@ use super::check::{
 use super::rewrite;
 use crate::avro::{
     Enumeration, Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm, encode_default,
-    write_long,
+    path_of, write_long,
 };
 use crate::diagnostic::Finding;
 
@@ -99,8 +99,7 @@ impl Mismatch {
     }
 
     fn inside(mut self, name: &str) -> Self {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{name}{separator}{}", self.path);
+        self.path = path_of(name, &self.path);
         self
     }
 }

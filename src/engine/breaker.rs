@@ -113,7 +113,6 @@ impl Breaker {
     }
 
     /// The part of what is counted that stays in the window beside `added` messages more.
-    #[allow(clippy::cast_precision_loss)] // Why: a ratio of counts that are far below 2^52.
     fn kept(&self, added: usize) -> f64 {
         let counted: i64 = self.tallies.values().map(|tally| tally.messages).sum();
         let room = self.config.window.saturating_sub(added) as f64;
@@ -147,13 +146,11 @@ impl Breaker {
 }
 
 impl Tally {
-    #[allow(clippy::cast_precision_loss)] // Why: counts are far below 2^52.
     fn ratio(self) -> f64 {
         self.dead_letters as f64 / (self.messages as f64).max(1.0)
     }
 
     /// A part of it, in whole messages.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // Why: counts are far below 2^52.
     fn scaled(self, factor: f64) -> Self {
         if factor >= 1.0 {
             return self;
@@ -175,18 +172,8 @@ mod tests {
 
     fn messages(from: i64, count: i64) -> Messages {
         let mut builder = MessagesBuilder::default();
-        for offset in from..from + count {
-            let topic = &partition().topic;
-            builder.push(Message {
-                topic,
-                partition: 0,
-                offset,
-                timestamp_ms: None,
-                key: None,
-                payload: None,
-                headers: &[],
-            });
-        }
+        let topic = partition().topic;
+        (from..from + count).for_each(|offset| builder.push(Message::tombstone(&topic, 0, offset)));
         builder.finish()
     }
 

@@ -1,7 +1,7 @@
 //! What the tables of the program have in common: the columns that name a partition, and times.
 
 use crate::batch::{MESSAGE_TIMES_MS, TopicPartition};
-use crate::database::{Dialect, Value};
+use crate::database::{Connection, DatabaseError, Dialect, Value};
 
 /// A condition for [`partition`].
 pub(super) const WHERE_PARTITION: &str = "job = ? AND kafka_topic = ? AND kafka_partition = ?";
@@ -15,12 +15,31 @@ pub(super) fn partition(job: &str, partition: &TopicPartition) -> Vec<Value<'sta
     ]
 }
 
+/// The partition that a row names in this column and the next.
+pub(super) fn partition_of(row: &[Value<'_>], column: usize) -> Option<TopicPartition> {
+    let topic = row.get(column)?.as_text()?.into();
+    Some(TopicPartition { topic, partition: i32::try_from(row.get(column + 1)?.as_i64()?).ok()? })
+}
+
+/// A column of a row as text.
+pub(super) fn text(row: &[Value<'_>], column: usize) -> Option<String> {
+    row.get(column)?.as_text().map(str::to_owned)
+}
+
 /// The database's clock, UTC, to the microsecond (SQLite: millisecond).
 pub(super) fn now(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
         _ => "UTC_TIMESTAMP(6)",
     }
+}
+
+/// What the database's clock says, microseconds since the epoch.
+pub(super) async fn clock_micros(connection: &mut Connection) -> Result<i64, DatabaseError> {
+    let sql = format!("SELECT {}", now(connection.dialect()));
+    let rows = connection.query(&sql, Vec::new()).await?;
+    let micros = rows.first().and_then(|row| row.first()).and_then(Value::as_micros);
+    micros.ok_or_else(|| DatabaseError::other(format!("the database does not answer `{sql}` with a time")))
 }
 
 /// A time as text, by the database.

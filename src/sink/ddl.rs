@@ -175,7 +175,7 @@ pub(super) fn offsets_table(dialect: Dialect) -> String {
 
 pub(super) fn dead_letters_table(dialect: Dialect) -> String {
     let text = |characters| named(dialect, characters);
-    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let long_text = long_text(dialect);
     let bytes = ColumnType::Binary { bytes_max: None, is_fixed: false }.ddl(dialect);
     let mut lines = vec![
         match dialect {
@@ -203,7 +203,7 @@ pub(super) fn dead_letters_table(dialect: Dialect) -> String {
 }
 
 pub(super) fn sql_versions_table(dialect: Dialect) -> String {
-    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let long_text = long_text(dialect);
     let lines = [
         format!("version {} NOT NULL PRIMARY KEY", named(dialect, VERSION_CHARACTERS_MAX)),
         format!("files {long_text} NOT NULL"),
@@ -238,7 +238,7 @@ pub(super) fn fills_table(dialect: Dialect) -> String {
 }
 
 pub(super) fn schemas_table(dialect: Dialect) -> String {
-    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let long_text = long_text(dialect);
     let lines = [
         format!("job {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
         format!("schema_id {} NOT NULL", named(dialect, SCHEMA_ID_CHARACTERS_MAX)),
@@ -253,7 +253,7 @@ pub(super) fn schemas_table(dialect: Dialect) -> String {
 const SCHEMA_ID_CHARACTERS_MAX: usize = 64;
 
 pub(super) fn instances_table(dialect: Dialect) -> String {
-    let long_text = ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect);
+    let long_text = long_text(dialect);
     let lines = [
         format!("job {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
         format!("instance {} NOT NULL", named(dialect, JOB_CHARACTERS_MAX)),
@@ -280,6 +280,11 @@ pub(super) const WAITING: &str = "TEXT NULL";
 pub(super) const JOB_CHARACTERS_MAX: usize = 255;
 /// Kafka's limit.
 const TOPIC_CHARACTERS_MAX: usize = 249;
+
+/// The type of a text of any length.
+fn long_text(dialect: Dialect) -> String {
+    ColumnType::Text { characters_max: None, bytes_max: None }.ddl(dialect)
+}
 
 fn named(dialect: Dialect, characters: usize) -> String {
     ColumnType::Text { characters_max: Some(characters as u64), bytes_max: None }.ddl(dialect)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use arrow::error::ArrowError;
+
 use crate::batch::{Extent, Fault, TopicPartition};
 use crate::database::DatabaseError;
 use crate::diagnostic::{Finding, render};
@@ -90,6 +92,13 @@ pub enum SinkError {
     /// The views gave rows that cannot be written, whatever the data: two rows for one key, another schema.
     #[error("{0}")]
     Sql(Finding),
+}
+
+/// Rows that Arrow cannot put together: the program is wrong, not the data.
+impl From<ArrowError> for SinkError {
+    fn from(error: ArrowError) -> Self {
+        Self::Sql(error.to_string().into())
+    }
 }
 
 const UNKNOWN_OUTCOME: &str = "the outcome of COMMIT is not known";

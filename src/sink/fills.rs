@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 
-use super::columns::{WHERE_PARTITION, now, partition};
+use super::columns::{WHERE_PARTITION, now, partition, partition_of, text};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE, OFFSETS_TABLE};
 use super::letters::OF_FILL;
 use super::offsets;
@@ -104,9 +104,6 @@ impl Fills {
     }
 
     /// Reads, in the transaction that claims partitions, which of `names` wait, and stores it with these partitions.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn read(
         &mut self,
         connection: &mut Connection,
@@ -160,9 +157,6 @@ impl Fills {
 impl Sink {
     /// What of the `configured` names waits, and what is being filled, by a connection that only reads. Nothing but the
     /// configured names where no job has stored anything yet.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn look_waiting(
         address: &Address,
         job: &str,
@@ -222,9 +216,6 @@ impl Sink {
     }
 
     /// How far a job is in each of its partitions.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn standings(&mut self, job: &str) -> Result<Vec<Standing>, SinkError> {
         let connection = self.link.ready().await?;
         let read = standings(connection, job, Lock::None).await;
@@ -232,9 +223,6 @@ impl Sink {
     }
 
     /// Whether names are filled: the job writes them from where the fill ended.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn is_filled(&mut self, id: &FillId) -> Result<bool, SinkError> {
         let connection = self.link.ready().await?;
         let read = rows(connection, &id.job, Lock::None).await;
@@ -430,10 +418,9 @@ async fn hand_over(connection: &mut Connection, id: &FillId, fill: &str) -> Resu
 async fn rows(connection: &mut Connection, job: &str, lock: Lock) -> Result<Vec<FillRow>, DatabaseError> {
     let sql = format!("{ROWS_SQL}{}", lock.sql(connection.dialect()));
     let rows = connection.query(&sql, vec![Value::text(job.to_owned())]).await?;
-    let text = |value: Option<&Value<'_>>| value.and_then(Value::as_text).map(str::to_owned);
     let read = |row: &Vec<Value<'_>>| {
         let is_finished = row.get(2).and_then(Value::as_i64) == Some(1);
-        Some(FillRow { name: text(row.first())?, fill: text(row.get(1))?, is_finished })
+        Some(FillRow { name: text(row, 0)?, fill: text(row, 1)?, is_finished })
     };
     Ok(rows.iter().filter_map(read).collect())
 }
@@ -446,11 +433,9 @@ async fn standings(
     let sql = format!("{STANDINGS_SQL}{}", lock.sql(connection.dialect()));
     let rows = connection.query(&sql, vec![Value::text(job.to_owned())]).await?;
     let read = |row: &Vec<Value<'_>>| {
-        let topic = row.first().and_then(Value::as_text)?.into();
-        let partition = i32::try_from(row.get(1).and_then(Value::as_i64)?).ok()?;
         let waiting = row.get(3).and_then(Value::as_text);
         Some(Standing {
-            partition: TopicPartition { topic, partition },
+            partition: partition_of(row, 0)?,
             next_offset: row.get(2).and_then(Value::as_i64)?,
             waiting: waiting.and_then(|names| serde_json::from_str(names).ok()).unwrap_or_default(),
         })

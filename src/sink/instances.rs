@@ -3,7 +3,7 @@
 //! itself, and a user that may not create it loses this view and nothing else.
 
 use super::SinkError;
-use super::columns::{now, time_text};
+use super::columns::{now, partition_of, text, time_text};
 use super::ddl::{INSTANCES_TABLE, OFFSETS_TABLE, instances_table};
 use crate::batch::TopicPartition;
 use crate::database::{Address, Connection, DatabaseError, Dialect, Link, Purpose, Value, table};
@@ -42,9 +42,6 @@ impl Instances {
     }
 
     /// Announces an instance, in place of what it said before, and forgets those that are long gone.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn announce(&mut self, instance: &Instance) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let announced = announce(connection, &self.job, instance, &mut self.is_created).await;
@@ -52,9 +49,6 @@ impl Instances {
     }
 
     /// The instance leaves.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn leave(&mut self, name: &str) -> Result<(), SinkError> {
         let sql = format!("DELETE FROM {INSTANCES_TABLE} WHERE job = ? AND instance = ?");
         let key = vec![Value::text(self.job.clone()), Value::text(name.to_owned())];
@@ -64,9 +58,6 @@ impl Instances {
     }
 
     /// All instances of the job, by their names.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn all(&mut self) -> Result<Vec<Instance>, SinkError> {
         let connection = self.link.ready().await?;
         let dialect = connection.dialect();
@@ -77,13 +68,12 @@ impl Instances {
         );
         let rows = connection.query(&sql, vec![Value::text(self.job.clone())]).await;
         let instance = |row: &Vec<Value<'static>>| {
-            let text = |index: usize| row.get(index)?.as_text().map(str::to_owned);
             Some(Instance {
-                name: text(0)?,
-                page: text(1),
-                state: text(2)?,
-                partitions: text(3)?,
-                seen_at: text(4)?,
+                name: text(row, 0)?,
+                page: text(row, 1),
+                state: text(row, 2)?,
+                partitions: text(row, 3)?,
+                seen_at: text(row, 4)?,
                 age_seconds: row.get(5)?.as_i64()?,
             })
         };
@@ -91,19 +81,12 @@ impl Instances {
     }
 
     /// The stored offset of each partition of the job.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn offsets(&mut self) -> Result<Vec<(TopicPartition, i64)>, SinkError> {
         let sql =
             format!("SELECT kafka_topic, kafka_partition, next_offset FROM {OFFSETS_TABLE} WHERE job = ?");
         let connection = self.link.ready().await?;
         let rows = connection.query(&sql, vec![Value::text(self.job.clone())]).await;
-        let offset = |row: &Vec<Value<'static>>| {
-            let topic = row.first()?.as_text()?.into();
-            let partition = i32::try_from(row.get(1)?.as_i64()?).ok()?;
-            Some((TopicPartition { topic, partition }, row.get(2)?.as_i64()?))
-        };
+        let offset = |row: &Vec<Value<'static>>| Some((partition_of(row, 0)?, row.get(2)?.as_i64()?));
         Ok(self.link.done(rows)?.iter().filter_map(offset).collect())
     }
 }

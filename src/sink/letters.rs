@@ -2,10 +2,8 @@
 //!
 //! They are read in pages that are bounded in rows and in bytes, so that a table of any size can be walked through.
 
-use std::sync::Arc;
-
 use super::SinkError;
-use super::columns::now;
+use super::columns::{clock_micros, partition_of, text};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
 use crate::batch::{DeadLetter, LetterKind, Limits, Stage, TopicPartition};
@@ -111,17 +109,11 @@ impl StoredLetter {
 
 impl StoredLetters {
     /// Connects; `None` where no job has stored anything in this database. Nothing is created.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         Self::open_for(address, job, Purpose::Write { create: false }).await
     }
 
     /// As [`StoredLetters::open`], for looking only; `None` also where there is no SQLite file.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         match address {
             Address::Sqlite { path } if !path.exists() => Ok(None),
@@ -137,29 +129,17 @@ impl StoredLetters {
     }
 
     /// The database's clock, microseconds since the epoch.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn now_micros(&mut self) -> Result<i64, SinkError> {
-        let connection = self.link.ready().await?;
-        let sql = format!("SELECT {}", now(connection.dialect()));
-        let rows = connection.query(&sql, Vec::new()).await;
-        let micros = self.link.done(rows)?.first().and_then(|row| row.first()).and_then(Value::as_micros);
-        micros.ok_or_else(|| SinkError::Sql("the database does not say what time it is".into()))
+        let read = clock_micros(self.link.ready().await?).await;
+        Ok(self.link.done(read)?)
     }
 
     /// How many there are.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn count(&mut self, selection: &Selection) -> Result<i64, SinkError> {
         Ok(self.number("COUNT(*)", selection).await?.unwrap_or(0))
     }
 
     /// The highest id; `None` where there are none.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn last_id(&mut self, selection: &Selection) -> Result<Option<i64>, SinkError> {
         self.number("MAX(id)", selection).await
     }
@@ -172,9 +152,6 @@ impl StoredLetters {
     }
 
     /// They by their causes, the most frequent first.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn causes(&mut self, selection: &Selection) -> Result<Vec<Cause>, SinkError> {
         let (conditions, parameters) = self.conditions(selection);
         let (first, last) = (self.time_text("MIN(created_at)"), self.time_text("MAX(created_at)"));
@@ -188,7 +165,7 @@ impl StoredLetters {
              FROM {DEAD_LETTERS_TABLE} WHERE {conditions} GROUP BY stage, found_at, code LIMIT {CAUSES_MAX}"
         );
         let cause = |row: &Vec<Value<'_>>| {
-            let text = |index: usize| row.get(index)?.as_text().map(str::to_owned);
+            let text = |index: usize| text(row, index);
             let number = |index: usize| row.get(index)?.as_i64();
             let code =
                 text(2)?.split(|letter: char| !letter.is_ascii_digit()).find_map(|word| word.parse().ok());
@@ -218,9 +195,6 @@ impl StoredLetters {
     }
 
     /// Whose they are and the partitions they come from: the job's first, in topic, partition order.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn sources(
         &mut self,
         selection: &Selection,
@@ -229,11 +203,7 @@ impl StoredLetters {
         let sql = format!(
             "SELECT DISTINCT job, kafka_topic, kafka_partition FROM {DEAD_LETTERS_TABLE} WHERE {conditions}"
         );
-        let source = |row: &Vec<Value<'_>>| {
-            let (owner, topic): (_, Arc<str>) = (row.first()?.as_text()?, row.get(1)?.as_text()?.into());
-            let partition = i32::try_from(row.get(2)?.as_i64()?).ok()?;
-            Some((owner.to_owned(), TopicPartition { topic, partition }))
-        };
+        let source = |row: &Vec<Value<'_>>| Some((text(row, 0)?, partition_of(row, 1)?));
         let rows = self.query(&sql, parameters).await?;
         let sources: Option<Vec<(String, TopicPartition)>> = rows.iter().map(source).collect();
         let mut sources = sources.ok_or_else(unreadable)?;
@@ -451,16 +421,15 @@ fn without_indexes(path: &str) -> String {
 
 /// A row of [`COLUMNS`] and the two times.
 fn stored_letter(row: Vec<Value<'static>>) -> Option<StoredLetter> {
-    let text = |index: usize| row.get(index).and_then(Value::as_text).map(str::to_owned);
+    let text = |index: usize| text(&row, index);
     let number = |index: usize| row.get(index).and_then(Value::as_i64);
     let bytes = |index: usize| match row.get(index) {
         Some(Value::Bytes(bytes)) => Some(bytes.to_vec()),
         Some(Value::Text(text)) => Some(text.as_bytes().to_vec()),
         _ => None,
     };
-    let partition = TopicPartition { topic: text(1)?.into(), partition: i32::try_from(number(2)?).ok()? };
     let letter = DeadLetter {
-        partition,
+        partition: partition_of(&row, 1)?,
         offset: number(3)?,
         timestamp_ms: row.get(4).and_then(Value::as_micros).map(|micros| micros.div_euclid(1000)),
         key: bytes(5),

@@ -6,6 +6,8 @@
 //! Every value is checked against its column before ([`Tables::prepare`]), so what the database would refuse,
 //! round or cut is known without a round trip. When to try again is the engine's matter; this module says what
 //! happened ([`SinkError::fault`], [`Sink::outcome`]) and leaves no transaction open.
+//!
+//! Whatever asks the database fails if it does not answer or refuses the statement. `# Errors` names what else fails.
 
 // From whole transactions to single statements: each file uses only files below it.
 

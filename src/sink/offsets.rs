@@ -1,6 +1,6 @@
 //! The table of offsets: what is stored, who owns a partition, and the fence before each commit.
 
-use super::columns::{WHERE_PARTITION, message_time, now, partition};
+use super::columns::{WHERE_PARTITION, message_time, now, partition, partition_of};
 use super::ddl::OFFSETS_TABLE;
 use super::script::{Part, Script};
 use super::{Outcome, Sink, SinkError};
@@ -21,9 +21,6 @@ impl Sink {
     }
 
     /// What is stored of all partitions of the job, also of those that others own.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn progress(&mut self) -> Result<Vec<Claim>, SinkError> {
         let sql = format!(
             "SELECT {CLAIM_COLUMNS}, kafka_topic, kafka_partition FROM {OFFSETS_TABLE} WHERE job = ?"
@@ -31,11 +28,7 @@ impl Sink {
         let connection = self.link.ready().await?;
         let read = connection.query(&sql, vec![Value::text(self.job.clone())]).await;
         let rows = self.link.done(read)?;
-        let claim = |row: &Vec<Value<'_>>| {
-            let topic = row.get(5).and_then(Value::as_text)?.into();
-            let partition = i32::try_from(row.get(6).and_then(Value::as_i64)?).ok()?;
-            claim_of(row, TopicPartition { topic, partition })
-        };
+        let claim = |row: &Vec<Value<'_>>| claim_of(row, partition_of(row, 5)?);
         Ok(rows.iter().filter_map(claim).collect())
     }
 
@@ -81,9 +74,6 @@ impl Sink {
 
     /// Stores how many messages became dead letters, and moves nothing. Partitions that another instance owns by now
     /// are left as they are.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn store_tallies(&mut self, advances: &[Advance], tallies: &[Tally]) -> Result<(), SinkError> {
         let connection = self.link.ready().await?;
         let stored = store_tallies(connection, &self.job, advances, tallies).await;

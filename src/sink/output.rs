@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 
@@ -209,8 +209,7 @@ impl Output {
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(Vec::new());
         }
-        let batch = concat_batches(&self.schema, batches)
-            .map_err(|error| SinkError::Sql(error.to_string().into()))?;
+        let batch = concat_batches(&self.schema, batches)?;
         if !self.parent.is_empty() {
             let (parents, children) = self.by_parent(&batch)?;
             return Ok(vec![
@@ -506,10 +505,5 @@ fn is_same_set<'a>(names: impl Iterator<Item = &'a str>, others: &[&str]) -> boo
 }
 
 pub(super) fn taken(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, SinkError> {
-    let rows = UInt32Array::from(rows);
-    let columns =
-        batch.columns().iter().map(|column| take(column, &rows, None)).collect::<Result<Vec<_>, _>>();
-    columns
-        .and_then(|columns| RecordBatch::try_new(batch.schema(), columns))
-        .map_err(|error| SinkError::Sql(error.to_string().into()))
+    Ok(take_record_batch(batch, &UInt32Array::from(rows))?)
 }

@@ -3,7 +3,7 @@
 
 use super::SinkError;
 use super::check::made_or_refused;
-use super::columns::now;
+use super::columns::{now, text};
 use super::ddl::{SCHEMAS_TABLE, schemas_table};
 use crate::config::CreateTables;
 use crate::database::{Address, Connection, DatabaseError, Dialect, Link, Purpose, Value, table};
@@ -33,9 +33,6 @@ impl StoredSchemas {
     }
 
     /// As [`StoredSchemas::open`], for looking only; `None` if nothing is stored.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         if matches!(address, Address::Sqlite { path } if !path.exists()) {
             return Ok(None);
@@ -47,25 +44,18 @@ impl StoredSchemas {
     }
 
     /// All ids of the job, as text, and their schemas.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn all(&mut self) -> Result<Vec<(String, String)>, SinkError> {
         let sql = format!(
             "SELECT schema_id, schema_text FROM {SCHEMAS_TABLE} WHERE job = ? ORDER BY schema_id LIMIT {SCHEMAS_MAX}"
         );
         let connection = self.link.ready().await?;
         let rows = connection.query(&sql, vec![Value::text(self.job.clone())]).await;
-        let text = |value: Option<&Value<'_>>| Some(value?.as_text()?.to_owned());
-        let read = |row: Vec<Value<'static>>| Some((text(row.first())?, text(row.get(1))?));
+        let read = |row: Vec<Value<'static>>| Some((text(&row, 0)?, text(&row, 1)?));
         Ok(self.link.done(rows)?.into_iter().filter_map(read).collect())
     }
 
     /// Stores a schema, unless the id has one. Returns the one that it has now: the first that an instance of the job was
     /// told is the one of all.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn store(&mut self, id: &str, schema: &str) -> Result<String, SinkError> {
         let connection = self.link.ready().await?;
         let stored = stored(connection, &self.job, id, schema).await;
@@ -85,7 +75,7 @@ async fn stored(
     connection.execute(&store_sql(connection.dialect()), row).await?;
     let sql = format!("SELECT schema_text FROM {SCHEMAS_TABLE} WHERE job = ? AND schema_id = ?");
     let rows = connection.query(&sql, key()).await?;
-    Ok(rows.first().and_then(|row| row.first()?.as_text()).map(str::to_owned))
+    Ok(rows.first().and_then(|row| text(row, 0)))
 }
 
 fn store_sql(dialect: Dialect) -> String {

@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::HashMap;
 
-use super::columns::now;
+use super::columns::clock_micros;
 use super::{Sink, SinkError, Target};
 use crate::batch::{
     Advance, DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, StateChange, VERSION_COLUMN,
@@ -22,17 +22,9 @@ pub const EXPIRED_ROWS_MAX: usize = 1_000;
 
 impl Sink {
     /// The database's clock, in milliseconds since the epoch: what a `ttl` is measured by.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn clock_ms(&mut self) -> Result<i64, SinkError> {
-        let connection = self.link.ready().await?;
-        let sql = format!("SELECT {}", now(connection.dialect()));
-        let read = connection.query(&sql, Vec::new()).await;
-        let rows = self.link.done(read)?;
-        let micros = rows.first().and_then(|row| row.first()).and_then(Value::as_micros);
-        let unread = || SinkError::Sql(format!("the database does not answer `{sql}` with a time").into());
-        micros.map(|micros| micros.div_euclid(1000)).ok_or_else(unread)
+        let read = clock_micros(self.link.ready().await?).await;
+        Ok(self.link.done(read)?.div_euclid(1000))
     }
 }
 
@@ -58,9 +50,6 @@ impl StateReader {
     }
 
     /// The rows of these keys, locked until the transaction ends.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn locked(
         &mut self,
         connection: &mut Connection,
@@ -74,9 +63,6 @@ impl StateReader {
 
     /// Deletes rows that were written last before a message time, [`EXPIRED_ROWS_MAX`] at most; of a table that
     /// follows the partitions, rows of these. Returns their number.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn expire(
         &self,
         connection: &mut Connection,
@@ -116,9 +102,6 @@ impl StateReader {
     }
 
     /// Whether any of the rows that a batch takes for new is there by now.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn has_any(
         &mut self,
         connection: &mut Connection,

@@ -1,7 +1,7 @@
 //! The stored offsets of a job as people see and change them, beside the job itself.
 
 use super::SinkError;
-use super::columns::time_text;
+use super::columns::{partition_of, text, time_text};
 use super::ddl::OFFSETS_TABLE;
 use super::{offsets, versions};
 use crate::batch::{PARTITION_COLUMNS, TopicPartition};
@@ -40,17 +40,11 @@ pub struct StoredOffsets {
 
 impl StoredOffsets {
     /// Connects; `None` where no job has stored anything in this database. Nothing is created.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         Self::open_for(address, job, Purpose::Write { create: false }).await
     }
 
     /// As [`StoredOffsets::open`], for looking only; `None` also where there is no SQLite file.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
         match address {
             Address::Sqlite { path } if !path.exists() => Ok(None),
@@ -65,9 +59,6 @@ impl StoredOffsets {
     }
 
     /// All partitions of the job, in topic, partition order.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn all(&mut self) -> Result<Vec<StoredOffset>, SinkError> {
         let dialect = self.connection.dialect();
         let sql = format!(
@@ -78,17 +69,13 @@ impl StoredOffsets {
         );
         let rows = self.connection.query(&sql, vec![Value::text(self.job.clone())]).await?;
         let read = |row: Vec<Value<'static>>| {
-            let text = |index: usize| row.get(index).and_then(Value::as_text).map(str::to_owned);
             let number = |index: usize| row.get(index).and_then(Value::as_i64);
             Some(StoredOffset {
-                partition: TopicPartition {
-                    topic: text(0)?.into(),
-                    partition: i32::try_from(number(1)?).ok()?,
-                },
+                partition: partition_of(&row, 0)?,
                 next_offset: number(2)?,
                 epoch: number(3)?,
-                message_time: text(4),
-                updated_at: text(5)?,
+                message_time: text(&row, 4),
+                updated_at: text(&row, 5)?,
             })
         };
         let broken = || SinkError::Sql(format!("{OFFSETS_TABLE} has a row that cannot be read").into());
@@ -96,9 +83,6 @@ impl StoredOffsets {
     }
 
     /// Begins to count again how many of the last messages became dead letters. Returns how many were counted.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn forget_dead_letters(&mut self) -> Result<i64, SinkError> {
         let job = || vec![Value::text(self.job.clone())];
         let sql = format!("SELECT recent_dead_letters FROM {OFFSETS_TABLE} WHERE job = ?");
@@ -111,9 +95,6 @@ impl StoredOffsets {
 
     /// The views that computed what was written last, as a JSON object of their names and texts; `None` if no batch has
     /// said which they were.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn views_in_use(&mut self) -> Result<Option<String>, SinkError> {
         let newest = self.all().await?.into_iter().max_by(|a, b| a.updated_at.cmp(&b.updated_at));
         match newest {
@@ -124,17 +105,11 @@ impl StoredOffsets {
 
     /// The versions of the SQL that have computed rows of the job: name, views as a JSON object, and when each was used
     /// first, by the database's clock in UTC, as text. The newest first, a few of them.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn versions(&mut self) -> Result<Vec<(String, String, String)>, SinkError> {
         Ok(versions::of_job(&mut self.connection, &self.job).await?)
     }
 
     /// How many rows of state there are; `None` where there is no such table.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn count_state(&mut self, rows: &StateRows) -> Result<Option<i64>, SinkError> {
         if table(&mut self.connection, &rows.table).await?.is_none() {
             return Ok(None);

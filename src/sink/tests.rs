@@ -110,6 +110,35 @@ impl Place {
     pub async fn sink(&self, targets: &[Target]) -> Result<Sink, SinkError> {
         Sink::connect(self.address.clone(), "job", targets.to_vec(), true).await
     }
+
+    /// A sink of one output that owns partition 0.
+    pub async fn owner(&self, target: Target) -> Owner {
+        Owner::of(self.sink(&[target]).await.expect("connects")).await
+    }
+}
+
+/// A sink that owns partition 0, and moves it by ten offsets with each commit.
+pub(super) struct Owner {
+    pub sink: Sink,
+    pub claim: Claim,
+}
+
+impl Owner {
+    pub async fn of(mut sink: Sink) -> Self {
+        let claim = claim_one(&mut sink).await;
+        Self { sink, claim }
+    }
+
+    /// A batch of these rows of the one output.
+    pub fn batch(&self, rows: Vec<RecordBatch>) -> Commit {
+        commit(&self.claim, vec![rows])
+    }
+
+    pub async fn write(&mut self, rows: Vec<RecordBatch>) -> Result<Committed, SinkError> {
+        let committed = self.sink.prepare_and_commit(&self.batch(rows)).await?;
+        self.claim.next_offset += 10;
+        Ok(committed)
+    }
 }
 
 impl Sink {

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::columns::{WHERE_PARTITION, now, partition, time_text};
+use super::columns::{WHERE_PARTITION, now, partition, text, time_text};
 use super::ddl::{SQL_HISTORY_TABLE, SQL_VERSIONS_TABLE};
 use crate::batch::{Advance, Replayed, SqlVersion, TopicPartition};
 use crate::database::{Connection, DatabaseError, Dialect, Value, table};
@@ -42,9 +42,6 @@ impl Versions {
 
     /// Writes, in the transaction that is open, that these partitions are computed by this version from here on. Gives
     /// the number of statements: none, where that is stored.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn record(
         &self,
         connection: &mut Connection,
@@ -76,9 +73,6 @@ impl Versions {
     /// Writes, in the transaction that is open, the text of the version that dead letters are replayed through. They do
     /// not belong to the history of their partition: `replayed_at` says when they were computed. Returns the number of
     /// statements.
-    ///
-    /// # Errors
-    /// The database does not answer, or refuses the statement.
     pub async fn record_replay(
         &self,
         connection: &mut Connection,
@@ -98,9 +92,6 @@ async fn store(connection: &mut Connection, sql: &SqlVersion) -> Result<(), Data
 }
 
 /// The views that computed the last messages of a partition: a JSON object of their names and texts.
-///
-/// # Errors
-/// The database does not answer, or refuses the statement.
 pub(super) async fn in_use(
     connection: &mut Connection,
     job: &str,
@@ -112,8 +103,7 @@ pub(super) async fn in_use(
     let Some((_, version)) = last(connection, job, of).await? else { return Ok(None) };
     let sql = format!("SELECT files FROM {SQL_VERSIONS_TABLE} WHERE version = ?");
     let rows = connection.query(&sql, vec![Value::text(version)]).await?;
-    let text = |row: &Vec<Value<'static>>| Some(row.first()?.as_text()?.to_owned());
-    Ok(rows.first().and_then(text))
+    Ok(rows.first().and_then(|row| text(row, 0)))
 }
 
 /// Versions that are read.
@@ -133,7 +123,6 @@ pub(super) async fn of_job(
          WHERE job = ?) ORDER BY first_used_at DESC LIMIT {VERSIONS_READ_MAX}"
     );
     let rows = connection.query(&sql, vec![Value::text(job)]).await?;
-    let text = |row: &[Value<'static>], index: usize| Some(row.get(index)?.as_text()?.to_owned());
     Ok(rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?, text(row, 2)?))).collect())
 }
 
@@ -144,7 +133,7 @@ async fn last(
     wanted: &TopicPartition,
 ) -> Result<Option<(i64, String)>, DatabaseError> {
     let rows = connection.query(&last_sql(), partition(job, wanted)).await?;
-    let read = |row: &Vec<Value<'static>>| Some((row.first()?.as_i64()?, row.get(1)?.as_text()?.to_owned()));
+    let read = |row: &Vec<Value<'static>>| Some((row.first()?.as_i64()?, text(row, 1)?));
     Ok(rows.first().and_then(read))
 }
 

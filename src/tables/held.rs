@@ -158,7 +158,7 @@ impl HeldRows {
         // Why: only rows of keys that were asked for. A database whose collation takes 'jose' for 'José' sends
         // both, and they are two keys here.
         for key in (0..keys.len()).filter_map(|row| keys.get(row)) {
-            self.insert(key, found.remove(key), now);
+            self.insert(key, found.remove(key), now, self.batch);
         }
         self.drop_oldest();
         let bytes = self.bytes;
@@ -194,7 +194,7 @@ impl HeldRows {
 
     /// Holds what was written.
     pub(super) fn put(&mut self, key: &[u8], row: Option<Box<[u8]>>) {
-        self.insert_for(key, row, Instant::now(), NO_BATCH);
+        self.insert(key, row, Instant::now(), NO_BATCH);
         self.drop_oldest();
     }
 
@@ -220,11 +220,7 @@ impl HeldRows {
         RecordBatch::try_new(self.schema.clone(), columns)
     }
 
-    fn insert(&mut self, key: &[u8], row: Option<Box<[u8]>>, now: Instant) {
-        self.insert_for(key, row, now, self.batch);
-    }
-
-    fn insert_for(&mut self, key: &[u8], row: Option<Box<[u8]>>, now: Instant, batch: u64) {
+    fn insert(&mut self, key: &[u8], row: Option<Box<[u8]>>, now: Instant, batch: u64) {
         self.fetches += 1;
         let added = entry_bytes(key, row.as_deref());
         let held = Held { row, fetched_at: now, fetch: self.fetches, batch };

@@ -376,8 +376,8 @@ impl StateTable {
                 let Some(key) = keys.get(row) else { continue };
                 let partition = partitions.as_ref().map(|partitions| partitions.get(row));
                 if let Some(given) = self.given.get(key) {
-                    if given.partition.as_ref().map(|(topic, number)| (&**topic, *number)) != partition {
-                        let known = given.partition.as_ref().map(|(topic, number)| (&**topic, *number));
+                    let known = given.partition.as_ref().map(|(topic, number)| (&**topic, *number));
+                    if known != partition {
                         return Err(moved(spec, &keys.text(row), known, partition));
                     }
                     continue;
@@ -462,8 +462,7 @@ impl StateTable {
         let held = RecordBatch::try_new(Arc::clone(&self.held_schema), held_columns).map_err(failed)?;
         let encoded = self.held.encode(&held).map_err(failed)?;
         let kept_keys = self.key.of_table(&held).map_err(failed)?;
-        for (row, is_deleted) in is_deleted.iter().enumerate().filter(|(_, deleted)| !**deleted) {
-            debug_assert!(!is_deleted);
+        for row in (0..is_deleted.len()).filter(|row| !is_deleted[*row]) {
             if let Some(staged) = kept_keys.get(row).and_then(|key| layer.get_mut(key)) {
                 *staged = Some(encoded.row(row).data().into());
             }

@@ -71,7 +71,6 @@ impl Collector for Gauges {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // Why: offsets, rows and bytes are far below 2^52.
 impl Gauges {
     fn of_partitions(&self, out: &mut Out<'_>) -> fmt::Result {
         let standing = lock(&self.standing);

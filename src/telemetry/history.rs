@@ -95,7 +95,6 @@ impl History {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // Why: rates, for people.
 fn between(first: &Sample, last: &Sample) -> Rates {
     let seconds = last.at.duration_since(first.at).as_secs_f64();
     if seconds <= 0.0 {

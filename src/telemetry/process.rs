@@ -21,7 +21,6 @@ impl Process {
         // The program's name may hold anything; what follows it are numbers.
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
         let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-        #[allow(clippy::cast_precision_loss)] // Why: ticks of a process's life.
         let cpu_seconds = (number(11)? + number(12)?) as f64 / TICKS_A_SECOND;
         let statm = fs::read_to_string("/proc/self/statm").ok()?;
         let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;

@@ -99,7 +99,6 @@ pub(super) fn tell(
     if seconds < KEEPS_UP_SECONDS {
         return told(State::KeepingUp, "keeping up".into());
     }
-    #[allow(clippy::cast_precision_loss)] // Why: an estimate.
     let left = messages as f64 / rates.lag_shrinks;
     let text = match () {
         () if rates.lag_shrinks > 0.0 && left < LEFT_SECONDS_MAX => {

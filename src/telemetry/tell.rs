@@ -244,7 +244,6 @@ impl Telemetry {
             counts.view_rows.add([Arc::clone(view)], *rows as u64);
             counts.view_seconds.add([Arc::clone(view)], elapsed.as_secs_f64());
         }
-        #[allow(clippy::cast_precision_loss)] // Why: messages of one batch.
         counts
             .batch_rows
             .change([], super::series::Buckets::of_rows, |all| all.observe(batch.messages.len() as f64));
@@ -255,7 +254,6 @@ impl Telemetry {
         let now_ms = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         counts.end_to_end.change([], super::series::Buckets::of_seconds, |all| {
-            #[allow(clippy::cast_precision_loss)] // Why: milliseconds, for a histogram.
             let seconds = |at_ms: i64| now_ms.saturating_sub(at_ms).max(0) as f64 / 1e3;
             batch.messages.timestamps_ms().flatten().for_each(|at_ms| all.observe(seconds(at_ms)));
         });

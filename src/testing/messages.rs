@@ -148,7 +148,6 @@ impl Recorder<'_> {
             None => Some(self.payload(row, test)?),
         };
         let offset = number("kafka_offset", i64::MAX - 1)?;
-        #[allow(clippy::cast_possible_truncation)] // Why: bounded just before.
         let partition = partition as i32;
         Ok(Parts { topic, partition, offset, timestamp_ms, key, headers, payload })
     }

@@ -1,13 +1,14 @@
 //! The other instances of the job: each keeps a row of itself in the database, with its partitions and its page, and reads
 //! those of the others. A database that is away, or that lets nobody create the table, costs this view and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::json::partition_json;
+use super::json::{partition_json, time};
 use super::letters::utc;
 use crate::batch::TopicPartition;
 use crate::sink::{Instance, Instances, Selection, SinkError, StoredLetters};
@@ -30,36 +31,25 @@ pub(super) struct Others {
     stored: Vec<(TopicPartition, i64)>,
 }
 
-/// A partition of another instance, or of none.
-pub(super) struct OtherPartition {
-    pub topic: String,
-    pub partition: i32,
-    owner: Option<String>,
-    place: Partition,
-}
-
-impl OtherPartition {
-    pub fn json(&self, now: SystemTime) -> Value {
-        partition_json(&self.topic, self.partition, self.owner.as_deref(), false, &self.place, now)
-    }
-}
-
 /// A partition as an instance announces it: topic, number, end, message time.
 type Announced = (String, i32, Option<i64>, Option<i64>);
+
+fn announced(partitions: &str) -> Vec<Announced> {
+    serde_json::from_str(partitions).unwrap_or_default()
+}
 
 pub(super) fn lock(others: &Mutex<Others>) -> MutexGuard<'_, Others> {
     others.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Others {
-    /// All partitions of the job that `me` does not have.
-    pub fn partitions(&self, me: &str) -> Vec<OtherPartition> {
+    /// All partitions of the job that `me` does not have, as the page is told.
+    pub fn partitions(&self, me: &str, now: SystemTime) -> BTreeMap<TopicPartition, Value> {
         let others = self.instances.iter().filter(|instance| instance.name != me);
         let owned: Vec<(&str, Announced)> = others
             .flat_map(|instance| {
-                let partitions: Vec<Announced> =
-                    serde_json::from_str(&instance.partitions).unwrap_or_default();
-                partitions.into_iter().map(|announced| (instance.name.as_str(), announced))
+                let partitions = announced(&instance.partitions).into_iter();
+                partitions.map(|announced| (instance.name.as_str(), announced))
             })
             .collect();
         let other = |(partition, committed): &(TopicPartition, i64)| {
@@ -72,13 +62,8 @@ impl Others {
             let end = end.map(|end| end.max(*committed));
             let place =
                 Partition { committed: Some(*committed), end, message_time_ms, ..Partition::default() };
-            let owner = found.map(|(owner, _)| (*owner).to_owned());
-            OtherPartition {
-                topic: partition.topic.to_string(),
-                partition: partition.partition,
-                owner,
-                place,
-            }
+            let owner = found.map(|(owner, _)| *owner);
+            (partition.clone(), partition_json(partition, owner, false, &place, now))
         };
         self.stored.iter().map(other).collect()
     }
@@ -87,11 +72,10 @@ impl Others {
     pub fn json(&self, me: &str, my_partitions: usize, my_state: &str, now: SystemTime) -> Value {
         let is_there = |instance: &&Instance| instance.age_seconds <= GONE_SECONDS && instance.name != me;
         let others = self.instances.iter().filter(is_there).map(|instance| {
-            let partitions: Vec<Announced> = serde_json::from_str(&instance.partitions).unwrap_or_default();
             json!({
                 "instance": instance.name,
                 "page": instance.page,
-                "partitions": partitions.len(),
+                "partitions": announced(&instance.partitions).len(),
                 "seen_at": utc(&instance.seen_at),
                 "state": instance.state,
                 "mine": false,
@@ -103,7 +87,7 @@ impl Others {
             "instance": me,
             "page": page,
             "partitions": my_partitions,
-            "seen_at": super::json::time(now),
+            "seen_at": time(now),
             "state": my_state,
             "mine": true,
         });
@@ -188,6 +172,5 @@ impl Announcer {
 
 /// The partitions alone, without what changes with each message.
 fn names_of(partitions: &str) -> String {
-    let partitions: Vec<Announced> = serde_json::from_str(partitions).unwrap_or_default();
-    partitions.iter().map(|(topic, partition, ..)| format!("{topic}[{partition}] ")).collect()
+    announced(partitions).iter().map(|(topic, partition, ..)| format!("{topic}[{partition}] ")).collect()
 }

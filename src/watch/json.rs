@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::Shared;
+use crate::batch::TopicPartition;
 use crate::telemetry::{Event, Partition, Point, Relation, RelationKind, STEP, resident_bytes};
 
 /// Relations whose text is no view have none.
@@ -33,14 +34,9 @@ pub(super) fn status(shared: &Shared) -> Value {
     let now = SystemTime::now();
     let standing = job.standing();
     let instance = job.about.instance.as_str();
-    let mut partitions: BTreeMap<(String, i32), Value> = BTreeMap::new();
-    for other in super::instances::lock(&shared.others).partitions(instance) {
-        partitions.insert((other.topic.clone(), other.partition), other.json(now));
-    }
+    let mut partitions = super::instances::lock(&shared.others).partitions(instance, now);
     for (partition, place) in &standing.partitions {
-        let key = (partition.topic.to_string(), partition.partition);
-        let value = partition_json(&key.0, key.1, Some(instance), true, place, now);
-        partitions.insert(key, value);
+        partitions.insert(partition.clone(), partition_json(partition, Some(instance), true, place, now));
     }
     let batch = standing.batch.as_ref().map(|batch| {
         let stages = batch.stages.iter();
@@ -83,16 +79,15 @@ pub(super) fn status(shared: &Shared) -> Value {
 
 /// One partition; what is not known is null.
 pub(super) fn partition_json(
-    topic: &str,
-    partition: i32,
+    partition: &TopicPartition,
     owner: Option<&str>,
     is_mine: bool,
     place: &Partition,
     now: SystemTime,
 ) -> Value {
     json!({
-        "topic": topic,
-        "partition": partition,
+        "topic": &*partition.topic,
+        "partition": partition.partition,
         "owner": owner,
         "mine": is_mine,
         "committed_offset": place.committed,

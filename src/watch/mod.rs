@@ -58,6 +58,7 @@ pub struct Watch {
 }
 
 /// Serves until it is dropped.
+#[derive(Default)]
 pub struct Watching {
     ended: Option<watch::Sender<bool>>,
     thread: Option<JoinHandle<()>>,
@@ -98,7 +99,7 @@ impl Watch {
     /// # Errors
     /// No thread can be started.
     pub fn start(self, config: &Config, stop: Stop) -> Result<Watching, WatchError> {
-        let Some(job) = self.telemetry.job().cloned() else { return Ok(Watching::nothing()) };
+        let Some(job) = self.telemetry.job().cloned() else { return Ok(Watching::default()) };
         let url = self.listener.as_ref().and_then(|listener| url_of(listener, config.http.as_ref()));
         let (ended, has_ended) = watch::channel(false);
         let questions = Questions::start().map_err(WatchError::Thread)?;
@@ -125,12 +126,6 @@ impl Watch {
         let thread =
             std::thread::Builder::new().name("watch".into()).spawn(serve).map_err(WatchError::Thread)?;
         Ok(Watching { ended: Some(ended), thread: Some(thread), url })
-    }
-}
-
-impl Watching {
-    fn nothing() -> Self {
-        Self { ended: None, thread: None, url: None }
     }
 }
 

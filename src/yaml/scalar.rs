@@ -52,7 +52,6 @@ pub(crate) fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     let bytes = number * factor;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Why: bounded just before.
     (0.0..1e15).contains(&bytes).then_some(bytes as usize)
 }
 

@@ -1,11 +1,16 @@
 //! What tests over the engine share: a project in a folder of its own, run over a recording into SQLite.
 #![allow(dead_code)] // Why: each test file uses its part.
 
+pub mod played;
+
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use realtime_processor::batch::Limits;
+use realtime_processor::avro::{Encoder, Frame};
+use realtime_processor::batch::{Limits, Message, Messages, MessagesBuilder};
 use realtime_processor::config::Config;
 use realtime_processor::database::{Address, Connection, Origin, Purpose, Reader};
 use realtime_processor::decode::Decoder;
@@ -48,6 +53,85 @@ pub(crate) use on_each_server;
 pub struct Project {
     pub folder: tempfile::TempDir,
     pub config: Config,
+}
+
+/// A job that makes no progress ends within this.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What comes of a job, which must come to its end.
+pub async fn ended<T>(job: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, job).await.expect("it comes to an end")
+}
+
+/// Runs something on this thread, and drops whatever it has left behind.
+pub fn alone<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(future)
+}
+
+/// How records of a schema are encoded, without a frame.
+pub fn encoder(schema: &Path) -> impl Fn(&serde_json::Value) -> Vec<u8> + use<> {
+    let encoder = Encoder::new(schema, Frame::Raw).expect("a schema");
+    move |record| {
+        let mut payload = Vec::new();
+        encoder.encode(record, &mut payload).expect("it fits");
+        payload
+    }
+}
+
+/// Messages of a topic as Kafka keeps them: each partition numbers its own. The times are those of the offsets.
+pub struct Recorder {
+    topic: Arc<str>,
+    first_offset: i64,
+    next: BTreeMap<i32, i64>,
+    /// Partition and offset of each message, in the order in which they were added.
+    places: Vec<(i32, i64)>,
+    builder: MessagesBuilder,
+}
+
+impl Recorder {
+    pub fn new(topic: &str) -> Self {
+        let (next, places, builder) = (BTreeMap::new(), Vec::new(), MessagesBuilder::default());
+        Self { topic: topic.into(), first_offset: 0, next, places, builder }
+    }
+
+    /// The same, whose partitions begin with this offset.
+    pub fn starting_at(self, first_offset: i64) -> Self {
+        Self { first_offset, ..self }
+    }
+
+    /// Adds the next message of a partition.
+    pub fn push(&mut self, partition: i32, payload: &[u8]) {
+        self.push_with(partition, None, Some(payload), &[]);
+    }
+
+    pub fn push_with(
+        &mut self,
+        partition: i32,
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        headers: &[(String, Option<Vec<u8>>)],
+    ) {
+        let next = self.next.entry(partition).or_insert(self.first_offset);
+        let place = Message::tombstone(&self.topic, partition, *next);
+        let timestamp_ms = Some(1_700_000_000_000 + *next);
+        self.builder.push(Message { timestamp_ms, key, payload, headers, ..place });
+        self.places.push((partition, *next));
+        *next += 1;
+    }
+
+    pub fn finish(mut self) -> Messages {
+        self.builder.finish()
+    }
+
+    /// The messages, and for each in the order in which they were added its place among them.
+    pub fn arriving(mut self) -> (Messages, Vec<usize>) {
+        let messages = self.builder.finish();
+        let sorted: BTreeMap<_, _> =
+            messages.iter().enumerate().map(|(i, m)| ((m.partition, m.offset), i)).collect();
+        let arrival = self.places.iter().map(|place| sorted[place]).collect();
+        (messages, arrival)
+    }
 }
 
 /// Waits until something is so.
@@ -115,11 +199,12 @@ impl Project {
 
     /// Runs statements in the database.
     pub async fn execute(&self, statements: &[&str]) {
-        let write = Purpose::Write { create: true };
-        let mut database = Connection::open(&self.config.database, write).await.expect("a database");
-        for statement in statements {
-            database.run(statement).await.expect("a statement");
-        }
+        execute(&self.config, statements).await;
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, path: &str, text: &str) {
+        std::fs::write(self.folder.path().join(path), text).expect("written");
     }
 
     pub fn schema(&self) -> std::path::PathBuf {
@@ -128,8 +213,7 @@ impl Project {
 
     /// What is wrong with the views or tables.
     pub async fn plan_error(&self) -> PlanError {
-        let decoder = Decoder::new(&self.config.avro).expect("a schema");
-        Plan::prepare(&self.config, &decoder).await.map(|_| ()).expect_err("something is wrong")
+        planned(&self.config).await.1.map(drop).expect_err("something is wrong")
     }
 }
 
@@ -141,9 +225,7 @@ impl Drop for Project {
         let server = Address::MySql(address.clone());
         // Why a thread: this is dropped in a runtime, which cannot be waited for in it.
         let dropped = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
+            alone(async {
                 let mut connection = Connection::open(&server, Purpose::Read).await.expect("a server");
                 connection.run(&sql).await.expect("dropped");
             });
@@ -219,16 +301,31 @@ pub async fn reloaded_before_the_fourth_batch<S: Source>(
     change.await.expect("it ended")
 }
 
-async fn parts<S: Source>(config: &Config, source: S) -> (JobParts<S>, Running) {
+/// A decoder of the configured schema, and the plan with it.
+pub async fn planned(config: &Config) -> (Decoder, Result<Plan, PlanError>) {
     let decoder = Decoder::new(&config.avro).expect("a schema");
-    let plan = Plan::prepare(config, &decoder).await.expect("plans");
+    let plan = Plan::prepare(config, &decoder).await;
+    (decoder, plan)
+}
+
+/// The plan of a job without faults.
+pub async fn plan(config: &Config) -> (Decoder, Plan) {
+    let (decoder, plan) = planned(config).await;
+    (decoder, plan.expect("plans"))
+}
+
+/// The sink of a planned job, whose tables are created.
+pub async fn sink(config: &Config, plan: &Plan) -> Sink {
+    let targets = plan.targets.clone();
+    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
+    sink.with_sql(plan.sql.clone()).with_fills(plan.to_fill.clone())
+}
+
+async fn parts<S: Source>(config: &Config, source: S) -> (JobParts<S>, Running) {
+    let (decoder, plan) = plan(config).await;
     let running = Running::new(config, &decoder, &plan);
-    let Plan { tables, states, pipeline, targets, sql, to_fill, .. } = plan;
-    let sink = Sink::connect(config.database.clone(), &config.job, targets, true)
-        .await
-        .expect("a database")
-        .with_sql(sql)
-        .with_fills(to_fill);
+    let sink = sink(config, &plan).await;
+    let Plan { tables, states, pipeline, .. } = plan;
     (JobParts { source, decoder, tables, states, pipeline, sink }, running)
 }
 
@@ -240,9 +337,7 @@ pub async fn lanes<S: Source + Send + 'static>(
     let decoder = Decoder::new(&config.avro).expect("a schema");
     let plans = Plan::of_lanes(config, &decoder, sources.len()).await.expect("plans");
     let running = Running::new(config, &decoder, &plans[0]);
-    let targets = plans[0].targets.clone();
-    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let sink = sink.with_sql(plans[0].sql.clone()).with_fills(plans[0].to_fill.clone());
+    let sink = sink(config, &plans[0]).await;
     let (sender, reloads) = Reloads::of_lanes(sources.len());
     let parts = plans.into_iter().zip(sources).map(|(Plan { tables, states, pipeline, .. }, source)| {
         let decoder = decoder.another().expect("a decoder");
@@ -272,13 +367,10 @@ pub async fn run<S: Source>(config: &Config, source: S) -> Result<Vec<Report>, E
 
 /// A replay of dead letters, in batches of `rows_max`, ready to run.
 pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
-    let decoder = Decoder::new(&config.avro).expect("a schema");
-    let Plan { tables, states, pipeline, targets, sql, to_fill, .. } =
-        Plan::prepare(config, &decoder).await.expect("plans");
-    let sink = Sink::connect(config.database.clone(), &config.job, targets, true).await.expect("a database");
-    let sink = sink.with_sql(sql).with_fills(to_fill);
-    let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
-    let letters = letters.expect("a job has run");
+    let (decoder, plan) = plan(config).await;
+    let sink = sink(config, &plan).await;
+    let Plan { tables, states, pipeline, .. } = plan;
+    let letters = letters(config).await;
     let (_, stop) = Stop::new();
     let limits = Limits { rows_max, bytes_max: 1 << 20 };
     Replay::new(ReplayParts { decoder, tables, states, pipeline, sink, letters }, limits, stop)
@@ -288,6 +380,21 @@ pub async fn replayer(config: &Config, rows_max: usize) -> Replay {
 pub async fn replay(config: &Config, ids: &[i64], rows_max: usize) -> Result<ReplayReport, EngineError> {
     let wanted = Selection { ids: ids.to_vec(), ..Selection::default() };
     replayer(config, rows_max).await.run(&wanted, &mut |_| {}).await
+}
+
+/// The dead letters of a job that has run.
+pub async fn letters(config: &Config) -> StoredLetters {
+    let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
+    letters.expect("a job has run")
+}
+
+/// Runs statements in the database of a job.
+pub async fn execute(config: &Config, statements: &[&str]) {
+    let write = Purpose::Write { create: true };
+    let mut database = Connection::open(&config.database, write).await.expect("a database");
+    for statement in statements {
+        database.run(statement).await.expect("a statement");
+    }
 }
 
 /// The rows of a query as CSV.

@@ -51,7 +51,6 @@ impl Reactions {
     /// Which part of the movements has this reaction: `20.4 %`.
     fn share(&self, reaction: &str) -> String {
         let movements = self.by_name.get(reaction).map_or(0, |(movements, _)| *movements);
-        #[allow(clippy::cast_precision_loss)] // Why: a share for people.
         let share = 100.0 * movements as f64 / self.movements.max(1) as f64;
         format!("{share:.1} %")
     }

@@ -219,17 +219,8 @@ mod tests {
 
     fn messages(payloads: &[Option<&[u8]>], key: Option<&[u8]>) -> Messages {
         let (mut builder, topic) = (MessagesBuilder::default(), Arc::from("t"));
-        for (offset, payload) in payloads.iter().enumerate() {
-            let (offset, payload) = (offset as i64, *payload);
-            builder.push(Message {
-                topic: &topic,
-                partition: 0,
-                offset,
-                timestamp_ms: None,
-                key,
-                payload,
-                headers: &[],
-            });
+        for (offset, payload) in (0..).zip(payloads) {
+            builder.push(Message { key, payload: *payload, ..Message::tombstone(&topic, 0, offset) });
         }
         builder.finish()
     }

@@ -17,7 +17,7 @@ const FIXED_BYTES_MAX: usize = 64 << 10;
 pub(super) fn message(schema: &Schema, record: &Record) -> Result<Vec<(String, String)>, Finding> {
     let field = |field: &crate::avro::Field| {
         let value = value(schema, field.type_id, &field.name);
-        let value = value.map_err(|found| found.within(format!("field `{}`", field.name)))?;
+        let value = value.map_err(|found| found.within_field(&field.name))?;
         Ok((field.name.clone(), value))
     };
     record.fields.iter().map(field).collect()

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
-use super::laws::{record_and_values, schemas};
+use super::laws::{record_and_values, schemas, written};
 use super::*;
 
 /// A decoder of records of one int `n`, whose keys are read so.
@@ -28,19 +28,16 @@ type ValueOf<'a> = &'a dyn Fn(&[u8]) -> Option<String>;
 
 /// Messages with these keys and headers, whose payloads are their numbers.
 fn keyed(keys: &[(Option<&[u8]>, Headers)]) -> Messages {
+    keyed_with(keys, |offset| vec![2 * offset as u8])
+}
+
+fn keyed_with(keys: &[(Option<&[u8]>, Headers)], payload: impl Fn(i64) -> Vec<u8>) -> Messages {
     let mut builder = MessagesBuilder::default();
     let topic = Arc::from("t");
-    for (offset, (key, headers)) in keys.iter().enumerate() {
-        let payload = [2 * offset as u8];
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset: offset as i64,
-            timestamp_ms: None,
-            key: *key,
-            payload: Some(&payload),
-            headers,
-        });
+    for (offset, (key, headers)) in (0..).zip(keys) {
+        let payload = payload(offset);
+        let (key, payload) = (*key, Some(payload.as_slice()));
+        builder.push(Message { key, payload, headers, ..Message::tombstone(&topic, 0, offset) });
     }
     builder.finish()
 }
@@ -203,27 +200,13 @@ fn frames_of_keys_name_their_own_schemas() {
     let confluent = config(Framing::Confluent { writer_schemas });
     assert_eq!(Decoder::faults(&confluent), []);
     let keys = [
-        (of(2, &[14]), Headers::new()),
-        (of(3, &[16, 2, b'x']), Headers::new()),
-        (vec![18], header(&[0, 0, 0, 0, 2])),
-        (of(1, &[14]), Headers::new()),
-        (of(4, &[14]), Headers::new()),
+        (Some(&of(2, &[14])[..]), Headers::new()),
+        (Some(&of(3, &[16, 2, b'x'])), Headers::new()),
+        (Some(&[18]), header(&[0, 0, 0, 0, 2])),
+        (Some(&of(1, &[14])), Headers::new()),
+        (Some(&of(4, &[14])), Headers::new()),
     ];
-    let mut builder = MessagesBuilder::default();
-    for (offset, (key, headers)) in (0..).zip(&keys) {
-        let (topic, payload) = (Arc::from("t"), of(1, &[0]));
-        let (key, payload) = (Some(key.as_slice()), Some(payload.as_slice()));
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms: None,
-            key,
-            payload,
-            headers,
-        });
-    }
-    let messages = builder.finish();
+    let messages = keyed_with(&keys, |_| of(1, &[0]));
     let mut decoder = Decoder::new(&confluent).unwrap();
     let Decoded { batch, dead_letters, .. } = decoder.decode(&messages).unwrap();
     let expected = ["{id: 7, area: none}", "{id: 8, area: x}", "{id: 9, area: none}"];
@@ -258,13 +241,9 @@ fn frames_of_keys_name_their_own_schemas() {
     };
     let mut payload = Frame::SingleObject.header(&Schema::read(&path("payload")).unwrap());
     payload.push(0);
-    let mut builder = MessagesBuilder::default();
-    for (offset, key) in (0..).zip([written("older", json!({"id": 1})), written("key", json!({"id": 2}))]) {
-        let (topic, timestamp_ms, headers) = (Arc::from("t"), None, &[][..]);
-        let (key, payload) = (Some(key.as_slice()), Some(payload.as_slice()));
-        builder.push(Message { topic: &topic, partition: 0, offset, timestamp_ms, key, payload, headers });
-    }
-    let decoded = Decoder::new(&single).unwrap().decode(&builder.finish()).unwrap();
+    let (older, newer) = (written("older", json!({"id": 1})), written("key", json!({"id": 2})));
+    let keys = [(Some(&older[..]), Headers::new()), (Some(&newer[..]), Headers::new())];
+    let decoded = Decoder::new(&single).unwrap().decode(&keyed_with(&keys, |_| payload.clone())).unwrap();
     assert_eq!(shown(&decoded.batch["kafka_key"]), ["{id: 1, area: none}", "{id: 2, area: none}"]);
 }
 
@@ -361,8 +340,7 @@ proptest! {
         cut in any::<proptest::sample::Index>(),
     ) {
         let (ours, theirs) = schemas(&ty);
-        let mut keys: Vec<Vec<u8>> =
-            values.iter().map(|value| apache_avro::to_avro_datum(&theirs, value.clone()).unwrap()).collect();
+        let mut keys = written(&theirs, &values);
         if let Some(first) = keys.first().cloned().filter(|first| !first.is_empty()) {
             keys.push(first[..cut.index(first.len())].to_vec());
         }

@@ -39,6 +39,10 @@ pub(super) fn record_and_values() -> impl Strategy<Value = (Ty, Vec<Avro>)> {
     })
 }
 
+pub(super) fn written(schema: &apache_avro::Schema, values: &[Avro]) -> Vec<Vec<u8>> {
+    values.iter().map(|value| apache_avro::to_avro_datum(schema, value.clone()).unwrap()).collect()
+}
+
 /// A reader that fails at its end instead of reporting it, since `apache-avro` takes the end for a null.
 struct Exact<'a>(&'a [u8]);
 
@@ -196,6 +200,17 @@ fn evolve_record(fields: &[Field], dice: &mut dyn FnMut(usize) -> usize) -> Evol
     }
 }
 
+/// A reader's record for a writer's, with one more field, so that one always takes a byte.
+fn evolved(ty: &Ty, rolls: Vec<usize>) -> Evolved {
+    let mut rolls = rolls.into_iter().cycle();
+    let Ty::Record(fields) = ty else { unreachable!() };
+    let mut evolved = evolve_record(fields, &mut |sides| rolls.next().unwrap() % sides);
+    if let Ty::Record(fields) = &mut evolved.ty {
+        fields.push(Field { name: "end".to_owned(), ty: Ty::Int, default: Some(json!(1)) });
+    }
+    evolved
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -203,10 +218,7 @@ proptest! {
     #[test]
     fn written_values_arrive((ty, values) in record_and_values()) {
         let (ours, theirs) = schemas(&ty);
-        let payloads: Vec<Vec<u8>> = values
-            .iter()
-            .map(|value| apache_avro::to_avro_datum(&theirs, value.clone()).unwrap())
-            .collect();
+        let payloads = written(&theirs, &values);
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         let decoded = decoder(&ours, &ours).unwrap().decode(&messages(&payloads)).unwrap();
         prop_assert_eq!(&decoded.dead_letters, &[]);
@@ -217,19 +229,10 @@ proptest! {
     /// What was written with an older schema arrives as the reader's schema has it.
     #[test]
     fn older_writers_are_read((ty, values) in record_and_values(), rolls in proptest::collection::vec(any::<usize>(), 64)) {
-        let mut rolls = rolls.into_iter().cycle();
-        let Ty::Record(fields) = &ty else { unreachable!() };
-        let mut evolved = evolve_record(fields, &mut |sides| rolls.next().unwrap() % sides);
-        // One field always takes a byte.
-        if let Ty::Record(fields) = &mut evolved.ty {
-            fields.push(Field { name: "end".to_owned(), ty: Ty::Int, default: Some(json!(1)) });
-        }
+        let evolved = evolved(&ty, rolls);
         let (writer, theirs) = schemas(&ty);
         let reader = schema(&schema_of(&evolved.ty, true, &mut 0));
-        let payloads: Vec<Vec<u8>> = values
-            .iter()
-            .map(|value| apache_avro::to_avro_datum(&theirs, value.clone()).unwrap())
-            .collect();
+        let payloads = written(&theirs, &values);
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         let decoded = decoder(&writer, &reader).unwrap().decode(&messages(&payloads)).unwrap();
         prop_assert_eq!(&decoded.dead_letters, &[]);
@@ -248,10 +251,7 @@ proptest! {
     fn what_is_printed_can_be_written_again((ty, values) in record_and_values()) {
         let (ours, theirs) = schemas(&ty);
         let encoder = Encoder::with_schema(ours.clone(), Frame::Raw).unwrap();
-        let payloads: Vec<Vec<u8>> = values
-            .iter()
-            .map(|value| apache_avro::to_avro_datum(&theirs, value.clone()).unwrap())
-            .collect();
+        let payloads = written(&theirs, &values);
         let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         let mut decoder = decoder(&ours, &ours).unwrap();
         let decoded = decoder.decode(&messages(&slices)).unwrap();
@@ -318,13 +318,7 @@ proptest! {
         rolls in proptest::collection::vec(any::<usize>(), 64),
     ) {
         let ours = schema(&schema_of(&ty, true, &mut 0));
-        let mut rolls = rolls.into_iter().cycle();
-        let Ty::Record(fields) = &ty else { unreachable!() };
-        let mut evolved = evolve_record(fields, &mut |sides| rolls.next().unwrap() % sides);
-        if let Ty::Record(fields) = &mut evolved.ty {
-            fields.push(Field { name: "end".to_owned(), ty: Ty::Int, default: Some(json!(1)) });
-        }
-        let reader = schema(&schema_of(&evolved.ty, true, &mut 0));
+        let reader = schema(&schema_of(&evolved(&ty, rolls).ty, true, &mut 0));
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         for reader in [&ours, &reader] {
             let messages = messages(&payloads);

@@ -22,16 +22,8 @@ fn a_message_that_was_not_received_as_a_whole_is_a_dead_letter() {
     let mut builder = MessagesBuilder::default();
     let (topic, headers) = (Arc::from("t"), [("kept".to_owned(), None)]);
     for offset in 0..3 {
-        let (timestamp_ms, key, payload) = (None, None, Some(&[2 * offset as u8][..]));
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset,
-            timestamp_ms,
-            key,
-            payload,
-            headers: &headers,
-        });
+        let payload = Some(&[2 * offset as u8][..]);
+        builder.push(Message { payload, headers: &headers, ..Message::tombstone(&topic, 0, offset) });
         if offset == 1 {
             builder.note_damage("a header is missing".into());
         }
@@ -55,16 +47,8 @@ fn a_message_that_was_not_received_as_a_whole_is_a_dead_letter() {
 pub(super) fn messages(payloads: &[&[u8]]) -> Messages {
     let mut builder = MessagesBuilder::default();
     let topic = Arc::from("t");
-    for (offset, payload) in payloads.iter().enumerate() {
-        builder.push(Message {
-            topic: &topic,
-            partition: 0,
-            offset: offset as i64,
-            timestamp_ms: None,
-            key: None,
-            payload: Some(payload),
-            headers: &[],
-        });
+    for (offset, payload) in (0..).zip(payloads) {
+        builder.push(Message { payload: Some(payload), ..Message::tombstone(&topic, 0, offset) });
     }
     builder.finish()
 }
@@ -177,15 +161,8 @@ fn message_at(offset: i64, payload: Option<&[u8]>, builder: &mut MessagesBuilder
     let topic = Arc::from("t");
     let (key, headers) = (Some(&b"k"[..]), [("h".to_owned(), None), ("h".to_owned(), Some(vec![1]))]);
     let timestamp_ms = (offset > 0).then_some(offset * 1000);
-    builder.push(Message {
-        topic: &topic,
-        partition: 3,
-        offset,
-        timestamp_ms,
-        key,
-        payload,
-        headers: &headers,
-    });
+    let place = Message::tombstone(&topic, 3, offset);
+    builder.push(Message { timestamp_ms, key, payload, headers: &headers, ..place });
 }
 
 #[test]

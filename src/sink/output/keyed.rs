@@ -314,15 +314,14 @@ impl Output {
         if !self.parent.is_empty() {
             return self.left_of_parents(commits);
         }
-        let failed = |error: ArrowError| SinkError::Sql(error.to_string().into());
         let mut written = Vec::with_capacity(commits.len());
         for batches in commits {
-            let batch = concat_batches(&self.schema, batches).map_err(failed)?;
+            let batch = concat_batches(&self.schema, batches)?;
             let mut rows = self.last_rows(&batch)?;
             rows.sort_unstable();
             written.push(taken(&batch, rows)?);
         }
-        let all = concat_batches(&self.schema, &written).map_err(failed)?;
+        let all = concat_batches(&self.schema, &written)?;
         let (keys, versions) = (self.keys(&all)?, self.versions(&all)?);
         let is_older = |row: u32, there: u32| {
             versions.as_ref().is_some_and(|versions| versions[row as usize] < versions[there as usize])
@@ -348,10 +347,9 @@ impl Output {
     }
 
     fn left_of_parents(self: &Arc<Self>, commits: &[Vec<RecordBatch>]) -> Result<RecordBatch, SinkError> {
-        let failed = |error: ArrowError| SinkError::Sql(error.to_string().into());
         let mut left: Vec<(Vec<u8>, RecordBatch)> = Vec::new();
         for batches in commits {
-            let batch = concat_batches(&self.schema, batches).map_err(failed)?;
+            let batch = concat_batches(&self.schema, batches)?;
             let parents = self.bytes_of(&self.parent, &batch)?;
             let (replaced, mut children) = self.by_parent(&batch)?;
             let is_replaced = |parent: &Vec<u8>| replaced.iter().any(|row| parents[*row as usize] == *parent);
@@ -362,12 +360,12 @@ impl Output {
             );
         }
         let rows: Vec<RecordBatch> = left.into_iter().map(|(_, row)| row).collect();
-        self.without_delete(&concat_batches(&self.schema, &rows).map_err(failed)?)
+        self.without_delete(&concat_batches(&self.schema, &rows)?)
     }
 
     fn without_delete(&self, rows: &RecordBatch) -> Result<RecordBatch, SinkError> {
         let shown: Vec<usize> = (0..rows.num_columns()).filter(|place| Some(*place) != self.delete).collect();
-        rows.project(&shown).map_err(|error| SinkError::Sql(error.to_string().into()))
+        Ok(rows.project(&shown)?)
     }
 }
 

@@ -140,8 +140,7 @@ impl Output {
         if self.lookups.is_empty() || batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(Vec::new());
         }
-        let batch = concat_batches(&self.schema, batches)
-            .map_err(|error| SinkError::Sql(error.to_string().into()))?;
+        let batch = concat_batches(&self.schema, batches)?;
         let rows = match self.parent.is_empty() {
             true => {
                 let (removed, written) = self.by_key(&batch)?;

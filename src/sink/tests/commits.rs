@@ -186,11 +186,9 @@ async fn parents_are_written_before_children_and_deleted_after_them(place: &Plac
 }
 
 async fn offsets_that_moved_elsewhere_fence(place: &Place) {
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     place.run("UPDATE realtime_offsets SET next_offset = 7").await;
-    let rows = vec![vec![people(&[(Some(1), None)])]];
-    let error = sink.prepare_and_commit(&commit(&claim, rows)).await.expect_err("is fenced");
+    let error = owner.write(vec![people(&[(Some(1), None)])]).await.expect_err("is fenced");
     assert_eq!(error.fault(), Fault::Fenced);
     assert!(error.to_string().contains("movements[0]"), "{error}");
     assert_eq!(place.count("rows_out").await, 0);
@@ -232,13 +230,12 @@ async fn the_outcome_of_a_lost_commit_is_read_from_the_offsets(place: &Place) {
 
 async fn many_rows_are_cut_into_statements(place: &Place) {
     let sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let mut sink = sink.with_bulk_load(BulkLoad::Off);
-    let claim = claim_one(&mut sink).await;
+    let mut owner = Owner::of(sink.with_bulk_load(BulkLoad::Off)).await;
     let ids: Vec<i32> = (0..2500).collect();
     let batch = |ids: &[i32]| people(&ids.iter().map(|id| (Some(*id), Some("x"))).collect::<Vec<_>>());
     // Statements go across record batches: 1000, 1000, 500.
     let parts = vec![batch(&ids[..700]), batch(&[]), batch(&ids[700..1900]), batch(&ids[1900..])];
-    let committed = sink.prepare_and_commit(&commit(&claim, vec![parts])).await.expect("commits");
+    let committed = owner.write(parts).await.expect("commits");
     assert_eq!(committed, Committed { statements: 3 + 3, rows: 2500, expired: 0 });
     let sum = place.rows("SELECT COUNT(DISTINCT id), MIN(id), MAX(id) FROM rows_out").await;
     assert_eq!(sum, [["2500", "0", "2499"]]);
@@ -257,52 +254,43 @@ async fn an_upsert_keeps_one_row_a_key(place: &Place) {
         RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(names), Arc::new(sizes), Arc::new(deletes)])
             .expect("columns fit")
     };
-    let mut sink = place.sink(&[target(&schema, upsert(&["name"]))]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema, upsert(&["name"]))).await;
     let first = rows(&[(Some("José"), 1, None), (Some("jose"), 2, Some(false)), (Some("jose "), 3, None)]);
-    sink.prepare_and_commit(&commit(&claim, vec![vec![first]])).await.expect("commits");
-    claim.next_offset += 10;
+    owner.write(vec![first]).await.expect("commits");
     let second =
         rows(&[(Some("jose"), 20, None), (Some("José"), 0, Some(true)), (Some("none"), 0, Some(true))]);
-    sink.prepare_and_commit(&commit(&claim, vec![vec![second]])).await.expect("commits");
-    claim.next_offset += 10;
+    owner.write(vec![second]).await.expect("commits");
     let stored = place.rows("SELECT * FROM rows_out ORDER BY name").await;
     assert_eq!(stored, [["jose", "20"], ["jose ", "3"]]);
 
-    let twins =
-        commit(&claim, vec![vec![rows(&[(Some("a"), 1, None)]), rows(&[(Some("a"), 2, Some(true))])]]);
-    let error = sink.prepare_and_commit(&twins).await.expect_err("two rows for one key");
+    let twins = vec![rows(&[(Some("a"), 1, None)]), rows(&[(Some("a"), 2, Some(true))])];
+    let error = owner.write(twins).await.expect_err("two rows for one key");
     assert_eq!(error.fault(), Fault::Other);
     assert!(error.to_string().contains("view `rows` has two rows for the key name = \"a\""), "{error}");
-    let error = sink
-        .prepare_and_commit(&commit(&claim, vec![vec![rows(&[(None, 1, None)])]]))
-        .await
-        .expect_err("no key");
+    let error = owner.write(vec![rows(&[(None, 1, None)])]).await.expect_err("no key");
     assert_eq!((error.fault(), error.place().as_str()), (Fault::Data, "rows_out.name"));
     assert_eq!(place.count("rows_out").await, 2);
     // Only a key: nothing to update.
     let keys: SchemaRef = Arc::new(Schema::new(vec![Field::new("k", DataType::Int32, false)]));
     let seen = Target { table: "seen".into(), ..target(&keys, upsert(&["k"])) };
-    let mut sink = place.sink(&[seen]).await.expect("connects");
+    let mut owner = place.owner(seen).await;
     for _ in 0..2 {
-        let claim = claim_one(&mut sink).await;
         let batch = RecordBatch::try_new(Arc::clone(&keys), vec![Arc::new(Int32Array::from(vec![1, 2]))]);
-        sink.prepare_and_commit(&commit(&claim, vec![vec![batch.expect("fits")]])).await.expect("commits");
+        owner.write(vec![batch.expect("fits")]).await.expect("commits");
     }
     assert_eq!(place.count("seen").await, 2);
 }
 
 async fn dead_letters_keep_everything(place: &Place) {
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     let mut letters = vec![dead_letter(100), dead_letter(101), dead_letter(102)];
     letters[1].payload = None;
     letters[1].key = None;
     letters[1].headers.clear();
     letters[1].timestamp_ms = Some(i64::MAX);
     letters[2].headers.push(("bytes".into(), Some(vec![0xff])));
-    let batch = Commit { dead_letters: letters, ..commit(&claim, vec![Vec::new()]) };
-    sink.prepare_and_commit(&batch).await.expect("commits");
+    let batch = Commit { dead_letters: letters, ..owner.batch(Vec::new()) };
+    owner.sink.prepare_and_commit(&batch).await.expect("commits");
     let rows = place
         .rows(
             "SELECT job, kafka_topic, kafka_partition, kafka_offset, HEX(kafka_key), HEX(payload), stage, place, \
@@ -327,11 +315,10 @@ async fn dead_letters_keep_everything(place: &Place) {
 }
 
 async fn nothing_is_written_without_rows(place: &Place) {
-    let mut sink = place.sink(&[target(&people_schema(), upsert(&["id"]))]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
-    let committed = sink.prepare_and_commit(&commit(&claim, vec![vec![people(&[])]])).await.expect("commits");
+    let mut owner = place.owner(target(&people_schema(), upsert(&["id"]))).await;
+    let committed = owner.write(vec![people(&[])]).await.expect("commits");
     assert_eq!(committed, Committed { statements: 3, rows: 0, expired: 0 });
-    assert_eq!(sink.stored(&[partition(0)]).await.expect("reads"), [Some(110)]);
+    assert_eq!(owner.sink.stored(&[partition(0)]).await.expect("reads"), [Some(110)]);
 }
 
 /// Not a law but a measure: `cargo test --release -- --ignored --nocapture rows_a_second`.
@@ -355,13 +342,10 @@ async fn rows_a_second() {
     }
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns fit");
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema, Mode::Append)).await;
     for _ in 0..3 {
         let started = std::time::Instant::now();
-        let committed =
-            sink.prepare_and_commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect("commits");
-        claim.next_offset += 10;
+        let committed = owner.write(vec![batch.clone()]).await.expect("commits");
         let rate = ROWS as f64 / started.elapsed().as_secs_f64();
         println!("{rate:.0} rows/s of {} columns, {committed:?}", schema.fields().len());
     }
@@ -369,8 +353,7 @@ async fn rows_a_second() {
     let mut times: Vec<_> = Vec::new();
     for _ in 0..200 {
         let started = std::time::Instant::now();
-        sink.prepare_and_commit(&commit(&claim, vec![vec![one.clone()]])).await.expect("commits");
-        claim.next_offset += 10;
+        owner.write(vec![one.clone()]).await.expect("commits");
         times.push(started.elapsed());
     }
     times.sort();

@@ -64,14 +64,13 @@ async fn values_that_do_not_fit_are_found_before_any_statement(place: &Place) {
     }
     for (column, array, reason) in cases {
         let schema = fields(column, array.data_type().clone());
-        let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-        let claim = claim_one(&mut sink).await;
+        let mut owner = place.owner(target(&schema, Mode::Append)).await;
         let mut columns = vec![array];
         if column != "name" {
             columns.push(Arc::new(StringArray::from(vec!["abc"])));
         }
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("fits");
-        let error = sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect_err(reason);
+        let error = owner.write(vec![batch]).await.expect_err(reason);
         assert_eq!((error.fault(), error.place()), (Fault::Data, format!("rows_out.{column}")), "{error}");
         assert!(error.reason().message.contains(reason), "{error}");
     }
@@ -83,11 +82,10 @@ async fn values_that_do_not_fit_are_found_before_any_statement(place: &Place) {
 async fn a_refused_value_is_said_with_what_its_column_takes() {
     let place = Place::mysql().await;
     place.run("CREATE TABLE rows_out (id INT, name ENUM('red', 'green'))").await;
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     let rows = people(&[(Some(1), Some("red")), (Some(2), Some("purple")), (Some(3), Some("green"))]);
-    let prepared = sink.tables().prepare(commit(&claim, vec![vec![rows]])).expect("fits");
-    let refused = sink.find_refused(&prepared).await;
+    let prepared = owner.sink.tables().prepare(owner.batch(vec![rows])).expect("fits");
+    let refused = owner.sink.find_refused(&prepared).await;
     assert_eq!(refused.len(), 1);
     let (row, reason) = (refused[0].row, refused[0].error.reason().message);
     assert_eq!(row, 1);
@@ -104,15 +102,13 @@ async fn what_a_constraint_refuses_is_said_with_the_values(place: &Place) {
     ] {
         place.run(statement).await;
     }
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     let condition = if place.is_mysql() { "(`id` < 10)" } else { "id < 10" };
     for (row, expected) in [
         ((Some(70), Some("known")), format!("found id = 70, the condition is {condition}")),
         ((Some(1), Some("unknown")), "found name = \"unknown\", which names (name) does not have".to_owned()),
     ] {
-        let batch = commit(&claim, vec![vec![people(&[row])]]);
-        let error = sink.prepare_and_commit(&batch).await.expect_err("refused");
+        let error = owner.write(vec![people(&[row])]).await.expect_err("refused");
         assert_eq!(error.fault(), Fault::Data, "{error}");
         assert!(error.reason().message.ends_with(&expected), "{expected}: {error}");
     }
@@ -142,10 +138,10 @@ async fn what_the_database_refuses_is_rolled_back(place: &Place) {
 }
 
 async fn a_commit_that_was_dropped_halfway_leaves_nothing(place: &Place) {
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     let rows: Vec<(Option<i32>, Option<&str>)> = (0..5000).map(|id| (Some(id), Some("x"))).collect();
-    let batch = commit(&claim, vec![vec![people(&rows)]]);
+    let batch = owner.batch(vec![people(&rows)]);
+    let sink = &mut owner.sink;
     for micros in [1, 500, 1500, 4000] {
         let dropped =
             tokio::time::timeout(Duration::from_micros(micros), sink.prepare_and_commit(&batch)).await;
@@ -173,18 +169,17 @@ async fn a_commit_that_was_dropped_halfway_leaves_nothing(place: &Place) {
 }
 
 async fn a_locked_row_is_infrastructure(place: &Place) {
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     let mut other = place.connection().await;
     other.begin().await.expect("begins");
     other.execute("UPDATE realtime_offsets SET updated_at = updated_at", Vec::new()).await.expect("locks");
-    let batch = commit(&claim, vec![vec![people(&[(Some(1), None)])]]);
+    let rows = vec![people(&[(Some(1), None)])];
     let started = Instant::now();
-    let error = sink.prepare_and_commit(&batch).await.expect_err("waits in vain");
+    let error = owner.write(rows.clone()).await.expect_err("waits in vain");
     assert_eq!(error.fault(), Fault::Infrastructure, "{error}");
     assert!((4..9).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     other.rollback().await.expect("rolls back");
-    sink.prepare_and_commit(&batch).await.expect("commits");
+    owner.write(rows).await.expect("commits");
     assert_eq!(place.count("rows_out").await, 1);
 }
 
@@ -228,24 +223,22 @@ async fn kill_all(place: &Place, ids: &str) {
 #[ignore = "needs MySQL: scripts/services up"]
 async fn a_killed_connection_is_opened_again() {
     let place = Place::mysql().await;
-    let mut sink = place.sink(&[target(&people_schema(), Mode::Append)]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), Mode::Append)).await;
     let Address::MySql(address) = &place.address else { panic!("MySQL") };
-    let batch = |claim: &Claim| commit(claim, vec![vec![people(&[(Some(1), None)])]]);
+    let rows = || vec![people(&[(Some(1), None)])];
     let kill = format!(
         "SELECT id FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
         address.database
     );
     kill_all(&place, &kill).await;
-    let error = sink.prepare_and_commit(&batch(&claim)).await.expect_err("the connection is gone");
+    let error = owner.write(rows()).await.expect_err("the connection is gone");
     assert_eq!(error.fault(), Fault::Infrastructure, "{error}");
-    sink.prepare_and_commit(&batch(&claim)).await.expect("a new connection commits");
-    claim.next_offset += 10;
+    owner.write(rows()).await.expect("a new connection commits");
     assert_eq!(place.count("rows_out").await, 1);
     // One that was closed while idle is replaced before it is used.
     kill_all(&place, &kill).await;
     tokio::time::sleep(Duration::from_secs(11)).await;
-    sink.prepare_and_commit(&batch(&claim)).await.expect("nobody notices");
+    owner.write(rows()).await.expect("nobody notices");
     assert_eq!(place.count("rows_out").await, 2);
     place.drop_database().await;
 }
@@ -255,25 +248,22 @@ async fn a_killed_connection_is_opened_again() {
 async fn rows_up_to_the_packet_limit_are_written_and_larger_ones_refused() {
     let place = Place::mysql().await;
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("b", DataType::Binary, true)]));
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema, Mode::Append)).await;
     let packet: usize = place.rows("SELECT @@max_allowed_packet").await[0][0].parse().expect("a number");
     let bytes = |length: usize| {
         let array = BinaryArray::from_iter_values([vec![0xfe_u8; length], vec![1]]);
         RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(array)]).expect("fits")
     };
     for length in [packet - (64 << 10) - 16, 5 << 20] {
-        sink.prepare_and_commit(&commit(&claim, vec![vec![bytes(length)]])).await.expect("commits");
-        claim.next_offset += 10;
+        owner.write(vec![bytes(length)]).await.expect("commits");
     }
     assert_eq!(place.count("rows_out").await, 4);
-    let error =
-        sink.prepare_and_commit(&commit(&claim, vec![vec![bytes(packet)]])).await.expect_err("too large");
+    let error = owner.write(vec![bytes(packet)]).await.expect_err("too large");
     assert_eq!(error.fault(), Fault::Data, "{error}");
     let mut letter = dead_letter(0);
     letter.payload = Some(vec![0xfe; packet]);
-    let batch = Commit { dead_letters: vec![letter], ..commit(&claim, vec![Vec::new()]) };
-    let error = sink.prepare_and_commit(&batch).await.expect_err("too large");
+    let batch = Commit { dead_letters: vec![letter], ..owner.batch(Vec::new()) };
+    let error = owner.sink.prepare_and_commit(&batch).await.expect_err("too large");
     assert_eq!(error.fault(), Fault::Other, "{error}");
     place.drop_database().await;
 }

@@ -91,44 +91,54 @@ async fn the_last_row_of_each_key_stands_however_rows_are_cut(place: &Place) {
     let mut random = fastrand::Rng::with_seed(7);
     for (round, only_newer) in [(0, false), (1, true), (2, false), (3, true)] {
         let mode = ordered(only_newer.then_some("version"));
-        let mut sink = place.sink(&[target(&schema(), mode)]).await.expect("connects");
+        let mut owner = place.owner(target(&schema(), mode)).await;
         place.run("DELETE FROM rows_out").await;
-        let mut claim = claim_one(&mut sink).await;
         // A row that is deleted has no version that a later one could be compared with.
         let rows = random_rows(80, &mut random, !only_newer);
-        let mut left = rows.as_slice();
-        let mut commits = Vec::new();
-        while !left.is_empty() {
-            let (now, rest) = left.split_at(random.usize(1..=if round < 2 { 80 } else { 5 }).min(left.len()));
-            let batches = vec![batch(now)];
-            sink.prepare_and_commit(&commit(&claim, vec![batches.clone()])).await.expect("commits");
-            claim.next_offset += 10;
-            commits.push(batches);
-            left = rest;
-        }
+        let rows_max = if round < 2 { 80 } else { 5 };
+        let commits = write_in_parts(&mut owner, &rows, || random.usize(1..=rows_max), batch).await;
         let expected = calculated(&rows, only_newer);
         assert!(expected.len() > 3, "{expected:?}");
         assert_eq!(place.rows(ROWS).await, expected, "round {round}");
-        let rehearsed = sink.tables().left(0, commits).expect("fits");
-        let rehearsed: usize = rehearsed.iter().map(RecordBatch::num_rows).sum();
-        assert_eq!(rehearsed, expected.len());
+        assert_eq!(rows_left(&owner, commits), expected.len());
     }
+}
+
+/// Writes the rows of all these, some at a time; returns those of each commit.
+async fn write_in_parts<T>(
+    owner: &mut Owner,
+    mut left: &[T],
+    mut count: impl FnMut() -> usize,
+    rows: impl Fn(&[T]) -> RecordBatch,
+) -> Vec<Vec<RecordBatch>> {
+    let mut commits = Vec::new();
+    while !left.is_empty() {
+        let (now, rest) = left.split_at(count().min(left.len()));
+        let batches = vec![rows(now)];
+        owner.write(batches.clone()).await.expect("commits");
+        commits.push(batches);
+        left = rest;
+    }
+    commits
+}
+
+/// How many rows a rehearsal finds in the table after these commits.
+fn rows_left(owner: &Owner, commits: Vec<Vec<RecordBatch>>) -> usize {
+    owner.sink.tables().left(0, commits).expect("fits").iter().map(RecordBatch::num_rows).sum()
 }
 
 async fn a_row_that_is_replaced_must_fit_too(place: &Place) {
     place.run("CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, name VARCHAR(9) NOT NULL)").await;
     let mode = Mode::Upsert(Upsert { order_by: vec!["name".into()], ..Upsert::by(["id"]) });
-    let mut sink = place.sink(&[target(&people_schema(), mode)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&people_schema(), mode)).await;
     let rows = people(&[(Some(1), Some("b")), (Some(1), None), (Some(2), Some("a"))]);
-    let error = sink.prepare_and_commit(&commit(&claim, vec![vec![rows]])).await.expect_err("a NULL");
+    let error = owner.write(vec![rows]).await.expect_err("a NULL");
     assert_eq!((error.fault(), error.place().as_str()), (Fault::Data, "rows_out.name"), "{error}");
     assert_eq!(place.count("rows_out").await, 0);
 }
 
 async fn a_newer_row_in_the_table_stays(place: &Place) {
-    let mut sink = place.sink(&[target(&schema(), ordered(Some("version")))]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema(), ordered(Some("version")))).await;
     let row = |key, offset, version, value| Row { key, offset, version, value };
     let steps: [(&[Row], &[[&str; 3]]); 6] = [
         (&[row(1, 1, Some(5), Some(1)), row(2, 1, None, Some(1))], &[["1", "1", "5"], ["2", "1", "NULL"]]),
@@ -142,13 +152,12 @@ async fn a_newer_row_in_the_table_stays(place: &Place) {
         (&[row(1, 6, Some(5), None)], &[]),
     ];
     for (rows, expected) in steps {
-        sink.prepare_and_commit(&commit(&claim, vec![vec![batch(rows)]])).await.expect("commits");
-        claim.next_offset += 10;
+        owner.write(vec![batch(rows)]).await.expect("commits");
         assert_eq!(place.rows(ROWS).await, expected, "{rows:?}");
     }
     // Many deletions in one statement.
     let rows: Vec<Row> = (0..1_000).map(|key| row(key, 7, Some(1), None)).collect();
-    sink.prepare_and_commit(&commit(&claim, vec![vec![batch(&rows)]])).await.expect("commits");
+    owner.write(vec![batch(&rows)]).await.expect("commits");
 }
 
 /// The table keeps whole seconds, so moments of one second are equally new.
@@ -165,10 +174,8 @@ async fn versions_count_as_the_table_has_them(place: &Place) {
         Field::new("at", moment, true),
         Field::new("value", DataType::Int64, true),
     ]));
-    let mode = || {
-        let order_by = vec!["value".to_owned()];
-        Mode::Upsert(Upsert { order_by, only_newer: Some("at".into()), ..Upsert::by(["id"]) })
-    };
+    let order_by = vec!["value".to_owned()];
+    let mode = Mode::Upsert(Upsert { order_by, only_newer: Some("at".into()), ..Upsert::by(["id"]) });
     let rows = |rows: &[(i64, i64)]| {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int32Array::from_iter_values(rows.iter().map(|_| 1))),
@@ -180,12 +187,11 @@ async fn versions_count_as_the_table_has_them(place: &Place) {
         ];
         RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns fit")
     };
-    let mut sink = place.sink(&[target(&schema, mode())]).await.expect("connects");
+    let mut owner = place.owner(target(&schema, mode)).await;
     for cut in [vec![rows(&[(900, 1), (500, 2)])], vec![rows(&[(900, 1)]), rows(&[(500, 2)])]] {
         place.run("DELETE FROM rows_out").await;
         for batch in cut {
-            let claim = claim_one(&mut sink).await;
-            sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
+            owner.write(vec![batch]).await.expect("commits");
         }
         assert_eq!(place.rows("SELECT value FROM rows_out").await, [["2"]]);
     }
@@ -195,11 +201,10 @@ async fn columns_that_only_order_rows_need_not_be_in_the_table(place: &Place) {
     place
         .run("CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, version BIGINT NULL, value BIGINT NULL)")
         .await;
-    let mut sink = place.sink(&[target(&schema(), ordered(None))]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema(), ordered(None))).await;
     let row = |offset, value| Row { key: 1, offset, version: None, value: Some(value) };
     let rows = batch(&[row(2, 20), row(3, 30), row(1, 10)]);
-    sink.prepare_and_commit(&commit(&claim, vec![vec![rows]])).await.expect("commits");
+    owner.write(vec![rows]).await.expect("commits");
     assert_eq!(place.rows("SELECT id, value FROM rows_out").await, [["1", "30"]]);
 }
 
@@ -223,15 +228,14 @@ async fn a_table_that_numbers_its_rows_beside_the_key_is_taken(place: &Place) {
     let to = Target { table: "customers".into(), ..target(&customers(), upsert(&["customer_no"])) };
     place.run(&create(", code VARCHAR(9) NULL UNIQUE")).await;
     place.run("INSERT INTO customers (customer_no, name) VALUES ('C-0', 'there before')").await;
-    let mut sink = place.sink(std::slice::from_ref(&to)).await.expect("connects");
+    let mut owner = place.owner(to.clone()).await;
     let row = |no: &str, name: &str| {
         let columns: Vec<ArrayRef> =
             vec![Arc::new(StringArray::from(vec![no])), Arc::new(StringArray::from(vec![name]))];
         RecordBatch::try_new(customers(), columns).expect("columns fit")
     };
     for (no, name) in [("C-1", "Ana"), ("C-0", "Rui"), ("C-1", "Eva")] {
-        let claim = claim_one(&mut sink).await;
-        sink.prepare_and_commit(&commit(&claim, vec![vec![row(no, name)]])).await.expect("commits");
+        owner.write(vec![row(no, name)]).await.expect("commits");
     }
     let stored = place.rows("SELECT customer_no, name FROM customers ORDER BY customer_no").await;
     assert_eq!(stored, [["C-0", "Rui"], ["C-1", "Eva"]]);
@@ -263,14 +267,13 @@ async fn texts_that_the_server_takes_for_equal_are_one_row_with_the_last_values(
     assert!(warning.contains("rows_out.name") && warning.contains("only in case or accents"), "{warning}");
     let names = ["José", "jose", "JOSE", "Jose", "joSé"];
     let mut random = fastrand::Rng::with_seed(3);
-    let mut sink = place.sink(&[to]).await.expect("connects");
+    let mut owner = place.owner(to).await;
     for _ in 0..10 {
         place.run("DELETE FROM rows_out").await;
         let mut rows: Vec<(Option<i32>, Option<&str>)> =
             names.iter().enumerate().map(|(id, name)| (Some(id as i32), Some(*name))).collect();
         random.shuffle(&mut rows);
-        let claim = claim_one(&mut sink).await;
-        sink.prepare_and_commit(&commit(&claim, vec![vec![people(&rows)]])).await.expect("commits");
+        owner.write(vec![people(&rows)]).await.expect("commits");
         assert_eq!(place.rows("SELECT id FROM rows_out").await, [["4"]], "{rows:?}");
     }
     // What has no last row is refused.
@@ -315,7 +318,7 @@ async fn keys_that_may_be_equal_are_written_one_after_the_other(place: &Place) {
         .await;
     let upsert = Upsert { parent: vec!["order_id".into()], ..Upsert::by(["order_id", "line_no"]) };
     let mode = Mode::Upsert(upsert.ordered(&named_lines_schema()));
-    let mut sink = place.sink(&[target(&named_lines_schema(), mode)]).await.expect("only warns");
+    let mut owner = place.owner(target(&named_lines_schema(), mode)).await;
     let mut names = vec!["a-1", "A-1", "b-1", "B-1", "c"];
     if place.is_mysql() {
         names.extend(["\u{e1}-1", "\u{c7}"]);
@@ -323,7 +326,6 @@ async fn keys_that_may_be_equal_are_written_one_after_the_other(place: &Place) {
     let like = |name: &str| name.to_lowercase().replace('\u{e1}', "a").replace('\u{e7}', "c");
     let mut random = fastrand::Rng::with_seed(11);
     let (mut is_refused, mut table) = (false, BTreeMap::new());
-    let mut claim = claim_one(&mut sink).await;
     for round in 0..12 {
         let order = |n: i64| {
             let lines = (0..4).filter(|_| random.bool()).collect();
@@ -333,14 +335,11 @@ async fn keys_that_may_be_equal_are_written_one_after_the_other(place: &Place) {
         // As the engine does: parts of a batch that is refused, in their order.
         let mut left = vec![orders.as_slice()];
         while let Some(now) = left.pop() {
-            match sink.prepare_and_commit(&commit(&claim, vec![vec![named_lines(now)]])).await {
-                Ok(_) => claim.next_offset += 10,
-                Err(error) => {
-                    assert!(now.len() > 1 && error.fault() == Fault::Data, "{error}");
-                    is_refused |= error.to_string().contains("may take order_id = ");
-                    let (first, second) = now.split_at(now.len() / 2);
-                    left.extend([second, first]);
-                }
+            if let Err(error) = owner.write(vec![named_lines(now)]).await {
+                assert!(now.len() > 1 && error.fault() == Fault::Data, "{error}");
+                is_refused |= error.to_string().contains("may take order_id = ");
+                let (first, second) = now.split_at(now.len() / 2);
+                left.extend([second, first]);
             }
         }
         for (offset, name, lines) in orders {
@@ -406,23 +405,15 @@ async fn rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut(pla
     place.run(LINES).await;
     let mut random = fastrand::Rng::with_seed(11);
     for round in 0..4 {
-        let mut sink = place.sink(&[replaced()]).await.expect("connects");
+        let mut owner = place.owner(replaced()).await;
         place.run("DELETE FROM rows_out").await;
-        let mut claim = claim_one(&mut sink).await;
         let order = |offset| {
             let lines = (1..6).filter(|_| random.bool()).collect();
             (random.i32(0..4), offset, if random.u8(0..5) == 0 { Vec::new() } else { lines })
         };
         let orders: Vec<(i32, i64, Vec<i32>)> = (0..40).map(order).collect();
-        let (mut left, mut commits) = (orders.as_slice(), Vec::new());
-        while !left.is_empty() {
-            let (now, rest) = left.split_at(random.usize(1..=if round < 2 { 40 } else { 4 }).min(left.len()));
-            let batches = vec![lines(now)];
-            sink.prepare_and_commit(&commit(&claim, vec![batches.clone()])).await.expect("commits");
-            claim.next_offset += 10;
-            commits.push(batches);
-            left = rest;
-        }
+        let orders_max = if round < 2 { 40 } else { 4 };
+        let commits = write_in_parts(&mut owner, &orders, || random.usize(1..=orders_max), lines).await;
         let last: BTreeMap<i32, &(i32, i64, Vec<i32>)> =
             orders.iter().map(|order| (order.0, order)).collect();
         let expected: Vec<Vec<String>> = last
@@ -433,17 +424,14 @@ async fn rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut(pla
             .collect();
         let stored = place.rows("SELECT order_id, line_no, quantity FROM rows_out ORDER BY 1, 2").await;
         assert_eq!(stored, expected, "round {round}");
-        let rehearsed = sink.tables().left(0, commits).expect("fits");
-        assert_eq!(rehearsed.iter().map(RecordBatch::num_rows).sum::<usize>(), expected.len());
+        assert_eq!(rows_left(&owner, commits), expected.len());
     }
 }
 
 async fn two_rows_of_one_message_with_one_key_are_data(place: &Place) {
     place.run(LINES).await;
-    let mut sink = place.sink(&[replaced()]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
-    let twice = lines(&[(1, 5, vec![1, 2, 1])]);
-    let error = sink.prepare_and_commit(&commit(&claim, vec![vec![twice]])).await.expect_err("twins");
+    let mut owner = place.owner(replaced()).await;
+    let error = owner.write(vec![lines(&[(1, 5, vec![1, 2, 1])])]).await.expect_err("twins");
     assert_eq!(error.fault(), Fault::Data);
     assert!(
         error.to_string().contains("two rows of one message have the key order_id = 1, line_no = 1"),

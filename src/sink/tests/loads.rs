@@ -25,9 +25,7 @@ async fn committed(
 ) -> Result<Committed, SinkError> {
     place.run(create).await;
     let (schema, batch) = numbered(text);
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
-    sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await
+    place.owner(target(&schema, Mode::Append)).await.write(vec![batch]).await
 }
 
 /// Statements of a batch that is loaded: BEGIN, the fence, the rows, COMMIT.
@@ -72,15 +70,12 @@ async fn after_a_doubt_batches_are_inserted_for_a_while() {
     let place = Place::mysql().await;
     place.run("CREATE TABLE rows_out (n INT CHECK (n <> 77), text VARCHAR(20))").await;
     let (schema, batch) = numbered(|n| format!("text {n}"));
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
-    sink.prepare_and_commit(&commit(&claim, vec![vec![batch.clone()]])).await.expect_err("row 77");
+    let mut owner = place.owner(target(&schema, Mode::Append)).await;
+    owner.write(vec![batch.clone()]).await.expect_err("row 77");
     let good = batch.slice(100, 300);
     let mut loaded = Vec::new();
     for _ in 0..25 {
-        let sent = sink.prepare_and_commit(&commit(&claim, vec![vec![good.clone()]])).await.expect("commits");
-        claim.next_offset += 10;
-        loaded.push(sent.statements);
+        loaded.push(owner.write(vec![good.clone()]).await.expect("commits").statements);
     }
     // 300 rows of two columns are one INSERT as well; the server knows which it was.
     let loads = place
@@ -101,9 +96,8 @@ async fn with_bulk_load_off_rows_are_inserted() {
     let place = Place::mysql().await;
     let (schema, batch) = numbered(|n| format!("text {n}"));
     let sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let mut sink = sink.with_bulk_load(BulkLoad::Off);
-    let claim = claim_one(&mut sink).await;
-    sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
+    let mut owner = Owner::of(sink.with_bulk_load(BulkLoad::Off)).await;
+    owner.write(vec![batch]).await.expect("commits");
     let loads = "SELECT COUNT(*) FROM performance_schema.events_statements_summary_by_digest \
                  WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'LOAD%'";
     assert_eq!(place.rows(loads).await, [["0"]]);
@@ -117,11 +111,9 @@ async fn with_bulk_load_off_rows_are_inserted() {
 async fn a_table_that_is_gone_is_said_and_not_waited_for() {
     let place = Place::mysql().await;
     let (schema, batch) = numbered(|n| format!("text {n}"));
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema, Mode::Append)).await;
     place.run("DROP TABLE rows_out").await;
-    let commit = commit(&claim, vec![vec![batch; 20]]);
-    let error = sink.prepare_and_commit(&commit).await.expect_err("there is no table");
+    let error = owner.write(vec![batch; 20]).await.expect_err("there is no table");
     assert!(error.to_string().contains("rows_out' doesn't exist"), "{error}");
     place.drop_database().await;
 }
@@ -132,12 +124,10 @@ async fn rows_are_whole_and_in_order_when_some_were_encoded_ahead() {
     let place = Place::mysql().await;
     place.run("CREATE TABLE rows_out (place INT AUTO_INCREMENT PRIMARY KEY, n INT, text VARCHAR(20))").await;
     let (schema, batch) = numbered(|n| format!("text {n}"));
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let mut claim = claim_one(&mut sink).await;
+    let mut owner = place.owner(target(&schema, Mode::Append)).await;
     // From the second commit on it is known that rows are loaded.
     for batches in [1, 2, 5, 11] {
-        sink.prepare_and_commit(&commit(&claim, vec![vec![batch.clone(); batches]])).await.expect("commits");
-        claim.next_offset += 10;
+        owner.write(vec![batch.clone(); batches]).await.expect("commits");
     }
     let wrong = "SELECT COUNT(*) FROM (SELECT n, text, ROW_NUMBER() OVER (ORDER BY place) AS number FROM rows_out) r \
                  WHERE n <> (number - 1) % 500 OR text <> CONCAT('text ', n)";
@@ -164,10 +154,7 @@ async fn rows_are_cut_into_packets_that_the_server_takes() {
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers, data]).expect("columns fit");
     let sink = place.sink(&[target(&schema, Mode::Append)]).await;
     let committed = match sink {
-        Ok(mut sink) => {
-            let claim = claim_one(&mut sink).await;
-            sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await
-        }
+        Ok(sink) => Owner::of(sink).await.write(vec![batch]).await,
         Err(error) => Err(error),
     };
     place.run(&format!("SET GLOBAL max_allowed_packet = {before}")).await;

@@ -155,9 +155,8 @@ async fn is_read_back(place: &Place, seed: u64, rows: usize) -> Committed {
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns fit");
 
-    let mut sink = place.sink(&[target(&schema, Mode::Append)]).await.expect("connects");
-    let claim = claim_one(&mut sink).await;
-    let sent = sink.prepare_and_commit(&commit(&claim, vec![vec![batch]])).await.expect("commits");
+    let mut owner = place.owner(target(&schema, Mode::Append)).await;
+    let sent = owner.write(vec![batch]).await.expect("commits");
 
     let mut reader = Reader::new(place.address.clone());
     let relation = reader.open(Origin::Table("rows_out")).await.expect("describes");
