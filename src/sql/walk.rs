@@ -23,7 +23,7 @@ pub(super) enum Part<'a> {
     Relation(&'a ObjectName),
 }
 
-/// A part of a statement that may be written anew.
+/// A part of a statement that may be changed.
 pub(super) enum PartMut<'a> {
     Query(&'a mut Query),
     /// All parts of the query were met.
