@@ -1,5 +1,5 @@
 //! The prompt and the job are one planner: what the prompt shows of a view equals what a job writes of it, for the project
-//! that ships and for random views.
+//! that ships, the examples of docs/sql.md, and random views.
 
 mod support;
 
@@ -17,7 +17,7 @@ use realtime_processor::prompt::{Seek, Session, SessionOptions, StateOf};
 use realtime_processor::source::ReplaySource;
 use realtime_processor::source::StartAt;
 use serde_json::{Value, json};
-use support::{Project, encoder};
+use support::{Project, encoder, examples};
 
 const MESSAGES: usize = 200;
 const RANDOM_PROJECTS: u64 = 40;
@@ -32,11 +32,27 @@ fn value(avro: &Value, random: &mut fastrand::Rng) -> Value {
         "long" => json!(random.i64(0..500)),
         "double" => json!(random.i64(0..100_000) as f64 / 4.0),
         "string" => json!(["PT", "ES", "a", "2026-03-01 10:00:00"][random.usize(0..4)]),
+        // The parts of a message are told apart by their values.
         "array" => {
-            json!((0..random.usize(0..3)).map(|_| value(&avro["items"], random)).collect::<Vec<_>>())
+            let mut items: Vec<Value> =
+                (0..random.usize(0..3)).map(|_| value(&avro["items"], random)).collect();
+            items.sort_by_key(Value::to_string);
+            items.dedup();
+            json!(items)
         }
+        "record" => Value::Object(record(avro, random)),
         other => panic!("no value of the type {other}"),
     }
+}
+
+/// A value for each field of a record.
+fn record(avro: &Value, random: &mut fastrand::Rng) -> serde_json::Map<String, Value> {
+    let fields = avro["fields"].as_array().expect("fields").iter();
+    let of_field = |field: &Value| {
+        let kind = if field["type"].is_object() { &field["type"] } else { field };
+        (field["name"].as_str().expect("a name").to_owned(), value(kind, random))
+    };
+    fields.map(of_field).collect()
 }
 
 /// Random messages of the schema of a project, as lines that the prompt loads and as Kafka has them.
@@ -49,13 +65,7 @@ fn messages(config: &Config, seed: u64) -> (String, Messages) {
     let topic: Arc<str> = config.kafka.topics[0].as_str().into();
     let (mut lines, mut builder) = (String::new(), MessagesBuilder::default());
     for offset in 0..MESSAGES as i64 {
-        let of_field = |field: &Value, random: &mut fastrand::Rng| {
-            let kind = if field["type"].is_object() { &field["type"] } else { field };
-            (field["name"].as_str().expect("a name").to_owned(), value(kind, random))
-        };
-        let fields = schema["fields"].as_array().expect("fields");
-        let record: serde_json::Map<String, Value> =
-            fields.iter().map(|field| of_field(field, &mut random)).collect();
+        let record = record(&schema, &mut random);
         let payload = encode(&Value::Object(record.clone()));
         let (timestamp_ms, payload) = (Some(TIME_MS + offset), Some(payload.as_slice()));
         builder.push(Message { timestamp_ms, payload, ..Message::tombstone(&topic, 0, offset) });
@@ -154,6 +164,19 @@ async fn the_prompt_shows_what_is_in_the_tables_of_the_shipped_job() {
         let written = session.rows(&query).await.expect("rows");
         assert_eq!(texts(&shown), texts(&written), "{view}");
     }
+}
+
+#[tokio::test]
+async fn the_prompt_shows_what_a_job_of_the_documents_writes() {
+    let examples = examples();
+    let (first, examples) = examples.split_first().expect("examples");
+    let [(_, schema)] = &first.files[..] else { panic!("the schema comes first") };
+    let mut views = 0;
+    for example in examples {
+        let project = example.project(schema);
+        views += compare(&example.heading, &project.config, 3).await.len();
+    }
+    assert!(views >= 9, "{views} views were compared");
 }
 
 const SCHEMA: &str = r#"{"type": "record", "name": "R", "fields": [
