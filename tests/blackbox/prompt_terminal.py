@@ -100,6 +100,9 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.pid = None
+                # What was printed last may still be in the terminal.
+                while select.select([self.file], [], [], 0)[0] and self.read(0):
+                    pass
                 return os.waitstatus_to_exitcode(status)
             assert time.monotonic() < deadline, f"still running:\n{self.text()}"
 
