@@ -11,7 +11,6 @@ use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNod
 use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::JoinType;
-use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -23,7 +22,7 @@ use datafusion::physical_plan::{
     SendableRecordBatchStream,
 };
 
-/// Puts [`WithoutConstants`] below outer joins, grouping sets and unions, and above grouping sets with a constant key.
+/// Puts [`WithoutConstants`] below outer joins, grouping sets and unions.
 #[derive(Debug)]
 pub(super) struct HideConstants;
 
@@ -42,11 +41,9 @@ impl PhysicalOptimizerRule for HideConstants {
                 return Ok(Transformed::no(node));
             }
             let inputs = node.children().into_iter().map(|input| WithoutConstants::of(Arc::clone(input)));
-            let inputs = inputs.collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            let node = node.replace_children(inputs, options)?;
-            let is_hidden = has_constant_key(node.as_ref());
-            Ok(Transformed::yes(if is_hidden { WithoutConstants::of(node) } else { node }))
+            let inputs = inputs.collect();
+            Ok(Transformed::yes(node.replace_children(inputs, options)?))
         })
         .data()
     }
@@ -65,14 +62,6 @@ fn changes_constants(node: &dyn ExecutionPlan) -> bool {
         return true;
     }
     node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| !aggregate.group_expr().is_single())
-}
-
-/// Whether it has a key that is the same in all rows of its input, though not in its own.
-fn has_constant_key(node: &dyn ExecutionPlan) -> bool {
-    node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
-        let keys = aggregate.group_expr();
-        !keys.is_single() && keys.expr().iter().any(|(key, _)| collect_columns(key).is_empty())
-    })
 }
 
 /// The rows of its input, of which nothing else is known.

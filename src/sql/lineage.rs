@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchemaRef, JoinType, Result, ScalarValue};
+use datafusion::common::{Column, DFSchemaRef, JoinType, Result};
 use datafusion::logical_expr::expr::{InList, InSubquery};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 
 use super::lint::{passed_on, plain_column};
 use super::pipeline::PreparedStep;
+use super::rewrite::literal_text;
 use super::survey::Survey;
 use super::{BATCH, FIELD_OF, TableSpec};
 use crate::mask::{Mask, Masks, Sensitive};
@@ -326,9 +327,9 @@ impl<'m> Lineage<'m> {
     fn of_field(&mut self, arguments: &[Expr], scopes: &[Scope]) -> Mask {
         let Some((record, names)) = arguments.split_first() else { return Mask::Whole };
         let record = self.of_expression(record, scopes);
-        names.iter().fold(record, |mask, name| match name {
-            Expr::Literal(ScalarValue::Utf8(Some(name)), _) => mask.field(name),
-            name => mask.computed().and(self.of_expression(name, scopes).computed()),
+        names.iter().fold(record, |mask, name| match literal_text(name) {
+            Some(name) => mask.field(name),
+            None => mask.computed().and(self.of_expression(name, scopes).computed()),
         })
     }
 

@@ -45,6 +45,7 @@ impl Survey<'_> {
 struct Relations(BTreeMap<String, BTreeMap<String, Nulls>>);
 
 /// The columns of a plan.
+#[derive(Clone)]
 struct Columns {
     schema: DFSchemaRef,
     nulls: Vec<Nulls>,

@@ -101,11 +101,16 @@ fn field_path(expression: &Expr) -> Option<String> {
         Expr::Column(column) => column.flat_name(),
         other => field_path(other)?,
     };
-    let names = names.iter().map(|name| match name {
-        Expr::Literal(name, _) => name.try_as_str().flatten(),
+    let names = names.iter().map(literal_text).collect::<Option<Vec<_>>>()?;
+    Some(format!("{record}.{}", names.join(".")))
+}
+
+/// The text that an expression is, if it is a literal.
+pub(super) fn literal_text(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
         _ => None,
-    });
-    Some(format!("{record}.{}", names.collect::<Option<Vec<_>>>()?.join(".")))
+    }
 }
 
 /// Whether it is an operator with two sides, or one of ours in its place.

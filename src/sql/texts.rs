@@ -1,5 +1,6 @@
 //! Functions of texts that DataFusion answers wrongly.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -79,25 +80,30 @@ impl Around for EveryGroup {
         let [texts, patterns, flags @ ..] = columns.as_slice() else { return Ok(answer) };
         let flags = flags.first();
 
+        let flags_of =
+            |row: usize| flags.filter(|flags| flags.is_valid(row)).map_or("", |flags| flags.value(row));
+
         let mut regexes = Regexes::default();
         let mut is_whole = true;
+        for row in (0..found.len()).filter(|row| found.is_valid(*row)) {
+            let groups = regexes.of(patterns.value(row), flags_of(row))?.captures_len() - 1;
+            is_whole &= found.value_length(row) as usize == groups.max(1);
+        }
+        if is_whole {
+            return Ok(answer);
+        }
         let mut matched = ListBuilder::new(StringBuilder::new());
         for row in 0..found.len() {
             if found.is_null(row) {
                 matched.append_null();
                 continue;
             }
-            let flags = flags.filter(|flags| flags.is_valid(row)).map_or("", |flags| flags.value(row));
-            let captures = regexes.of(patterns.value(row), flags)?.captures(texts.value(row));
+            let captures = regexes.of(patterns.value(row), flags_of(row))?.captures(texts.value(row));
             let captures = captures.ok_or_else(|| exec_datafusion_err!("regexp_match has no match"))?;
             let groups = captures.iter().skip(usize::from(captures.len() > 1));
             matched.append_value(groups.map(|group| group.map(|group| group.as_str())));
-            is_whole &= captures.iter().all(|group| group.is_some());
         }
-        match is_whole {
-            true => Ok(answer),
-            false => extent.answer(cast(&matched.finish(), &answer.data_type())?),
-        }
+        extent.answer(cast(&matched.finish(), &answer.data_type())?)
     }
 }
 
@@ -107,11 +113,14 @@ struct Regexes(HashMap<String, Regex>);
 
 impl Regexes {
     fn of(&mut self, pattern: &str, flags: &str) -> Result<&Regex> {
-        let whole = if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
-        if !self.0.contains_key(&whole) {
+        let whole = match flags {
+            "" => Cow::Borrowed(pattern),
+            flags => Cow::Owned(format!("(?{flags}){pattern}")),
+        };
+        if !self.0.contains_key(whole.as_ref()) {
             let regex = Regex::new(&whole).map_err(|error| exec_datafusion_err!("{error}"))?;
-            self.0.insert(whole.clone(), regex);
+            self.0.insert(whole.to_string(), regex);
         }
-        self.0.get(&whole).ok_or_else(|| exec_datafusion_err!("no regular expression"))
+        self.0.get(whole.as_ref()).ok_or_else(|| exec_datafusion_err!("no regular expression"))
     }
 }

@@ -1,7 +1,7 @@
 //! The keys of grouping sets, as columns.
 //!
-//! DataFusion's rule for types takes grouping sets for one expression, and gives them a name if it changes one of their keys.
-//! Then the plan is refused, or what reads the key does not find it.
+//! If DataFusion changes the type of a key, it gives the grouping sets as a whole another name. Then it refuses the plan, or
+//! does not find the key where the rest of the query reads it.
 
 use std::sync::Arc;
 

@@ -31,14 +31,17 @@ pub(super) fn write_out(select: &mut Select, order_by: Option<&mut OrderBy>) -> 
         known.push((name, spec));
     }
     let mut rewrite = |part: PartMut<'_>| match part {
-        PartMut::EndOfExpression(Expr::Function(Function { over: Some(over), .. })) => spell(over, &known),
+        PartMut::EndOfExpression(Expr::Function(Function { over: Some(over), .. })) => {
+            complete_in_place(over, &known)
+        }
         _ => Ok(()),
     };
     walk::write(select, &mut rewrite)?;
     order_by.map_or(Ok(()), |order_by| walk::write(order_by, &mut rewrite))
 }
 
-fn spell(over: &mut WindowType, known: &[(Ident, WindowSpec)]) -> Result<(), Refusal> {
+/// Writes one window out, if it names another.
+fn complete_in_place(over: &mut WindowType, known: &[(Ident, WindowSpec)]) -> Result<(), Refusal> {
     let spec = match over {
         WindowType::NamedWindow(name) => find(known, name)?.clone(),
         WindowType::WindowSpec(spec) if spec.window_name.is_some() => complete(spec.clone(), known)?,

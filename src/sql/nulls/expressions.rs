@@ -1,7 +1,7 @@
 //! Which expressions are never NULL. Whatever is in no list here may be.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::Column;
 use datafusion::logical_expr::expr::{
     Between, Case, Cast, InList, Like, ScalarFunction, WindowFunction, WindowFunctionParams,
 };
@@ -12,6 +12,7 @@ use super::Columns;
 use crate::batch::Nulls;
 use crate::sql::FIELD_OF;
 use crate::sql::lint::{is_comparison, unaliased};
+use crate::sql::rewrite::literal_text;
 
 /// Functions that return no NULL if no argument is NULL, whatever the values are: they return a value, or fail.
 pub(super) const TOTAL: [&str; 54] = [
@@ -161,10 +162,10 @@ impl Columns {
     /// A branch is only taken if its condition is true, and none before it was.
     fn of_case(&self, case: &Case) -> Nulls {
         let Some(otherwise) = &case.else_expr else { return Nulls::default() };
-        let mut columns = Self { schema: self.schema.clone(), nulls: self.nulls.clone() };
+        let mut columns = self.clone();
         let mut branches = Vec::new();
         for (when, then) in &case.when_then_expr {
-            let mut taken = Self { schema: columns.schema.clone(), nulls: columns.nulls.clone() };
+            let mut taken = columns.clone();
             if case.expr.is_none() {
                 taken.require(when);
                 if let Expr::IsNull(value) = unaliased(when) {
@@ -180,7 +181,7 @@ impl Columns {
         let arguments = call.args.as_slice();
         match (call.name(), arguments) {
             (FIELD_OF, [record, names @ ..]) => {
-                let field = |record: Nulls, name: &Expr| match text(name) {
+                let field = |record: Nulls, name: &Expr| match literal_text(name) {
                     Some(name) => record.field(name),
                     None => Nulls::default(),
                 };
@@ -276,17 +277,10 @@ fn path_to<'e>(value: &'e Expr, path: &mut Vec<&'e str>) -> Option<&'e Column> {
             let (record, names) = call.args.split_first()?;
             let column = path_to(record, path)?;
             for name in names {
-                path.push(text(name)?);
+                path.push(literal_text(name)?);
             }
             Some(column)
         }
-        _ => None,
-    }
-}
-
-fn text(expression: &Expr) -> Option<&str> {
-    match expression {
-        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text),
         _ => None,
     }
 }
