@@ -222,6 +222,8 @@ class DuckDB:
             result = self.connection.execute(query)
             kinds = tuple(kind_of(str(column[1])) for column in result.description)
             return Answer(result.fetchall(), kinds)
+        except duckdb.InterruptException as error:
+            return failed(error, "hang")
         except (duckdb.Error, ValueError, OverflowError, UnicodeDecodeError) as error:
             return failed(error)
         finally:
@@ -255,6 +257,8 @@ class Postgres:
             self.cursor.execute(query)
             kinds = tuple(POSTGRES_KINDS.get(column.type_code, "other") for column in self.cursor.description)
             return Answer(self.cursor.fetchall(), kinds)
+        except psycopg.errors.QueryCanceled as error:
+            return failed(error, "hang")
         except (psycopg.Error, ValueError, OverflowError) as error:
             return failed(error)
 

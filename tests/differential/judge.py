@@ -36,9 +36,11 @@ class Verdict:
 
 def judge(query, ours, duck, postgres, wide):
     """The verdict on a query. `postgres` is None where it was not asked; `wide` is a function that asks DuckDB again."""
+    others = [answer for answer in (duck, postgres) if answer is not None]
+    if ours.outcome == "hang" and any(answer.outcome == "hang" for answer in others):
+        return Verdict("aside", "too much for another engine, too")
     if ours.outcome in ("panic", "hang"):
         return Verdict("different", ours.outcome, error=ours.error)
-    others = [answer for answer in (duck, postgres) if answer is not None]
     answered = [answer for answer in others if answer.answered]
     is_loose = bool(LOOSE.search(write(query, "ours")))
     if len(answered) < len(others):

@@ -5,11 +5,14 @@ an error in the other engines, and so no difference.
 """
 
 import re
+import time
 
 from .expressions import LITERALS, null
 from .tree import expression, replaced, size, walk, with_slots
 
 STEPS_MAX = 600
+# A query that hangs takes the time limit of every engine at each step.
+SECONDS_MAX = 120
 ROWS_STEPS_MAX = 60
 ALIAS = re.compile(r" AS (a\d+)")
 QUALIFIED = re.compile(r"^(a\d+)\.")
@@ -19,9 +22,12 @@ def smaller(query, differs):
     """The smallest query found for which `differs` holds."""
     steps = 0
     found = True
+    end = time.monotonic() + SECONDS_MAX
     while found and steps < STEPS_MAX:
         found = False
         for candidate in candidates(query):
+            if time.monotonic() > end:
+                return query
             steps += 1
             if (size(candidate) < size(query) or is_simpler(candidate, query)) and differs(candidate):
                 query = candidate
@@ -134,18 +140,19 @@ def without_aliases(node, aliases):
 def fewer_rows(rows, used, differs):
     """The smallest tables found for which `differs` holds."""
     steps = 0
+    end = time.monotonic() + SECONDS_MAX
     for table in used:
         part = max(1, len(rows[table]) // 2)
         while part >= 1 and rows[table]:
             start = 0
-            while start < len(rows[table]) and steps < ROWS_STEPS_MAX:
+            while start < len(rows[table]) and steps < ROWS_STEPS_MAX and time.monotonic() < end:
                 fewer = {**rows, table: rows[table][:start] + rows[table][start + part :]}
                 steps += 1
                 if differs(fewer):
                     rows = fewer
                 else:
                     start += part
-            if part == 1 or steps >= ROWS_STEPS_MAX:
+            if part == 1 or steps >= ROWS_STEPS_MAX or time.monotonic() >= end:
                 break
             part //= 2
     return rows
