@@ -235,6 +235,27 @@ async fn bad_rows_beside_skipped_messages_cost_no_batches_of_their_own() {
     assert_eq!(project.dead().await, ["0,31,write", "1,30,write"]);
 }
 
+/// A message may have many rows, of which the database refuses one: the dead letter has that row's values.
+#[tokio::test]
+async fn the_row_of_a_message_that_is_refused_is_told() {
+    let view = "SELECT kafka_partition, kafka_offset, id, 1 AS share, CAST(1.5 AS DOUBLE) AS amount FROM batch \
+                UNION ALL SELECT kafka_partition, kafka_offset, id, -id, CAST(2.5 AS DOUBLE) FROM batch";
+    for rows_max in [1, 100] {
+        let project = Shares::new(view);
+        let columns = "kafka_partition INTEGER, kafka_offset INTEGER, id INTEGER, share INTEGER CHECK (share > -5), \
+                       amount REAL";
+        project.0.execute(&[&format!("CREATE TABLE shares ({columns})")]).await;
+        project.run(messages(&project.schema(), 7, |_| Kind::Good), rows_max).await.expect("done");
+        let reasons =
+            project.0.rows("SELECT reason FROM dead_letters ORDER BY kafka_partition, kafka_offset").await;
+        let said: Vec<&str> =
+            reasons.iter().filter_map(|reason| reason.trim_matches('"').split("found ").nth(1)).collect();
+        let expected: Vec<String> =
+            [6, 5].map(|id| format!("share = -{id}, the condition is share > -5")).into();
+        assert_eq!(said, expected, "batches of {rows_max}: {reasons:?}");
+    }
+}
+
 /// The order of rows is not that of the messages: the guess is refuted, and halving finds the same messages.
 #[tokio::test]
 async fn rows_in_another_order_are_not_blamed_on_other_messages() {

@@ -160,7 +160,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
 
 /// The dead letters of the job; `None`, and said, where no job has run with this database.
 async fn open(config: &Config) -> Result<Option<StoredLetters>, Failure> {
-    let opened = StoredLetters::open(&config.database, &config.job).await.map_err(database_failed)?;
+    let opened = StoredLetters::open(config).await.map_err(database_failed)?;
     if opened.is_none() {
         tracing::warn!("no dead letters are stored: no job has run with this database");
     }

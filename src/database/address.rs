@@ -87,6 +87,11 @@ impl Address {
         }
     }
 
+    /// Whether it is a SQLite file that is not there.
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Sqlite { path } if !path.exists())
+    }
+
     /// The address for people and logs, without the password.
     pub fn redacted(&self) -> String {
         match self {

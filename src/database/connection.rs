@@ -84,6 +84,18 @@ impl Connection {
         Ok(open)
     }
 
+    /// Connects for looking only; `None` where there is no SQLite file.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn look(address: &Address) -> Result<Option<Self>, DatabaseError> {
+        if address.is_missing_file() {
+            Ok(None)
+        } else {
+            Self::open(address, Purpose::ReadOnly).await.map(Some)
+        }
+    }
+
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::MySql(connection) => connection.dialect(),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::column::quote;
 use super::rows::RowsBuilder;
-use super::{Address, Connection, DatabaseError, Dialect, Origin, Purpose, Relation, Value};
+use super::{Address, Connection, DatabaseError, Dialect, Origin, Relation, Value};
 
 /// Rows of one record batch.
 const BATCH_ROWS_MAX: usize = 4096;
@@ -45,7 +45,7 @@ impl Scan {
     /// # Errors
     /// The database does not answer, or refuses the statement.
     pub async fn relation(address: &Address, table: &str) -> Result<Option<Relation>, DatabaseError> {
-        let Some(mut connection) = connect(address).await? else { return Ok(None) };
+        let Some(mut connection) = Connection::look(address).await? else { return Ok(None) };
         if super::table(&mut connection, table).await?.is_none() {
             return Ok(None);
         }
@@ -57,7 +57,7 @@ impl Scan {
     /// # Errors
     /// The database does not answer, or refuses the statement.
     pub async fn tables(address: &Address) -> Result<Vec<String>, DatabaseError> {
-        match connect(address).await? {
+        match Connection::look(address).await? {
             Some(mut connection) => super::table_names(&mut connection).await,
             None => Ok(Vec::new()),
         }
@@ -93,7 +93,7 @@ impl Scan {
         address: &Address,
         rows: &mpsc::Sender<Result<RecordBatch, E>>,
     ) -> Result<(), DatabaseError> {
-        let Some(mut connection) = connect(address).await? else { return Ok(()) };
+        let Some(mut connection) = Connection::look(address).await? else { return Ok(()) };
         let (sql, parameters) = self.statement(connection.dialect());
         let (sender, mut parts) = mpsc::channel(WAITING_MAX);
         let read = async move {
@@ -156,17 +156,10 @@ impl fmt::Display for Scan {
     }
 }
 
-/// `None` where there is no SQLite file.
-async fn connect(address: &Address) -> Result<Option<Connection>, DatabaseError> {
-    match address {
-        Address::Sqlite { path } if !path.exists() => Ok(None),
-        _ => Connection::open(address, Purpose::ReadOnly).await.map(Some),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::Purpose;
 
     async fn table(rows: usize) -> (tempfile::TempDir, Address, Relation) {
         let folder = tempfile::tempdir().unwrap();

@@ -201,10 +201,13 @@ impl Writer {
             Err(error) => error,
         };
         if error.fault() != Fault::Infrastructure {
-            let is_searched = error.fault() == Fault::Data && !error.is_of_size() && prepared.is_divisible();
+            let is_searched = error.fault() == Fault::Data && !error.is_of_size() && prepared.is_searchable();
             return Ok(Some(match self.failed(error).await? {
                 Ended::Refused(reason, _) if is_searched => {
-                    Ended::Refused(reason, self.sink.find_refused(prepared).await)
+                    let refused = self.sink.find_refused(prepared).await;
+                    // The row has the values that the database did not take.
+                    let reason = refused.first().map_or(reason, |row| Reason::refused(&row.error));
+                    Ended::Refused(reason, refused)
                 }
                 ended => ended,
             }));

@@ -248,16 +248,11 @@ impl Session {
             ));
         }
         let mut decoded = self.decode(&messages).await.map_err(Refusal::error)?;
-        self.hide_values(&mut decoded.dead_letters);
+        if !self.config.sensitive.is_empty() {
+            decoded.dead_letters.iter_mut().for_each(DeadLetter::hide_values);
+        }
         let dead_letters = dead_letters_table(&decoded.dead_letters).map_err(Refusal::error)?;
         Ok(Batch { origin: Origin::Topic, ranges, rows: decoded.batch, dead_letters })
-    }
-
-    /// Leaves reasons that quote no value, if values must not be shown.
-    fn hide_values(&self, letters: &mut [DeadLetter]) {
-        if !self.config.sensitive.is_empty() {
-            letters.iter_mut().for_each(DeadLetter::hide_values);
-        }
     }
 
     /// Decodes messages by the schemas of files and of a registry.
@@ -278,9 +273,8 @@ impl Session {
 
     async fn load_dead_letters(&mut self) -> Result<Batch, Refusal> {
         let Limits { rows_max, bytes_max } = self.limits;
-        let Config { database, job, .. } = &self.config;
         let mut letters: Vec<DeadLetter> = Vec::new();
-        if let Some(mut stored) = StoredLetters::look(database, job).await? {
+        if let Some(mut stored) = StoredLetters::look(&self.config).await? {
             let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
             let page = stored.page(&waiting, LetterOrder::Oldest, None, Limits { rows_max, bytes_max });
             letters.extend(page.await?.into_iter().map(|stored| stored.letter));
@@ -288,7 +282,6 @@ impl Session {
         letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
         let messages = messages_of(&letters.iter().collect::<Vec<&DeadLetter>>());
         let decoded = self.decode(&messages).await.map_err(Refusal::error)?;
-        self.hide_values(&mut letters);
         let dead_letters = dead_letters_table(&letters).map_err(Refusal::error)?;
         let ranges = ranges_of(&messages);
         Ok(Batch { origin: Origin::DeadLetters, ranges, rows: decoded.batch, dead_letters })

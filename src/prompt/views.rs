@@ -15,7 +15,7 @@ use super::masks;
 use super::moment::Moment;
 use crate::batch::{ViewResults, ViewTiming};
 use crate::config::Config;
-use crate::database::{Address, Connection, DatabaseError, Purpose, table};
+use crate::database::{Address, Connection, DatabaseError, table};
 use crate::decode::Decoder;
 use crate::diagnostic::{Code, Diagnostic, Finding};
 use crate::engine::{Besides, Draft, Inputs, Reach, table_diagnostic, uses};
@@ -323,9 +323,6 @@ async fn state_rows(
 
 /// Whether the database has a table.
 async fn exists(database: &Address, name: &str) -> Result<bool, DatabaseError> {
-    if matches!(database, Address::Sqlite { path } if !path.exists()) {
-        return Ok(false);
-    }
-    let mut connection = Connection::open(database, Purpose::ReadOnly).await?;
+    let Some(mut connection) = Connection::look(database).await? else { return Ok(false) };
     Ok(table(&mut connection, name).await?.is_some())
 }

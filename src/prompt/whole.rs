@@ -8,19 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, Session, TableProvider};
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
+    DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
 };
 
 use crate::database::{Address, Comparison, DatabaseError, Relation, Scan, Value};
+use crate::sql::{Physical, PhysicalOperator, leaf};
 
 /// The schema of these tables.
 pub(super) const WHOLE: &str = "db";
@@ -152,13 +149,8 @@ impl TableProvider for WholeTable {
         let filters = filters.iter().filter_map(|filter| comparison(filter, &self.relation.schema));
         let columns = projection.map(Vec::as_slice);
         let scan = Scan::new(&self.relation, columns, filters.collect(), limit).map_err(failed)?;
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(scan.schema())),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        ));
-        Ok(Arc::new(WholeScan { address: self.address.clone(), scan, properties }))
+        let properties = leaf(scan.schema());
+        Ok(Arc::new(Physical(WholeScan { address: self.address.clone(), scan, properties })))
     }
 }
 
@@ -203,45 +195,11 @@ struct WholeScan {
     properties: Arc<PlanProperties>,
 }
 
-impl DisplayAs for WholeScan {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseScan: {}", self.scan)
-    }
-}
-
-impl ExecutionPlan for WholeScan {
-    fn name(&self) -> &'static str {
-        "DatabaseScan"
-    }
+impl PhysicalOperator for WholeScan {
+    const NAME: &'static str = "DatabaseScan";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
     }
 
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -250,6 +208,10 @@ impl ExecutionPlan for WholeScan {
         // The task ends when the stream is dropped, and its connection with it.
         builder.spawn(async move { scan.run(&address, &sender).await.map_err(failed) });
         Ok(builder.build())
+    }
+
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseScan: {}", self.scan)
     }
 }
 

@@ -157,10 +157,7 @@ pub(super) async fn check(
     create_tables: CreateTables,
 ) -> Result<Inspection, DatabaseError> {
     let rights = Rights::of(create_tables, Missing::Accept);
-    if let Address::Sqlite { path } = &address
-        && create_tables == CreateTables::All
-        && !path.exists()
-    {
+    if create_tables == CreateTables::All && address.is_missing_file() {
         // A file that will be created has no tables yet: what remains to check are the columns' places.
         return Ok(without_database(targets, Dialect::Sqlite));
     }

@@ -21,7 +21,7 @@ use super::script::Script;
 use super::stored::{StateRows, clear};
 use super::{Sink, SinkError};
 use crate::batch::{Advance, Claim, TopicPartition};
-use crate::database::{Address, Connection, DatabaseError, Dialect, Purpose, Value, quote_table};
+use crate::database::{Address, Connection, DatabaseError, Dialect, Value, quote_table};
 use crate::diagnostic::Finding;
 
 /// One fill: the names that are filled together, and whose they are.
@@ -162,10 +162,7 @@ impl Sink {
         job: &str,
         configured: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, SinkError> {
-        if matches!(address, Address::Sqlite { path } if !path.exists()) {
-            return Ok(configured.clone());
-        }
-        let mut connection = Connection::open(address, Purpose::ReadOnly).await?;
+        let Some(mut connection) = Connection::look(address).await? else { return Ok(configured.clone()) };
         if crate::database::table(&mut connection, FILLS_TABLE).await?.is_none() {
             return Ok(configured.clone());
         }

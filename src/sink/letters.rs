@@ -7,6 +7,7 @@ use super::columns::{clock_micros, partition_of, text};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
 use super::dead_letters::parse_headers;
 use crate::batch::{DeadLetter, LetterKind, Limits, Stage, TopicPartition};
+use crate::config::Config;
 use crate::database::{Address, Connection, DatabaseError, Link, Purpose, Value, table};
 
 /// Rows that one statement fetches or deletes, at most.
@@ -86,11 +87,13 @@ pub struct LetterCursor {
     pub id: i64,
 }
 
-/// A connection to the dead letters of one job and of its fills, opened again if it was lost.
+/// A connection to the dead letters of one job and of its fills, opened again if it was lost. Where fields are `sensitive`, the
+/// reasons that it reads quote no value.
 pub struct StoredLetters {
     link: Link,
     /// The job, then its fills.
     owners: Vec<String>,
+    hides_values: bool,
 }
 
 /// Follows the job in the names of its fills.
@@ -109,23 +112,24 @@ impl StoredLetter {
 
 impl StoredLetters {
     /// Connects; `None` where no job has stored anything in this database. Nothing is created.
-    pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        Self::open_for(address, job, Purpose::Write { create: false }).await
+    pub async fn open(config: &Config) -> Result<Option<Self>, SinkError> {
+        Self::open_for(config, Purpose::Write { create: false }).await
     }
 
     /// As [`StoredLetters::open`], for looking only; `None` also where there is no SQLite file.
-    pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        match address {
-            Address::Sqlite { path } if !path.exists() => Ok(None),
-            _ => Self::open_for(address, job, Purpose::ReadOnly).await,
+    pub async fn look(config: &Config) -> Result<Option<Self>, SinkError> {
+        if config.database.is_missing_file() {
+            Ok(None)
+        } else {
+            Self::open_for(config, Purpose::ReadOnly).await
         }
     }
 
-    async fn open_for(address: &Address, job: &str, purpose: Purpose) -> Result<Option<Self>, SinkError> {
-        let mut link = Link::new(address.clone(), purpose);
-        let owners = owners(link.ready().await?, job).await;
-        let owners = link.done(owners)?;
-        Ok(owners.map(|owners| Self { link, owners }))
+    async fn open_for(config: &Config, purpose: Purpose) -> Result<Option<Self>, SinkError> {
+        let mut link = Link::new(config.database.clone(), purpose);
+        let owners = owners(link.ready().await?, &config.job).await;
+        let hides_values = !config.sensitive.is_empty();
+        Ok(link.done(owners)?.map(|owners| Self { link, owners, hides_values }))
     }
 
     /// The database's clock, microseconds since the epoch.
@@ -259,6 +263,9 @@ impl StoredLetters {
             let mut found = found.ok_or_else(unreadable)?;
             let place = |letter: &StoredLetter| ids.iter().position(|id| *id == letter.id);
             found.sort_by_cached_key(place);
+            if self.hides_values {
+                found.iter_mut().for_each(|stored| stored.letter.hide_values());
+            }
             letters.append(&mut found);
         }
         Ok(letters)

@@ -87,6 +87,11 @@ impl Prepared {
         extents.len() > 1 || extents.iter().any(|extent| extent.first < extent.last)
     }
 
+    /// Whether a row that is refused can be found among others: there are several of messages, or of one message.
+    pub fn is_searchable(&self) -> bool {
+        self.is_divisible() || self.rows.iter().any(|rows| rows.len() > 1)
+    }
+
     /// Whether it takes the server a while to take the rows, as it asks for them.
     pub fn is_loaded(&self) -> bool {
         self.rows.iter().any(|rows| !rows.text_ahead.is_empty())

@@ -34,7 +34,7 @@ impl StoredSchemas {
 
     /// As [`StoredSchemas::open`], for looking only; `None` if nothing is stored.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        if matches!(address, Address::Sqlite { path } if !path.exists()) {
+        if address.is_missing_file() {
             return Ok(None);
         }
         let mut link = Link::new(address.clone(), Purpose::ReadOnly);

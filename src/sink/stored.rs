@@ -46,9 +46,10 @@ impl StoredOffsets {
 
     /// As [`StoredOffsets::open`], for looking only; `None` also where there is no SQLite file.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        match address {
-            Address::Sqlite { path } if !path.exists() => Ok(None),
-            _ => Self::open_for(address, job, Purpose::ReadOnly).await,
+        if address.is_missing_file() {
+            Ok(None)
+        } else {
+            Self::open_for(address, job, Purpose::ReadOnly).await
         }
     }
 

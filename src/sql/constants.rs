@@ -3,24 +3,24 @@
 //! takes out the sorts by them. A column that is constant in each input of a union it takes out of the sorts of the inputs; but
 //! these share the bound of a LIMIT, which then compares the other columns alone. So it is not told of constants below.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::JoinType;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
+    ExecutionPlan, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
 };
+
+use super::physical::{Physical, PhysicalOperator};
 
 /// Puts [`WithoutConstants`] below outer joins, grouping sets and unions.
 #[derive(Debug)]
@@ -81,52 +81,26 @@ impl WithoutConstants {
             known.emission_type,
             known.boundedness,
         );
-        Arc::new(Self { input, properties: Arc::new(properties) })
+        Arc::new(Physical(Self { input, properties: Arc::new(properties) }))
     }
 }
 
-impl DisplayAs for WithoutConstants {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WithoutConstants")
-    }
-}
-
-impl ExecutionPlan for WithoutConstants {
-    fn name(&self) -> &'static str {
-        "WithoutConstants"
-    }
+impl PhysicalOperator for WithoutConstants {
+    const NAME: &'static str = "WithoutConstants";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::of(children.pop().unwrap_or_else(|| Arc::clone(&self.input))))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         self.input.execute(partition, context)
+    }
+
+    fn input(&self) -> Option<&Arc<dyn ExecutionPlan>> {
+        Some(&self.input)
+    }
+
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Self::of(input))
     }
 }

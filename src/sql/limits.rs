@@ -2,23 +2,19 @@
 //! the sort below them if its columns are not passed on (apache/datafusion#23534, #24958). So it works on what is
 //! below a limit and on what is above it one after the other, and sees no limit at all.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
-};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, SendableRecordBatchStream};
+
+use super::physical::{Physical, PhysicalOperator, over};
 
 /// [`EnsureRequirements`] for the parts of a plan between its limits.
 #[derive(Debug)]
@@ -44,15 +40,16 @@ impl PhysicalOptimizerRule for EnsureRequirementsBetweenLimits {
                     return Ok(Transformed::no(node));
                 }
                 let lower = self.optimize(Arc::clone(node.children()[0]), config)?;
-                let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-                let limit = node.replace_children(vec![in_one_partition(lower)], options)?;
-                Ok(Transformed::new(Arc::new(Hidden(limit)) as _, true, TreeNodeRecursion::Jump))
+                let limit = over(node, in_one_partition(lower))?;
+                Ok(Transformed::new(Arc::new(Physical(Hidden(limit))) as _, true, TreeNodeRecursion::Jump))
             })
             .data()?;
         let upper = EnsureRequirements::new().optimize(upper, config)?;
         upper
-            .transform_down(|node| match node.downcast_ref::<Hidden>() {
-                Some(Hidden(limit)) => Ok(Transformed::new(Arc::clone(limit), true, TreeNodeRecursion::Jump)),
+            .transform_down(|node| match node.downcast_ref::<Physical<Hidden>>() {
+                Some(Physical(Hidden(limit))) => {
+                    Ok(Transformed::new(Arc::clone(limit), true, TreeNodeRecursion::Jump))
+                }
                 None => Ok(Transformed::no(node)),
             })
             .data()
@@ -71,42 +68,11 @@ fn in_one_partition(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 #[derive(Debug)]
 struct Hidden(Arc<dyn ExecutionPlan>);
 
-impl DisplayAs for Hidden {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hidden")
-    }
-}
-
-impl ExecutionPlan for Hidden {
-    fn name(&self) -> &'static str {
-        "Hidden"
-    }
+impl PhysicalOperator for Hidden {
+    const NAME: &'static str = "Hidden";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.0.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -10,24 +10,19 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::memory::MemoryStream;
-use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
+    DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
 };
 use futures::StreamExt;
 
 use super::bounded::FewRowsAtOnce;
 use super::numbers::signs;
+use super::physical::{Physical, PhysicalOperator, leaf};
 use super::width;
 
 /// A wish to end a query that was typed, put into its session's configuration.
@@ -151,7 +146,7 @@ impl TableProvider for Slot {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(SlotScan::try_new(self.clone(), projection.cloned())?))
+        Ok(Arc::new(Physical(SlotScan::try_new(self.clone(), projection.cloned())?)))
     }
 }
 
@@ -170,12 +165,7 @@ impl SlotScan {
             Some(columns) => Arc::new(slot.schema.project(columns)?),
             None => Arc::clone(&slot.schema),
         };
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&projected)),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        ));
+        let properties = leaf(&projected);
         Ok(Self { slot, projection, projected, properties })
     }
 
@@ -189,45 +179,11 @@ impl SlotScan {
     }
 }
 
-impl DisplayAs for SlotScan {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SlotScan: {}", self.slot.name)
-    }
-}
-
-impl ExecutionPlan for SlotScan {
-    fn name(&self) -> &'static str {
-        "SlotScan"
-    }
+impl PhysicalOperator for SlotScan {
+    const NAME: &'static str = "SlotScan";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
     }
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -248,15 +204,12 @@ impl ExecutionPlan for SlotScan {
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.projected), parts)))
     }
 
-    fn statistics_from_inputs(
-        &self,
-        _inputs: &[Arc<Statistics>],
-        _args: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        // Invariant: never exact, or a plan would have the number of one batch's rows folded into it.
-        let mut statistics = Statistics::new_unknown(&self.projected);
-        statistics.num_rows = Precision::Inexact(self.slot.rows_expected);
-        Ok(Arc::new(statistics))
+    fn rows_expected(&self) -> Option<usize> {
+        Some(self.slot.rows_expected)
+    }
+
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotScan: {}", self.slot.name)
     }
 }
 

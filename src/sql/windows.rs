@@ -24,16 +24,15 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
+    DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties, SendableRecordBatchStream,
 };
 use futures::TryStreamExt as _;
 
 use super::bounded::Budget;
+use super::physical::{Physical, PhysicalOperator, over};
 use running::Running;
 
 /// Puts [`WholeWindows`] where the rows of a partition stand together.
@@ -65,7 +64,7 @@ fn of_whole_batch(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Ex
         },
     };
     let planned = WindowAggExec::try_new(functions, input, !keys.is_empty())?;
-    Ok(Transformed::yes(Arc::new(WholeWindows::new(Arc::new(planned)))))
+    Ok(Transformed::yes(Arc::new(Physical(WholeWindows::new(Arc::new(planned))))))
 }
 
 /// What [`WindowAggExec`] computes, over all partitions at once where the functions allow it.
@@ -126,53 +125,17 @@ fn partitions(rows: &RecordBatch, keys: &[Arc<dyn PhysicalExpr>]) -> Result<Vec<
     Ok(partition(&columns)?.ranges())
 }
 
-impl DisplayAs for WholeWindows {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Whole")?;
-        self.planned.fmt_as(format, f)
-    }
-}
-
-impl ExecutionPlan for WholeWindows {
-    fn name(&self) -> &'static str {
-        "WholeWindowAggExec"
-    }
+impl PhysicalOperator for WholeWindows {
+    const NAME: &'static str = "WholeWindowAggExec";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.planned.properties()
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.planned.children()
-    }
-
-    fn apply_expressions(
-        &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.planned.apply_expressions(f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let planned = Arc::clone(&self.planned).replace_children(children, options)?;
-        Ok(Arc::new(Self { planned, functions: Arc::clone(&self.functions) }))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let schema = self.schema();
+        let schema = self.planned.schema();
         let budget = context.session_config().get_extension::<Budget>();
-        let input = self.children()[0].execute(partition, context)?;
+        let input = self.planned.children()[0].execute(partition, context)?;
         let evaluated = {
             let (functions, schema) = (Arc::clone(&self.functions), Arc::clone(&schema));
             async move {
@@ -181,6 +144,27 @@ impl ExecutionPlan for WholeWindows {
             }
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(evaluated))))
+    }
+
+    fn input(&self) -> Option<&Arc<dyn ExecutionPlan>> {
+        self.planned.children().pop()
+    }
+
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let planned = over(Arc::clone(&self.planned), input)?;
+        Ok(Arc::new(Physical(Self { planned, functions: Arc::clone(&self.functions) })))
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.planned.apply_expressions(visit)
+    }
+
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Whole")?;
+        self.planned.fmt_as(format, f)
     }
 }
 

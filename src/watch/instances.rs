@@ -141,8 +141,7 @@ impl Announcer {
         let instances = self.table.all().await?;
         let stored = self.table.offsets().await?;
         *lock(&self.shared.others) = Others { instances, stored };
-        let crate::config::Config { database, job, .. } = &self.shared.config;
-        if let Some(mut letters) = StoredLetters::look(database, job).await? {
+        if let Some(mut letters) = StoredLetters::look(&self.shared.config).await? {
             let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
             self.shared.telemetry.dead_letters_waiting(letters.count(&waiting).await?);
         }

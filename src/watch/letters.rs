@@ -23,7 +23,7 @@ pub(super) async fn summary(shared: &Shared) -> Result<Value, Value> {
 }
 
 async fn read(shared: &Shared) -> Result<(i64, Vec<Value>), SinkError> {
-    let Some(mut letters) = StoredLetters::look(&shared.config.database, &shared.config.job).await? else {
+    let Some(mut letters) = StoredLetters::look(&shared.config).await? else {
         return Ok((0, Vec::new()));
     };
     let waiting = Selection { is_replayed: Some(false), ..Selection::default() };
@@ -31,10 +31,7 @@ async fn read(shared: &Shared) -> Result<(i64, Vec<Value>), SinkError> {
     let mut causes = letters.causes(&waiting).await?;
     causes.truncate(REASONS_MAX);
     let ids: Vec<i64> = causes.iter().map(|cause| cause.example).collect();
-    let mut examples = if ids.is_empty() { Vec::new() } else { letters.by_ids(&ids).await? };
-    if !shared.config.sensitive.is_empty() {
-        examples.iter_mut().for_each(|stored| stored.letter.hide_values());
-    }
+    let examples = letters.by_ids(&ids).await?;
     let reasons = causes.iter().map(|cause| {
         let example = examples.iter().find(|letter| letter.id == cause.example).map(|stored| &stored.letter);
         let reason = example

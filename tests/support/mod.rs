@@ -384,7 +384,7 @@ pub async fn replay(config: &Config, ids: &[i64], rows_max: usize) -> Result<Rep
 
 /// The dead letters of a job that has run.
 pub async fn letters(config: &Config) -> StoredLetters {
-    let letters = StoredLetters::open(&config.database, &config.job).await.expect("a database");
+    let letters = StoredLetters::open(config).await.expect("a database");
     letters.expect("a job has run")
 }
 

@@ -51,11 +51,10 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let selection = arguments.shown.selection(&mut letters).await?;
     let (mut written, mut after) = (0_u64, None);
     loop {
-        let mut page =
+        let page =
             letters.page(&selection, LetterOrder::Oldest, after, PAGE).await.map_err(database_failed)?;
         let Some(last) = page.last() else { break };
         after = Some(last.cursor());
-        sight.hide_values(&mut page);
         let decoded: Vec<Decoded> =
             decode(&mut decoder, &page.iter().collect::<Vec<&StoredLetter>>(), &sight);
         let lines = page.iter().zip(&decoded).map(|(letter, decoded)| whole(letter, decoded, &sight));

@@ -6,7 +6,6 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
 use super::letter::summary;
-use super::sight::Sight;
 use super::{Shown, database_failed};
 use crate::batch::Limits;
 use crate::cli::failure::Failure;
@@ -67,16 +66,15 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     };
     let by_default = if io::stdout().is_terminal() { Format::Table } else { Format::Text };
     let format = arguments.format.unwrap_or(by_default);
-    let (sight, mut results) = (Sight::of_reasons(config), Results::to_stdout());
+    let mut results = Results::to_stdout();
     let mut printer: Option<Printer> = None;
     let (mut shown, mut after) = (0, None);
     while shown < arguments.limit {
         let left = usize::try_from(arguments.limit - shown).unwrap_or(usize::MAX);
         let limits = Limits { rows_max: PAGE.rows_max.min(left), ..PAGE };
-        let mut page = letters.page(&selection, order, after, limits).await.map_err(database_failed)?;
+        let page = letters.page(&selection, order, after, limits).await.map_err(database_failed)?;
         let Some(last) = page.last() else { break };
         after = Some(last.cursor());
-        sight.hide_values(&mut page);
         let mut text = Vec::new();
         match format {
             Format::Table => {

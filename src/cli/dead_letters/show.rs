@@ -44,11 +44,7 @@ const HIDDEN: &str = "*** (--payload shows it)";
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let found = match super::open(config).await? {
-        Some(mut letters) => {
-            let mut found = letters.by_ids(&[arguments.id]).await.map_err(database_failed)?;
-            Sight::of_reasons(config).hide_values(&mut found);
-            found.pop()
-        }
+        Some(mut letters) => letters.by_ids(&[arguments.id]).await.map_err(database_failed)?.pop(),
         None => None,
     };
     let stored = found.ok_or_else(|| {

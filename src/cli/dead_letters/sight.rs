@@ -4,7 +4,6 @@ use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::mask::Mask;
-use crate::sink::StoredLetter;
 
 /// What may be seen.
 #[derive(Clone, Debug, Default)]
@@ -18,29 +17,17 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Of reasons alone.
-    pub fn of_reasons(config: &Config) -> Self {
-        Self { hides_values: !config.sensitive.is_empty(), ..Self::default() }
-    }
-
     /// Of whole dead letters, with their bytes if somebody asks for them.
     ///
     /// # Errors
     /// Fields are sensitive that the messages do not have.
     pub fn of(config: &Config, decoder: Option<&Decoder>, shows_bytes: bool) -> Result<Self, Failure> {
-        let sight = Self::of_reasons(config);
+        let sight = Self { hides_values: !config.sensitive.is_empty(), ..Self::default() };
         let Some(decoder) = decoder.filter(|_| sight.hides_values) else {
             return Ok(Self { hides_bytes: sight.hides_values && !shows_bytes, ..sight });
         };
         let batch = decoder.schema();
         crate::cli::check_sensitive(config, &batch)?;
         Ok(Self { masks: config.sensitive.of_batch(&batch), hides_bytes: !shows_bytes, ..sight })
-    }
-
-    /// Leaves reasons that quote no value.
-    pub fn hide_values(&self, letters: &mut [StoredLetter]) {
-        if self.hides_values {
-            letters.iter_mut().for_each(|stored| stored.letter.hide_values());
-        }
     }
 }

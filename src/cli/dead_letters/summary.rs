@@ -3,7 +3,6 @@
 use arrow::error::ArrowError;
 use serde_json::json;
 
-use super::sight::Sight;
 use super::{Shown, counted, database_failed};
 use crate::cli::failure::Failure;
 use crate::cli::results::{Format, Results};
@@ -38,8 +37,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     let selection = arguments.shown.selection(&mut letters).await?;
     let causes = letters.causes(&selection).await.map_err(database_failed)?;
     let ids: Vec<i64> = causes.iter().map(|cause| cause.example).collect();
-    let mut examples = letters.by_ids(&ids).await.map_err(database_failed)?;
-    Sight::of_reasons(config).hide_values(&mut examples);
+    let examples = letters.by_ids(&ids).await.map_err(database_failed)?;
     let reason = |cause: &Cause| {
         let example = examples.iter().find(|stored| stored.id == cause.example);
         example.map_or("", |stored| stored.letter.reason.message.as_str())

@@ -1,26 +1,24 @@
 //! Operators that copy rows: a join, a window function or `unnest` may copy one long text thousands of times before the memory
 //! pool sees any of it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
+    ExecutionPlan, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
 };
 use futures::StreamExt as _;
 
 use super::Budget;
+use crate::sql::physical::{Physical, PhysicalOperator};
 use crate::sql::slot::SlotScan;
 use crate::sql::width;
 
@@ -56,8 +54,8 @@ pub(in crate::sql) fn context_of(
 }
 
 fn row_bytes_max(plan: &Arc<dyn ExecutionPlan>) -> usize {
-    match plan.downcast_ref::<SlotScan>() {
-        Some(scan) => scan.row_bytes_max(),
+    match plan.downcast_ref::<Physical<SlotScan>>() {
+        Some(Physical(scan)) => scan.row_bytes_max(),
         None => plan.children().into_iter().map(row_bytes_max).max().unwrap_or(0),
     }
 }
@@ -70,7 +68,7 @@ impl PhysicalOptimizerRule for BoundedUnnest {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let bounded = |plan: Arc<dyn ExecutionPlan>| {
             let Some(unnest) = plan.downcast_ref::<UnnestExec>() else { return Ok(Transformed::no(plan)) };
-            let input = Arc::new(UnnestInput::of(unnest));
+            let input = Arc::new(Physical(UnnestInput::of(unnest)));
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
             Ok(Transformed::yes(plan.replace_children(vec![input], options)?))
         };
@@ -131,62 +129,35 @@ impl UnnestInput {
     }
 }
 
-impl DisplayAs for UnnestInput {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UnnestInput")
-    }
-}
-
-impl ExecutionPlan for UnnestInput {
-    fn name(&self) -> &'static str {
-        "UnnestInput"
-    }
+impl PhysicalOperator for UnnestInput {
+    const NAME: &'static str = "UnnestInput";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.input.properties()
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(Self { input, ..Self::clone(&self) }))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, Arc::clone(&context))?;
         let Some(budget) = context.session_config().get_extension::<Budget>() else { return Ok(rows) };
-        let (schema, checks) = (self.schema(), self.clone());
+        let (schema, checks) = (self.input.schema(), self.clone());
         let checked = rows.map(move |rows| {
             let rows = rows?;
             checks.check(&rows, &budget)?;
             Ok(rows)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+    }
+
+    fn input(&self) -> Option<&Arc<dyn ExecutionPlan>> {
+        Some(&self.input)
+    }
+
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Physical(Self { input, ..self.clone() })))
+    }
+
+    fn maintains_input_order(&self) -> bool {
+        true
     }
 }
 

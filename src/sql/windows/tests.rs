@@ -16,6 +16,7 @@ use datafusion::prelude::SessionConfig;
 use proptest::prelude::*;
 
 use super::WholeWindows;
+use crate::sql::physical::Physical;
 use crate::sql::session::{register, session};
 use crate::sql::signed::signed;
 
@@ -109,7 +110,7 @@ fn plain() -> SessionState {
 fn running(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let mut running = 0;
     let count = |node: &Arc<dyn ExecutionPlan>| {
-        if let Some(windows) = node.downcast_ref::<WholeWindows>() {
+        if let Some(Physical(windows)) = node.downcast_ref::<Physical<WholeWindows>>() {
             running += windows.functions.iter().filter(|function| function.running.is_some()).count();
         }
         Ok(TreeNodeRecursion::Continue)
