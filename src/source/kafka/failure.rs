@@ -153,7 +153,9 @@ mod tests {
         for debug in [None, Some(words::TOPIC_IDS_LOGGED)] {
             let mut client = ClientConfig::new();
             client.set_log_level(RDKafkaLogLevel::Info).set("bootstrap.servers", &server);
-            debug.iter().for_each(|debug| drop(client.set("debug", *debug)));
+            if let Some(debug) = debug {
+                client.set("debug", debug);
+            }
             let consumer: BaseConsumer<Logged> = client.create_with_context(Logged::default()).unwrap();
             let error =
                 consumer.fetch_metadata(Some("topic"), Duration::from_secs(3)).expect_err("no answer");
