@@ -747,6 +747,12 @@ async fn names_choose_files_and_tests() {
         chosen(&["withdrawls"]).await,
         Err("no test `withdrawls`\nhint: did you mean `withdrawals`?".into())
     );
+    // What is wrong with a file that is not meant does not count; a test in it may be meant by its name.
+    project.write("sql/tests/broken.yaml", "- { name: x, mesages: [] }\n");
+    project.write("sql/tests/unread.yaml", "- [\n");
+    assert_eq!(chosen(&["u", "sql/tests/u.yml"]).await, Ok("others".into()));
+    assert!(chosen(&["others"]).await.is_err_and(|said| said.contains("mesages")));
+    assert!(chosen(&["broken"]).await.is_err_and(|said| said.contains("mesages")));
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ pub struct TableColumn {
     pub has_default: bool,
     /// The database fills it in with a number that no other row has.
     pub is_numbered: bool,
+    /// The database fills it in with a UUID.
+    pub is_unique_by_default: bool,
     /// It is NULL where a row does not give it.
     pub is_null_by_default: bool,
     /// Computed: nothing can be written to it.
@@ -144,12 +146,19 @@ fn mysql_column(row: &[Value<'_>]) -> TableColumn {
             // An expression as default, in MySQL.
             || extra.contains("default_generated"),
         is_numbered: extra.contains("auto_increment"),
+        is_unique_by_default: extra.contains("default_generated") && makes_uuid(&text(row, 3)),
         // MariaDB writes the default NULL out.
         is_null_by_default: is_nullable && !is_generated && (is_null(row, 3) || text(row, 3) == "NULL"),
         is_generated,
         collation: (!is_null(row, 6)).then(|| text(row, 6)),
         declared,
     }
+}
+
+/// Whether an expression is a new UUID for each row, as text or as bytes.
+fn makes_uuid(expression: &str) -> bool {
+    let plain = expression.to_lowercase().replace(['(', ')', ' '], "");
+    ["uuid", "uuid_to_binuuid", "uuid_to_binuuid,true", "uuid_to_binuuid,1"].contains(&plain.as_str())
 }
 
 async fn sqlite_table(connection: &mut Connection, name: &str) -> Result<Option<Table>, DatabaseError> {
@@ -211,6 +220,7 @@ fn sqlite_column(row: &[Value<'_>], primary: &[String]) -> TableColumn {
         is_nullable,
         has_default: is_nullable || is_row_number || is_generated || !is_null(row, 3),
         is_numbered: is_row_number,
+        is_unique_by_default: false,
         is_null_by_default: is_nullable && !is_generated && (is_null(row, 3) || text(row, 3) == "NULL"),
         is_generated,
         collation: None,

@@ -181,9 +181,15 @@ impl DatabaseError {
     /// The column of this table that the database names in its message, if it names one. A message that names no table is
     /// taken to be about this one.
     pub fn column(&self, of_table: &str) -> Option<&str> {
-        // MySQL: "Data too long for column 'x' at row 1", "Column 'x' cannot be null"; MariaDB: "column `db`.`t`.`x`".
+        // MySQL: "Data too long for column 'x' at row 1", "Column 'x' cannot be null", of JSON "for column 't.x'"; MariaDB:
+        // "column `db`.`t`.`x`".
         if let Some((_, rest)) = self.detail.split_once("olumn '") {
-            return rest.split_once('\'').map(|(name, _)| name);
+            let (name, _) = rest.split_once('\'')?;
+            let of_json = name.split_once('.').filter(|_| self.detail.contains("Invalid JSON text"));
+            return match of_json {
+                Some((table, column)) => table.eq_ignore_ascii_case(of_table).then_some(column),
+                None => Some(name),
+            };
         }
         if let Some((_, rest)) = self.detail.split_once("olumn `") {
             let (path, _) = rest.split_once("` ")?;
@@ -577,6 +583,11 @@ mod tests {
     fn the_column_is_found_in_the_message() {
         let column = |text: &str| DatabaseError::other(text).column("t").map(str::to_string);
         assert_eq!(column("Data too long for column 'name' at row 1").as_deref(), Some("name"));
+        let json = |column: &str| {
+            format!("Invalid JSON text: \"Invalid value.\" at position 1 in value for column '{column}'.")
+        };
+        assert_eq!(column(&json("t.extra")).as_deref(), Some("extra"));
+        assert_eq!(column(&json("log.extra")), None, "a trigger's");
         assert_eq!(column("Incorrect value: 'x' for column `db`.`t`.`day` at row 1").as_deref(), Some("day"));
         assert_eq!(column("NOT NULL constraint failed: t.name").as_deref(), Some("name"));
         assert_eq!(column("Incorrect value: 'x' for column `db`.`log`.`day` at row 1"), None, "a trigger's");

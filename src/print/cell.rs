@@ -74,7 +74,12 @@ pub(crate) fn is_number(data_type: &DataType) -> bool {
 
 fn other(out: &mut String, array: &dyn Array, row: usize) {
     let start = out.len();
-    if json::write(out, array, row).is_err() {
+    // Bytes in a record, a list or a map, such as the values of headers, are text where they can be.
+    let written = match array.data_type().is_nested() {
+        true => json::write_bytes(out, array, row),
+        false => json::write(out, array, row),
+    };
+    if written.is_err() {
         // NaN, an infinity, a date beyond the calendar: JSON has none of them, people have.
         out.truncate(start);
         let options = FormatOptions::default();
@@ -139,9 +144,13 @@ fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{
-        ArrayRef, BinaryArray, Decimal128Array, Float64Array, StringArray, TimestampMillisecondArray,
+        ArrayRef, BinaryArray, Decimal128Array, Float64Array, StringArray, StructArray,
+        TimestampMillisecondArray,
     };
+    use arrow::datatypes::Field;
 
     use super::*;
 
@@ -161,11 +170,15 @@ mod tests {
         assert_eq!(cell(&BinaryArray::from(vec![&b"17\"\xff"[..]])), r#"b"17\"\xff""#);
         assert_eq!(cell(&BinaryArray::from(vec![&b"318"[..]])), "318");
         assert_eq!(cell(&BinaryArray::from(vec![&b"NULL"[..]])), "'NULL'");
+        let parts = ["text", "bytes"].map(|name| Arc::new(Field::new(name, DataType::Binary, true)));
+        let values =
+            [&b"318"[..], &b"\xff"[..]].map(|bytes| Arc::new(BinaryArray::from(vec![bytes])) as ArrayRef);
+        let record = StructArray::from(parts.into_iter().zip(values).collect::<Vec<_>>());
+        assert_eq!(cell(&record), r#"{"text":"318","bytes":{"base64":"/w=="}}"#);
         assert_eq!(cell(&Float64Array::from(vec![f64::NAN])), "NaN");
         let decimal = Decimal128Array::from(vec![1234]).with_precision_and_scale(10, 2).unwrap();
         assert_eq!(cell(&decimal), "12.34");
-        let time: ArrayRef =
-            std::sync::Arc::new(TimestampMillisecondArray::from(vec![0]).with_timezone("UTC"));
+        let time: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![0]).with_timezone("UTC"));
         assert_eq!(cell(&time), "1970-01-01T00:00:00Z");
         let mut out = String::new();
         plain(&mut out, &time, 0);

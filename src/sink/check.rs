@@ -239,8 +239,14 @@ async fn inspect(
         }
         let Some(found) = existing(connection, &target.table, &statements, missing, faults, created).await?
         else {
-            if missing == Missing::Accept {
-                misspelt.extend(near_name(connection, target, targets).await?);
+            if missing != Missing::Create
+                && let Some(near) = near_name(connection, target, targets).await?
+            {
+                misspelt.extend(meant(
+                    &near,
+                    target,
+                    faults.last_mut().filter(|_| missing == Missing::Refuse),
+                ));
             }
             continue;
         };
@@ -375,12 +381,25 @@ async fn page_bytes(connection: &mut Connection) -> Result<usize, DatabaseError>
     Ok(found.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(DEFAULT))
 }
 
-/// A table that is there, and whose name is nearly that of the one that would be created.
+/// Says which table was probably meant: in the hint of the fault of one that is missing, or else of one that will be created.
+fn meant(near: &str, target: &Target, refused: Option<&mut TableFault>) -> Option<TableFault> {
+    let meant = format!("did you mean `{near}`, which is there?");
+    match refused {
+        Some(fault) => {
+            let hint = fault.found.hint.take().unwrap_or_default();
+            fault.found.hint = Some(format!("{meant} If not, {hint}"));
+            None
+        }
+        None => Some(TableFault::new(&target.table, "no such table: it will be created").with_hint(meant)),
+    }
+}
+
+/// A table that is there, and whose name is nearly that of one that is not.
 async fn near_name(
     connection: &mut Connection,
     target: &Target,
     targets: &[Target],
-) -> Result<Option<TableFault>, DatabaseError> {
+) -> Result<Option<String>, DatabaseError> {
     const LETTERS_MAX: usize = 2;
     const NAME_LETTERS_MIN: usize = 5;
     let wanted = target.table.to_lowercase();
@@ -397,11 +416,7 @@ async fn near_name(
     if wanted.chars().count() < NAME_LETTERS_MIN || wanted.contains('.') {
         return Ok(None);
     }
-    let near = table_names(connection).await?.into_iter().filter(is_other).find(is_near);
-    Ok(near.map(|near| {
-        TableFault::new(&target.table, "no such table: it will be created")
-            .with_hint(format!("did you mean `{near}`, which is there?"))
-    }))
+    Ok(table_names(connection).await?.into_iter().filter(is_other).find(is_near))
 }
 
 /// The table of an earlier version with the columns of this one, where they may be added.
@@ -442,6 +457,7 @@ fn new_columns(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableCol
             is_nullable: true,
             has_default: true,
             is_numbered: false,
+            is_unique_by_default: false,
             is_null_by_default: true,
             is_generated: false,
             collation: None,

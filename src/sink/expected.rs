@@ -52,6 +52,7 @@ fn table(target: &Target, dialect: Dialect) -> Result<Table, Vec<TableFault>> {
                 is_nullable,
                 has_default: false,
                 is_numbered: false,
+                is_unique_by_default: false,
                 is_null_by_default: is_nullable,
                 is_generated: false,
                 collation: None,

@@ -2,6 +2,8 @@
 //!
 //! They are read in pages that are bounded in rows and in bytes, so that a table of any size can be walked through.
 
+use std::collections::BTreeSet;
+
 use super::SinkError;
 use super::columns::{clock_micros, partition_of, text};
 use super::ddl::{DEAD_LETTERS_TABLE, FILLS_TABLE};
@@ -153,6 +155,30 @@ impl StoredLetters {
         let sql = format!("SELECT {what} FROM {DEAD_LETTERS_TABLE} WHERE {conditions}");
         let rows = self.query(&sql, parameters).await?;
         Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64))
+    }
+
+    /// The offsets below `offset` of the messages of a partition that wait among the dead letters of `job`.
+    ///
+    /// # Errors
+    /// The database does not answer, or refuses the statement.
+    pub async fn waiting_before(
+        &mut self,
+        job: &str,
+        partition: &TopicPartition,
+        offset: i64,
+    ) -> Result<BTreeSet<i64>, SinkError> {
+        let selection = Selection {
+            is_replayed: Some(false),
+            owner: Some(job.to_owned()),
+            partition: Some(partition.clone()),
+            ..Selection::default()
+        };
+        let (conditions, mut parameters) = self.conditions(&selection);
+        parameters.push(Value::Int(offset));
+        let sql =
+            format!("SELECT kafka_offset FROM {DEAD_LETTERS_TABLE} WHERE {conditions} AND kafka_offset < ?");
+        let rows = self.query(&sql, parameters).await?;
+        Ok(rows.iter().filter_map(|row| row.first()?.as_i64()).collect())
     }
 
     /// They by their causes, the most frequent first.

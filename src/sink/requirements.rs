@@ -246,12 +246,12 @@ fn other_keys_fault(target: &Target, key: &[String], found: &Table) -> Option<Ta
 }
 
 /// Whether no new row is a duplicate in an index: it has a column that is not written, and that the database fills with
-/// a number of its own or with NULL.
+/// a number of its own, a UUID or NULL.
 fn is_never_equal(target: &Target, key: &Key, found: &Table) -> bool {
     let columns = key.columns.iter().filter_map(|name| found.column(name));
-    columns
-        .into_iter()
-        .any(|column| !is_written(target, column) && (column.is_numbered || column.is_null_by_default))
+    let is_new =
+        |column: &TableColumn| column.is_numbered || column.is_unique_by_default || column.is_null_by_default;
+    columns.into_iter().any(|column| !is_written(target, column) && is_new(column))
 }
 
 /// A key whose collation takes different texts for equal. Those of a state table are told apart in memory; and if nothing

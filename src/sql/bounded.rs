@@ -21,7 +21,7 @@ use datafusion::prelude::SessionConfig;
 use super::width;
 use super::wrapped::{Around, Extent, wrap};
 pub(super) use concatenation::Concatenations;
-pub(super) use operators::{BoundedUnnest, FewRowsAtOnce, context_of};
+pub(super) use operators::{BoundedInputs, context_of};
 
 /// What the functions of one run may still make.
 #[derive(Debug)]

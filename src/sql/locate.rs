@@ -3,8 +3,9 @@
 
 use datafusion::common::{Column, SchemaError, Span as PlannerSpan};
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithSpan, Word};
+use datafusion::sql::sqlparser::tokenizer::{Span as TokenSpan, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::dialect::SqlDialect;
 use super::error::SqlError;
 use super::names;
 use super::sql_types::in_sql;
@@ -126,9 +127,52 @@ fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
     spans.next().map(|span| place_of_span(&view.file, &view.text, span))
 }
 
-/// The place of the expression that failed on a row, if the error knows it.
-pub(super) fn row_error(file: &str, text: &str, error: &DataFusionError) -> Option<Place> {
-    error.diagnostic()?.span.map(|span| place_of_span(file, text, span))
+/// The place of the expression that failed on a row, if the error knows it, or quotes the expression as it is written.
+pub(super) fn row_error(file: &str, text: &str, error: &DataFusionError, message: &str) -> Option<Place> {
+    if let Some(span) = error.diagnostic().and_then(|diagnostic| diagnostic.span) {
+        return Some(place_of_span(file, text, span));
+    }
+    let quoted = message.strip_prefix('`')?.split('`').next()?;
+    let (written, text_tokens) = (tokens_of(quoted)?, tokens_of(text)?);
+    let is_here = |from: &usize| tokens_that_are(&text_tokens[*from..], &written);
+    let (from, count) = (0..text_tokens.len()).find_map(|from| Some((from, is_here(&from)?)))?;
+    let (first, last) = (text_tokens[from].span, text_tokens[from + count - 1].span);
+    Some(place(
+        file,
+        text,
+        first.start.line,
+        first.start.column,
+        width(TokenSpan::new(first.start, last.end)),
+    ))
+}
+
+/// The tokens of SQL but those that an expression may have more or fewer of.
+fn tokens_of(text: &str) -> Option<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(&SqlDialect, text).tokenize_with_location().ok()?;
+    let is_told =
+        |token: &TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::LParen | Token::RParen);
+    Some(tokens.into_iter().filter(is_told).collect())
+}
+
+/// How many of the first tokens of `text` are those of an expression, whose names may have their relation before them.
+fn tokens_that_are(text: &[TokenWithSpan], expression: &[TokenWithSpan]) -> Option<usize> {
+    let same = |one: &Token, other: &Token| match (one, other) {
+        (Token::Word(one), Token::Word(other)) => one.value.eq_ignore_ascii_case(&other.value),
+        _ => one == other,
+    };
+    let (mut count, mut rest) = (0, expression);
+    while let Some(token) = rest.first() {
+        if text.get(count).is_some_and(|found| same(&found.token, &token.token)) {
+            (count, rest) = (count + 1, &rest[1..]);
+        } else if matches!(rest, [word, period, ..]
+            if matches!(word.token, Token::Word(_)) && period.token == Token::Period)
+        {
+            rest = &rest[2..];
+        } else {
+            return None;
+        }
+    }
+    (count > 0).then_some(count)
 }
 
 fn place_of_span(file: &str, text: &str, span: PlannerSpan) -> Place {

@@ -32,7 +32,7 @@ use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_optimizer::update_aggr_exprs::OptimizeAggregateOrder;
 
-use super::bounded::{BoundedUnnest, Budget, Concatenations};
+use super::bounded::{BoundedInputs, Budget, Concatenations};
 use super::coercion::Coercion;
 use super::constants::HideConstants;
 use super::forms;
@@ -114,8 +114,8 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         Arc::new(SanityCheckPlan::new()),
         // Window functions run over a whole batch.
         Arc::new(WindowsOfWholeBatches),
-        // One row that `unnest` makes too much of is refused.
-        Arc::new(BoundedUnnest),
+        // One row that `unnest` makes too much of is refused. What an operator holds is counted once.
+        Arc::new(BoundedInputs),
     ]
 }
 

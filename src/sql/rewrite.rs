@@ -11,6 +11,9 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
 use super::sql_types::in_sql;
 use super::{FIELD_OF, placed};
 
+/// The function that `list[1]` is.
+const ITEM_OF: &str = "array_element";
+
 /// Rewrites every node of a plan and of the subqueries in it, inner ones first.
 pub(super) fn nodes(
     plan: LogicalPlan,
@@ -93,14 +96,18 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
     }))
 }
 
-/// A field of a record as it is written: `batch.customer.id`.
+/// A field of a record, or an item of a list, as it is written: `batch.customer.id`, `batch.lines[1].price`.
 fn field_path(expression: &Expr) -> Option<String> {
     let Expr::ScalarFunction(call) = expression else { return None };
-    let (record, names) = call.args.split_first().filter(|_| call.name() == FIELD_OF)?;
-    let record = match record {
-        Expr::Column(column) => column.flat_name(),
-        other => field_path(other)?,
+    let path = |whole: &Expr| match whole {
+        Expr::Column(column) => Some(column.flat_name()),
+        other => field_path(other),
     };
+    if let (ITEM_OF, [list, Expr::Literal(index, _)]) = (call.name(), call.args.as_slice()) {
+        return Some(format!("{}[{index}]", path(list)?));
+    }
+    let (record, names) = call.args.split_first().filter(|_| call.name() == FIELD_OF)?;
+    let record = path(record)?;
     let names = names.iter().map(literal_text).collect::<Option<Vec<_>>>()?;
     Some(format!("{record}.{}", names.join(".")))
 }

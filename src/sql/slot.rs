@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -20,7 +19,6 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use super::bounded::FewRowsAtOnce;
 use super::numbers::signs;
 use super::physical::{Physical, PhysicalOperator, leaf};
 use super::width;
@@ -191,16 +189,8 @@ impl PhysicalOperator for SlotScan {
         let rows_max = config.batch_size();
         let parts = self.slot.rows().iter().flat_map(|batch| cut(batch, rows_max)).collect();
         let stream = MemoryStream::try_new(parts, Arc::clone(&self.projected), self.projection.clone())?;
-        let cancel = config.get_extension::<Cancel>();
-        let is_owned = config.get_extension::<FewRowsAtOnce>().is_some();
-        if cancel.is_none() && !is_owned {
-            return Ok(Box::pin(stream));
-        }
-        let parts = stream.map(move |part| match &cancel {
-            Some(cancel) if cancel.is_asked() => Err(cancelled()),
-            _ if is_owned => copy(&part?),
-            _ => part,
-        });
+        let Some(cancel) = config.get_extension::<Cancel>() else { return Ok(Box::pin(stream)) };
+        let parts = stream.map(move |part| if cancel.is_asked() { Err(cancelled()) } else { part });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.projected), parts)))
     }
 
@@ -217,10 +207,4 @@ impl PhysicalOperator for SlotScan {
 fn cut(batch: &RecordBatch, rows_max: usize) -> Vec<RecordBatch> {
     let starts = (0..batch.num_rows()).step_by(rows_max.max(1));
     starts.map(|start| batch.slice(start, rows_max.min(batch.num_rows() - start))).collect()
-}
-
-/// The same rows in memory of their own.
-fn copy(rows: &RecordBatch) -> Result<RecordBatch> {
-    let every = UInt64Array::from_iter_values(0..rows.num_rows() as u64);
-    Ok(take_record_batch(rows, &every)?)
 }

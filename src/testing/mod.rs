@@ -77,7 +77,7 @@ impl Tests {
     /// Everything that is wrong with test files, schema, SQL or reference tables, in one go.
     pub async fn prepare(config: &Config, names: &[String]) -> Result<Self, TestsError> {
         let (suites, unread) = select::read(config, names)?;
-        let suites = select::chosen(suites, names, unread.is_empty())?;
+        let (suites, unread) = select::chosen(suites, names, unread)?;
         // A registry is not asked for what the messages of tests are written with.
         let config = &Config { avro: config.avro.of_own_messages(), ..config.clone() };
         let encoder = Encoder::for_config(&config.avro)?;

@@ -74,21 +74,22 @@ fn no_tests(folder: &Path) -> TestsError {
     TestsError::Faults(vec![error])
 }
 
-/// The tests that the names choose: those of a file (its path or name), and those whose own name has it as a part.
-/// `is_all_read`: whether every file could be read.
+/// The tests that the names choose: those of a file (its path or name), and those whose own name has it as a part. Beside
+/// them those of the faults of `unread` files that count: if all names are those of files that were read, what is wrong with
+/// other files does not.
 ///
 /// # Errors
 /// A name that chooses nothing.
 pub(super) fn chosen(
     suites: Vec<Suite>,
     names: &[String],
-    is_all_read: bool,
-) -> Result<Vec<Suite>, TestsError> {
+    unread: Vec<Diagnostic>,
+) -> Result<(Vec<Suite>, Vec<Diagnostic>), TestsError> {
     if names.is_empty() {
-        return Ok(suites);
+        return Ok((suites, unread));
     }
     // A test that could not be read may be the one that is meant: its fault says more.
-    let is_sound = is_all_read && suites.iter().all(|suite| suite.faults.is_empty());
+    let is_sound = unread.is_empty() && suites.iter().all(|suite| suite.faults.is_empty());
     for name in names.iter().filter(|_| is_sound) {
         let is_wanted = suites
             .iter()
@@ -102,13 +103,16 @@ pub(super) fn chosen(
             return Err(TestsError::NoSuchTest(Finding::new(format!("no test `{name}`")).with_hint(hint)));
         }
     }
-    let wanted = suites.into_iter().map(|mut suite| {
-        if !names.iter().any(|name| is_file(&suite, name)) {
+    let are_files = names.iter().all(|name| suites.iter().any(|suite| is_file(suite, name)));
+    let wanted = suites.into_iter().filter_map(|mut suite| {
+        let is_meant = names.iter().any(|name| is_file(&suite, name));
+        if !is_meant {
             suite.tests.retain(|test| names.iter().any(|name| is_named(&test.name, name)));
         }
-        suite
+        let has_faults = !suite.faults.is_empty() && (is_meant || !are_files);
+        (!suite.tests.is_empty() || has_faults).then_some(suite)
     });
-    Ok(wanted.filter(|suite| !suite.tests.is_empty() || !suite.faults.is_empty()).collect())
+    Ok((wanted.collect(), if are_files { Vec::new() } else { unread }))
 }
 
 fn stem(suite: &Suite) -> &str {

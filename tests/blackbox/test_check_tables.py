@@ -92,3 +92,8 @@ def test_a_misspelt_table(new_job, new_topic, database, there, is_meant):
     job = table_job(new_job, topic, MOVEMENT, "SELECT customer FROM batch", table="movments")
     done = messages_of(job.run("check", expect=0))
     assert (f"did you mean `{there}`, which is there?" in done) == is_meant, done
+    job.write_config(create_tables="own")
+    for command in (("check",), ("run", "--until-caught-up", "--progress", "none")):
+        done = messages_of(job.run(*command, expect=78))
+        assert "no such table, and `create_tables` does not let the job create it" in done, done
+        assert (f"hint: did you mean `{there}`, which is there? If not, create it" in done) == is_meant, done

@@ -142,3 +142,23 @@ def test_lengths_and_indexes_are_proposed_from_messages(new_job, new_topic, data
     assert "outputs:" not in done.stdout and "of the last 2 messages" in done.stdout, done.stdout
     assert "seen: too long, so its message becomes a dead letter: name 30 of 20 characters" in done.stdout, done.stdout
     assert "seen: fits: customer_no 3 of 10 characters" in done.stdout, done.stdout
+
+
+def test_the_first_of_equal_keys_names_the_row(new_job, new_topic, database):
+    """Whatever their versions are, as if the messages came in batches of their own."""
+    topic = new_topic(partitions=1)
+    job = customers_job(new_job, topic, database, only_newer="version")
+    topic.send_all([customer("C-7", "newer", "Faro", 9), customer("c-7", "older", "Porto", 8)])
+    job.catch_up()
+    assert stored(database)[1:] == [("C-7", "newer", "Faro")]
+
+
+def test_a_primary_key_that_the_server_makes(new_job, new_topic, database):
+    topic = new_topic(partitions=1)
+    job = customers_job(new_job, topic, database)
+    database.execute("DROP TABLE orders_of_others, customers")
+    number = "id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY"
+    database.execute(CUSTOMERS.replace(number, "id CHAR(36) NOT NULL DEFAULT (UUID()) PRIMARY KEY"))
+    topic.send_all([customer("C-1", "old", "Faro"), customer("C-2", "Rui"), customer("C-1", "new", "Porto")])
+    job.catch_up()
+    assert stored(database) == [("C-1", "new", "Porto"), ("C-2", "Rui", None)]

@@ -394,6 +394,26 @@ def test_messages_that_are_processed_are_not_counted_twice(new_job, new_topic):
     assert twice.stdout == "low,high\n110,110\n" and "processed 100 of the 100 messages" in twice.stderr, twice
 
 
+def test_dead_letters_of_the_job_are_in_no_state(new_job, new_topic, database):
+    """The job withdraws what a message that the database refuses did to state, and so does the prompt."""
+    job = counting_job(new_job, new_topic(partitions=1))
+    job.write("sql/next_seen.sql", "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b"
+              " LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer")  # fmt: skip
+    job.write_config(
+        outputs={"counted": {"table": "counted"}},
+        state_tables={"seen": {"view": "next_seen", "key": "customer"}},
+    )
+    job.topic.send_all([movement(n % 10) for n in range(100)])
+    job.catch_up()
+    database.execute("ALTER TABLE counted ADD CHECK (n <> 3 OR o < 100)")
+    job.topic.send_all([movement(n % 10) for n in range(110)])
+    job.catch_up()
+    query = "SELECT min(times) AS low, max(times) AS high FROM next_seen"
+    done = sql(job, query, arguments=("--from", "end", "--rows", "10", "--format", "csv"))
+    assert done.stdout == "low,high\n11,21\n", done
+    assert "200 messages, without 10 that wait among the dead letters" in done.stderr, done
+
+
 def test_batches_of_a_running_job_are_not_counted_twice(new_job, new_topic):
     """A view over state gives over the job's last batch what the job has written of it."""
     port = free_port()

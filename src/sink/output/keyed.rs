@@ -58,6 +58,12 @@ impl Ranks {
         of(a).cmp(&of(b)).then(a.cmp(&b))
     }
 
+    /// As [`Ranks::compare`], without the versions, which the statement compares itself.
+    fn compare_places(&self, a: u32, b: u32) -> Ordering {
+        let of = |row: u32| self.others.as_ref().map(|others| others.row(row as usize));
+        of(a).cmp(&of(b)).then(a.cmp(&b))
+    }
+
     /// Whether two rows are of one message.
     fn are_equal(&self, a: u32, b: u32) -> bool {
         self.others.as_ref().is_none_or(|others| others.row(a as usize) == others.row(b as usize))
@@ -79,7 +85,7 @@ impl Output {
             Some(order) if self.is_loose(&self.key) && self.delete.is_none() => {
                 let ranks = self.ranks(order, batch)?;
                 let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
-                rows.sort_by(|a, b| ranks.compare(*a, *b));
+                rows.sort_by(|a, b| ranks.compare_places(*a, *b));
                 rows
             }
             Some(order) if self.is_loose(&self.key) => {

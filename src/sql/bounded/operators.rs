@@ -1,15 +1,20 @@
 //! Operators that copy rows: a join, a window function or `unnest` may copy one long text thousands of times before the memory
-//! pool sees any of it.
+//! pool sees any of it. And operators that hold rows, which the pool must see once.
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
+use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{
@@ -25,11 +30,6 @@ use crate::sql::width;
 /// What an operator passes on at once, as a part of the budget, if all rows are as long as the longest.
 const AT_ONCE_SHARES: usize = 4;
 
-/// Put into the configuration of a run whose operators pass on fewer rows at once than usual. The rows that they read are
-/// cut into many parts then, each of which must own its memory: a pool that gets a part counts all that it shares.
-#[derive(Debug)]
-pub(in crate::sql) struct FewRowsAtOnce;
-
 /// The context that a plan runs in: the longer the longest row that it reads, the fewer rows its operators pass on at once.
 pub(in crate::sql) fn context_of(
     plan: &Arc<dyn ExecutionPlan>,
@@ -44,7 +44,7 @@ pub(in crate::sql) fn context_of(
     Arc::new(TaskContext::new(
         context.task_id(),
         context.session_id(),
-        config.clone().with_batch_size(rows_max.max(1)).with_extension(Arc::new(FewRowsAtOnce)),
+        config.clone().with_batch_size(rows_max.max(1)),
         context.scalar_functions().clone(),
         context.higher_order_functions().clone(),
         context.aggregate_functions().clone(),
@@ -60,23 +60,28 @@ fn row_bytes_max(plan: &Arc<dyn ExecutionPlan>) -> usize {
     }
 }
 
-/// Puts [`UnnestInput`] before each UNNEST.
+/// Puts an [`Input`] before each UNNEST and before each operator that holds rows.
 #[derive(Debug)]
-pub(in crate::sql) struct BoundedUnnest;
+pub(in crate::sql) struct BoundedInputs;
 
-impl PhysicalOptimizerRule for BoundedUnnest {
+impl PhysicalOptimizerRule for BoundedInputs {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let bounded = |plan: Arc<dyn ExecutionPlan>| {
-            let Some(unnest) = plan.downcast_ref::<UnnestExec>() else { return Ok(Transformed::no(plan)) };
-            let input = Arc::new(Physical(UnnestInput::of(unnest)));
+            let step = match plan.downcast_ref::<UnnestExec>() {
+                Some(unnest) => Step::Check(Unnested::of(unnest)),
+                None if holds_its_first_input(&plan) => Step::Own,
+                None => return Ok(Transformed::no(plan)),
+            };
+            let mut inputs: Vec<_> = plan.children().into_iter().cloned().collect();
+            inputs[0] = Arc::new(Physical(Input { input: Arc::clone(&inputs[0]), step }));
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-            Ok(Transformed::yes(plan.replace_children(vec![input], options)?))
+            Ok(Transformed::yes(plan.replace_children(inputs, options)?))
         };
         plan.transform_up(bounded).data()
     }
 
     fn name(&self) -> &'static str {
-        "bounded_unnest"
+        "bounded_inputs"
     }
 
     fn schema_check(&self) -> bool {
@@ -84,26 +89,74 @@ impl PhysicalOptimizerRule for BoundedUnnest {
     }
 }
 
-/// Passes rows on to UNNEST, unless UNNEST would make more of them at once than the budget allows. UNNEST emits its rows in
-/// parts, but it makes all rows of one list at once, and all rows of its input if it unnests lists of lists.
+/// Whether an operator takes from the memory pool what each part of its first input holds. Hash joins count what parts share
+/// once.
+fn holds_its_first_input(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<SortExec>() || plan.is::<NestedLoopJoinExec>() || plan.is::<CrossJoinExec>()
+}
+
+/// Passes rows on to an operator.
 #[derive(Clone, Debug)]
-struct UnnestInput {
+struct Input {
     input: Arc<dyn ExecutionPlan>,
+    step: Step,
+}
+
+/// What happens to the rows on the way.
+#[derive(Clone, Debug)]
+enum Step {
+    /// They are refused if UNNEST would make too much of them.
+    Check(Unnested),
+    /// They get memory of their own. Why: scans and aggregates pass on parts that share the memory of a whole, and an
+    /// operator that holds them all would count the whole for each.
+    Own,
+}
+
+impl Step {
+    fn take(&self, rows: RecordBatch, budget: Option<&Budget>) -> Result<RecordBatch> {
+        match (self, budget) {
+            (Self::Check(unnested), Some(budget)) => {
+                unnested.check(&rows, budget)?;
+                Ok(rows)
+            }
+            (Self::Own, _) if is_small_part(&rows)? => copy(&rows),
+            _ => Ok(rows),
+        }
+    }
+}
+
+/// Whether the rows are less than half of the memory that they hold.
+fn is_small_part(rows: &RecordBatch) -> Result<bool> {
+    let each = rows.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    let bytes: usize = each.sum::<Result<_, ArrowError>>()?;
+    Ok(get_record_batch_memory_size(rows) > bytes.saturating_mul(2))
+}
+
+/// The same rows in memory of their own.
+fn copy(rows: &RecordBatch) -> Result<RecordBatch> {
+    let every = UInt64Array::from_iter_values(0..rows.num_rows() as u64);
+    Ok(take_record_batch(rows, &every)?)
+}
+
+/// What UNNEST makes of rows. It emits its rows in parts, but it makes all rows of one list at once, and all rows of its
+/// input if it unnests lists of lists.
+#[derive(Clone, Debug)]
+struct Unnested {
     /// The columns that become rows. All others are copied for each of them.
     lists: Vec<usize>,
     has_lists_in_lists: bool,
 }
 
-impl UnnestInput {
+impl Unnested {
     fn of(unnest: &UnnestExec) -> Self {
         let lists = unnest.list_column_indices();
         Self {
-            input: Arc::clone(unnest.input()),
             lists: lists.iter().map(|list| list.index_in_input_schema).collect(),
             has_lists_in_lists: lists.iter().any(|list| list.depth > 1),
         }
     }
 
+    /// Refuses rows if UNNEST would make more of them at once than the budget allows.
     fn check(&self, rows: &RecordBatch, budget: &Budget) -> Result<()> {
         let (lists, copied): (Vec<_>, Vec<_>) =
             rows.columns().iter().enumerate().partition(|(index, _)| self.lists.contains(index));
@@ -129,8 +182,8 @@ impl UnnestInput {
     }
 }
 
-impl PhysicalOperator for UnnestInput {
-    const NAME: &'static str = "UnnestInput";
+impl PhysicalOperator for Input {
+    const NAME: &'static str = "Input";
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.input.properties()
@@ -138,14 +191,10 @@ impl PhysicalOperator for UnnestInput {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, Arc::clone(&context))?;
-        let Some(budget) = context.session_config().get_extension::<Budget>() else { return Ok(rows) };
-        let (schema, checks) = (self.input.schema(), self.clone());
-        let checked = rows.map(move |rows| {
-            let rows = rows?;
-            checks.check(&rows, &budget)?;
-            Ok(rows)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+        let budget = context.session_config().get_extension::<Budget>();
+        let (schema, step) = (self.input.schema(), self.step.clone());
+        let taken = rows.map(move |rows| step.take(rows?, budget.as_deref()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, taken)))
     }
 
     fn input(&self) -> Option<&Arc<dyn ExecutionPlan>> {
@@ -171,10 +220,20 @@ mod tests {
     use crate::sql::session;
     use crate::sql::slot::Slot;
 
-    /// What a query gives over rows of a `text` of so many bytes, a list `items` of so many numbers, and `n`, 1 and up. The
-    /// session has 8 MiB, so the budget is 4 MiB.
+    /// What a query gives in a session of 8 MiB, so the budget is 4 MiB.
     async fn answer(rows: i64, text_bytes: usize, items: i64, query: &str) -> Result<Vec<RecordBatch>> {
-        let state = session::session(8 << 20)?;
+        answer_of(8 << 20, rows, text_bytes, items, query).await
+    }
+
+    /// What a query gives over rows of a `text` of so many bytes, a list `items` of so many numbers, and `n`, 1 and up.
+    async fn answer_of(
+        memory_max: usize,
+        rows: i64,
+        text_bytes: usize,
+        items: i64,
+        query: &str,
+    ) -> Result<Vec<RecordBatch>> {
+        let state = session::session(memory_max)?;
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(1..=rows));
         let texts: ArrayRef =
             Arc::new(StringArray::from_iter_values((0..rows).map(|_| "x".repeat(text_bytes))));
@@ -212,5 +271,21 @@ mod tests {
         assert_eq!(kept.iter().map(RecordBatch::num_rows).sum::<usize>(), 10_000);
         let refused = answer(1, 10_000, 1_000, unnest).await.expect_err(unnest);
         assert!(refused.find_root().message().contains("unnest would make 10000000 bytes"), "{refused}");
+    }
+
+    /// 50,000 rows of 8 bytes are 400 kB. They are cut into seven parts, and groups come in as many.
+    #[tokio::test]
+    async fn rows_that_are_held_count_once() {
+        for (memory_max, query) in [
+            (3 << 20, "SELECT n FROM batch ORDER BY n DESC"),
+            (3 << 20, "SELECT n FROM batch ORDER BY n DESC LIMIT 10"),
+            (6 << 20, "SELECT n, count(*) AS c FROM batch GROUP BY n ORDER BY c, n"),
+            (3 << 20, "SELECT a.n FROM batch a CROSS JOIN (SELECT 1 AS one FROM batch WHERE n < 3) b"),
+            (3 << 20, "SELECT a.n FROM batch a JOIN (SELECT n FROM batch WHERE n < 3) b ON a.n < b.n"),
+        ] {
+            answer_of(memory_max, 50_000, 0, 0, query)
+                .await
+                .unwrap_or_else(|error| panic!("{query}: {error}"));
+        }
     }
 }

@@ -11,7 +11,7 @@ use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, DataType as SqlType, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg,
     FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, Select, Spanned as _,
-    UnaryOperator, Value, ValueWithSpan,
+    TopQuantity, UnaryOperator, Value, ValueWithSpan,
 };
 
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -144,14 +144,20 @@ pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
 /// # Errors
 /// `SELECT TOP`.
 pub(super) fn check_select(select: &Select) -> Result<(), Refusal> {
-    match &select.top {
-        Some(_) => Err(Refusal::new(
-            select.select_token.0.span,
-            "SELECT TOP is not known here".to_owned(),
-            "write `LIMIT 5` at the end of the query",
-        )),
-        None => Ok(()),
-    }
+    let Some(top) = &select.top else { return Ok(()) };
+    let rows = match &top.quantity {
+        Some(TopQuantity::Constant(rows)) => rows.to_string(),
+        Some(TopQuantity::Expr(rows)) => rows.to_string(),
+        None => "1".to_owned(),
+    };
+    let hint = match (top.percent, top.with_ties) {
+        (true, _) => {
+            "number the rows: `row_number() OVER (ORDER BY ...)` beside `count(*) OVER ()`".to_owned()
+        }
+        (_, true) => format!("number the rows, and keep those with `rank() OVER (ORDER BY ...) <= {rows}`"),
+        _ => format!("write `LIMIT {rows}` at the end of the query"),
+    };
+    Err(Refusal::new(select.select_token.0.span, "SELECT TOP is not known here".to_owned(), hint))
 }
 
 /// Moments count microseconds, so what is shorter would be lost in some places and rounded in others.

@@ -21,6 +21,15 @@ pub(super) fn fault(format: &str) -> Option<FormatFault> {
     if fields().any(|item| matches!(item, Item::Error)) {
         return Some(FormatFault { reason: "a field that is unknown here", instead: of_mysql(format) });
     }
+    // In MySQL it is the name of the month.
+    if format.contains("%M")
+        && !["%H", "%I", "%k", "%l", "%-", "%S", "%s", "%T", "%R"].iter().any(|field| format.contains(field))
+    {
+        return Some(FormatFault {
+            reason: "`%M`, which is the minute, without an hour or a second",
+            instead: Some(format.replace("%M", "%B")),
+        });
+    }
     let has_others = fields().any(|item| matches!(item, Item::Numeric(field, _) if !is_epoch(&field)));
     let has_epoch = fields().any(|item| matches!(item, Item::Numeric(field, _) if is_epoch(&field)));
     (has_epoch && has_others).then(|| FormatFault {
@@ -166,6 +175,7 @@ mod tests {
             ("%Y-%m-%d %H:%i:%s", "%Y-%m-%d %H:%M:%S"),
             ("%H:%M:%s", "%H:%M:%S"),
             ("%d %M %Y %h:%i", "%d %B %Y %I:%M"),
+            ("%M %Y", "%B %Y"),
         ] {
             let fault = fault(format).unwrap_or_else(|| panic!("{format} is refused"));
             assert_eq!(fault.instead.as_deref(), Some(instead), "{format}");
@@ -174,7 +184,18 @@ mod tests {
 
     #[test]
     fn formats_of_here_stay_and_others_have_no_translation() {
-        for format in ["", "%Y-%m-%d", "%s", "%Y%m%dT%H%M%S%.3f", "100%%", "week %V of %G", "%:z"] {
+        for format in [
+            "",
+            "%Y-%m-%d",
+            "%s",
+            "%H:%M",
+            "%M:%S",
+            "%-I:%M %p",
+            "%Y%m%dT%H%M%S%.3f",
+            "100%%",
+            "week %V of %G",
+            "%:z",
+        ] {
             assert!(fault(format).is_none(), "{format}");
         }
         assert!(fault("as it is").is_some_and(|fault| fault.instead.is_none()));

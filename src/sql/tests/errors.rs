@@ -137,7 +137,14 @@ async fn what_no_row_can_make_right_is_refused_where_it_stands() {
         ("customer % (0.0)", 20, "`x / nullif(y, 0)` is NULL"),
         ("agency + agency", 8, "texts are joined with `||`"),
         ("kafka_timestamp > 3", 8, "write a day as `DATE"),
-        ("TOP 5 customer", 1, "write `LIMIT 5`"),
+        ("TOP 3 customer", 1, "write `LIMIT 3`"),
+        ("TOP (2 + 2) customer", 1, "write `LIMIT 2 + 2`"),
+        ("TOP 10 PERCENT customer", 1, "number the rows: `row_number()"),
+        (
+            "TOP 7 WITH TIES customer",
+            1,
+            "number the rows, and keep those with `rank() OVER (ORDER BY ...) <= 7`",
+        ),
     ] {
         let said = faults(&[("v", &format!("SELECT {column} AS x FROM batch"))]).await;
         assert!(said.starts_with(&format!("sql/v.sql:1:{at}: error: ")), "{column}: {said}");

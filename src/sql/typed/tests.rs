@@ -76,7 +76,11 @@ async fn faults_have_the_place_the_line_and_the_nearest_name() {
     ");
     let of_record = "SELECT 1 / (s.a.b - 3) AS x FROM (SELECT named_struct('a', named_struct('b', customer)) AS s FROM batch)";
     let said = fault(of_record).await;
-    assert!(said.contains("`1 / (s.a.b - 3)`: divide by zero"), "{said}");
+    assert!(said.starts_with("query:1:8: error: `1 / (s.a.b - 3)`: divide by zero"), "{said}");
+    assert!(said.contains("\n  |        ^^^^^^^^^^^^^^\n"), "{said}");
+    let of_item = "SELECT l[1].a / (l[1].b - 3) AS x FROM (SELECT make_array(named_struct('a', 1, 'b', customer)) AS l FROM batch)";
+    let said = fault(of_item).await;
+    assert!(said.starts_with("query:1:8: error: `l[1].a / (l[1].b - 3)`: divide by zero"), "{said}");
 }
 
 #[tokio::test]
