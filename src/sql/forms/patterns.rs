@@ -2,12 +2,60 @@
 //! expression that may match anywhere; here it becomes the regular expression that it means. And `x ~ '.*'` becomes `x LIKE '%'`,
 //! since DataFusion makes it `x IS NOT NULL`, which is false where it is NULL.
 
+use std::str::Chars;
+
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator, lit};
-use datafusion::sql::sqlparser::ast::Value;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Function, Value};
+use regex::Regex;
 
-use super::refused;
+use super::super::upstream;
+use super::elsewhere::arguments;
+use super::{Refusal, refused};
+
+/// Why here: where a regular expression is written, the planner does not know.
+///
+/// # Errors
+/// A text that is no regular expression.
+pub(super) fn check(expression: &SqlExpr) -> Result<(), Refusal> {
+    let pattern = match expression {
+        SqlExpr::BinaryOp {
+            op:
+                BinaryOperator::PGRegexMatch
+                | BinaryOperator::PGRegexIMatch
+                | BinaryOperator::PGRegexNotMatch
+                | BinaryOperator::PGRegexNotIMatch,
+            right,
+            ..
+        } => Some(right.as_ref()),
+        SqlExpr::Function(call) => pattern_of(call),
+        _ => None,
+    };
+    let Some(SqlExpr::Value(literal)) = pattern else { return Ok(()) };
+    let Value::SingleQuotedString(pattern) = &literal.value else { return Ok(()) };
+    let fault = Regex::new(pattern).err();
+    fault.map_or(Ok(()), |fault| {
+        let message = upstream::first_line(&fault.to_string());
+        Err(Refusal::new(
+            literal.span,
+            message,
+            "a character that stands for itself is written after a backslash: `\\(`",
+        ))
+    })
+}
+
+/// The pattern of a function of regular expressions, if it is called without flags, which may change its syntax.
+fn pattern_of(call: &Function) -> Option<&SqlExpr> {
+    let name = call.name.to_string().to_lowercase();
+    let without_flags = match name.as_str() {
+        "regexp_count" | "regexp_like" | "regexp_match" => 2,
+        "regexp_replace" => 3,
+        _ => return None,
+    };
+    let values = arguments(call)?;
+    if values.len() > without_flags { None } else { values.get(1).copied() }
+}
 
 pub(super) fn rewrite(part: Expr) -> Result<Transformed<Expr>> {
     if let Some(rewritten) = of_anything(&part) {
@@ -80,20 +128,11 @@ pub(super) fn with_backslashes(pattern: &str, escape: &Value) -> Option<String> 
 /// A regular expression that matches the texts that a pattern of SIMILAR TO matches.
 fn regular_expression(pattern: &str, escape: char) -> String {
     let mut regular = String::from("(?s)^(?:");
-    let mut in_brackets = false;
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
         match c {
             c if c == escape => chars.next().into_iter().for_each(|c| literal(c, &mut regular)),
-            '[' if !in_brackets => {
-                in_brackets = true;
-                regular.push('[');
-            }
-            ']' => {
-                in_brackets = false;
-                regular.push(']');
-            }
-            c if in_brackets => regular.push(c),
+            '[' => in_brackets(&mut chars, escape, &mut regular),
             '%' => regular.push_str(".*"),
             '_' => regular.push('.'),
             '(' => regular.push_str("(?:"),
@@ -103,6 +142,33 @@ fn regular_expression(pattern: &str, escape: char) -> String {
     }
     regular.push_str(")$");
     regular
+}
+
+/// The characters in brackets, of which the first has been read. A regular expression has sets of sets there: `[a&&b]`,
+/// `[a--b]`, `[a[b]]`. SQL has only classes such as `[[:alpha:]]`.
+fn in_brackets(chars: &mut Chars<'_>, escape: char, regular: &mut String) {
+    regular.push('[');
+    if chars.as_str().starts_with('^') {
+        regular.extend(chars.next());
+    }
+    let mut is_first = true;
+    while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        match c {
+            ']' if !is_first => return regular.push(']'),
+            '[' if rest.starts_with(':') => {
+                let class = rest.find(":]").map_or(rest, |end| &rest[..end + 2]);
+                regular.push('[');
+                regular.push_str(class);
+                *chars = rest[class.len()..].chars();
+            }
+            c if c == escape => chars.next().into_iter().for_each(|c| literal(c, regular)),
+            '[' | ']' | '&' | '~' | '\\' => literal(c, regular),
+            '-' if rest.starts_with('-') => literal(c, regular),
+            c => regular.push(c),
+        }
+        is_first = false;
+    }
 }
 
 fn literal(c: char, regular: &mut String) {
@@ -135,5 +201,9 @@ mod tests {
         assert_eq!(regular_expression("a_(b|c)+", '\\'), "(?s)^(?:a.(?:b|c)+)$");
         assert_eq!(regular_expression("1.5\\%", '\\'), "(?s)^(?:1\\.5\\%)$");
         assert_eq!(regular_expression("[a-c^%]x#_", '#'), "(?s)^(?:[a-c^%]x\\_)$");
+        assert_eq!(regular_expression("[a&&b[~~]", '\\'), "(?s)^(?:[a\\&\\&b\\[\\~\\~])$");
+        assert_eq!(regular_expression("[[:alpha:]_]%", '\\'), "(?s)^(?:[[:alpha:]_].*)$");
+        assert_eq!(regular_expression("[^]%]_", '\\'), "(?s)^(?:[^\\]%].)$");
+        assert_eq!(regular_expression("[\\d#]]", '#'), "(?s)^(?:[\\\\d\\]])$");
     }
 }
