@@ -41,6 +41,24 @@ impl AnalyzerRule for MixedTypes {
     }
 }
 
+/// Gives the columns of each UNION, and of what is above it, the types that its inputs are brought to. Before that, a UNION has
+/// the types of its first input, and rules would choose by these: `floor(x)` of an integer is `x`.
+#[derive(Debug)]
+pub(super) struct TypesOfUnions;
+
+impl AnalyzerRule for TypesOfUnions {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        rewrite::nodes(plan, &mut |node| match node {
+            LogicalPlan::Union(union) => in_union(union),
+            node => Ok(Transformed::yes(node.recompute_schema()?)),
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        "types_of_unions"
+    }
+}
+
 /// Makes `nvl` what `coalesce` is. DataFusion's takes decimals for doubles. And lets functions of lists take values of two
 /// kinds, and those that choose a value take times of two units, which DataFusion refuses before any rule sees them.
 pub(super) fn install(state: &mut SessionState) -> Result<()> {

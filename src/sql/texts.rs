@@ -49,7 +49,7 @@ impl Around for GroupsAlone {
 /// A group of a number that no regular expression has: an empty text.
 const NOTHING: &str = "${999999}";
 
-/// The text as DataFusion takes it: it makes `\1` and all digits that follow the number of a group, and then each `${1}` the group.
+/// The text as DataFusion takes it: it reads a backslash and all digits after it as a group, and then each `${1}` too.
 fn with_groups_alone(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -57,7 +57,7 @@ fn with_groups_alone(text: &str) -> String {
         match (c, chars.peek()) {
             ('$', _) => written.push_str("$$"),
             ('\\', Some(digit)) if digit.is_ascii_digit() => {
-                written.push_str(&format!("${{{digit}}}"));
+                written.extend(['$', '{', *digit, '}']);
                 chars.next();
             }
             ('\\', Some('&')) => {

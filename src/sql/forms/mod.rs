@@ -21,6 +21,7 @@ mod kept_types;
 mod lists;
 mod named_windows;
 mod natural;
+mod no_patterns;
 mod one_row;
 mod orders;
 mod output_names;
@@ -92,7 +93,7 @@ pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal
 fn rewrite_expression(expression: &mut SqlExpr) -> Result<(), Refusal> {
     unread::check(expression)?;
     elsewhere::check(expression)?;
-    patterns::check(expression)?;
+    no_patterns::check(expression)?;
     let rewritten = distinct_orders::rewritten(expression)?;
     let rewritten = rewritten.or_else(|| elsewhere::rewritten(expression));
     let rewritten = rewritten.or_else(|| expressions::rewritten(expression));

@@ -7,55 +7,9 @@ use std::str::Chars;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator, lit};
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Function, Value};
-use regex::Regex;
+use datafusion::sql::sqlparser::ast::Value;
 
-use super::super::upstream;
-use super::elsewhere::arguments;
-use super::{Refusal, refused};
-
-/// Why here: where a regular expression is written, the planner does not know.
-///
-/// # Errors
-/// A text that is no regular expression.
-pub(super) fn check(expression: &SqlExpr) -> Result<(), Refusal> {
-    let pattern = match expression {
-        SqlExpr::BinaryOp {
-            op:
-                BinaryOperator::PGRegexMatch
-                | BinaryOperator::PGRegexIMatch
-                | BinaryOperator::PGRegexNotMatch
-                | BinaryOperator::PGRegexNotIMatch,
-            right,
-            ..
-        } => Some(right.as_ref()),
-        SqlExpr::Function(call) => pattern_of(call),
-        _ => None,
-    };
-    let Some(SqlExpr::Value(literal)) = pattern else { return Ok(()) };
-    let Value::SingleQuotedString(pattern) = &literal.value else { return Ok(()) };
-    let fault = Regex::new(pattern).err();
-    fault.map_or(Ok(()), |fault| {
-        let message = upstream::first_line(&fault.to_string());
-        Err(Refusal::new(
-            literal.span,
-            message,
-            "a character that stands for itself is written after a backslash: `\\(`",
-        ))
-    })
-}
-
-/// The pattern of a function of regular expressions, if it is called without flags, which may change its syntax.
-fn pattern_of(call: &Function) -> Option<&SqlExpr> {
-    let name = call.name.to_string().to_lowercase();
-    let without_flags = match name.as_str() {
-        "regexp_count" | "regexp_like" | "regexp_match" => 2,
-        "regexp_replace" => 3,
-        _ => return None,
-    };
-    let values = arguments(call)?;
-    if values.len() > without_flags { None } else { values.get(1).copied() }
-}
+use super::refused;
 
 pub(super) fn rewrite(part: Expr) -> Result<Transformed<Expr>> {
     if let Some(rewritten) = of_anything(&part) {
@@ -155,7 +109,10 @@ fn in_brackets(chars: &mut Chars<'_>, escape: char, regular: &mut String) {
     while let Some(c) = chars.next() {
         let rest = chars.as_str();
         match c {
-            ']' if !is_first => return regular.push(']'),
+            ']' if !is_first => {
+                regular.push(']');
+                return;
+            }
             '[' if rest.starts_with(':') => {
                 let class = rest.find(":]").map_or(rest, |end| &rest[..end + 2]);
                 regular.push('[');

@@ -1096,8 +1096,10 @@ const RIGHT: &[(&str, &str)] = &[
     ),
     ("SELECT id FROM v WHERE (id, g) NOT IN (SELECT k, g FROM u WHERE k IS NOT NULL AND g IS NOT NULL)", "3"),
     ("SELECT id FROM v WHERE (id, n) IN (SELECT id, u.id FROM u WHERE id < 3)", "1; 2"),
+    ("SELECT floor(a) AS x FROM (SELECT id AS a FROM v WHERE id = 1 UNION ALL SELECT 2.55) q", "1.00; 2.00"),
     (
-        "SELECT greatest(a, DATE '9999-12-31') AS x FROM (SELECT dt AS a FROM v WHERE id = 1 UNION ALL SELECT ts FROM v WHERE id = 1) q",
+        "SELECT greatest(a, DATE '9999-12-31') AS x FROM (SELECT dt AS a FROM v WHERE id = 1 \
+         UNION ALL SELECT CAST(ts AS TIMESTAMP(6)) FROM v WHERE id = 1) q",
         "9999-12-31T00:00:00; 9999-12-31T00:00:00",
     ),
     (
