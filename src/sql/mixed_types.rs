@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
     ScalarFunctionArgs, ScalarUDFImpl, Union,
 };
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::coerce_union_schema;
 use std::sync::Arc;
 
 use super::moments::is_text_or_day;
@@ -37,6 +38,24 @@ impl AnalyzerRule for MixedTypes {
 
     fn name(&self) -> &'static str {
         "mixed_types"
+    }
+}
+
+/// Gives the columns of each UNION, and of what is above it, the types that its inputs are brought to. Before that, a UNION has
+/// the types of its first input, and rules would choose by these: `floor(x)` of an integer is `x`.
+#[derive(Debug)]
+pub(super) struct TypesOfUnions;
+
+impl AnalyzerRule for TypesOfUnions {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        rewrite::nodes(plan, &mut |node| match node {
+            LogicalPlan::Union(union) => in_union(union),
+            node => Ok(Transformed::yes(node.recompute_schema()?)),
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        "types_of_unions"
     }
 }
 
@@ -112,11 +131,15 @@ impl Around for OfOneKind {
 }
 
 fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let columns = rewrite::expressions(plan, &in_expression)?.transform_data(|plan| match plan {
-        LogicalPlan::Union(union) => in_union(union),
-        LogicalPlan::Join(join) => in_keys(join),
-        plan => Ok(Transformed::no(plan)),
-    })?;
+    // Why: its columns may have other types by now, if there is a UNION below.
+    let columns =
+        rewrite::expressions(plan.recompute_schema()?, &in_expression)?.transform_data(
+            |plan| match plan {
+                LogicalPlan::Union(union) => in_union(union),
+                LogicalPlan::Join(join) => in_keys(join),
+                plan => Ok(Transformed::no(plan)),
+            },
+        )?;
     if columns.transformed { columns.map_data(LogicalPlan::recompute_schema) } else { Ok(columns) }
 }
 
@@ -362,7 +385,7 @@ fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
     let ways: Vec<Option<Way>> = (0..columns).map(of_column).collect();
     if ways.iter().all(Option::is_none) {
         // Why: DataFusion brings the inputs to the types of the union, which are those from before other rules.
-        let union = Union::try_new_with_loose_types(union.inputs)?;
+        let union = of_all_inputs(Union::try_new_with_loose_types(union.inputs)?)?;
         return Ok(Transformed::yes(LogicalPlan::Union(union)));
     }
     let brought = |input: &Arc<LogicalPlan>| {
@@ -378,5 +401,17 @@ fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {
         Ok(Arc::new(input))
     };
     let inputs = union.inputs.iter().map(brought).collect::<Result<Vec<_>>>()?;
-    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+    Ok(Transformed::yes(LogicalPlan::Union(of_all_inputs(Union::try_new_with_loose_types(inputs)?)?)))
+}
+
+/// The union with the types that its inputs will be brought to, so that what is above chooses by these. Without any, the types
+/// stay, and DataFusion's rule tells the error.
+fn of_all_inputs(union: Union) -> Result<Union> {
+    let Ok(common) = coerce_union_schema(&union.inputs) else { return Ok(union) };
+    let fields = union.schema.iter().zip(common.fields()).map(|((relation, field), common)| {
+        let field = field.as_ref().clone().with_data_type(common.data_type().clone());
+        (relation.cloned(), Arc::new(field))
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect(), DFSchema::metadata(&union.schema).clone())?;
+    Ok(Union { inputs: union.inputs, schema: Arc::new(schema) })
 }

@@ -37,13 +37,15 @@ use super::coercion::Coercion;
 use super::constants::HideConstants;
 use super::forms;
 use super::limits::EnsureRequirementsBetweenLimits;
-use super::mixed_types::MixedTypes;
+use super::mixed_types::{MixedTypes, TypesOfUnions};
 use super::numbers::RightNumbers;
 use super::windows::WindowsOfWholeBatches;
 
 /// What every query goes through before it is optimized, in this order.
 pub(super) fn analyzer_rules(budget: &Arc<Budget>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        // What reads a UNION sees the types that its columns will have.
+        Arc::new(TypesOfUnions),
         // Forms that DataFusion answers wrongly become others; it must see them before types are coerced.
         Arc::new(forms::RewriteForms),
         // GROUPING(x) becomes an expression over the columns of the grouping sets.

@@ -16,7 +16,84 @@ use super::wrapped::{Around, Extent, wrap};
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     wrap(state, "regexp_match", EveryGroup)?;
+    wrap(state, "regexp_replace", GroupsAlone)?;
+    wrap(state, "lpad", NoLessThanNothing)?;
     wrap(state, "split_part", FromTheStart)
+}
+
+/// The text that `regexp_replace` puts in has groups after a backslash, as in PostgreSQL: `\1` to `\9`, and `\0` or `\&` for the
+/// whole match. DataFusion takes `$` for the start of a group's name, too, and two backslashes for two. And it reads `^a|(b).*$`
+/// with `\1` as if `^` were of all that the pattern chooses from, unless something follows the group.
+#[derive(Debug)]
+struct GroupsAlone;
+
+impl Around for GroupsAlone {
+    fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(texts) = call.args.get(2) else { return function.invoke_with_args(call) };
+        let extent = Extent::of([texts], call.number_rows);
+        let of = texts.data_type();
+        let texts = texts.cast_to(&DataType::Utf8, None)?.to_array(extent.rows)?;
+        let texts = texts.as_string::<i32>();
+        if texts.iter().flatten().any(|text| text.contains(['$', '\\'])) {
+            let has_choice = matches!(&call.args[1], ColumnarValue::Scalar(pattern)
+                if pattern.try_as_str().flatten().is_some_and(|pattern| pattern.contains('|')));
+            let end = if has_choice { NOTHING } else { "" };
+            let written = texts.iter().map(|text| text.map(|text| with_groups_alone(text) + end));
+            let written: StringArray = written.collect();
+            call.args[2] = extent.answer(cast(&written, &of)?)?;
+        }
+        function.invoke_with_args(call)
+    }
+}
+
+/// A group of a number that no regular expression has: an empty text.
+const NOTHING: &str = "${999999}";
+
+/// The text as DataFusion takes it: it reads a backslash and all digits after it as a group, and then each `${1}` too.
+fn with_groups_alone(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('$', _) => written.push_str("$$"),
+            ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                written.extend(['$', '{', *digit, '}']);
+                chars.next();
+            }
+            ('\\', Some('&')) => {
+                written.push_str("${0}");
+                chars.next();
+            }
+            ('\\', next) => {
+                if next == Some(&'\\') {
+                    chars.next();
+                }
+                written.push('\\');
+                written.push_str(NOTHING);
+            }
+            _ => written.push(c),
+        }
+    }
+    written
+}
+
+/// `lpad` to a length below 0 is an empty text. DataFusion panics.
+#[derive(Debug)]
+struct NoLessThanNothing;
+
+impl Around for NoLessThanNothing {
+    fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(lengths) = call.args.get(1) else { return function.invoke_with_args(call) };
+        let extent = Extent::of([lengths], call.number_rows);
+        let of = lengths.data_type();
+        let lengths = lengths.cast_to(&DataType::Int64, None)?.to_array(extent.rows)?;
+        let lengths = lengths.as_primitive::<Int64Type>();
+        if lengths.iter().flatten().any(|length| length < 0) {
+            let lengths: Int64Array = lengths.iter().map(|length| Some(length?.max(0))).collect();
+            call.args[1] = extent.answer(cast(&lengths, &of)?)?;
+        }
+        function.invoke_with_args(call)
+    }
 }
 
 /// `split_part(text, delimiter, -1)` is the last part of those that are found from the start. DataFusion looks for them from the

@@ -16,7 +16,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Distinct, Expr, ExprFunctionExt as _, FetchType, Filter, Join, JoinConstraint,
     JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, Projection, SkipType, SubqueryAlias, Union,
-    Unnest, Window, lit,
+    Unnest, Window, WindowFrame, lit,
 };
 
 use super::refused;
@@ -280,7 +280,9 @@ impl Push<'_> {
             _ => Vec::new(),
         };
         let number = self.names.column("n");
-        let numbered = row_number().partition_by(columns(&keys).collect()).order_by(order).build()?;
+        // Why: without an order, a window has no frame of RANGE, which it would get.
+        let numbered = row_number().partition_by(columns(&keys).collect()).order_by(order);
+        let numbered = numbered.window_frame(WindowFrame::new(Some(true))).build()?;
         let all = input.schema().columns();
         let numbered = LogicalPlanBuilder::from(input).window([numbered.alias(&number)])?;
         let number = || Expr::Column(Column::new_unqualified(&number));

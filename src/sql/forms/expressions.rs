@@ -6,8 +6,8 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, CharacterLength, DataType, Expr, Ident, Query, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, UnaryOperator, Value,
+    AccessExpr, BinaryOperator, CaseWhen, CharacterLength, DataType, Expr, Ident, Query, SelectItem, SetExpr,
+    TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -256,6 +256,17 @@ fn rows_where(query: Query, names: &[Ident], condition: Expr) -> Option<Query> {
         columns: names.iter().map(column).collect(),
         at: None,
     };
+    let mut query = query;
+    if let SetExpr::Select(inner) = query.body.as_mut()
+        && query.order_by.is_none()
+    {
+        // Two columns may have one name there.
+        for (item, name) in inner.projection.iter_mut().zip(names) {
+            if let SelectItem::UnnamedExpr(expr) = item {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name.clone() };
+            }
+        }
+    }
     let subquery = Box::new(query);
     select.from.first_mut()?.relation =
         TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None };

@@ -6,6 +6,7 @@
 //! before types are coerced ([`RewriteForms`]). Wrong rules of the optimizer are left out in [`super::optimizer`], and
 //! operators that bind wrongly are mended in [`super::dialect`].
 
+mod casts;
 mod clauses;
 mod distinct_orders;
 mod domain;
@@ -20,6 +21,7 @@ mod kept_types;
 mod lists;
 mod named_windows;
 mod natural;
+mod no_patterns;
 mod one_row;
 mod orders;
 mod output_names;
@@ -91,6 +93,7 @@ pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal
 fn rewrite_expression(expression: &mut SqlExpr) -> Result<(), Refusal> {
     unread::check(expression)?;
     elsewhere::check(expression)?;
+    no_patterns::check(expression)?;
     let rewritten = distinct_orders::rewritten(expression)?;
     let rewritten = rewritten.or_else(|| elsewhere::rewritten(expression));
     let rewritten = rewritten.or_else(|| expressions::rewritten(expression));
@@ -110,7 +113,9 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
             unread::write_out_groups(select)?;
             clauses::having_of_one_group(select);
             using::write_out(select, order_by.as_deref_mut())?;
-            named_windows::write_out(select, order_by)
+            named_windows::write_out(select, order_by.as_deref_mut())?;
+            casts::tell_apart(select, order_by);
+            Ok(())
         }
         SetExpr::SetOperation { left, right, .. } => {
             rewrite_body(left, None)?;

@@ -2,6 +2,8 @@
 //! expression that may match anywhere; here it becomes the regular expression that it means. And `x ~ '.*'` becomes `x LIKE '%'`,
 //! since DataFusion makes it `x IS NOT NULL`, which is false where it is NULL.
 
+use std::str::Chars;
+
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator, lit};
@@ -80,20 +82,11 @@ pub(super) fn with_backslashes(pattern: &str, escape: &Value) -> Option<String> 
 /// A regular expression that matches the texts that a pattern of SIMILAR TO matches.
 fn regular_expression(pattern: &str, escape: char) -> String {
     let mut regular = String::from("(?s)^(?:");
-    let mut in_brackets = false;
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
         match c {
             c if c == escape => chars.next().into_iter().for_each(|c| literal(c, &mut regular)),
-            '[' if !in_brackets => {
-                in_brackets = true;
-                regular.push('[');
-            }
-            ']' => {
-                in_brackets = false;
-                regular.push(']');
-            }
-            c if in_brackets => regular.push(c),
+            '[' => in_brackets(&mut chars, escape, &mut regular),
             '%' => regular.push_str(".*"),
             '_' => regular.push('.'),
             '(' => regular.push_str("(?:"),
@@ -103,6 +96,36 @@ fn regular_expression(pattern: &str, escape: char) -> String {
     }
     regular.push_str(")$");
     regular
+}
+
+/// The characters in brackets, of which the first has been read. A regular expression has sets of sets there: `[a&&b]`,
+/// `[a--b]`, `[a[b]]`. SQL has only classes such as `[[:alpha:]]`.
+fn in_brackets(chars: &mut Chars<'_>, escape: char, regular: &mut String) {
+    regular.push('[');
+    if chars.as_str().starts_with('^') {
+        regular.extend(chars.next());
+    }
+    let mut is_first = true;
+    while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        match c {
+            ']' if !is_first => {
+                regular.push(']');
+                return;
+            }
+            '[' if rest.starts_with(':') => {
+                let class = rest.find(":]").map_or(rest, |end| &rest[..end + 2]);
+                regular.push('[');
+                regular.push_str(class);
+                *chars = rest[class.len()..].chars();
+            }
+            c if c == escape => chars.next().into_iter().for_each(|c| literal(c, regular)),
+            '[' | ']' | '&' | '~' | '\\' => literal(c, regular),
+            '-' if rest.starts_with('-') => literal(c, regular),
+            c => regular.push(c),
+        }
+        is_first = false;
+    }
 }
 
 fn literal(c: char, regular: &mut String) {
@@ -135,5 +158,9 @@ mod tests {
         assert_eq!(regular_expression("a_(b|c)+", '\\'), "(?s)^(?:a.(?:b|c)+)$");
         assert_eq!(regular_expression("1.5\\%", '\\'), "(?s)^(?:1\\.5\\%)$");
         assert_eq!(regular_expression("[a-c^%]x#_", '#'), "(?s)^(?:[a-c^%]x\\_)$");
+        assert_eq!(regular_expression("[a&&b[~~]", '\\'), "(?s)^(?:[a\\&\\&b\\[\\~\\~])$");
+        assert_eq!(regular_expression("[[:alpha:]_]%", '\\'), "(?s)^(?:[[:alpha:]_].*)$");
+        assert_eq!(regular_expression("[^]%]_", '\\'), "(?s)^(?:[^\\]%].)$");
+        assert_eq!(regular_expression("[\\d#]]", '#'), "(?s)^(?:[\\\\d\\]])$");
     }
 }

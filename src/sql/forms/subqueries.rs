@@ -235,12 +235,13 @@ impl Unnesting {
     }
 
     fn scalar(&mut self, input: &mut LogicalPlan, subquery: Subquery) -> Result<Expr> {
-        let Subquery { outer_ref_columns, spans, .. } = subquery.clone();
+        let spans = subquery.spans.clone();
         let inner = self.inner(input, subquery)?;
         if inner.reads_nothing() {
             let may_have_no_row = !has_a_row(&inner.query);
             let subquery = Arc::new(inner.query);
-            let value = Expr::ScalarSubquery(Subquery { subquery, outer_ref_columns, spans });
+            // LATERAL inside it has become a join, so it has no outer columns either.
+            let value = Expr::ScalarSubquery(Subquery { subquery, outer_ref_columns: Vec::new(), spans });
             // Why: upstream takes the value for never NULL if the subquery's column is, or becomes so when it is simplified.
             return Ok(if may_have_no_row { one_row(value, lit(1_i64)) } else { value });
         }

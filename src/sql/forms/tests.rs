@@ -38,6 +38,64 @@ use Done::{Refused, Right};
 
 const FORMS: &[Form] = &[
     Form {
+        name: "lag by NULL rows",
+        reason: "it counts as 0 rows, so the result is the row's own value, and not NULL",
+        upstream: "docs/upstream/lag-by-null.md",
+        done: Refused("lag(x, 2)"),
+        query: "SELECT id, lag(id, NULL) OVER (ORDER BY id) AS x FROM v",
+        wrong: "1 1; 2 2; 3 3",
+    },
+    Form {
+        name: "a dollar in the replacement of regexp_replace",
+        reason: "it is taken for a group of the pattern, also where there is none",
+        upstream: "docs/upstream/replacements-of-regexp-replace.md",
+        done: Right("$5 a10b"),
+        query: "SELECT regexp_replace('x', 'x', '$5') AS x, regexp_replace('ab', '(a)(b)', '\\110\\2') AS y",
+        wrong: " b",
+    },
+    Form {
+        name: "a backslash in the replacement of regexp_replace",
+        reason: "two of them stay two, and an ampersand after one is not the match",
+        upstream: "docs/upstream/replacements-of-regexp-replace.md",
+        done: Right("a\\b [x] \\1"),
+        query: "SELECT regexp_replace('a/b', '/', '\\\\') AS x, regexp_replace('x', 'x', '[\\&]') AS y, \
+                regexp_replace('x', 'x', '\\\\1') AS z",
+        wrong: "a\\\\b [\\&] ",
+    },
+    Form {
+        name: "the first group in the place of a choice",
+        reason: "the text before the match is lost, since the pattern is taken for one that matches from the start",
+        upstream: "docs/upstream/choices-of-regexp-replace.md",
+        done: Right("x"),
+        query: "SELECT regexp_replace('xb', '^(a)|b.*$', '\\1') AS x",
+        wrong: "",
+    },
+    Form {
+        name: "lpad to less than nothing",
+        reason: "it panics over columns, where it is an empty text for constants",
+        upstream: "docs/upstream/lpad-below-nought.md",
+        done: Right("; ; "),
+        query: "SELECT lpad(g, -id) AS x FROM v",
+        wrong: "panic",
+    },
+    Form {
+        name: "a union of doubles and integers beside a decimal",
+        reason: "the double becomes a decimal of 15 digits after the point",
+        upstream: "docs/upstream/doubles-beside-decimals.md",
+        done: Right(""),
+        query: "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT CAST(0.1 AS DOUBLE) + CAST(0.2 AS DOUBLE)) q \
+                WHERE x = CAST(0.3 AS DECIMAL(2, 1))",
+        wrong: "0.30000000000000004",
+    },
+    Form {
+        name: "two columns that differ by a cast",
+        reason: "a cast is no part of a column's name, and two columns have one name",
+        upstream: "docs/upstream/names-without-casts.md",
+        done: Right("6 6.0"),
+        query: "SELECT sum(n) AS x, sum(CAST(n AS DOUBLE)) AS y FROM v",
+        wrong: "error: Schema contains duplicate unqualified field name \"sum(v.n)\"",
+    },
+    Form {
         name: "two equalities, one with the constant first",
         reason: "the logical rule push_down_filter takes them for two values",
         upstream: "docs/upstream/comparisons-with-the-constant-first.md",
@@ -1010,6 +1068,44 @@ const RIGHT: &[(&str, &str)] = &[
     ("SELECT id FROM v WHERE g RLIKE '^[ab]' AND g NOT REGEXP 'a'", "2"),
     ("SELECT CAST(id + 10 AS VARCHAR(1)) AS x, TRY_CAST(s AS VARCHAR(1)) AS y FROM v WHERE id = 1", "1 x"),
     ("SELECT N'x' AS a, U&'\\0041' AS b", "x A"),
+    (
+        "SELECT CAST(ts AS DATE) AS a, CAST(ts AS VARCHAR) AS b, count(*) AS c, count(DISTINCT CAST(n AS VARCHAR)) AS d, \
+         count(DISTINCT n) AS e FROM v WHERE id = 1 GROUP BY 1, CAST(ts AS VARCHAR) HAVING max(CAST(n AS VARCHAR)) = max(n::VARCHAR)",
+        "2024-01-01 2024-01-01T00:00:00 1 1 1",
+    ),
+    (
+        "SELECT id, sum(n) OVER w AS a, sum(CAST(n AS DOUBLE)) OVER w AS b, count(*) OVER (PARTITION BY CAST(d AS INT)) AS c, \
+         count(*) OVER (PARTITION BY d) AS e FROM v WINDOW w AS (ORDER BY id) ORDER BY CAST(id AS VARCHAR)",
+        "1 1 1.0 1 1; 2 3 3.0 1 1; 3 6 6.0 1 1",
+    ),
+    (
+        "SELECT CAST(k AS BIGINT) AS a, count(*) AS c FROM v WHERE id < 3 GROUP BY CUBE (CAST(k AS BIGINT))",
+        "1 1; 2 1; NULL 2",
+    ),
+    (
+        "SELECT id FROM v WHERE (SELECT count(*) FROM u WHERE EXISTS (SELECT 1 FROM t WHERE t.id = v.id - 2)) > 0",
+        "3",
+    ),
+    (
+        "SELECT v.id, q.id AS x FROM v JOIN LATERAL (SELECT u.id FROM u WHERE u.id = v.id LIMIT 1) q ON true",
+        "1 1; 2 2; 3 3",
+    ),
+    (
+        "SELECT (SELECT max(q.x) FROM u JOIN LATERAL (SELECT u.id + 1 AS x) q ON true) AS x FROM v WHERE id = 1",
+        "9",
+    ),
+    ("SELECT id FROM v WHERE (id, g) NOT IN (SELECT k, g FROM u WHERE k IS NOT NULL AND g IS NOT NULL)", "3"),
+    ("SELECT id FROM v WHERE (id, n) IN (SELECT id, u.id FROM u WHERE id < 3)", "1; 2"),
+    ("SELECT floor(a) AS x FROM (SELECT id AS a FROM v WHERE id = 1 UNION ALL SELECT 2.55) q", "1.00; 2.00"),
+    (
+        "SELECT greatest(a, DATE '9999-12-31') AS x FROM (SELECT dt AS a FROM v WHERE id = 1 \
+         UNION ALL SELECT CAST(ts AS TIMESTAMP(6)) FROM v WHERE id = 1) q",
+        "9999-12-31T00:00:00; 9999-12-31T00:00:00",
+    ),
+    (
+        "SELECT '_' SIMILAR TO '[[:alpha:]_]' AS a, '&' SIMILAR TO '[a&&b]' AS b, ']' SIMILAR TO '[]x]' AS c",
+        "true true true",
+    ),
     ("SELECT id FROM v WHERE 1 | 2 & 3 = 3 AND 1 << 2 & 3 = 0 AND 'a' || 1 + 2 = 'a3' AND id < 2", "1"),
 ];
 
@@ -1028,6 +1124,11 @@ async fn subqueries_and_orders_are_right_in_every_position() {
     assert!(several.unwrap_err().contains("more than one row"));
     let other = sessions.ours("SELECT array_agg(DISTINCT id ORDER BY -id) AS x FROM v").await;
     assert!(other.unwrap_err().contains("order them by the values themselves"));
+    let pattern = sessions.ours("SELECT id FROM v WHERE g ~ 'a('").await.unwrap_err();
+    assert!(
+        pattern.contains("query:1:28: error: this is no regular expression: unclosed group"),
+        "{pattern}"
+    );
     let outer = sessions.ours("SELECT id FROM v WHERE n = (SELECT max(v.n) FROM u)").await.unwrap_err();
     assert!(
         outer.contains("query:1:36: error: `max` in a subquery") && outer.contains("aggregate a column"),

@@ -5,7 +5,7 @@
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr,
     GroupByWithModifier, Ident, JoinOperator, LimitClause, ObjectNamePart, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor, TableWithJoins,
+    SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor, TableWithJoins, Value,
     WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -243,6 +243,13 @@ fn check_call(call: &Function) -> Result<(), Refusal> {
         let message = "`nth_value` counts from 1".to_owned();
         return Err(Refusal::new(name.span, message, "write 1 for the first value"));
     }
+    if matches!(called.as_str(), "lag" | "lead")
+        && arguments(call).is_some_and(|values| values.get(1).copied().is_some_and(may_be_null))
+    {
+        // The planner takes NULL for 0.
+        let message = format!("the number of rows of `{}` may be NULL", name.value);
+        return Err(Refusal::new(name.span, message, format!("write a number: `{called}(x, 2)`")));
+    }
     let Some(clause) = clause_of_aggregates(call) else { return Ok(()) };
     if is_of_one_row(&called) {
         let message = format!("`{}` is computed for one row, so it has no {clause}", name.value);
@@ -265,6 +272,16 @@ fn check_call(call: &Function) -> Result<(), Refusal> {
 
 fn is_nought(number: Option<&Expr>) -> bool {
     number.and_then(clauses::number_of) == Some(0)
+}
+
+/// Whether a constant is more than numbers and their operators.
+fn may_be_null(constant: &Expr) -> bool {
+    let found = walk::read(constant, &mut |part| match part {
+        Part::Expression(Expr::Function(_) | Expr::Case { .. }) => Err(()),
+        Part::Expression(Expr::Value(value)) if value.value == Value::Null => Err(()),
+        _ => Ok(()),
+    });
+    found.is_err()
 }
 
 const DISTINCT: &str = "DISTINCT";

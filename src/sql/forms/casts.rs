@@ -1,0 +1,129 @@
+//! Columns that differ by a cast alone: `sum(x)` beside `sum(CAST(x AS DOUBLE))`, `GROUP BY CAST(x AS DATE), CAST(x AS TEXT)`.
+//!
+//! The planner names a column after its expression without the casts, and refuses two of a name. Here each cast of such a
+//! SELECT gets its type into the name: `CASE WHEN 'DOUBLE' IS NOT NULL THEN CAST(x AS DOUBLE) ...`, which the optimizer makes the
+//! cast again.
+
+use std::collections::HashMap;
+use std::mem;
+
+use datafusion::sql::sqlparser::ast::{
+    CaseWhen, Expr, GroupByExpr, OrderBy, Select, SelectItem, Value, Visit, VisitMut,
+};
+
+use super::super::walk::{self, Part, PartMut};
+use super::expressions;
+
+/// Writes the casts of a SELECT, and of the ORDER BY that follows it, so that its columns have names of their own.
+pub(super) fn tell_apart(select: &mut Select, order_by: Option<&mut OrderBy>) {
+    // What is computed before there are columns to name.
+    let (from, selection) = (mem::take(&mut select.from), select.selection.take());
+    if has_twins(select, order_by.as_deref()) {
+        write_types(select);
+        order_by.into_iter().for_each(write_types);
+    }
+    (select.from, select.selection) = (from, selection);
+}
+
+/// Whether two expressions that may become columns differ by casts alone.
+fn has_twins(select: &Select, order_by: Option<&OrderBy>) -> bool {
+    let mut expressions = Vec::new();
+    let mut has_casts = false;
+    let mut look = |expression: &Expr| match expression {
+        Expr::Function(_) => expressions.push(expression.clone()),
+        Expr::Cast { .. } => has_casts = true,
+        _ => {}
+    };
+    own_parts(select, &mut look);
+    order_by.into_iter().for_each(|order_by| own_parts(order_by, &mut look));
+    if !has_casts {
+        return false;
+    }
+    // The keys may be numbers and names of columns.
+    if let GroupByExpr::Expressions(groups, _) = &select.group_by
+        && !groups.is_empty()
+    {
+        let items = select.projection.iter().filter_map(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+            _ => None,
+        });
+        expressions.extend(groups.iter().chain(items).cloned());
+        let sets = groups.iter().filter_map(|group| match group {
+            Expr::GroupingSets(sets) | Expr::Rollup(sets) | Expr::Cube(sets) => Some(sets),
+            _ => None,
+        });
+        let keys = || sets.clone().flatten().flatten();
+        // The rows get their keys as columns, beside those that are there.
+        if keys().any(|key| matches!(key, Expr::Cast { .. })) {
+            return true;
+        }
+        expressions.extend(keys().cloned());
+    }
+    let mut named = HashMap::new();
+    expressions.iter().any(|expression| {
+        let text = expression.to_string();
+        let known = named.entry(name(expression.clone())).or_insert_with(|| text.clone());
+        *known != text
+    })
+}
+
+/// The name that the planner gives, as far as two that are the same there are the same here.
+fn name(expression: Expr) -> String {
+    let mut expression = expression;
+    let always: Result<(), ()> = walk::write(&mut expression, &mut |part| {
+        if let PartMut::EndOfExpression(part) = part {
+            match part {
+                Expr::Cast { expr, .. } | Expr::Nested(expr) => *part = expr.as_ref().clone(),
+                Expr::CompoundIdentifier(names) => {
+                    names.drain(..names.len().saturating_sub(1));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    });
+    always.map_or_else(|()| String::new(), |()| expression.to_string().to_lowercase())
+}
+
+/// Shows `look` the expressions, but for those of subqueries.
+fn own_parts(whole: &impl Visit, look: &mut dyn FnMut(&Expr)) {
+    let mut depth = 0;
+    let _: Result<(), ()> = walk::read(whole, &mut |part| {
+        match part {
+            Part::Query(_) => depth += 1,
+            Part::EndOfQuery(_) => depth -= 1,
+            Part::Expression(expression) if depth == 0 => look(expression),
+            _ => {}
+        }
+        Ok(())
+    });
+}
+
+fn write_types(whole: &mut impl VisitMut) {
+    let mut depth = 0;
+    let _: Result<(), ()> = walk::write(whole, &mut |part| {
+        match part {
+            PartMut::Query(_) => depth += 1,
+            PartMut::EndOfQuery(_) => depth -= 1,
+            PartMut::EndOfExpression(part) if depth == 0 => {
+                if let Some(written) = with_type(part) {
+                    *part = written;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+}
+
+/// The cast with its type in the name. A constant stays one.
+fn with_type(cast: &Expr) -> Option<Expr> {
+    let Expr::Cast { kind, expr, data_type, .. } = cast else { return None };
+    if matches!(expr.as_ref(), Expr::Value(_)) {
+        return None;
+    }
+    let named = Value::SingleQuotedString(format!("{kind:?} {data_type}"));
+    let named = Expr::Value(named.with_empty_span());
+    let when = CaseWhen { condition: Expr::IsNotNull(Box::new(named)), result: cast.clone() };
+    Some(expressions::case(vec![when], Some(cast.clone())))
+}
