@@ -28,12 +28,8 @@ use crate::prompt::{self, Flow, RunningJob, Seek, Session, SessionOptions, Shell
     "realtime-processor sql -c '\\load monday.arrow' -c 'SELECT count(*) AS n FROM reactions'",
 ]))]
 pub(super) struct Arguments {
-    /// A query, or a command with its backslash. The option may be repeated.
-    #[arg(short, long = "command", value_name = "QUERY")]
-    command: Vec<String>,
-    /// A file of queries and commands, run after those of `-c`.
-    #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    asked: Asked,
     /// How rows are printed: a table for people, one JSON object per line, or CSV.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -52,8 +48,8 @@ pub(super) struct Arguments {
     /// Which state the views start from.
     ///
     /// The stored state may already include the messages of the batch. `before` computes the state before the batch from the
-    /// earlier messages of the topic. `auto` does so if the topic still has all of them and they are few; otherwise it takes
-    /// the stored state, and a note says what is counted twice.
+    /// earlier messages of the topic. `auto` does so if the topic still has all of them and they are few. Otherwise, and for a
+    /// file that does not begin with the first messages, it takes the stored state, and a note says so.
     #[arg(long, value_enum, value_name = "WHICH", default_value = "auto")]
     state: StateOf,
     /// The messages are the last batches of a running job, and the views are those that it uses.
@@ -62,6 +58,53 @@ pub(super) struct Arguments {
     /// runs a query again over newer ones, and `\diff` shows what an edited view would have made of them.
     #[arg(long, value_name = "URL", conflicts_with_all = ["from", "dead_letters"])]
     job: Option<String>,
+}
+
+/// What is asked on the command line, in its order.
+#[derive(Debug)]
+struct Asked(Vec<Part>);
+
+#[derive(Debug)]
+enum Part {
+    Query(String),
+    File(PathBuf),
+}
+
+#[derive(Debug, clap::Args)]
+struct Parts {
+    /// A query, or a command with its backslash. The option may be repeated; `-c` and `-f` are run in their order.
+    #[arg(short, long, value_name = "QUERY")]
+    command: Vec<String>,
+    /// A file of queries and commands. The option may be repeated.
+    #[arg(short, long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+}
+
+impl clap::FromArgMatches for Asked {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let Parts { command, file } = Parts::from_arg_matches(matches)?;
+        let places = |option| matches.indices_of(option).into_iter().flatten();
+        let queries = places("command").zip(command.into_iter().map(Part::Query));
+        let mut parts: Vec<(usize, Part)> =
+            queries.chain(places("file").zip(file.into_iter().map(Part::File))).collect();
+        parts.sort_by_key(|(place, _)| *place);
+        Ok(Self(parts.into_iter().map(|(_, part)| part).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Asked {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Parts::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Parts::augment_args_for_update(command)
+    }
 }
 
 /// As many as `batch_rows_max` may say.
@@ -74,13 +117,16 @@ fn parse_rows(text: &str) -> Result<usize, String> {
 
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let script =
-        arguments.file.as_deref().map(|file| (file.display().to_string(), std::fs::read_to_string(file)));
-    let script = match script {
-        Some((name, Err(error))) => return Err(Failure::failed(format!("{name} cannot be read: {error}"))),
-        Some((name, Ok(text))) => Some((name, text)),
-        None => None,
+    let text = |part: &Part| match part {
+        Part::Query(text) => Ok(("query".to_owned(), text.clone())),
+        Part::File(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| Failure::failed(format!("{name} cannot be read: {error}")))?;
+            Ok((name, text))
+        }
     };
+    let asked = arguments.asked.0.iter().map(text).collect::<Result<Vec<(String, String)>, Failure>>()?;
     let options = SessionOptions {
         from: arguments.from.clone(),
         rows_max: arguments.rows,
@@ -102,22 +148,19 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     if let Some(faults) = session.faults() {
         terminal::say(&faults);
     }
-    let is_asked = !arguments.command.is_empty() || script.is_some();
-    let is_prompt = !is_asked && io::stdin().is_terminal();
+    let is_prompt = asked.is_empty() && io::stdin().is_terminal();
     let mut shell = Shell::new(session, arguments.format, is_prompt, Screen::of_stdout(is_prompt));
     if is_prompt {
         terminal::say("\\? lists the commands, \\q leaves.");
         return Ok(prompt::run(shell).await?);
     }
-    for text in &arguments.command {
-        if shell.execute("query", text).await? == Flow::Quit {
-            return Ok(());
-        }
+    if asked.is_empty() {
+        return pipe(&mut shell).await;
     }
-    if let Some((name, text)) = script {
-        shell.execute(&name, &text).await?;
-    } else if !is_asked {
-        pipe(&mut shell).await?;
+    for (name, text) in &asked {
+        if shell.execute(name, text).await? == Flow::Quit {
+            break;
+        }
     }
     Ok(())
 }

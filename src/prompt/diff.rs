@@ -70,9 +70,14 @@ impl Differences {
     /// One line.
     pub fn summary(&self) -> String {
         let all = self.of.len() + self.same;
-        match self.of.len() {
+        let changed = self.of.iter().filter(|(_, difference)| difference.rows.num_rows() > 0).count();
+        let rows = match changed {
             0 => format!("all {all} views have the rows that they had"),
             changed => format!("{changed} of {all} views have other rows"),
+        };
+        match self.of.len() - changed {
+            0 => rows,
+            others => format!("{rows}; {others} have other columns only"),
         }
     }
 
@@ -179,8 +184,14 @@ impl Session {
             let (old, new) = (before.relations.get(view), now.get(view));
             let mut difference = match (old, new) {
                 (Some(old), Some(new)) => difference(old, new, &key)?,
-                (None, Some(new)) => difference(&new.without_rows(), new, &key)?,
-                (Some(old), None) => difference(old, &old.without_rows(), &key)?,
+                (None, Some(new)) => {
+                    differences.notes.push(format!("`{view}` is a new view: all its rows are added"));
+                    difference(&new.without_rows(), new, &key)?
+                }
+                (Some(old), None) => {
+                    differences.notes.push(format!("`{view}` is no view any more: all its rows are removed"));
+                    difference(old, &old.without_rows(), &key)?
+                }
                 (None, None) => continue,
             };
             difference.mask(view, &[old.map(|_| &before.masks), new.map(|_| self.views.masks())])?;

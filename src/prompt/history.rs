@@ -60,7 +60,7 @@ impl Overlap {
         if processed > 0 {
             return format!(
                 "state is as stored now, and the job has processed {processed} of the {messages} messages of this \
-                 batch: views that read state count them twice"
+                 batch: views that read state see what came later, and sums count these messages twice"
             );
         }
         format!("state is as stored now, and lacks {ahead} messages that come before this batch")
@@ -194,7 +194,7 @@ async fn waiting_letters(
     ranges: &[Range],
 ) -> Result<BTreeMap<TopicPartition, BTreeSet<i64>>, SinkError> {
     let mut waiting = BTreeMap::new();
-    if let Some(mut letters) = StoredLetters::look(&config.database, &config.job).await? {
+    if let Some(mut letters) = StoredLetters::look(config).await? {
         for range in ranges.iter().filter(|range| !range.is_empty()) {
             let offsets = letters.waiting_before(&config.job, &range.partition, range.to).await?;
             waiting.insert(range.partition.clone(), offsets);

@@ -14,8 +14,10 @@ use super::drafts::new_folder;
 use super::file::batch_of;
 use super::refusal::Refusal;
 use super::session::{Session, SessionOptions};
+use crate::batch::TopicPartition;
 use crate::config::Config;
 use crate::job_client::{self, Answer};
+use crate::source::Range;
 use crate::sql::ViewFiles;
 
 /// How long the job may take to answer; it may wait for its next batch.
@@ -32,6 +34,8 @@ pub struct RunningJob {
     taken: u64,
     /// Batches up to this number are left out.
     pub(super) after: u64,
+    /// Where those that were taken ended.
+    ends: BTreeMap<TopicPartition, i64>,
     /// The job's SQL, if the project has another.
     folder: Option<PathBuf>,
 }
@@ -39,7 +43,14 @@ pub struct RunningJob {
 impl RunningJob {
     /// The job at an address such as `http://127.0.0.1:9464`.
     pub fn new(url: &str, token: Option<String>) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), token, taken: 0, after: 0, folder: None }
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            token,
+            taken: 0,
+            after: 0,
+            ends: BTreeMap::new(),
+            folder: None,
+        }
     }
 
     async fn get(&self, path: &str) -> Result<Answer, Refusal> {
@@ -140,6 +151,14 @@ impl Session {
         let batch =
             read().map_err(|error| Refusal::error(format!("the batch of {}: it {error}", job.url)))?;
         job.taken = number.unwrap_or(job.taken);
+        let next = std::mem::take(&mut job.ends);
+        let between = |range: &Range| range.from - next.get(&range.partition).copied().unwrap_or(range.from);
+        let missing: i64 = batch.ranges.iter().map(between).filter(|count| *count > 0).sum();
+        job.ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
+        if job.after > 0 && missing > 0 {
+            self.note =
+                Some(format!("the job has not kept {missing} messages between the last batch and this one"));
+        }
         Ok(Batch { origin: Origin::Job(job.url.clone()), ..batch })
     }
 }

@@ -81,7 +81,7 @@ pub struct Session {
     next: Option<Start>,
     loading: Option<Loading>,
     /// What is to be said of the batch, once.
-    note: Option<String>,
+    pub(super) note: Option<String>,
     pub(super) batch: Option<Batch>,
     pub(super) references: ReferenceTables,
     /// Of those that could not be opened.

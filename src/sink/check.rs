@@ -239,15 +239,7 @@ async fn inspect(
         }
         let Some(found) = existing(connection, &target.table, &statements, missing, faults, created).await?
         else {
-            if missing != Missing::Create
-                && let Some(near) = near_name(connection, target, targets).await?
-            {
-                misspelt.extend(meant(
-                    &near,
-                    target,
-                    faults.last_mut().filter(|_| missing == Missing::Refuse),
-                ));
-            }
+            misspelt.extend(meant(connection, target, targets, missing, faults.last_mut()).await?);
             continue;
         };
         tables[index] = Some(found.clone());
@@ -381,17 +373,27 @@ async fn page_bytes(connection: &mut Connection) -> Result<usize, DatabaseError>
     Ok(found.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(DEFAULT))
 }
 
-/// Says which table was probably meant: in the hint of the fault of one that is missing, or else of one that will be created.
-fn meant(near: &str, target: &Target, refused: Option<&mut TableFault>) -> Option<TableFault> {
+/// Says which table was probably meant: in the hint of the fault of one that is refused, or else of one that will be created.
+async fn meant(
+    connection: &mut Connection,
+    target: &Target,
+    targets: &[Target],
+    missing: Missing,
+    fault: Option<&mut TableFault>,
+) -> Result<Option<TableFault>, DatabaseError> {
+    if missing == Missing::Create {
+        return Ok(None);
+    }
+    let Some(near) = near_name(connection, target, targets).await? else { return Ok(None) };
     let meant = format!("did you mean `{near}`, which is there?");
-    match refused {
+    Ok(match fault.filter(|_| missing == Missing::Refuse) {
         Some(fault) => {
             let hint = fault.found.hint.take().unwrap_or_default();
             fault.found.hint = Some(format!("{meant} If not, {hint}"));
             None
         }
         None => Some(TableFault::new(&target.table, "no such table: it will be created").with_hint(meant)),
-    }
+    })
 }
 
 /// A table that is there, and whose name is nearly that of one that is not.

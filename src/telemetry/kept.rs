@@ -82,7 +82,13 @@ impl Kept {
         if !self.is_wanted(Instant::now()) {
             self.batches.clear();
         }
-        self.batches.push_back(KeptBatch { number: self.number, rows: rows.batch.clone() });
+        // Why: a batch of some rows may hold memory for thousands.
+        let of_batch = match rows.batch.num_rows() <= SAMPLE_ROWS && self.is_wanted(Instant::now()) {
+            true => last(std::slice::from_ref(&rows.batch)).pop(),
+            false => None,
+        };
+        let of_batch = of_batch.unwrap_or_else(|| rows.batch.clone());
+        self.batches.push_back(KeptBatch { number: self.number, rows: of_batch });
         while self.batches.len() > 1 && self.is_too_much() {
             self.batches.pop_front();
         }

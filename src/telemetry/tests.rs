@@ -220,3 +220,21 @@ fn of_large_batches_a_few_rows_are_kept_unless_somebody_asks() {
     }
     assert_eq!((count(&kept), kept.number()), (vec![40_000, 40_000], 7), "at most 100,000 messages");
 }
+
+/// The decoder makes room for more messages than come in a quiet second.
+#[test]
+fn small_batches_are_kept_by_what_they_hold() {
+    use arrow::array::{ArrayRef, Int64Builder, RecordBatch};
+
+    use crate::batch::BatchRows;
+    let mut kept = Kept::new(256 << 20);
+    kept.want();
+    for number in 0..1_000 {
+        let mut numbers = Int64Builder::with_capacity(8192);
+        numbers.append_value(number);
+        let numbers: ArrayRef = Arc::new(numbers.finish());
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        kept.keep(&BatchRows { batch, relations: Vec::new() });
+    }
+    assert_eq!(kept.batches().count(), 1_000);
+}
