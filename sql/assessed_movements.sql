@@ -1,4 +1,4 @@
--- The business rules: for each movement, which of them apply. To change a rule, change it here and nowhere else.
+-- The business rules: for each movement, which of them apply. A rule that looks at one movement is changed here alone.
 --
 -- A comparison with NULL is neither true nor false, so where nothing is known of the account, coalesce says that
 -- the rule does not apply.
