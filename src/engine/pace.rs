@@ -19,7 +19,7 @@ const SHARED: f64 = 1.25;
 const HELPED: f64 = 0.75;
 /// Messages of a full batch at the start, and at least.
 const ROWS_START: usize = 6 << 10;
-const STATE_ROWS_START: usize = 64 << 10;
+const STATE_ROWS_START: usize = 32 << 10;
 const ROWS_MIN: usize = 256;
 /// So few messages are computed in less time than a durable commit takes.
 const AHEAD_MIN: usize = 512;

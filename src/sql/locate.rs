@@ -127,13 +127,17 @@ fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
     spans.next().map(|span| place_of_span(&view.file, &view.text, span))
 }
 
-/// The place of the expression that failed on a row, if the error knows it, or quotes the expression as it is written.
-pub(super) fn row_error(file: &str, text: &str, error: &DataFusionError, message: &str) -> Option<Place> {
+/// The place of the expression that failed on a row, if the error knows it, or has the expression as it is written.
+pub(super) fn row_error(
+    file: &str,
+    text: &str,
+    error: &DataFusionError,
+    expression: Option<&str>,
+) -> Option<Place> {
     if let Some(span) = error.diagnostic().and_then(|diagnostic| diagnostic.span) {
         return Some(place_of_span(file, text, span));
     }
-    let quoted = message.strip_prefix('`')?.split('`').next()?;
-    let (written, text_tokens) = (tokens_of(quoted)?, tokens_of(text)?);
+    let (written, text_tokens) = (tokens_of(expression?)?, tokens_of(text)?);
     let is_here = |from: &usize| tokens_that_are(&text_tokens[*from..], &written);
     let (from, count) = (0..text_tokens.len()).find_map(|from| Some((from, is_here(&from)?)))?;
     let (first, last) = (text_tokens[from].span, text_tokens[from + count - 1].span);

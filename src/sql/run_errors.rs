@@ -34,7 +34,7 @@ impl Failed<'_> {
             return SqlError::of_kind(kind, self.file, message).with_hint(self.memory_hint);
         }
         let found = found.reworded(|message| in_sql(&upstream::lower_first(message)));
-        let place = locate::row_error(self.file, self.text, error, &found.message);
+        let place = locate::row_error(self.file, self.text, error, upstream::expression(&found.message));
         SqlError::of_kind(kind, self.file, found).at(place)
     }
 }

@@ -489,6 +489,11 @@ pub(super) fn size(bytes: usize) -> String {
     }
 }
 
+/// The expression that a message begins with, between backquotes.
+pub(super) fn expression(message: &str) -> Option<&str> {
+    message.strip_prefix('`')?.split('`').next()
+}
+
 /// What a message of several lines says first; of a regular expression that is none, what is wrong with it.
 pub(super) fn first_line(message: &str) -> String {
     const NO_REGULAR_EXPRESSION: &str = "regex parse error:";

@@ -12,7 +12,6 @@ const KNOWN_CYCLES: &[(&str, &[&str])] = &[
     ("decode", &["plan", "rewrite"]),
     ("prompt", &["describe", "diff", "drafts", "job", "moment", "session", "views"]),
     ("source::kafka", &["browse", "gaps", "poller", "state"]),
-    ("sql", &["bounded", "slot"]),
     (
         "sql",
         &[
