@@ -18,7 +18,7 @@ use crate::diagnostic::Finding;
 
 pub use nulls::Nulls;
 pub use polled::{Limits, Polled, PutBack};
-pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming};
+pub use results::{BatchRows, RelationRows, ViewResults, ViewTiming, owned};
 
 /// One partition of one topic. Ordered by topic, then partition: the order of every lock this program takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,9 +1,12 @@
 //! What SQL sees and computes in one batch: the rows of views and tables, and what they cost.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use arrow::error::ArrowError;
 
 use crate::mask::Mask;
 
@@ -45,4 +48,12 @@ pub struct ViewTiming {
     pub view: Arc<str>,
     pub rows: usize,
     pub elapsed: Duration,
+}
+
+/// The rows at these places, in memory of their own. A slice would hold the memory of the whole.
+///
+/// # Errors
+/// Arrow cannot copy a column.
+pub fn owned(rows: &RecordBatch, places: Range<usize>) -> Result<RecordBatch, ArrowError> {
+    take_record_batch(rows, &UInt64Array::from_iter_values(places.map(|place| place as u64)))
 }

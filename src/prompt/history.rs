@@ -196,7 +196,7 @@ async fn waiting_letters(
     let mut waiting = BTreeMap::new();
     if let Some(mut letters) = StoredLetters::look(config).await? {
         for range in ranges.iter().filter(|range| !range.is_empty()) {
-            let offsets = letters.waiting_before(&config.job, &range.partition, range.to).await?;
+            let offsets = letters.waiting_before(&range.partition, range.to).await?;
             waiting.insert(range.partition.clone(), offsets);
         }
     }

@@ -157,19 +157,18 @@ impl StoredLetters {
         Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_i64))
     }
 
-    /// The offsets below `offset` of the messages of a partition that wait among the dead letters of `job`.
+    /// The offsets below `offset` of the messages of a partition that wait among the dead letters of the job, not of its fills.
     ///
     /// # Errors
     /// The database does not answer, or refuses the statement.
     pub async fn waiting_before(
         &mut self,
-        job: &str,
         partition: &TopicPartition,
         offset: i64,
     ) -> Result<BTreeSet<i64>, SinkError> {
         let selection = Selection {
             is_replayed: Some(false),
-            owner: Some(job.to_owned()),
+            owner: self.owners.first().cloned(),
             partition: Some(partition.clone()),
             ..Selection::default()
         };

@@ -41,20 +41,18 @@ pub struct StoredOffsets {
 impl StoredOffsets {
     /// Connects; `None` where no job has stored anything in this database. Nothing is created.
     pub async fn open(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        Self::open_for(address, job, Purpose::Write { create: false }).await
+        Self::over(Connection::open(address, Purpose::Write { create: false }).await?, job).await
     }
 
     /// As [`StoredOffsets::open`], for looking only; `None` also where there is no SQLite file.
     pub async fn look(address: &Address, job: &str) -> Result<Option<Self>, SinkError> {
-        if address.is_missing_file() {
-            Ok(None)
-        } else {
-            Self::open_for(address, job, Purpose::ReadOnly).await
+        match Connection::look(address).await? {
+            Some(connection) => Self::over(connection, job).await,
+            None => Ok(None),
         }
     }
 
-    async fn open_for(address: &Address, job: &str, purpose: Purpose) -> Result<Option<Self>, SinkError> {
-        let mut connection = Connection::open(address, purpose).await?;
+    async fn over(mut connection: Connection, job: &str) -> Result<Option<Self>, SinkError> {
         let found = table(&mut connection, OFFSETS_TABLE).await?;
         Ok(found.map(|_| Self { connection, job: job.to_owned() }))
     }

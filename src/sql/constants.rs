@@ -13,14 +13,11 @@ use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{
-    ExecutionPlan, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
-};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties, SendableRecordBatchStream};
 
-use super::physical::{Physical, PhysicalOperator};
+use super::physical::{Physical, PhysicalOperator, over};
 
 /// Puts [`WithoutConstants`] below outer joins, grouping sets and unions.
 #[derive(Debug)]
@@ -41,9 +38,8 @@ impl PhysicalOptimizerRule for HideConstants {
                 return Ok(Transformed::no(node));
             }
             let inputs = node.children().into_iter().map(|input| WithoutConstants::of(Arc::clone(input)));
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             let inputs = inputs.collect();
-            Ok(Transformed::yes(node.replace_children(inputs, options)?))
+            Ok(Transformed::yes(over(node, inputs)?))
         })
         .data()
     }

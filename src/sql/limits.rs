@@ -40,7 +40,7 @@ impl PhysicalOptimizerRule for EnsureRequirementsBetweenLimits {
                     return Ok(Transformed::no(node));
                 }
                 let lower = self.optimize(Arc::clone(node.children()[0]), config)?;
-                let limit = over(node, in_one_partition(lower))?;
+                let limit = over(node, vec![in_one_partition(lower)])?;
                 Ok(Transformed::new(Arc::new(Physical(Hidden(limit))) as _, true, TreeNodeRecursion::Jump))
             })
             .data()?;

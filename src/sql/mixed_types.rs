@@ -41,8 +41,8 @@ impl AnalyzerRule for MixedTypes {
     }
 }
 
-/// Gives the columns of each UNION, and of what is above it, the types that its inputs are brought to. Before that, a UNION has
-/// the types of its first input, and rules would choose by these: `floor(x)` of an integer is `x`.
+/// Sets the types of each UNION to those that its inputs are cast to, and the types of all nodes above it. DataFusion takes those
+/// of the first input at first, and other rules would rely on them: `floor(x)` of an integer is `x`.
 #[derive(Debug)]
 pub(super) struct TypesOfUnions;
 
@@ -132,14 +132,12 @@ impl Around for OfOneKind {
 
 fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     // Why: its columns may have other types by now, if there is a UNION below.
-    let columns =
-        rewrite::expressions(plan.recompute_schema()?, &in_expression)?.transform_data(
-            |plan| match plan {
-                LogicalPlan::Union(union) => in_union(union),
-                LogicalPlan::Join(join) => in_keys(join),
-                plan => Ok(Transformed::no(plan)),
-            },
-        )?;
+    let plan = plan.recompute_schema()?;
+    let columns = rewrite::expressions(plan, &in_expression)?.transform_data(|plan| match plan {
+        LogicalPlan::Union(union) => in_union(union),
+        LogicalPlan::Join(join) => in_keys(join),
+        plan => Ok(Transformed::no(plan)),
+    })?;
     if columns.transformed { columns.map_data(LogicalPlan::recompute_schema) } else { Ok(columns) }
 }
 

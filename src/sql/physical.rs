@@ -54,7 +54,7 @@ pub(crate) trait PhysicalOperator: fmt::Debug + Send + Sync + Sized + 'static {
     }
 }
 
-/// An [`PhysicalOperator`] in a plan.
+/// A [`PhysicalOperator`] in a plan.
 #[derive(Debug)]
 pub(crate) struct Physical<O>(pub(crate) O);
 
@@ -103,7 +103,7 @@ impl<O: PhysicalOperator> ExecutionPlan for Physical<O> {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+        over(self, children)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -132,10 +132,10 @@ pub(crate) fn leaf(schema: &SchemaRef) -> Arc<PlanProperties> {
     ))
 }
 
-/// The operator over another input, whose properties may be others.
+/// The operator over other inputs, whose properties may be others.
 pub(super) fn over(
     plan: Arc<dyn ExecutionPlan>,
-    input: Arc<dyn ExecutionPlan>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    plan.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
 }

@@ -12,7 +12,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl};
 use regex::Regex;
 
-use super::wrapped::{Around, Extent, wrap};
+use super::wrapped::{Around, Extent, change_argument, wrap};
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     wrap(state, "regexp_match", EveryGroup)?;
@@ -29,19 +29,16 @@ struct GroupsAlone;
 
 impl Around for GroupsAlone {
     fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some(texts) = call.args.get(2) else { return function.invoke_with_args(call) };
-        let extent = Extent::of([texts], call.number_rows);
-        let of = texts.data_type();
-        let texts = texts.cast_to(&DataType::Utf8, None)?.to_array(extent.rows)?;
-        let texts = texts.as_string::<i32>();
-        if texts.iter().flatten().any(|text| text.contains(['$', '\\'])) {
-            let has_choice = matches!(&call.args[1], ColumnarValue::Scalar(pattern)
-                if pattern.try_as_str().flatten().is_some_and(|pattern| pattern.contains('|')));
-            let end = if has_choice { NOTHING } else { "" };
-            let written = texts.iter().map(|text| text.map(|text| with_groups_alone(text) + end));
-            let written: StringArray = written.collect();
-            call.args[2] = extent.answer(cast(&written, &of)?)?;
-        }
+        let has_choice = matches!(call.args.get(1), Some(ColumnarValue::Scalar(pattern))
+            if pattern.try_as_str().flatten().is_some_and(|pattern| pattern.contains('|')));
+        let end = if has_choice { NOTHING } else { "" };
+        change_argument(&mut call, 2, &DataType::Utf8, |texts| {
+            let texts = texts.as_string::<i32>();
+            texts.iter().flatten().any(|text| text.contains(['$', '\\'])).then(|| {
+                let written = texts.iter().map(|text| text.map(|text| with_groups_alone(text) + end));
+                Arc::new(written.collect::<StringArray>()) as ArrayRef
+            })
+        })?;
         function.invoke_with_args(call)
     }
 }
@@ -83,15 +80,11 @@ struct NoLessThanNothing;
 
 impl Around for NoLessThanNothing {
     fn call(&self, function: &dyn ScalarUDFImpl, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some(lengths) = call.args.get(1) else { return function.invoke_with_args(call) };
-        let extent = Extent::of([lengths], call.number_rows);
-        let of = lengths.data_type();
-        let lengths = lengths.cast_to(&DataType::Int64, None)?.to_array(extent.rows)?;
-        let lengths = lengths.as_primitive::<Int64Type>();
-        if lengths.iter().flatten().any(|length| length < 0) {
-            let lengths: Int64Array = lengths.iter().map(|length| Some(length?.max(0))).collect();
-            call.args[1] = extent.answer(cast(&lengths, &of)?)?;
-        }
+        change_argument(&mut call, 1, &DataType::Int64, |lengths| {
+            let lengths = lengths.as_primitive::<Int64Type>();
+            let is_below = lengths.iter().flatten().any(|length| length < 0);
+            is_below.then(|| Arc::new(lengths.unary::<_, Int64Type>(|length| length.max(0))) as ArrayRef)
+        })?;
         function.invoke_with_args(call)
     }
 }

@@ -44,6 +44,23 @@ pub(super) fn read<E>(whole: &impl Visit, look: &mut dyn FnMut(Part<'_>) -> Resu
     result
 }
 
+/// Shows `look` the expressions, but for those of subqueries.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_own<E>(whole: &impl Visit, look: &mut dyn FnMut(&Expr) -> Result<(), E>) -> Result<(), E> {
+    let mut depth = 0;
+    read(whole, &mut |part| {
+        match part {
+            Part::Query(_) => depth += 1,
+            Part::EndOfQuery(_) => depth -= 1,
+            Part::Expression(expression) if depth == 0 => return look(expression),
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
 /// Lets `rewrite` change all parts.
 ///
 /// # Errors

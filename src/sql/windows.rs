@@ -151,7 +151,7 @@ impl PhysicalOperator for WholeWindows {
     }
 
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-        let planned = over(Arc::clone(&self.planned), input)?;
+        let planned = over(Arc::clone(&self.planned), vec![input])?;
         Ok(Arc::new(Physical(Self { planned, functions: Arc::clone(&self.functions) })))
     }
 

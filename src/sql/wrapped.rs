@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ExprSchema, Result, ScalarValue};
 use datafusion::execution::FunctionRegistry as _;
@@ -37,6 +38,22 @@ impl Extent {
             false => ColumnarValue::Array(values),
         })
     }
+}
+
+/// Changes one argument of a call: `change` gets its values as the type `of`, and returns others, or `None` if they are right.
+pub(super) fn change_argument(
+    call: &mut ScalarFunctionArgs,
+    place: usize,
+    of: &DataType,
+    change: impl FnOnce(&ArrayRef) -> Option<ArrayRef>,
+) -> Result<()> {
+    let Some(argument) = call.args.get(place) else { return Ok(()) };
+    let extent = Extent::of([argument], call.number_rows);
+    let values = argument.cast_to(of, None)?.to_array(extent.rows)?;
+    if let Some(changed) = change(&values) {
+        call.args[place] = extent.answer(cast(&changed, &argument.data_type())?)?;
+    }
+    Ok(())
 }
 
 /// What is done around a call.

@@ -7,10 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
+use arrow::array::RecordBatch;
 
-use crate::batch::{BatchRows, RelationRows};
+use crate::batch::{BatchRows, RelationRows, owned};
 use crate::memory;
 
 /// Rows of each relation that are kept of a large batch.
@@ -79,16 +78,15 @@ impl Kept {
         self.number += 1;
         self.ended_at = Some(SystemTime::now());
         self.relations.clone_from(&rows.relations);
-        if !self.is_wanted(Instant::now()) {
+        let is_wanted = self.is_wanted(Instant::now());
+        if !is_wanted {
             self.batches.clear();
         }
         // Why: a batch of some rows may hold memory for thousands.
-        let of_batch = match rows.batch.num_rows() <= SAMPLE_ROWS && self.is_wanted(Instant::now()) {
-            true => last(std::slice::from_ref(&rows.batch)).pop(),
-            false => None,
-        };
-        let of_batch = of_batch.unwrap_or_else(|| rows.batch.clone());
-        self.batches.push_back(KeptBatch { number: self.number, rows: of_batch });
+        let count = rows.batch.num_rows();
+        let copied = (is_wanted && count <= SAMPLE_ROWS).then(|| owned(&rows.batch, 0..count).ok()).flatten();
+        let batch = copied.unwrap_or_else(|| rows.batch.clone());
+        self.batches.push_back(KeptBatch { number: self.number, rows: batch });
         while self.batches.len() > 1 && self.is_too_much() {
             self.batches.pop_front();
         }
@@ -147,10 +145,8 @@ fn last(rows: &[RecordBatch]) -> Vec<RecordBatch> {
     let (mut left, mut kept) = (SAMPLE_ROWS, Vec::new());
     for batch in rows.iter().rev() {
         let count = batch.num_rows().min(left);
-        let first = (batch.num_rows() - count) as u64;
-        let places = UInt64Array::from_iter_values(first..batch.num_rows() as u64);
         // Why: places within the batch are always found.
-        kept.extend(take_record_batch(batch, &places));
+        kept.extend(owned(batch, batch.num_rows() - count..batch.num_rows()));
         left -= count;
         if left == 0 {
             break;

@@ -48,14 +48,8 @@ struct Ranks {
 
 impl Ranks {
     fn compare(&self, a: u32, b: u32) -> Ordering {
-        let of = |row: u32| {
-            let row = row as usize;
-            (
-                self.versions.as_ref().map(|versions| &versions[row]),
-                self.others.as_ref().map(|others| others.row(row)),
-            )
-        };
-        of(a).cmp(&of(b)).then(a.cmp(&b))
+        let version = |row: u32| self.versions.as_ref().map(|versions| &versions[row as usize]);
+        version(a).cmp(&version(b)).then_with(|| self.compare_places(a, b))
     }
 
     /// As [`Ranks::compare`], without the versions, which the statement compares itself.

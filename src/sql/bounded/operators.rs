@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array as _, RecordBatch};
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
@@ -23,6 +22,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt as _;
 
 use super::Budget;
+use crate::batch::owned;
 use crate::sql::physical::{Physical, PhysicalOperator};
 use crate::sql::slot::SlotScan;
 use crate::sql::width;
@@ -119,7 +119,7 @@ impl Step {
                 unnested.check(&rows, budget)?;
                 Ok(rows)
             }
-            (Self::Own, _) if is_small_part(&rows)? => copy(&rows),
+            (Self::Own, _) if is_small_part(&rows)? => Ok(owned(&rows, 0..rows.num_rows())?),
             _ => Ok(rows),
         }
     }
@@ -130,12 +130,6 @@ fn is_small_part(rows: &RecordBatch) -> Result<bool> {
     let each = rows.columns().iter().map(|column| column.to_data().get_slice_memory_size());
     let bytes: usize = each.sum::<Result<_, ArrowError>>()?;
     Ok(get_record_batch_memory_size(rows) > bytes.saturating_mul(2))
-}
-
-/// The same rows in memory of their own.
-fn copy(rows: &RecordBatch) -> Result<RecordBatch> {
-    let every = UInt64Array::from_iter_values(0..rows.num_rows() as u64);
-    Ok(take_record_batch(rows, &every)?)
 }
 
 /// What UNNEST makes of rows. It emits its rows in parts, but it makes all rows of one list at once, and all rows of its
@@ -220,12 +214,12 @@ mod tests {
     use crate::sql::session;
     use crate::sql::slot::Slot;
 
-    /// What a query gives in a session of 8 MiB, so the budget is 4 MiB.
+    /// The answer to a query in a session of 8 MiB, half of which is the budget.
     async fn answer(rows: i64, text_bytes: usize, items: i64, query: &str) -> Result<Vec<RecordBatch>> {
         answer_of(8 << 20, rows, text_bytes, items, query).await
     }
 
-    /// What a query gives over rows of a `text` of so many bytes, a list `items` of so many numbers, and `n`, 1 and up.
+    /// The answer to a query over a table `batch`. Its rows have a number `n` from 1, a `text` of `text_bytes`, and a list `items`.
     async fn answer_of(
         memory_max: usize,
         rows: i64,

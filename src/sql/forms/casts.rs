@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::mem;
 
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, GroupByExpr, OrderBy, Select, SelectItem, Value, Visit, VisitMut,
+    CaseWhen, Expr, GroupByExpr, OrderBy, Select, SelectItem, Value, VisitMut,
 };
 
-use super::super::walk::{self, Part, PartMut};
+use super::super::walk::{self, PartMut};
 use super::expressions;
 
 /// Writes the casts of a SELECT, and of the ORDER BY that follows it, so that its columns have names of their own.
@@ -29,13 +29,16 @@ pub(super) fn tell_apart(select: &mut Select, order_by: Option<&mut OrderBy>) {
 fn has_twins(select: &Select, order_by: Option<&OrderBy>) -> bool {
     let mut expressions = Vec::new();
     let mut has_casts = false;
-    let mut look = |expression: &Expr| match expression {
-        Expr::Function(_) => expressions.push(expression.clone()),
-        Expr::Cast { .. } => has_casts = true,
-        _ => {}
+    let mut look = |expression: &Expr| -> Result<(), ()> {
+        match expression {
+            Expr::Function(_) => expressions.push(expression.clone()),
+            Expr::Cast { .. } => has_casts = true,
+            _ => {}
+        }
+        Ok(())
     };
-    own_parts(select, &mut look);
-    order_by.into_iter().for_each(|order_by| own_parts(order_by, &mut look));
+    let _ = walk::read_own(select, &mut look);
+    let _ = order_by.map(|order_by| walk::read_own(order_by, &mut look));
     if !has_casts {
         return false;
     }
@@ -67,7 +70,7 @@ fn has_twins(select: &Select, order_by: Option<&OrderBy>) -> bool {
     })
 }
 
-/// The name that the planner gives, as far as two that are the same there are the same here.
+/// A text that is the same for two expressions if the planner gives both the same name.
 fn name(expression: Expr) -> String {
     let mut expression = expression;
     let always: Result<(), ()> = walk::write(&mut expression, &mut |part| {
@@ -83,20 +86,6 @@ fn name(expression: Expr) -> String {
         Ok(())
     });
     always.map_or_else(|()| String::new(), |()| expression.to_string().to_lowercase())
-}
-
-/// Shows `look` the expressions, but for those of subqueries.
-fn own_parts(whole: &impl Visit, look: &mut dyn FnMut(&Expr)) {
-    let mut depth = 0;
-    let _: Result<(), ()> = walk::read(whole, &mut |part| {
-        match part {
-            Part::Query(_) => depth += 1,
-            Part::EndOfQuery(_) => depth -= 1,
-            Part::Expression(expression) if depth == 0 => look(expression),
-            _ => {}
-        }
-        Ok(())
-    });
 }
 
 fn write_types(whole: &mut impl VisitMut) {

@@ -355,19 +355,12 @@ pub(super) fn check_windows(select: &Select) -> Result<(), Refusal> {
 
 /// The first function of a window in an expression, but for its subqueries.
 fn window_in(expression: &Expr) -> Option<Ident> {
-    let mut depth = 0;
-    let found = walk::read(expression, &mut |part| {
-        match part {
-            Part::Query(_) => depth += 1,
-            Part::EndOfQuery(_) => depth -= 1,
-            Part::Expression(Expr::Function(Function { name, over: Some(_), .. })) if depth == 0 => {
-                if let [ObjectNamePart::Identifier(name)] = name.0.as_slice() {
-                    return Err(name.clone());
-                }
-            }
-            _ => {}
-        }
-        Ok(())
+    let found = walk::read_own(expression, &mut |part| match part {
+        Expr::Function(Function { name, over: Some(_), .. }) => match name.0.as_slice() {
+            [ObjectNamePart::Identifier(name)] => Err(name.clone()),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
     });
     found.err()
 }
