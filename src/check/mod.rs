@@ -98,7 +98,7 @@ impl Findings {
         });
         let draft = self.draft(config, Reach { servers: !offline, warns: true }).await;
         let inspection = self.inspect(config, &draft, offline).await;
-        self.tables = TableFinding::all(&draft.targets, &inspection, config.registry.is_some());
+        self.tables = TableFinding::all(config, &draft.targets, &inspection);
         // Where the database does not answer, that was said.
         if let Some(pipeline) = draft.pipeline.as_ref().filter(|_| !offline)
             && let Ok(split) = split_fills(pipeline, config).await

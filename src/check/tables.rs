@@ -1,7 +1,7 @@
 //! The tables that a job writes, as a check shows them: each column with its Arrow type and its types in databases, and
 //! the statement that creates the table.
 
-use crate::config::{Mode, Upsert};
+use crate::config::{Config, Mode, Upsert};
 use crate::database::{Dialect, Table};
 use crate::sink::{Inspection, Target, TargetKind, column_type, create_statements, own_tables};
 
@@ -57,9 +57,10 @@ pub struct ColumnFinding {
 
 impl TableFinding {
     /// All tables of a job.
-    pub fn all(targets: &[Target], inspection: &Inspection, has_registry: bool) -> Vec<Self> {
+    pub fn all(config: &Config, targets: &[Target], inspection: &Inspection) -> Vec<Self> {
         let dialect = inspection.dialect;
-        let own = own_tables(dialect, has_registry).into_iter().map(|(name, statement)| Self {
+        let own = own_tables(dialect, config.registry.is_some(), config.http.is_some());
+        let own = own.into_iter().map(|(name, statement)| Self {
             name: name.to_owned(),
             role: Role::Program,
             columns: Vec::new(),

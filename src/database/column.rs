@@ -1,6 +1,7 @@
 //! Column types: what a table declares, how it is written in DDL, which Arrow type is read from it, and which
 //! column an Arrow type gets in a table that this program creates. `docs/types.md` is the same for people.
 
+use super::spelling::{Spelling, words};
 use crate::diagnostic::Finding;
 use arrow::datatypes::{DataType, TimeUnit};
 
@@ -64,8 +65,13 @@ pub enum ColumnType {
         fraction: u8,
     },
     Json,
-    /// `ENUM` and `SET`: the server knows the words.
-    Words,
+    /// `ENUM` and `SET`. The words are those of a table; the server does not say those of a query's column.
+    Words {
+        words: Vec<String>,
+        is_set: bool,
+    },
+    /// Text that the server keeps in one spelling.
+    Spelled(Spelling),
     /// A column of SQLite without a type: holds what is written.
     Any,
     /// A type nothing is written to, as the table declares it.
@@ -103,8 +109,9 @@ impl Equality {
         match self {
             Self::Bytes => Some(text.to_owned()),
             Self::Letters if text.is_ascii() => {
-                let letters = text.trim_end_matches(' ').chars().filter(|letter| !letter.is_ascii_control());
-                Some(letters.map(|letter| letter.to_ascii_lowercase()).collect())
+                let letters = text.chars().filter(|letter| !letter.is_ascii_control());
+                let folded: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+                Some(folded.trim_end_matches(' ').to_owned())
             }
             Self::Letters | Self::Language => None,
         }
@@ -134,7 +141,8 @@ impl Dialect {
 
     /// True where values of a column are equal only when their bytes are, as in Arrow.
     pub fn is_exact_text(self, kind: &ColumnType, collation: Option<&str>) -> bool {
-        let is_text = matches!(kind, ColumnType::Text { .. } | ColumnType::Char { .. } | ColumnType::Words);
+        use ColumnType as C;
+        let is_text = matches!(kind, C::Text { .. } | C::Char { .. } | C::Words { .. });
         !is_text || self.is_exact_collation(collation.unwrap_or(self.collation()))
     }
 
@@ -156,9 +164,13 @@ impl Dialect {
         // `utf8mb4_de_pb_0900_ai_ci` has a language between the two.
         let charset = collation.split('_').next().unwrap_or_default().len();
         let rest = collation.replace("_nopad", "");
+        // Those of a few others take letters for equal that are not: `M` and `N` in macce_general_ci.
+        let is_odd = ["macce_general_ci", "koi8u_general_ci", "geostd8_general_ci"].contains(&rest.as_str());
         let is_of_no_language =
-            OF_NO_LANGUAGE.iter().any(|known| rest == *known || rest[charset..] == **known);
+            !is_odd && OF_NO_LANGUAGE.iter().any(|known| rest == *known || rest[charset..] == **known);
         match self.is_exact_text(kind, Some(collation)) {
+            // The words of a SET may be in any order.
+            _ if matches!(kind, ColumnType::Words { is_set: true, .. }) => Equality::Language,
             true => Equality::Bytes,
             false if is_of_no_language || self == Self::Sqlite => Equality::Letters,
             false => Equality::Language,
@@ -277,7 +289,9 @@ impl ColumnType {
             Self::Numeric { .. } => "NUMERIC".into(),
             Self::Text { characters_max: Some(max), .. } => text(format!("VARCHAR({max})")),
             Self::Text { .. } if is_sqlite => "TEXT".into(),
-            Self::Text { .. } | Self::Words => text("LONGTEXT".into()),
+            Self::Text { .. } => text("LONGTEXT".into()),
+            Self::Words { is_set, .. } => if *is_set { "SET" } else { "ENUM" }.into(),
+            Self::Spelled(spelling) => spelling.name().into(),
             Self::Char { characters_max } => text(format!("CHAR({characters_max})")),
             Self::Binary { .. } if is_sqlite => "BLOB".into(),
             Self::Binary { bytes_max: Some(max), .. } => format!("VARBINARY({max})"),
@@ -316,7 +330,12 @@ impl ColumnType {
             Self::Decimal { precision, scale } | Self::Numeric { decimal: Some((precision, scale)) } => {
                 decimal(*precision, *scale)
             }
-            Self::Text { .. } | Self::Char { .. } | Self::Json | Self::Words | Self::Any => DataType::Utf8,
+            Self::Text { .. }
+            | Self::Char { .. }
+            | Self::Json
+            | Self::Words { .. }
+            | Self::Spelled(_)
+            | Self::Any => DataType::Utf8,
             Self::Binary { .. } | Self::Other(_) => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Time { .. } => DataType::Time64(TimeUnit::Microsecond),
@@ -344,6 +363,40 @@ impl ColumnType {
         }
     }
 
+    /// Whether each value of an Arrow type that is written to such a column is read again as it was.
+    pub fn keeps(&self, arrow: &DataType) -> bool {
+        use DataType as A;
+        let digits = match arrow {
+            A::Dictionary(_, values) => return self.keeps(values),
+            A::Null => return true,
+            A::Time32(unit) | A::Time64(unit) | A::Timestamp(unit, _) => match unit {
+                TimeUnit::Second => 0,
+                TimeUnit::Millisecond => 3,
+                // Nanoseconds are cut before.
+                TimeUnit::Microsecond | TimeUnit::Nanosecond => 6,
+            },
+            _ => 0,
+        };
+        match self {
+            Self::Json | Self::Words { .. } | Self::Spelled(_) => false,
+            Self::Time { fraction } | Self::DateTime { fraction } | Self::Timestamp { fraction } => {
+                *fraction >= digits
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a database compares values of such a column as their own types are compared: as numbers, as times, or texts
+    /// by their collation.
+    pub fn is_ordered(&self, dialect: Dialect) -> bool {
+        match self {
+            Self::Json | Self::Spelled(_) => false,
+            // Text there.
+            Self::Decimal { .. } => dialect.is_mysql(),
+            _ => true,
+        }
+    }
+
     /// Reads a type as a table's creator writes it.
     pub fn parse(declared: &str, dialect: Dialect) -> Self {
         match dialect {
@@ -356,6 +409,7 @@ impl ColumnType {
     ///
     /// `is_utf8mb4`: whether the column's character set is; only then its limit in bytes is known here.
     pub fn parse_mysql(declared: &str, is_utf8mb4: bool) -> Self {
+        let as_declared = declared;
         let declared = declared.to_ascii_lowercase();
         let name_end = declared.find(['(', ' ']).unwrap_or(declared.len());
         let arguments: Vec<u64> = arguments(&declared);
@@ -399,9 +453,10 @@ impl ColumnType {
             "datetime" => Self::DateTime { fraction },
             "timestamp" => Self::Timestamp { fraction },
             "json" => Self::Json,
-            "enum" | "set" => Self::Words,
-            // MariaDB's own: written and read as text.
-            "uuid" | "inet4" | "inet6" => Self::Words,
+            kind @ ("enum" | "set") => Self::Words { words: words(as_declared), is_set: kind == "set" },
+            "uuid" => Self::Spelled(Spelling::Uuid),
+            "inet4" => Self::Spelled(Spelling::Inet4),
+            "inet6" => Self::Spelled(Spelling::Inet6),
             _ => Self::Other(declared),
         }
     }
@@ -507,7 +562,13 @@ mod tests {
         assert_eq!(parse("double(10,2)"), ColumnType::Other("double(10,2)".into()));
         assert_eq!(parse("datetime"), ColumnType::DateTime { fraction: 0 });
         assert_eq!(parse("timestamp(3)"), ColumnType::Timestamp { fraction: 3 });
-        assert_eq!(parse("enum('a(1)','b')"), ColumnType::Words);
+        let words = |words: &[&str], is_set| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            ColumnType::Words { words, is_set }
+        };
+        assert_eq!(parse("enum('a(1)','it''s','b,C')"), words(&["a(1)", "it's", "b,C"], false));
+        assert_eq!(parse("SET('A','')"), words(&["A", ""], true));
+        assert_eq!(parse("uuid"), ColumnType::Spelled(Spelling::Uuid));
         assert_eq!(parse("point"), ColumnType::Other("point".into()));
     }
 
@@ -527,6 +588,43 @@ mod tests {
         ] {
             let column = ColumnType::for_arrow(&arrow, Dialect::Sqlite, None).expect("has a place");
             assert_eq!(ColumnType::parse_sqlite(&column.ddl(Dialect::Sqlite)).arrow(), arrow);
+        }
+    }
+
+    #[test]
+    fn texts_are_folded_as_the_server_compares_them() {
+        let letters = |text| Equality::Letters.folded(text);
+        // The server ignores control characters, and spaces at the end of what is left.
+        assert_eq!(letters(" \0"), letters("\0 "));
+        assert_eq!(letters("A\u{1} "), Some("a".into()));
+        assert_eq!(letters("é"), None);
+        let text = ColumnType::Text { characters_max: None, bytes_max: None };
+        let equality = |collation| Dialect::MySql.equality(&text, Some(collation));
+        assert_eq!(equality("utf8mb4_general_ci"), Equality::Letters);
+        for odd in ["macce_general_ci", "koi8u_general_ci", "geostd8_general_ci", "utf8mb4_de_pb_0900_ai_ci"]
+        {
+            assert_eq!(equality(odd), Equality::Language, "{odd}");
+        }
+        let set = ColumnType::parse_mysql("set('a','b')", true);
+        assert_eq!(Dialect::MySql.equality(&set, Some("utf8mb4_0900_bin")), Equality::Language);
+    }
+
+    #[test]
+    fn a_column_keeps_what_it_gives_back() {
+        let keeps = |declared: &str, arrow: &DataType| ColumnType::parse_mysql(declared, true).keeps(arrow);
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
+        assert!(
+            keeps("datetime(6)", &micros)
+                && keeps("timestamp(3)", &millis)
+                && keeps("longtext", &DataType::Utf8)
+        );
+        assert!(
+            !keeps("datetime", &micros) && !keeps("timestamp(3)", &micros) && !keeps("datetime(2)", &millis)
+        );
+        assert!(!keeps("time", &DataType::Time32(TimeUnit::Millisecond)) && keeps("date", &DataType::Date32));
+        for declared in ["json", "enum('a')", "set('a')", "uuid", "inet6", "inet4"] {
+            assert!(!keeps(declared, &DataType::Utf8), "{declared}");
         }
     }
 

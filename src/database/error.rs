@@ -1,5 +1,6 @@
 //! What a database's error means, in one place for each database, by error code, with an allow-list for each
-//! side. A code in neither list stops the job: guessing would either lose rows or wait for ever.
+//! side. MySQL's codes in neither list are told by the class of their SQLSTATE. What is left stops the job: guessing would
+//! either lose rows or wait for ever.
 
 use crate::batch::Fault;
 use crate::diagnostic::Finding;
@@ -295,10 +296,10 @@ impl From<mysql_async::Error> for DatabaseError {
         use mysql_async::{DriverError, Error, IoError};
         match error {
             Error::Server(error) => {
-                let kind = mysql_kind(error.code, &error.message);
+                let kind = mysql_kind(error.code, &error.state, &error.message);
                 let message = format!("mysql error {} ({}): {}", error.code, error.state, error.message);
-                let found =
-                    Finding::new(message).with_hint_if_some(mysql_hint(error.code).map(str::to_owned));
+                let found = Finding::new(message)
+                    .with_hint_if_some(mysql_hint(error.code, &error.message).map(str::to_owned));
                 Self::server(found, &error.message, i64::from(error.code), kind)
             }
             Error::Io(IoError::Tls(error)) => {
@@ -380,10 +381,14 @@ const MYSQL_DATA: &[u16] = &[
     1264, 1265, 1292, 1366, 1406, // out of range, truncated, wrong value, too long
     1300, 3854, 3988, // not text of the column's character set
     1365, 1690, 1411, 1441, // division by zero, out of range in an expression (generated columns)
+    1139, 1172, 1242, // in an expression or a trigger: not a regular expression, more than one row
     1369, // a view's CHECK OPTION
     1526, 1748, // no partition takes the row
     1644, // SIGNAL: a trigger refuses the row
     3140, 3141, 3150, 3156, 3157, 3158, // not JSON, or too large or deep
+    3143, 3149, 3153, 3154, // not a path of JSON
+    3685, 3686, 3687, 3688, 3689, 3690, 3691, 3692, 3693, 3694, 3695, 3696, 3697, 3698,
+    3699, // regular expressions
     3819, 4025, // CHECK: MySQL, MariaDB
 ];
 
@@ -402,12 +407,33 @@ const MYSQL_INFRASTRUCTURE: &[u16] = &[
     9001, 9002, 9003, 9004, 9005, // a proxy's or a cluster's servers do not answer (ProxySQL, TiDB)
 ];
 
+/// Classes of SQLSTATE that are about values: a warning or a missing row that a trigger made an error, a value that does not fit,
+/// a constraint, and what a trigger refuses.
+const MYSQL_DATA_CLASSES: &[&str] = &["01", "02", "22", "23", "45"];
+
+/// Of a class above, but of a statement or a table: an ambiguous column, no number left for AUTO_INCREMENT (MariaDB).
+const MYSQL_NOT_DATA: &[u16] = &[1052, 167];
+
+/// What an upsert adds to the number of a row that has another key than the one it writes, which is out of range.
+pub(crate) const ANOTHER_KEY: &str = "~0 + ";
+
+/// True if an upsert would have updated the row of another key: its own has got a number that is taken.
+fn is_of_another_key(code: u16, message: &str) -> bool {
+    // MySQL: "BIGINT UNSIGNED value is out of range in '(~(0) + `db`.`t`.`id`)'"; MariaDB: "in '~0 + `db`.`t`.`id`'".
+    code == 1690 && ["'(~(0) + ", "'(~0 + ", "'~(0) + ", "'~0 + "].iter().any(|start| message.contains(start))
+}
+
 /// What error 1030 passes on from a storage engine, and that passes by itself: no space or quota, no memory, no file
 /// handles, an error of the device or of InnoDB itself; a deadlock or a lock wait; too many transactions.
 const ENGINE_INFRASTRUCTURE: &[u16] = &[5, 12, 24, 28, 30, 122, 128, 135, 146, 149, 177];
 
-fn mysql_kind(code: u16, message: &str) -> Kind {
+fn mysql_kind(code: u16, state: &str, message: &str) -> Kind {
     let mentions = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let is_of_class = |classes: &[&str]| classes.iter().any(|class| state.starts_with(class));
+    // A trigger refuses the row, by whatever number.
+    if is_of_class(&["45"]) {
+        return Kind::kept(Fault::Data);
+    }
     let fault = match code {
         // "running with the --read-only option", and much else that does not pass.
         1290 if mentions(&["read-only", "read_only"]) => return Kind::left(Fault::Infrastructure),
@@ -423,8 +449,10 @@ fn mysql_kind(code: u16, message: &str) -> Kind {
         1030 if engine_error(message).is_some_and(|number| ENGINE_INFRASTRUCTURE.contains(&number)) => {
             Fault::Infrastructure
         }
+        _ if is_of_another_key(code, message) => Fault::Other,
         _ if MYSQL_DATA.contains(&code) => Fault::Data,
         _ if MYSQL_INFRASTRUCTURE.contains(&code) => Fault::Infrastructure,
+        _ if is_of_class(MYSQL_DATA_CLASSES) && !MYSQL_NOT_DATA.contains(&code) => Fault::Data,
         _ => Fault::Other,
     };
     let connection = match code {
@@ -441,8 +469,12 @@ fn engine_error(message: &str) -> Option<u16> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn mysql_hint(code: u16) -> Option<&'static str> {
+fn mysql_hint(code: u16, message: &str) -> Option<&'static str> {
+    const RAN_OUT: &str =
+        "the numbers of the AUTO_INCREMENT column may have run out: change it to BIGINT UNSIGNED";
     match code {
+        167 | 1467 => Some(RAN_OUT),
+        _ if is_of_another_key(code, message) => Some(RAN_OUT),
         1044 | 1045 | 1698 => Some("see user, password and host of `database`, and the user's rights on it"),
         1049 => Some("create it, or correct the name in `database`"),
         1142 | 1143 | 1227 | 1370 => Some("GRANT the right to the user of `database`"),
@@ -474,7 +506,7 @@ mod tests {
 
     #[test]
     fn codes_decide_and_unknown_ones_stop_the_job() {
-        let fault = |code, message| mysql_kind(code, message).fault;
+        let fault = |code, message| mysql_kind(code, "HY000", message).fault;
         assert_eq!(fault(1406, ""), Fault::Data);
         assert_eq!(fault(1213, ""), Fault::Infrastructure);
         assert_eq!(fault(1146, "no such table"), Fault::Other);
@@ -482,6 +514,51 @@ mod tests {
         assert_eq!(sqlite_fault(2067), Fault::Data); // SQLITE_CONSTRAINT_UNIQUE
         assert_eq!(sqlite_fault(517), Fault::Infrastructure); // SQLITE_BUSY_SNAPSHOT
         assert_eq!(sqlite_fault(1), Fault::Other);
+    }
+
+    #[test]
+    fn a_code_in_no_list_is_told_by_its_state() {
+        let fault = |code, state| mysql_kind(code, state, "").fault;
+        // Functional and multi-valued indexes, shapes in generated columns, an index over an expression.
+        for (code, state) in [
+            (3907, "22001"),
+            (3903, "22018"),
+            (3752, "22003"),
+            (3037, "22023"),
+            (3617, "22S03"),
+            (3751, "01000"),
+        ] {
+            assert_eq!(fault(code, state), Fault::Data, "{code} ({state})");
+        }
+        // SIGNAL in a trigger, with a number of its own, also one that means something else.
+        for code in [1001, 1205, 1317, 30001] {
+            assert_eq!(mysql_kind(code, "45000", "no"), Kind::kept(Fault::Data), "{code}");
+        }
+        assert_eq!(fault(1643, "02000"), Fault::Data);
+        // In a trigger's expressions.
+        for (code, state) in [(3691, "HY000"), (3143, "42000"), (1242, "21000"), (1172, "42000")] {
+            assert_eq!(fault(code, state), Fault::Data, "{code} ({state})");
+        }
+        for (code, state) in [(1205, "HY000"), (1213, "40001"), (1317, "70100")] {
+            assert_eq!(fault(code, state), Fault::Infrastructure, "{code} ({state})");
+        }
+        for (code, state) in
+            [(1052, "23000"), (167, "22003"), (1054, "42S22"), (1136, "21S01"), (1467, "HY000")]
+        {
+            assert_eq!(fault(code, state), Fault::Other, "{code} ({state})");
+        }
+    }
+
+    #[test]
+    fn an_upsert_that_meets_the_row_of_another_key_stops_the_job() {
+        for message in [
+            "BIGINT UNSIGNED value is out of range in '(~(0) + `db`.`t`.`no`)'",
+            "BIGINT UNSIGNED value is out of range in '~0 + `db`.`t`.`no`'",
+        ] {
+            assert_eq!(mysql_kind(1690, "22003", message).fault, Fault::Other, "{message}");
+            assert!(mysql_hint(1690, message).is_some_and(|hint| hint.contains("AUTO_INCREMENT")));
+        }
+        assert_eq!(mysql_kind(1690, "22003", "out of range in '(`db`.`t`.`no` + 1)'").fault, Fault::Data);
     }
 
     #[test]
@@ -494,9 +571,9 @@ mod tests {
             (1047, "WSREP has not yet prepared node for application use"),
             (3100, "Error on observer while running replication hook 'before_commit'."),
         ] {
-            assert_eq!(mysql_kind(code, message), leave, "{code}: {message}");
+            assert_eq!(mysql_kind(code, "HY000", message), leave, "{code}: {message}");
         }
-        assert_eq!(mysql_kind(1047, "Unknown command").fault, Fault::Other);
+        assert_eq!(mysql_kind(1047, "HY000", "Unknown command").fault, Fault::Other);
     }
 
     #[test]
@@ -511,11 +588,11 @@ mod tests {
             ),
             (9001, "Max connect timeout reached while reaching hostgroup 0 after 10000ms"),
         ] {
-            assert_eq!(mysql_kind(code, message).fault, Fault::Infrastructure, "{code}: {message}");
+            assert_eq!(mysql_kind(code, "HY000", message).fault, Fault::Infrastructure, "{code}: {message}");
         }
-        assert_eq!(mysql_kind(1030, "Got error 138 from storage engine").fault, Fault::Other);
-        assert_eq!(mysql_kind(1105, "Unknown error").fault, Fault::Other);
-        assert_eq!(mysql_kind(4082, "something of another server").fault, Fault::Other);
+        assert_eq!(mysql_kind(1030, "HY000", "Got error 138 from storage engine").fault, Fault::Other);
+        assert_eq!(mysql_kind(1105, "HY000", "Unknown error").fault, Fault::Other);
+        assert_eq!(mysql_kind(4082, "HY000", "something of another server").fault, Fault::Other);
     }
 
     #[test]
@@ -530,10 +607,10 @@ mod tests {
                 "Connection closed. Connection memory limit 2097152 bytes exceeded. Consumed 2456976 bytes.",
             ),
         ] {
-            let kind = mysql_kind(code, message);
+            let kind = mysql_kind(code, "HY000", message);
             assert_eq!((kind.fault, kind.is_of_size), (Fault::Data, true), "{code}: {message}");
         }
-        assert!(!mysql_kind(1406, "").is_of_size);
+        assert!(!mysql_kind(1406, "HY000", "").is_of_size);
     }
 
     #[test]

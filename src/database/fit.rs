@@ -10,6 +10,7 @@ use arrow::datatypes::*;
 use arrow::error::ArrowError;
 use chrono::{DateTime, NaiveDate};
 
+use super::spelling::is_place;
 use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND, Value};
 use super::{ColumnType, Dialect, json};
 use crate::database::column::DOUBLE_DIGITS_MAX;
@@ -122,7 +123,7 @@ impl Fit {
                 is_held.then_some(Way::Decimal)
             }
             (A::Utf8 | A::LargeUtf8 | A::Utf8View, _)
-                if is_text || is_any || matches!(column, C::Json | C::Words) =>
+                if is_text || is_any || matches!(column, C::Json | C::Words { .. } | C::Spelled(_)) =>
             {
                 Some(Way::Text)
             }
@@ -298,6 +299,17 @@ impl Fit {
         let text = text.into();
         let limits = match self.column {
             ColumnType::Text { characters_max, bytes_max } => Some((characters_max, bytes_max)),
+            // The server would take it for the place of a word. It says itself if another text is none.
+            ColumnType::Words { ref words, .. } if is_place(words, &text) => {
+                return Err(format!("{} is none of the column's words", shorten(&text)));
+            }
+            ColumnType::Spelled(spelling) => {
+                let normal = spelling.normal(&text);
+                return normal.map(Value::text).ok_or_else(|| {
+                    let name = spelling.name();
+                    format!("{} is no {name}", shorten(&text))
+                });
+            }
             ColumnType::Char { characters_max } if text.ends_with(' ') => {
                 let text = shorten(&text);
                 return Err(format!("CHAR({characters_max}) drops the spaces at the end of {text}"));

@@ -11,6 +11,7 @@
 mod address;
 mod error;
 mod value;
+mod spelling;
 mod column;
 mod fit;
 mod rows;
@@ -30,6 +31,7 @@ pub use catalogue::{Key, Table, TableColumn, TableKind, table, table_names};
 pub use column::{ColumnType, Dialect, Equality, KeyShape, quote, quote_table};
 pub use connection::{Connection, Interrupted, Purpose, Statement, StatementLimits, begin};
 pub use constraints::{Check, Constraints, ForeignKey, constraints};
+pub(crate) use error::ANOTHER_KEY;
 pub use error::{DatabaseError, DuplicateKey};
 pub use fit::{Fit, Misfit, shorten};
 pub use link::{Home, Link};

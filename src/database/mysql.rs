@@ -56,11 +56,13 @@ const PACKET_MARGIN_BYTES: usize = 64 << 10;
 const HELD_PLACEHOLDERS_MAX: usize = 200_000;
 const HELD_STATEMENTS_MAX: usize = 100;
 
-/// Strict, with backslash escapes as text statements need them, and each statement outside of a transaction is one by
-/// itself, however the server or its `init_connect` has it.
+/// However the server or its `init_connect` has it: strict, with backslash escapes as text statements need them; a zero stays
+/// a zero in a column of AUTO_INCREMENT; each statement outside of a transaction is one by itself; queries return all their
+/// rows, and keys are checked.
 const SESSION: &str = "SET NAMES utf8mb4, autocommit = 1, completion_type = 0, \
-    sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-    time_zone = '+00:00'";
+    sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', \
+    time_zone = '+00:00', sql_select_limit = 18446744073709551615, sql_safe_updates = 0, sql_auto_is_null = 0, \
+    foreign_key_checks = 1, unique_checks = 1";
 /// Timeouts in seconds, so that a frozen writer releases its locks: an idle session; a stalled LOAD DATA, for which the server
 /// doubles the value; a row lock; a table lock.
 const WRITE_SESSION: &str = "SET wait_timeout = 30, net_read_timeout = 10, \
@@ -74,6 +76,8 @@ const MARIADB_SERVER: &str = "SELECT CONCAT_WS('/', @@server_id, @@hostname, @@p
 /// Why: above its default a list of keys is answered by reading the whole table.
 const MYSQL_KEY_LISTS: &str = "SET range_optimizer_max_mem_size = 0";
 const MARIADB_KEY_LISTS: &str = "SET optimizer_max_sel_arg_weight = 0, in_predicate_conversion_threshold = 0";
+/// Only MariaDB can leave them out.
+const MARIADB_CHECKS: &str = "SET check_constraint_checks = 1";
 
 impl MySqlConnection {
     pub async fn open(address: &MySqlAddress, purpose: Purpose) -> Result<Self, DatabaseError> {
@@ -130,6 +134,9 @@ impl MySqlConnection {
         let own = if matches!(purpose, Purpose::Write { .. }) { WRITE_SESSION } else { READ_SESSION };
         for sql in [SESSION, own, ISOLATION, lists] {
             self.run(sql).await?;
+        }
+        if self.dialect == Dialect::MariaDb {
+            self.run(MARIADB_CHECKS).await?;
         }
         if purpose == Purpose::ReadOnly {
             self.run(READ_ONLY).await?;
@@ -510,7 +517,8 @@ fn column_type(column: &mysql_async::Column) -> ColumnType {
         W::MYSQL_TYPE_DATETIME | W::MYSQL_TYPE_DATETIME2 => ColumnType::DateTime { fraction },
         W::MYSQL_TYPE_TIMESTAMP | W::MYSQL_TYPE_TIMESTAMP2 => ColumnType::Timestamp { fraction },
         W::MYSQL_TYPE_JSON => ColumnType::Json,
-        W::MYSQL_TYPE_ENUM | W::MYSQL_TYPE_SET => ColumnType::Words,
+        W::MYSQL_TYPE_ENUM => ColumnType::Words { words: Vec::new(), is_set: false },
+        W::MYSQL_TYPE_SET => ColumnType::Words { words: Vec::new(), is_set: true },
         W::MYSQL_TYPE_GEOMETRY => ColumnType::Other("geometry".into()),
         _ if is_binary => ColumnType::Binary { bytes_max: None, is_fixed: false },
         _ => ColumnType::Text { characters_max: None, bytes_max: None },

@@ -17,7 +17,7 @@ pub(super) const SQL_HISTORY_TABLE: &str = "realtime_sql_history";
 pub(super) const FILLS_TABLE: &str = "realtime_fills";
 /// Only a job with a schema registry has it.
 pub(super) const SCHEMAS_TABLE: &str = "realtime_schemas";
-/// Made by the instances that can be watched, so it is none of [`own_tables`].
+/// Only a job that can be watched has it.
 pub(super) const INSTANCES_TABLE: &str = "realtime_instances";
 /// The tables of the program.
 pub(super) const OWN_NAMES: [&str; 7] = [
@@ -32,8 +32,10 @@ pub(super) const OWN_NAMES: [&str; 7] = [
 /// MySQL's limit of names.
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// The program's own tables, and the statements that create them. `has_registry`: schemas come from a registry.
-pub fn own_tables(dialect: Dialect, has_registry: bool) -> Vec<(&'static str, String)> {
+/// The program's own tables, and the statements that create them. `has_registry`: schemas come from a registry;
+/// `is_watched`: the job
+/// can be watched.
+pub fn own_tables(dialect: Dialect, has_registry: bool, is_watched: bool) -> Vec<(&'static str, String)> {
     let mut tables = vec![
         (OFFSETS_TABLE, offsets_table(dialect)),
         (DEAD_LETTERS_TABLE, dead_letters_table(dialect)),
@@ -42,6 +44,7 @@ pub fn own_tables(dialect: Dialect, has_registry: bool) -> Vec<(&'static str, St
         (FILLS_TABLE, fills_table(dialect)),
     ];
     tables.extend(has_registry.then(|| (SCHEMAS_TABLE, schemas_table(dialect))));
+    tables.extend(is_watched.then(|| (INSTANCES_TABLE, instances_table(dialect))));
     tables
 }
 

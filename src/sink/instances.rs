@@ -36,9 +36,10 @@ pub struct Instances {
 }
 
 impl Instances {
-    pub fn new(address: &Address, job: &str) -> Self {
+    /// `may_create`: whether the table is made where it is missing.
+    pub fn new(address: &Address, job: &str, may_create: bool) -> Self {
         let link = Link::new(address.clone(), Purpose::Write { create: false });
-        Self { link, job: job.to_owned(), is_created: false }
+        Self { link, job: job.to_owned(), is_created: !may_create }
     }
 
     /// Announces an instance, in place of what it said before, and forgets those that are long gone.

@@ -26,7 +26,7 @@ use crate::database::{
 };
 use crate::diagnostic::Finding;
 
-use keyed::Order;
+use keyed::{ByKey, Order};
 use newer::Lookup;
 pub use newer::{Age, Replaced};
 
@@ -92,6 +92,8 @@ pub(super) enum Change {
     /// Their keys are expected to be new: one that is there was written by another instance.
     InsertNew,
     Remove,
+    /// As `Remove`, before rows are inserted: an older row with the key comes after it.
+    RemoveFirst,
     /// All rows of their parents are deleted.
     Clear,
     /// Rows of the table are counted, by the lookup at this place.
@@ -158,7 +160,13 @@ impl Output {
         // A late message must not make a row look as old as it is: the row would expire.
         let newest =
             columns.iter().position(|column| target.kind.is_state() && column.name == MESSAGE_TIME_COLUMN);
-        let names = Names { table: &target.table, columns: &names, key: &key, version, newest, dialect };
+        let is_numbered = |column: &&TableColumn| {
+            column.is_numbered
+                && !columns.iter().any(|written| written.name.eq_ignore_ascii_case(&column.name))
+        };
+        let numbered = table.columns.iter().find(is_numbered).map(|column| column.name.as_str());
+        let names =
+            Names { table: &target.table, columns: &names, key: &key, version, newest, numbered, dialect };
         let parent = match &target.mode {
             Mode::Upsert(Upsert { parent, .. }) => key[..parent.len()].to_vec(),
             Mode::Append => Vec::new(),
@@ -217,8 +225,9 @@ impl Output {
                 self.checked(Change::Insert, &[taken(&batch, children)?])?,
             ]);
         }
-        let (removed, written) = self.by_key(&batch)?;
+        let ByKey { removed_first, removed, written } = self.by_key(&batch)?;
         Ok(vec![
+            self.checked(Change::RemoveFirst, &[taken(&batch, removed_first)?])?,
             self.checked(Change::Remove, &[taken(&batch, removed)?])?,
             self.checked(Change::Insert, &[taken(&batch, written)?])?,
         ])
@@ -234,7 +243,8 @@ impl Output {
         if batch.num_rows() == 0 {
             return Ok(Vec::new());
         }
-        let (removed, written) = self.by_key(batch)?;
+        // State has no versions, so nothing is removed first.
+        let ByKey { removed, written, .. } = self.by_key(batch)?;
         let is_new = |row: &u32| change.new_keys.value(*row as usize);
         let removed = removed.into_iter().filter(|row| !is_new(row)).collect();
         let (inserted, updated): (Vec<u32>, Vec<u32>) = written.into_iter().partition(is_new);
@@ -291,7 +301,7 @@ impl Output {
     ) -> Result<Rows, SinkError> {
         let sent: Vec<usize> = match change {
             Change::Insert | Change::InsertNew => (0..self.columns.len()).collect(),
-            Change::Remove => self.key.iter().copied().chain(self.version()).collect(),
+            Change::Remove | Change::RemoveFirst => self.key.iter().copied().chain(self.version()).collect(),
             Change::Clear => self.parent.clone(),
             Change::Count(lookup) => self.lookups[lookup].sent.clone(),
         };
@@ -399,7 +409,7 @@ impl Rows {
 
     /// Whether rows are deleted to be replaced.
     pub fn is_clearing(&self) -> bool {
-        self.change == Change::Clear
+        matches!(self.change, Change::Clear | Change::RemoveFirst)
     }
 
     pub fn table(&self) -> &str {
@@ -415,7 +425,7 @@ impl Rows {
     pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         // Why fewer conditions: a parser goes down one level for each of them.
         let is_of_conditions = match self.change {
-            Change::Remove => self.output.version().is_some(),
+            Change::Remove | Change::RemoveFirst => self.output.version().is_some(),
             Change::Count(_) => true,
             _ => false,
         };
@@ -431,7 +441,7 @@ impl Rows {
         let shape = match self.change {
             Change::Insert => insert,
             Change::InsertNew => insert_new,
-            Change::Remove => remove,
+            Change::Remove | Change::RemoveFirst => remove,
             Change::Clear => clear,
             Change::Count(lookup) => &lookups[lookup].shape,
         };

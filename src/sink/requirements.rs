@@ -6,7 +6,7 @@ use super::ddl::OWN_NAMES;
 use super::{TableFault, Target};
 use crate::batch::{DELETE_COLUMN, MESSAGE_TIME_COLUMN, PARTITION_COLUMNS, VERSION_COLUMN};
 use crate::config::{Mode, Upsert};
-use crate::database::{ColumnType, Dialect, Key, Table, TableColumn, TableKind, quote};
+use crate::database::{ColumnType, Dialect, Key, KeyShape, Table, TableColumn, TableKind, quote};
 use crate::diagnostic::Finding;
 use crate::nearest::same_in_another_style;
 
@@ -82,6 +82,17 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
     faults.extend(of_key.filter_map(|column| collation_fault(target, column, dialect)));
     let version = only_newer.iter().filter_map(|name| found.column(name));
     let version = version.filter(|column| is_loose(column, dialect));
+    let unordered = only_newer.iter().filter_map(|name| found.column(name));
+    faults.extend(unordered.filter(|column| !column.kind.is_ordered(dialect)).map(|column| {
+        let message = format!("only_newer: {} does not order values as the view does", column.declared);
+        TableFault::of_column(&target.table, &column.name, message)
+            .with_hint("name a column of a date, a time or an integer")
+    }));
+    if target.is_state() {
+        faults.extend(
+            target.schema.fields().iter().filter_map(|field| kept_fault(target, field, found, dialect)),
+        );
+    }
     faults.extend(version.map(|column| {
         let message = format!(
             "only_newer: its collation {} does not order texts by their bytes",
@@ -93,6 +104,22 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
         ))
     }));
     faults
+}
+
+/// A column of a state table that gives other values back than were written: memory has those, and another instance these.
+fn kept_fault(target: &Target, field: &Field, found: &Table, dialect: Dialect) -> Option<TableFault> {
+    let column = found.column(field.name()).filter(|column| !column.kind.keeps(field.data_type()))?;
+    let key = target.mode.key();
+    let of_key = || key.iter().filter_map(|name| Some(target.schema.field_with_name(name).ok()?.data_type()));
+    let shape = key.contains(field.name()).then(|| KeyShape::of(of_key()));
+    let wanted = ColumnType::for_arrow(field.data_type(), dialect, shape).ok()?.ddl(dialect);
+    let (declared, kind) = (&column.declared, field.data_type());
+    let message =
+        format!("{declared} may change values of {kind}, and a state table must return them as they were");
+    Some(
+        TableFault::of_column(&target.table, field.name(), message)
+            .with_hint(format!("change the column to {wanted}")),
+    )
 }
 
 /// What a table does with rows that a reader of the SQL may not expect.

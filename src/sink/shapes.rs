@@ -1,7 +1,7 @@
 //! The statements by which rows of an output are written and deleted.
 
 use super::statement::Shape;
-use crate::database::{Dialect, quote, quote_table};
+use crate::database::{ANOTHER_KEY, Dialect, quote, quote_table};
 
 /// What the statements of an output are made of.
 pub(super) struct Names<'a> {
@@ -14,6 +14,8 @@ pub(super) struct Names<'a> {
     pub version: Option<usize>,
     /// The place among `columns` of one that keeps the greater of both values.
     pub newest: Option<usize>,
+    /// A column that the database fills with a number, and that makes rows unique besides the key.
+    pub numbered: Option<&'a str>,
     pub dialect: Dialect,
 }
 
@@ -24,12 +26,16 @@ impl Names<'_> {
 
     /// A column of the row that is in the table.
     fn there(&self, place: usize) -> String {
+        self.there_of(self.columns[place])
+    }
+
+    fn there_of(&self, column: &str) -> String {
         let table = match self.dialect {
             // SQLite takes the table's name alone.
             Dialect::Sqlite => quote(self.table.rsplit('.').next().unwrap_or(self.table), self.dialect),
             Dialect::MySql | Dialect::MariaDb => quote_table(self.table, self.dialect),
         };
-        format!("{table}.{}", self.quoted(place))
+        format!("{table}.{}", quote(column, self.dialect))
     }
 
     /// A column of the row that is written.
@@ -47,6 +53,15 @@ impl Names<'_> {
         let (there, new) = (self.there(place), self.written(place));
         let function = if self.dialect.is_mysql() { "GREATEST" } else { "max" };
         format!("{function}(COALESCE({there}, {new}), COALESCE({new}, {there}))")
+    }
+
+    /// True, or an error if the row in the table has another key: when the numbers have run out, a new row gets the number of
+    /// the last one, and the server takes them for one row. What is added to that number, which is above 0, is out of range.
+    fn same_key(&self) -> Option<String> {
+        let numbered = self.numbered.filter(|_| self.dialect.is_mysql())?;
+        let is_same = |place: &usize| format!("{} <=> {}", self.there(*place), self.written(*place));
+        let is_same: Vec<String> = self.key.iter().map(is_same).collect();
+        Some(format!("({}) OR {ANOTHER_KEY}{}", is_same.join(" AND "), self.there_of(numbered)))
     }
 
     /// Inserts rows.
@@ -68,6 +83,8 @@ impl Names<'_> {
             let (there, new) = (self.there(version), self.written(version));
             format!("{there} IS NULL OR {new} >= {there}")
         });
+        // Why not the number itself: MySQL does not let a statement of many rows assign it (error 1869).
+        let mut same_key = self.same_key();
         let assign = |place: &usize| {
             let new = match &is_newer {
                 _ if Some(*place) == self.newest => self.greater(*place),
@@ -75,6 +92,10 @@ impl Names<'_> {
                     format!("IF({is_newer}, {}, {})", self.written(*place), self.there(*place))
                 }
                 _ => self.written(*place),
+            };
+            let new = match same_key.take() {
+                Some(same_key) => format!("IF({same_key}, {new}, {})", self.there(*place)),
+                None => new,
             };
             format!("{} = {new}", self.quoted(*place))
         };
@@ -133,7 +154,15 @@ mod tests {
     use super::*;
 
     fn names(dialect: Dialect, version: Option<usize>) -> Names<'static> {
-        Names { table: "bank.t", columns: &["v", "k", "x"], key: &[1], version, newest: None, dialect }
+        Names {
+            table: "bank.t",
+            columns: &["v", "k", "x"],
+            key: &[1],
+            version,
+            newest: None,
+            numbered: None,
+            dialect,
+        }
     }
 
     #[test]
@@ -156,6 +185,16 @@ mod tests {
             names(Dialect::MariaDb, None).upsert().sql(1),
             "INSERT INTO `bank`.`t` (`v`, `k`, `x`) VALUES (?,?,?) ON DUPLICATE KEY UPDATE `v` = VALUES(`v`), `x` = VALUES(`x`)"
         );
+    }
+
+    #[test]
+    fn no_row_of_another_key_is_updated_where_the_server_numbers_rows() {
+        let numbered = |dialect| Names { numbered: Some("no"), ..names(dialect, None) }.upsert().sql(1);
+        let (there, mysql) = ("`bank`.`t`", numbered(Dialect::MySql));
+        let guard = format!("IF(({there}.`k` <=> _new.`k`) OR ~0 + {there}.`no`, _new.`v`, {there}.`v`)");
+        assert!(mysql.ends_with(&format!("KEY UPDATE `v` = {guard}, `x` = _new.`x`")), "{mysql}");
+        // SQLite's statement names the key's own index.
+        assert!(!numbered(Dialect::Sqlite).contains("no"));
     }
 
     #[test]

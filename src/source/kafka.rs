@@ -165,7 +165,20 @@ pub(crate) fn base_config(config: &KafkaConfig) -> ClientConfig {
     client
 }
 
-/// The properties of every consumer of this program: nothing is committed by itself, only messages of committed transactions
+/// The same for clients that only consume, if they read messages or not.
+pub(crate) fn consumer_base(config: &KafkaConfig) -> ClientConfig {
+    let mut client = base_config(config);
+    let of_brokers = is_new_protocol(config);
+    for (name, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "2000")] {
+        // Why for all: `max.poll.interval.ms` may not be below them, so librdkafka takes a value for all clients or for none.
+        if !of_brokers && !config.properties.contains_key(name) {
+            client.set(name, value);
+        }
+    }
+    client
+}
+
+/// The properties of every consumer that reads messages: nothing is committed by itself, only messages of committed transactions
 /// are read, and what is fetched has its share of `memory_max`.
 pub(crate) fn consumer_config(config: &KafkaConfig, memory_max: usize) -> ClientConfig {
     let queue_bytes = memory::queue(memory_max);
@@ -181,7 +194,7 @@ pub(crate) fn consumer_config(config: &KafkaConfig, memory_max: usize) -> Client
         .set("fetch.queue.backoff.ms", "1")
         .set("fetch.error.backoff.ms", "100")
         .set("topic.metadata.refresh.interval.ms", "30000");
-    for (name, value) in base_config(config).config_map() {
+    for (name, value) in consumer_base(config).config_map() {
         client.set(name, value);
     }
     client
@@ -192,24 +205,22 @@ pub(crate) fn consumer_config(config: &KafkaConfig, memory_max: usize) -> Client
     client
 }
 
+/// Whether the brokers decide the timeouts of the group and who has which partition.
+fn is_new_protocol(config: &KafkaConfig) -> bool {
+    config.properties.get("group.protocol").is_some_and(|name| name == "consumer")
+}
+
 fn client_config(config: &KafkaConfig, job: &str, memory_max: usize) -> ClientConfig {
-    let is_new_protocol = config.properties.get("group.protocol").is_some_and(|name| name == "consumer");
     let mut client = consumer_config(config, memory_max);
     client.set_log_level(RDKafkaLogLevel::Debug);
     let logged = client.get("debug").map(|debug| format!("{debug},{TOPIC_IDS_LOGGED}"));
     client.set("debug", logged.as_deref().unwrap_or(TOPIC_IDS_LOGGED));
-    let mut unless_said = |name: &str, value: &str| {
-        if !config.properties.contains_key(name) {
-            client.set(name, value);
-        }
-    };
-    unless_said("statistics.interval.ms", "1000");
-    if !is_new_protocol {
-        unless_said("session.timeout.ms", "6000");
-        unless_said("heartbeat.interval.ms", "2000");
-    }
-    client.set("group.id", job).set("auto.offset.reset", "error").set("enable.partition.eof", "false");
-    if !is_new_protocol {
+    client
+        .set("statistics.interval.ms", "1000")
+        .set("group.id", job)
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "false");
+    if !is_new_protocol(config) {
         client.set("partition.assignment.strategy", "cooperative-sticky");
     }
     if let Some(instance) = &config.instance {

@@ -11,6 +11,7 @@ use super::Shared;
 use super::json::{partition_json, time};
 use super::letters::utc;
 use crate::batch::TopicPartition;
+use crate::config::CreateTables;
 use crate::sink::{Instance, Instances, Selection, SinkError, StoredLetters};
 use crate::telemetry::Partition;
 
@@ -108,7 +109,8 @@ pub(super) struct Announcer {
 
 impl Announcer {
     pub fn new(shared: &Arc<Shared>, page: Option<String>) -> Self {
-        let table = Instances::new(&shared.config.database, &shared.config.job);
+        let config = &shared.config;
+        let table = Instances::new(&config.database, &config.job, config.create_tables != CreateTables::None);
         Self { shared: Arc::clone(shared), page, table, announced: None, is_told: false }
     }
 

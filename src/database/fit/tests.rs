@@ -140,3 +140,40 @@ fn texts_are_counted_in_characters_and_bytes_in_bytes() {
     let long: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(500)]));
     assert!(refused(long, &text(2)).len() < 150, "values are shortened");
 }
+
+/// A server takes a number that is no word for the place of one.
+#[test]
+fn numbers_are_no_places_of_words() {
+    let fits = |declared: &str, text: &str| {
+        let column = ColumnType::parse_mysql(declared, true);
+        values(Arc::new(StringArray::from(vec![text])), &column, Dialect::MySql).is_ok()
+    };
+    for text in ["2", "1", "0", "+1", "-1", "01", "2 ", " 2", "\t2", "99999"] {
+        assert!(!fits("enum('new','paid','sent')", text), "{text:?}");
+        assert!(!fits("set('a','b','c')", text), "{text:?}");
+    }
+    for text in ["10", "0", "1", "2", "2 "] {
+        assert!(fits("enum('10','0','1','2')", text), "{text:?}");
+    }
+    for text in ["01", "3", "4"] {
+        assert!(!fits("enum('10','0','1','2')", text), "{text:?}");
+    }
+    // The server compares others by its collation, and refuses what is none of them.
+    for text in ["paid", "PAID", "", "a,b", "1,2", "x", "1e0", "0x1"] {
+        assert!(fits("enum('new','paid')", text) && fits("set('1','2')", text), "{text:?}");
+    }
+    let reason = refused(Arc::new(StringArray::from(vec!["2"])), &ColumnType::parse_mysql("enum('a')", true));
+    assert_eq!(reason, "\"2\" is none of the column's words");
+}
+
+#[test]
+fn a_value_is_written_in_one_spelling() {
+    let written = |declared: &str, text: &str| {
+        let column = ColumnType::parse_mysql(declared, true);
+        values(Arc::new(StringArray::from(vec![text])), &column, Dialect::MariaDb)
+    };
+    let uuid = "550e8400-e29b-41d4-a716-446655440000";
+    assert_eq!(written("uuid", &uuid.to_uppercase()), Ok(vec![Value::text(uuid)]));
+    assert_eq!(written("inet6", "0:0:0:0:0:0:0:1"), Ok(vec![Value::text("::1")]));
+    assert_eq!(written("inet4", "x").expect_err("no address").reason, "\"x\" is no INET4");
+}

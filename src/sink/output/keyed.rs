@@ -40,6 +40,14 @@ impl Order {
     }
 }
 
+/// What becomes of the rows of a batch, by their places in it.
+pub(in crate::sink) struct ByKey {
+    /// Deleted before any row is written: an older row with the key, which nothing is newer than any more, is among `written`.
+    pub removed_first: Vec<u32>,
+    pub removed: Vec<u32>,
+    pub written: Vec<u32>,
+}
+
 /// Where rows stand in the order of an output.
 struct Ranks {
     versions: Option<Vec<Vec<u8>>>,
@@ -65,53 +73,74 @@ impl Ranks {
 }
 
 impl Output {
-    /// Rows to delete and rows to write, one for each key. In the order of the keys, so that instances lock in the same
-    /// order. If the server takes different keys for equal, all rows are written in their order: only the server knows which
-    /// are one row, and it keeps the key that came first. Where rows are deleted, too, such keys are not in one batch.
+    /// Rows to delete and rows to write, in the order of the keys, so that instances lock in the same order. If the server
+    /// takes different keys for equal, all rows are written in their order: only the server knows which are one row, and it
+    /// keeps the key that came first. Where rows are deleted, too, such keys are not in one batch.
     ///
     /// # Errors
     /// A value that does not fit; two rows for one key, where nothing says which is the last.
-    pub(in crate::sink) fn by_key(
-        self: &Arc<Self>,
-        batch: &RecordBatch,
-    ) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
-        let rows = match &self.order {
+    pub(in crate::sink) fn by_key(self: &Arc<Self>, batch: &RecordBatch) -> Result<ByKey, SinkError> {
+        let (removed_first, rows) = match &self.order {
             Some(order) if self.is_loose(&self.key) && self.delete.is_none() => {
                 let ranks = self.ranks(order, batch)?;
                 let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
                 rows.sort_by(|a, b| ranks.compare_places(*a, *b));
-                rows
+                (Vec::new(), rows)
             }
             Some(order) if self.is_loose(&self.key) => {
-                let rows = self.last_rows(batch)?;
+                let (removed_first, rows) = self.last_rows(batch)?;
                 self.told_apart(&self.key, batch, &rows, &self.ranks(order, batch)?)?;
-                rows
+                (removed_first, rows)
             }
             _ => self.last_rows(batch)?,
         };
-        Ok(rows.into_iter().partition(|row| self.is_removed(batch, *row)))
+        let (removed, written) = rows.into_iter().partition(|row| self.is_removed(batch, *row));
+        Ok(ByKey { removed_first, removed, written })
     }
 
-    /// The last row of each key, in the order of the keys.
-    fn last_rows(self: &Arc<Self>, batch: &RecordBatch) -> Result<Vec<u32>, SinkError> {
+    /// The last row of each key, in the order of the keys. If that is older than a deletion before it, also the deletion.
+    fn last_rows(self: &Arc<Self>, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>), SinkError> {
         let keys = self.keys(batch)?;
         let key = |row: u32| keys[row as usize].as_slice();
         let mut rows: Vec<u32> = (0..batch.num_rows() as u32).collect();
         rows.sort_unstable_by(|a, b| key(*a).cmp(key(*b)));
-        let Some(twins) = rows.windows(2).find(|pair| key(pair[0]) == key(pair[1])) else { return Ok(rows) };
+        let twins = rows.windows(2).find(|pair| key(pair[0]) == key(pair[1]));
+        let Some(twins) = twins else { return Ok((Vec::new(), rows)) };
         let Some(order) = &self.order else {
             return Err(SinkError::Sql(self.twins(batch, twins[0] as usize)));
         };
         let ranks = self.ranks(order, batch)?;
-        rows.sort_unstable_by(|a, b| key(*a).cmp(key(*b)).then_with(|| ranks.compare(*a, *b)));
-        let (mut last, mut replaced) = (Vec::with_capacity(rows.len()), Vec::new());
-        for (place, row) in rows.iter().enumerate() {
-            let is_last = rows.get(place + 1).is_none_or(|next| key(*next) != key(*row));
-            if is_last { last.push(*row) } else { replaced.push(*row) }
+        rows.sort_unstable_by(|a, b| key(*a).cmp(key(*b)).then_with(|| ranks.compare_places(*a, *b)));
+        let (mut first, mut last) = (Vec::new(), Vec::with_capacity(rows.len()));
+        let mut replaced = Vec::new();
+        for of_key in rows.chunk_by(|a, b| key(*a) == key(*b)) {
+            let (deleted, stays) = self.folded(batch, &ranks, of_key);
+            first.extend(deleted);
+            last.push(stays);
+            replaced.extend(of_key.iter().copied().filter(|row| *row != stays && Some(*row) != deleted));
         }
         replaced.retain(|row| !self.is_removed(batch, *row));
         self.checked(Change::Insert, &[taken(batch, replaced)?])?;
-        Ok(last)
+        Ok((first, last))
+    }
+
+    /// What the rows of one key come to, in their order: the newest. Nothing remembers a deletion, so of the rows behind
+    /// one the newest stays, after the deletion.
+    fn folded(&self, batch: &RecordBatch, ranks: &Ranks, rows: &[u32]) -> (Option<u32>, u32) {
+        let newest_of = |rows: &[u32]| {
+            let places = rows.iter().enumerate();
+            places.max_by(|(_, a), (_, b)| ranks.compare(**a, **b)).map(|(place, row)| (place, *row))
+        };
+        let (mut deleted, mut stays, mut rest) = (None, rows[0], rows);
+        while let Some((place, newest)) = newest_of(rest) {
+            if !self.is_removed(batch, newest) {
+                return (deleted, newest);
+            }
+            // A second deletion finds nothing that the first one has left.
+            stays = *deleted.get_or_insert(newest);
+            rest = &rest[place + 1..];
+        }
+        (None, stays)
     }
 
     /// For each parent one of its rows, in the order of the parents; and all rows that there are of them then: those of
@@ -238,9 +267,15 @@ impl Output {
     fn versions(&self, batch: &RecordBatch) -> Result<Option<Vec<Vec<u8>>>, SinkError> {
         let Some(version) = self.order.as_ref().and_then(|order| order.version) else { return Ok(None) };
         let mut versions = vec![Vec::new(); batch.num_rows()];
+        let is_integer = self.schema.field(self.columns[version].index).data_type().is_integer();
         let put = |version: &mut Vec<u8>, value: &Value<'_>| match value {
             // A row without a version is older than all that have one.
             Value::Null => {}
+            // A DECIMAL takes integers as text, with zeros behind the point.
+            Value::Text(text) if is_integer => {
+                let whole = text.split_once('.').map_or(&**text, |(whole, _)| whole);
+                number(version, whole.parse().unwrap_or_default());
+            }
             Value::Text(text) => {
                 version.push(1);
                 version.extend(text.as_bytes());
@@ -317,8 +352,9 @@ impl Output {
         let mut written = Vec::with_capacity(commits.len());
         for batches in commits {
             let batch = concat_batches(&self.schema, batches)?;
-            let mut rows = self.last_rows(&batch)?;
-            rows.sort_unstable();
+            let (mut rows, mut last) = self.last_rows(&batch)?;
+            last.sort_unstable();
+            rows.append(&mut last);
             written.push(taken(&batch, rows)?);
         }
         let all = concat_batches(&self.schema, &written)?;
@@ -369,18 +405,14 @@ impl Output {
     }
 }
 
-/// Appends a value so that different lists of values give different bytes.
+/// Appends a value so that different lists of values give different bytes. Those of numbers and times are in their order.
 fn append_key(key: &mut Vec<u8>, value: &Value<'_>) {
-    /// Signed numbers in the order of their bytes.
-    fn number(key: &mut Vec<u8>, value: i128) {
-        key.extend((value ^ i128::MIN).to_be_bytes());
-    }
     match value {
         Value::Null => key.push(0),
         Value::Int(value) => number(key, (*value).into()),
         Value::UInt(value) => number(key, (*value).into()),
-        Value::Float(value) => key.extend((value + 0.0).to_be_bytes()),
-        Value::Double(value) => key.extend((value + 0.0).to_be_bytes()),
+        Value::Float(value) => double(key, (*value).into()),
+        Value::Double(value) => double(key, *value),
         Value::Text(text) => {
             key.extend(text.as_bytes());
             key.extend((text.len() as u32).to_be_bytes());
@@ -392,4 +424,16 @@ fn append_key(key: &mut Vec<u8>, value: &Value<'_>) {
         Value::Date(value) => number(key, (*value).into()),
         Value::Time(value) | Value::DateTime(value) => number(key, (*value).into()),
     }
+}
+
+/// Signed numbers in the order of their bytes.
+fn number(key: &mut Vec<u8>, value: i128) {
+    key.extend((value ^ i128::MIN).to_be_bytes());
+}
+
+/// Numbers that are finite, in the order of their bytes: with the sign turned, and of negative ones all bits.
+fn double(key: &mut Vec<u8>, value: f64) {
+    let bits = (value + 0.0).to_bits();
+    let turned = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+    key.extend(turned.to_be_bytes());
 }

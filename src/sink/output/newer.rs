@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
-use super::keyed::Order;
+use super::keyed::{ByKey, Order};
 use super::{Change, Column, Output, taken};
 use crate::batch::{Commit, MESSAGE_TIME_COLUMN};
 use crate::config::POSITION;
@@ -143,7 +143,7 @@ impl Output {
         let batch = concat_batches(&self.schema, batches)?;
         let rows = match self.parent.is_empty() {
             true => {
-                let (removed, written) = self.by_key(&batch)?;
+                let ByKey { removed, written, .. } = self.by_key(&batch)?;
                 removed.into_iter().chain(written).collect()
             }
             false => self.by_parent(&batch)?.0,

@@ -7,7 +7,8 @@ on_each_database!(
     missing_tables_are_refused_where_ddl_is_not_allowed,
     checking_changes_nothing,
     the_tables_of_the_program_and_of_outputs_are_two_rights,
-    created_tables_have_the_types_and_indexes_that_are_configured
+    created_tables_have_the_types_and_indexes_that_are_configured,
+    a_state_table_must_give_back_what_is_written,
 );
 
 async fn faults(place: &Place, targets: &[Target], create: bool) -> Vec<String> {
@@ -95,6 +96,48 @@ async fn the_tables_of_the_program_and_of_outputs_are_two_rights(place: &Place) 
     assert_eq!(place.count("realtime_offsets").await, 0, "it is there");
     place.run("CREATE TABLE rows_out (id INT, name VARCHAR(9))").await;
     assert_faults(&own().await, &[]);
+}
+
+/// Memory keeps what is computed, and a restart reads what the table made of it.
+async fn a_state_table_must_give_back_what_is_written(place: &Place) {
+    let moment = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
+    let schema: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Utf8, false),
+        Field::new("at", moment, true),
+        Field::new("note", DataType::Utf8, true),
+    ]));
+    let state = TargetKind::State { expires: false };
+    let to = Target { kind: state, ..target(&schema, upsert(&["k"])) };
+    let create = |key: &str, at: &str, note: &str| {
+        format!("CREATE TABLE rows_out (k {key} NOT NULL PRIMARY KEY, at {at} NULL, note {note} NULL)")
+    };
+    let (text, whole) = match place.is_mysql() {
+        true => ("VARCHAR(20) COLLATE utf8mb4_0900_bin", "DATETIME(6)"),
+        false => ("VARCHAR(20)", "DATETIME(6)"),
+    };
+    place.run(&create(text, whole, "LONGTEXT")).await;
+    assert_faults(&faults(place, std::slice::from_ref(&to), true).await, &[]);
+    place.run("DROP TABLE rows_out").await;
+    if !place.is_mysql() {
+        place.run(&create(text, whole, "JSON")).await;
+        assert_faults(&faults(place, &[to], true).await, &["rows_out.note: JSON may change values of Utf8"]);
+        return;
+    }
+    place.run(&create("ENUM('a','1') COLLATE utf8mb4_0900_bin", "TIMESTAMP(3)", "JSON")).await;
+    let found = faults(place, &[to], true).await;
+    assert_faults(
+        &found,
+        &[
+            "rows_out.k: enum('a','1') may change values of Utf8, and a state table must return them as they were",
+            "rows_out.at: timestamp(3) may change values",
+            "rows_out.note: json may change values of Utf8",
+        ],
+    );
+    let hints = found.join("\n");
+    assert!(
+        hints.contains("VARCHAR(255)") && hints.contains("DATETIME(6)") && hints.contains("LONGTEXT"),
+        "{hints}"
+    );
 }
 
 async fn created_tables_have_the_types_and_indexes_that_are_configured(place: &Place) {

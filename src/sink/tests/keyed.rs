@@ -11,6 +11,8 @@ on_each_database!(
     a_row_that_is_replaced_must_fit_too,
     a_newer_row_in_the_table_stays,
     versions_count_as_the_table_has_them,
+    integers_are_versions_in_the_order_of_their_column,
+    no_row_of_another_key_is_updated_when_the_numbers_run_out,
     columns_that_only_order_rows_need_not_be_in_the_table,
     a_table_that_numbers_its_rows_beside_the_key_is_taken,
     rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut,
@@ -93,8 +95,7 @@ async fn the_last_row_of_each_key_stands_however_rows_are_cut(place: &Place) {
         let mode = ordered(only_newer.then_some("version"));
         let mut owner = place.owner(target(&schema(), mode)).await;
         place.run("DELETE FROM rows_out").await;
-        // A row that is deleted has no version that a later one could be compared with.
-        let rows = random_rows(80, &mut random, !only_newer);
+        let rows = random_rows(80, &mut random, true);
         let rows_max = if round < 2 { 80 } else { 5 };
         let commits = write_in_parts(&mut owner, &rows, || random.usize(1..=rows_max), batch).await;
         let expected = calculated(&rows, only_newer);
@@ -195,6 +196,76 @@ async fn versions_count_as_the_table_has_them(place: &Place) {
         }
         assert_eq!(place.rows("SELECT value FROM rows_out").await, [["2"]]);
     }
+}
+
+async fn integers_are_versions_in_the_order_of_their_column(place: &Place) {
+    let kinds: &[&str] = match place.is_mysql() {
+        true => &["DECIMAL(20,0)", "DECIMAL(20,2)", "DOUBLE", "FLOAT", "BIGINT"],
+        false => &["DOUBLE", "NUMERIC", "BIGINT"],
+    };
+    for kind in kinds {
+        place.run("DROP TABLE IF EXISTS rows_out").await;
+        place
+            .run(&format!(
+                "CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, kafka_partition INT, kafka_offset BIGINT, \
+                 version {kind} NULL, value BIGINT NULL)"
+            ))
+            .await;
+        let mut owner = place.owner(target(&schema(), ordered(Some("version")))).await;
+        for (key, (first, second)) in (0..).zip([(9, 10), (10, 9), (-5, -3), (3, -2), (-2, 3), (0, -1)]) {
+            let row = |offset, version| Row { key, offset, version: Some(version), value: Some(version) };
+            let rows = [row(1, first), row(2, second)];
+            owner.write(vec![batch(&rows)]).await.expect("commits");
+            let newer = first.max(second).to_string();
+            let stored = place.rows(&format!("SELECT value FROM rows_out WHERE id = {key}")).await;
+            assert_eq!(stored, [[newer]], "{kind}: {first} and {second}");
+            assert_eq!(rows_left(&owner, vec![vec![batch(&rows[..1])], vec![batch(&rows[1..])]]), 1);
+        }
+    }
+    if place.is_mysql() {
+        return;
+    }
+    // Decimals are text there.
+    place.run("DROP TABLE rows_out").await;
+    place
+        .run(
+            "CREATE TABLE rows_out (id INT NOT NULL PRIMARY KEY, kafka_partition INT, kafka_offset BIGINT, \
+             version DECIMAL_TEXT(20,0), value BIGINT)",
+        )
+        .await;
+    let refused = place.sink(&[target(&schema(), ordered(Some("version")))]).await.err().expect("refused");
+    assert!(refused.to_string().contains("does not order values as the view does"), "{refused}");
+}
+
+/// A new row would get the number of the last one, which is the row of another key.
+async fn no_row_of_another_key_is_updated_when_the_numbers_run_out(place: &Place) {
+    if !place.is_mysql() {
+        return;
+    }
+    place
+        .run(
+            "CREATE TABLE customers (no TINYINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, \
+             customer_no VARCHAR(32) COLLATE utf8mb4_0900_bin NOT NULL UNIQUE, name VARCHAR(20))",
+        )
+        .await;
+    place.run("INSERT INTO customers VALUES (1, 'C-0', 'first'), (254, 'C-1', 'before')").await;
+    let to = Target { table: "customers".into(), ..target(&customers(), upsert(&["customer_no"])) };
+    let mut owner = place.owner(to).await;
+    let row = |no: &str, name: &str| {
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(StringArray::from(vec![no])), Arc::new(StringArray::from(vec![name]))];
+        RecordBatch::try_new(customers(), columns).expect("columns fit")
+    };
+    let many = [row("C-0", "first"), row("C-1", "before")];
+    owner.write(many.to_vec()).await.expect("rows that are there");
+    owner.write(vec![row("C-2", "last")]).await.expect("has the number 255");
+    for no in ["C-3", "C-4", "C-1"] {
+        let error = owner.write(vec![row(no, "x")]).await.expect_err("no number is left");
+        assert_eq!(error.fault(), Fault::Other, "{error}");
+        assert!(error.to_string().contains("AUTO_INCREMENT column may have run out"), "{error}");
+    }
+    let stored = place.rows("SELECT no, customer_no, name FROM customers ORDER BY no").await;
+    assert_eq!(stored, [["1", "C-0", "first"], ["254", "C-1", "before"], ["255", "C-2", "last"]]);
 }
 
 async fn columns_that_only_order_rows_need_not_be_in_the_table(place: &Place) {

@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::failure::{KeepsFailure, Logged, not_answered};
-use super::{ANSWER_WAIT_MAX, base_config, refused};
+use super::{ANSWER_WAIT_MAX, consumer_base, refused};
 use crate::batch::TopicPartition;
 use crate::config::KafkaConfig;
 use crate::diagnostic::Finding;
@@ -64,7 +64,7 @@ pub(super) fn bounds_of<C: ConsumerContext>(
 /// # Errors
 /// A property that librdkafka refuses.
 pub(crate) fn check_properties(config: &KafkaConfig) -> Result<(), SourceError> {
-    let mut client = base_config(config);
+    let mut client = consumer_base(config);
     client.remove("bootstrap.servers");
     client.create::<BaseConsumer>().map(drop).map_err(refused)
 }
@@ -79,7 +79,7 @@ impl TopicLookup {
     /// # Errors
     /// A property that librdkafka refuses; the broker is not asked yet.
     pub(crate) fn new(config: &KafkaConfig) -> Result<Self, SourceError> {
-        let mut client = base_config(config);
+        let mut client = consumer_base(config);
         client.set("isolation.level", "read_committed");
         Self::with_client(&client, &config.server)
     }

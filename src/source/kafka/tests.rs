@@ -49,6 +49,22 @@ fn produce(config: &KafkaConfig, count: i64) {
     producer.flush(Duration::from_secs(10)).unwrap();
 }
 
+/// A property that one of them refuses must be found at the start, not by the one that is made last.
+#[test]
+fn all_consumers_have_the_same_timeouts() {
+    let broker = broker();
+    let mut config = config(&broker);
+    config.properties.insert("max.poll.interval.ms".into(), "30000".into());
+    assert!(Browser::new(&config, "job", 64 << 20).is_ok() && check_properties(&config).is_ok());
+    config.properties.insert("max.poll.interval.ms".into(), "5000".into());
+    assert!(Browser::new(&config, "job", 64 << 20).is_err() && check_properties(&config).is_err());
+    config.properties.insert("session.timeout.ms".into(), "5000".into());
+    assert!(Browser::new(&config, "job", 64 << 20).is_ok() && check_properties(&config).is_ok());
+    // The brokers have the timeouts of the new protocol.
+    config.properties = [("group.protocol".to_owned(), "consumer".to_owned())].into();
+    assert!(Browser::new(&config, "job", 64 << 20).is_ok() && check_properties(&config).is_ok());
+}
+
 /// What the engine does with an assignment: claims it, from offset 0, in this epoch.
 async fn claim(source: &mut KafkaSource, assignment: &Assignment, epoch: i64) {
     let claim = |partition: &TopicPartition| Claim {
