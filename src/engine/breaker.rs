@@ -130,7 +130,7 @@ impl Breaker {
         let told: String = reasons.told().iter().map(|reason| format!("\n  {reason}")).collect();
         let is_of_another = letters.iter().any(|letter| letter.kind == LetterKind::OtherSchema);
         let cause =
-            if is_of_another { ANOTHER_SCHEMA_HINT } else { "mend the schema, the SQL or the sender" };
+            if is_of_another { ANOTHER_SCHEMA_HINT } else { "correct the schema, the SQL or the sender" };
         let message = format!(
             "{dead_letters} of the last {messages} messages ({found:.1} %) became dead letters, more than \
              dead_letters_max_ratio allows ({allowed:.1} %); the batch that went over is not committed\n\

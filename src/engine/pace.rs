@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How long a full batch's commit takes, within a factor of two; without state, and with it.
 const COMMIT_TARGET: Duration = Duration::from_millis(50);
-const STATE_COMMIT_TARGET: Duration = Duration::from_millis(800);
+const STATE_COMMIT_TARGET: Duration = Duration::from_millis(400);
 /// How much longer a commit takes while the server takes two: up to half as long again on two cores, or hardly.
 const SHARED: f64 = 1.25;
 /// A commit of half as many messages takes less than this part of the time, if the messages are what takes it.

@@ -14,12 +14,12 @@ use super::diff::keys;
 /// Where state is taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum StateOf {
-    /// Before the batch, where the topic has all that is needed and it is not much; else as stored.
+    /// As before the batch, if the topic still has all earlier messages and they are few; otherwise as stored.
     #[default]
     Auto,
-    /// Before the batch, computed from the messages of the topic that come before it.
+    /// As before the batch, computed from the earlier messages of the topic.
     Before,
-    /// As the database has it.
+    /// As it is in the database now.
     Stored,
 }
 

@@ -120,6 +120,21 @@ fn is_comment(bytes: &[u8], at: usize) -> bool {
 /// Behind the character, the text in quotes or the comment that starts at `at`.
 fn skip(bytes: &[u8], at: usize) -> usize {
     match bytes[at] {
+        // E'it\'s': a backslash takes the next character with it.
+        b'\'' if has_escapes(bytes, at) => {
+            let mut end = at + 1;
+            while end < bytes.len() && bytes[end] != b'\'' {
+                end += if bytes[end] == b'\\' { 2 } else { 1 };
+            }
+            bytes.len().min(end + 1)
+        }
+        // $$it's$$, and with a word between the two.
+        b'$' => {
+            let Some(mark) = dollar_mark(bytes, at) else { return at + 1 };
+            let behind = at + mark.len();
+            let closing = bytes[behind..].windows(mark.len()).position(|found| found == mark);
+            closing.map_or(bytes.len(), |length| behind + length + mark.len())
+        }
         quote @ (b'\'' | b'"') => {
             let closing = bytes[at + 1..].iter().position(|byte| *byte == quote);
             closing.map_or(bytes.len(), |length| at + length + 2)
@@ -131,6 +146,26 @@ fn skip(bytes: &[u8], at: usize) -> usize {
         }
         _ => at + 1,
     }
+}
+
+/// Whether the text in quotes at `at` has an E before it, which is no part of a name.
+fn has_escapes(bytes: &[u8], at: usize) -> bool {
+    let before = |back: usize| at.checked_sub(back).map(|place| bytes[place]);
+    before(1).is_some_and(|letter| letter.eq_ignore_ascii_case(&b'e')) && !before(2).is_some_and(is_of_name)
+}
+
+/// `$$` or `$word$`, where a text in dollars starts.
+fn dollar_mark(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    if at > 0 && is_of_name(bytes[at - 1]) {
+        return None;
+    }
+    let word = bytes[at + 1..].iter().position(|byte| !is_of_name(*byte))?;
+    let end = at + 1 + word;
+    (bytes[end] == b'$' && !bytes[at + 1..].first()?.is_ascii_digit()).then(|| &bytes[at..=end])
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
@@ -170,6 +205,12 @@ mod tests {
             ["SELECT ';' , \"a;b\" -- x; y\n, 2 /* ; */"]
         );
         assert_eq!(shown("SELECT 'it''s; é';"), ["SELECT 'it''s; é'"]);
+        for text in
+            ["SELECT $$a';b$$", "SELECT $x$ $$;' $x$", "SELECT E'a\\';b'", "SELECT 'a\\'", "SELECT $1"]
+        {
+            let both = format!("{text}; SELECT 2");
+            assert_eq!((shown(&both).len(), shown(&both)[0].as_str()), (2, text));
+        }
         assert_eq!(shown("-- nothing here\n; /* nor here */ ;\n"), Vec::<String>::new());
         assert_eq!(shown("SELECT 1\n\\d"), ["SELECT 1\n\\d"]);
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, AsArray as _, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit, TimestampMicrosecondType};
@@ -14,8 +15,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::moments::NANOS_A_MICRO;
+use super::intervals::NANOS_A_MICRO;
 use super::wrapped::{Extent, coerced};
+use super::zones;
 
 pub(super) fn install(state: &mut SessionState) -> Result<()> {
     let bin = DateBin {
@@ -71,14 +73,20 @@ impl ScalarUDFImpl for DateBin {
         let Some(stride) = Stride::of(stride)? else {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&of)?));
         };
-        let start_of_time = ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(0), zone.clone()));
+        // Of a zone: 1970-01-01 00:00:00 there.
+        let start =
+            zones::of(zone.as_deref())?.map_or(Ok(0), |zone| zones::moment_of(0, zone, MICROS_A_DAY))?;
+        let start_of_time =
+            ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(start), zone.clone()));
         let origin = origin.first().unwrap_or(&start_of_time);
         let extent = Extent::of([moments, origin], call.number_rows);
         let as_micros = |values: &ColumnarValue| {
             Ok::<_, datafusion::error::DataFusionError>(cast(&values.to_array(extent.rows)?, &counted)?)
         };
-        let bins: ArrayRef = Arc::new(stride.bins(&as_micros(moments)?, &as_micros(origin)?)?);
-        extent.answer(cast(&cast(&bins, &counted)?, &of)?)
+        let zone = zones::of(zone.as_deref())?;
+        let bins = stride.bins(&as_micros(moments)?, &as_micros(origin)?, zone)?;
+        let bins: ArrayRef = Arc::new(bins.with_data_type(counted.clone()));
+        extent.answer(cast(&bins, &of)?)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -130,17 +138,28 @@ impl Stride {
         self,
         moments: &ArrayRef,
         origins: &ArrayRef,
+        zone: Option<Tz>,
     ) -> Result<PrimitiveArray<TimestampMicrosecondType>> {
         let moments = moments.as_primitive::<TimestampMicrosecondType>().iter();
         let origins = origins.as_primitive::<TimestampMicrosecondType>().iter();
         let bins = moments.zip(origins).map(|pair| match pair {
-            (Some(moment), Some(origin)) => match self.bin(moment, origin) {
-                Some(bin) => Ok(Some(bin)),
-                None => exec_err!("date_bin of a moment that is out of range"),
-            },
+            (Some(moment), Some(origin)) => self.bin_in(zone, moment, origin).map(Some),
             _ => Ok(None),
         });
         bins.collect()
+    }
+
+    /// Bins of a zone begin by its clocks.
+    fn bin_in(self, zone: Option<Tz>, moment: i64, origin: i64) -> Result<i64> {
+        let bin = match zone {
+            None => self.bin(moment, origin),
+            Some(zone) => self.bin(zones::local_of(moment, zone)?, zones::local_of(origin, zone)?),
+        };
+        match (bin, zone) {
+            (Some(bin), None) => Ok(bin),
+            (Some(bin), Some(zone)) => zones::moment_of(bin, zone, moment),
+            (None, _) => exec_err!("date_bin of a moment that is out of range"),
+        }
     }
 
     fn bin(self, moment: i64, origin: i64) -> Option<i64> {

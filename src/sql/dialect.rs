@@ -4,6 +4,7 @@
 //! `|`; BETWEEN, IN, LIKE; comparisons; IS; NOT; AND; XOR; OR. In `GenericDialect`, the right side of `IS DISTINCT FROM`
 //! is all that follows, AND and OR included (apache/datafusion#23692), `->` is looser than `=`, a shift is looser than `&`,
 //! XOR is tighter than `=`, `||` is as tight as `*`, and the NOT of NOT EXISTS is tighter than all others.
+//! Here, too, digits may be in groups: `1_000`.
 
 use std::any::TypeId;
 
@@ -44,6 +45,10 @@ impl Dialect for SqlDialect {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         GenericDialect.is_identifier_part(ch)
+    }
+
+    fn supports_numeric_literal_underscores(&self) -> bool {
+        true
     }
 
     fn prec_value(&self, precedence: Precedence) -> u8 {

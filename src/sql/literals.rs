@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use super::dialect::SqlDialect;
 use super::moments::IN_ZONE;
-use super::walk::{self, PartMut};
+use super::walk::{self, Part, PartMut};
 
 /// Writes the literals of a statement so that the planner takes them as they are meant.
 pub(super) fn rewrite(statement: &mut Statement) {
@@ -56,25 +56,33 @@ fn doubles_beside_doubles(values: &mut Values) {
     }
 }
 
-/// `VALUES` as a UNION ALL of its rows, if a column has a number with a point beside a value that is computed. Why: what type
-/// such a column has is known when the types of its values are, and a rule sees to that for UNION ([`super::mixed_types`]).
+/// `VALUES` as a UNION ALL of its rows, if a column has a number with a point beside a value that is computed, or a subquery.
+/// Why: what type such a column has is known when the types of its values are, and a rule sees to that for UNION
+/// ([`super::mixed_types`]); and the planner computes VALUES before the subqueries in it.
 fn union_of_mixed(values: &mut Values) -> Option<Box<SetExpr>> {
     let columns = values.rows.first().map_or(0, |row| row.len());
     let is_mixed = (0..columns).any(|column| {
-        let (mut has_point, mut is_computed) = (false, false);
+        let (mut has_point, mut is_computed, mut has_subquery) = (false, false, false);
         for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
             match number(cell) {
                 Some(number) => has_point |= number.contains('.') && !is_scientific(number),
-                None => is_computed |= !matches!(cell, Expr::Value(_)),
+                None => {
+                    is_computed |= !matches!(cell, Expr::Value(_));
+                    has_subquery |= has_query(cell);
+                }
             }
         }
-        has_point && is_computed
+        has_subquery || has_point && is_computed
     });
     if !is_mixed {
         return None;
     }
     let rows = values.rows.iter().map(|row| one_row(row)).collect::<Option<Vec<_>>>()?;
     union_of(&rows)
+}
+
+fn has_query(cell: &Expr) -> bool {
+    walk::read(cell, &mut |part| if matches!(part, Part::Query(_)) { Err(()) } else { Ok(()) }).is_err()
 }
 
 /// A row of VALUES as a SELECT, with the names that VALUES has.

@@ -128,16 +128,15 @@ fn diagnostic_place(view: &ViewFile, error: &DataFusionError) -> Option<Place> {
 }
 
 /// The place of the expression that failed on a row, if the error knows it, or has the expression as it is written.
-pub(super) fn row_error(
-    file: &str,
-    text: &str,
-    error: &DataFusionError,
-    expression: Option<&str>,
-) -> Option<Place> {
-    if let Some(span) = error.diagnostic().and_then(|diagnostic| diagnostic.span) {
-        return Some(place_of_span(file, text, span));
-    }
-    let (written, text_tokens) = (tokens_of(expression?)?, tokens_of(text)?);
+pub(super) fn row_error(file: &str, text: &str, error: &DataFusionError, message: &str) -> Option<Place> {
+    let expression = match error.diagnostic() {
+        Some(diagnostic) => match diagnostic.span {
+            Some(span) => return Some(place_of_span(file, text, span)),
+            None => diagnostic.message.as_str(),
+        },
+        None => upstream::expression(message)?,
+    };
+    let (written, text_tokens) = (tokens_of(expression)?, tokens_of(text)?);
     let is_here = |from: &usize| tokens_that_are(&text_tokens[*from..], &written);
     let (from, count) = (0..text_tokens.len()).find_map(|from| Some((from, is_here(&from)?)))?;
     let (first, last) = (text_tokens[from].span, text_tokens[from + count - 1].span);

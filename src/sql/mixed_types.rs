@@ -17,7 +17,7 @@ use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, InSubque
 use datafusion::logical_expr::expr_schema::cast_subquery;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable as _, Join, LogicalPlan, LogicalPlanBuilder, Operator,
-    ScalarFunctionArgs, ScalarUDFImpl, Union,
+    RecursiveQuery, ScalarFunctionArgs, ScalarUDFImpl, Union,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::coerce_union_schema;
@@ -136,6 +136,10 @@ fn in_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let columns = rewrite::expressions(plan, &in_expression)?.transform_data(|plan| match plan {
         LogicalPlan::Union(union) => in_union(union),
         LogicalPlan::Join(join) => in_keys(join),
+        LogicalPlan::RecursiveQuery(query) => {
+            of_first_rows(&query)?;
+            Ok(Transformed::no(LogicalPlan::RecursiveQuery(query)))
+        }
         plan => Ok(Transformed::no(plan)),
     })?;
     if columns.transformed { columns.map_data(LogicalPlan::recompute_schema) } else { Ok(columns) }
@@ -372,6 +376,18 @@ fn in_keys(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     }
     let join = LogicalPlan::Join(join);
     Ok(if is_brought { Transformed::yes(join) } else { Transformed::no(join) })
+}
+
+/// # Errors
+/// A column of the rows that follow has become of another type than it is in the first rows.
+fn of_first_rows(query: &RecursiveQuery) -> Result<()> {
+    let (first, next) = (query.static_term.schema(), query.recursive_term.schema());
+    for (first, next) in first.fields().iter().zip(next.fields()) {
+        if first.data_type() != next.data_type() {
+            return Err(forms::of_two_types(first.name(), first.data_type(), next.data_type(), None));
+        }
+    }
+    Ok(())
 }
 
 fn in_union(union: Union) -> Result<Transformed<LogicalPlan>> {

@@ -15,7 +15,9 @@ mod failing;
 mod faulty;
 mod forms;
 mod functions;
+mod guarded;
 mod graph;
+mod intervals;
 mod keys;
 mod limits;
 mod lineage;
@@ -33,6 +35,7 @@ mod physical;
 mod pipeline;
 mod placed;
 mod quoted;
+mod raised;
 mod rewrite;
 mod rounding;
 mod run_errors;
@@ -53,6 +56,7 @@ mod walk;
 mod width;
 mod windows;
 mod wrapped;
+mod zones;
 
 #[cfg(test)]
 mod tests;

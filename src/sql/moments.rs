@@ -15,7 +15,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use datafusion::common::datatype::DataTypeExt as _;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::types::{NativeType, logical_date, logical_string};
-use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::TypePlanner;
@@ -25,8 +25,9 @@ use datafusion::logical_expr::{
     ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, TypeSignature,
     TypeSignatureClass, Volatility,
 };
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
+use super::intervals::NANOS_A_MICRO;
 use super::operators;
 use super::wrapped::{Around, Extent, wrap};
 
@@ -70,8 +71,14 @@ pub(super) struct SqlTypes;
 impl TypePlanner for SqlTypes {
     fn plan_type_field(&self, of: &SqlType) -> Result<Option<FieldRef>> {
         let of = match of {
-            // Sessions have no time zone, so neither has the type that says "with time zone".
+            // A moment, as those of Avro are: what a zone makes of it is asked with AT TIME ZONE.
+            SqlType::Timestamp(None, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+            }
             SqlType::Timestamp(None, _) | SqlType::Datetime(None) => MICROSECONDS,
+            SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(_, places @ ..=-1)) => {
+                return plan_err!("a DECIMAL with {places} digits after the point");
+            }
             SqlType::Time(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => TIME_OF_DAY,
             SqlType::Custom(name, zone) if name.to_string() == format!("\"{IN_ZONE}\"") => {
                 DataType::Timestamp(TimeUnit::Microsecond, zone.first().map(|zone| zone.as_str().into()))
@@ -87,15 +94,13 @@ pub(super) fn of_number(expression: Expr, schema: &DFSchema) -> Result<Transform
     let (Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })) = &expression else {
         return Ok(Transformed::no(expression));
     };
-    let DataType::Timestamp(TimeUnit::Microsecond, zone) = field.data_type() else {
-        return Ok(Transformed::no(expression));
-    };
-    if !expr.get_type(schema)?.is_integer() {
+    let DataType::Timestamp(unit, zone) = field.data_type() else { return Ok(Transformed::no(expression)) };
+    if *unit == TimeUnit::Second || !expr.get_type(schema)?.is_integer() {
         return Ok(Transformed::no(expression));
     }
     let seconds = Cast::new(expr.clone(), DataType::Timestamp(TimeUnit::Second, zone.clone()));
-    let micros = Cast::new(Box::new(Expr::Cast(seconds)), field.data_type().clone());
-    Ok(Transformed::yes(Expr::Cast(micros)))
+    let moment = Cast::new(Box::new(Expr::Cast(seconds)), field.data_type().clone());
+    Ok(Transformed::yes(Expr::Cast(moment)))
 }
 
 /// Makes a day or a moment that an interval is added to, or taken from, a moment in microseconds, unless the interval is known
@@ -119,8 +124,6 @@ pub(super) fn beside_interval(
     *moment = Expr::Cast(Cast::new(Box::new(std::mem::take(moment)), coarse.micros));
     Ok(true)
 }
-
-pub(super) const NANOS_A_MICRO: i64 = 1_000;
 
 /// Days, and moments that are counted in steps longer than a microsecond.
 #[derive(Debug)]

@@ -92,6 +92,7 @@ pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
     ("dayofweek", "`extract(DOW FROM x) + 1`"),
     ("dense_rank", "`dense_rank() OVER (ORDER BY x)`"),
     ("eomonth", "`date_trunc('month', x) + INTERVAL '1 month' - INTERVAL '1 day'`"),
+    ("error", "`raise_error('why')`"),
     ("every", "`bool_and(condition)`"),
     ("explode", "`unnest(x)`"),
     ("gen_random_uuid", "`uuid()`"),

@@ -33,7 +33,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::sql_types::in_sql;
-use super::{placed, rewrite, rounding};
+use super::{guarded, placed, rewrite, rounding};
 pub(super) use exact::{Exact, Total, refused, with_exact};
 
 /// Makes the numbers of a session right, or refused.
@@ -64,11 +64,12 @@ fn in_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr
     }
     let settled = rounding::settled(expression, schema)?;
     let placed = settled.transform_data(|expression| placed::placed(expression, schema))?;
-    placed.transform_data(|expression| signs::cleared(expression, schema))
+    let cleared = placed.transform_data(|expression| signs::cleared(expression, schema))?;
+    cleared.transform_data(|expression| Ok(guarded::in_aggregate(expression)))
 }
 
 /// The digits of a decimal, and how many of them are after the point.
-fn decimal(of: &DataType) -> Option<(u8, i8)> {
+pub(super) fn decimal(of: &DataType) -> Option<(u8, i8)> {
     match of {
         DataType::Decimal32(digits, scale)
         | DataType::Decimal64(digits, scale)

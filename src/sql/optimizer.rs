@@ -36,6 +36,7 @@ use super::bounded::{BoundedInputs, Budget, Concatenations};
 use super::coercion::Coercion;
 use super::constants::HideConstants;
 use super::forms;
+use super::guarded::{FailLast, Guarded, is_kept};
 use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::{MixedTypes, TypesOfUnions};
 use super::numbers::RightNumbers;
@@ -68,6 +69,8 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
         // Constants are computed once, `now()` too, and casts move from columns to literals.
         Arc::new(SimplifyExpressions::new()),
+        // What may fail is computed after the conditions that cannot.
+        Arc::new(FailLast),
         // A key that GROUP BY has twice is computed once: what reads the columns after it would read others.
         Arc::new(EliminateDuplicatedExpr::new()),
         // DISTINCT has no operator of its own.
@@ -88,6 +91,8 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         Arc::new(CommonSubexprEliminate::new()),
         // Columns that nobody reads are not computed and not copied.
         Arc::new(OptimizeProjections::new()),
+        // A condition protects what is computed beside it. Last: the first rule makes AND and OR of CASE.
+        Arc::new(Guarded),
     ]
 }
 
@@ -142,7 +147,7 @@ impl<R: OptimizerRule> OptimizerRule for Unless<R> {
 
 /// A condition that would not be the same after upstream has pushed it down.
 fn filters_otherwise(plan: &LogicalPlan) -> Result<bool> {
-    Ok(filters_row_for_no_input(plan) || compares_literal_first(plan))
+    Ok(filters_row_for_no_input(plan) || compares_literal_first(plan) || is_kept(plan))
 }
 
 /// A condition with a comparison such as `1 < x`, which a constant that was computed leaves. Beside `x >= 1`, upstream takes the

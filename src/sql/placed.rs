@@ -15,20 +15,22 @@ use datafusion::logical_expr::{
 
 use super::error::SqlErrorKind;
 use super::moments::is_time;
-use super::numbers::narrowed;
+use super::numbers::{decimal, narrowed};
+use super::raised::RAISE_ERROR;
 use super::{rewrite, run_errors, upstream};
 
 /// What a cast that tells its place is called in plans.
 pub(super) const CAST: &str = "strict_cast";
 
 /// Functions that read or make values that can be wrong.
-const FUNCTIONS: [&str; 16] = [
+pub(super) const FUNCTIONS: [&str; 17] = [
     "chr",
     "date_bin",
     "decode",
     "encode",
     "factorial",
     "make_date",
+    RAISE_ERROR,
     "split_part",
     "sqrt",
     "substr",
@@ -47,9 +49,7 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
         Expr::Cast(Cast { expr, field }) if can_fail(&expr.get_type(schema)?, field.data_type()) => {
             (Call::Cast(field.data_type().clone()), vec![expr.as_ref().clone()])
         }
-        Expr::TryCast(TryCast { expr, field })
-            if narrowed::is_ours(&expr.get_type(schema)?, field.data_type()) =>
-        {
+        Expr::TryCast(TryCast { expr, field }) if can_fail(&expr.get_type(schema)?, field.data_type()) => {
             (Call::TryCast(field.data_type().clone()), vec![expr.as_ref().clone()])
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) if FUNCTIONS.contains(&func.name()) => {
@@ -57,14 +57,15 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
         }
         _ => return Ok(Transformed::no(expression)),
     };
-    // A constant is computed once, while the query is planned.
-    if expression.column_refs().is_empty() && !call.is_ours(&arguments, schema)? {
-        return Ok(Transformed::no(expression));
-    }
     let volatility = match &call {
         Call::Cast(_) | Call::TryCast(_) => Volatility::Immutable,
         Call::Function(function) => function.signature().volatility,
     };
+    // A constant is computed once, while the query is planned.
+    let is_constant = volatility != Volatility::Volatile && expression.column_refs().is_empty();
+    if is_constant && !call.is_ours(&arguments, schema)? {
+        return Ok(Transformed::no(expression));
+    }
     let placed = Placed {
         call,
         text: rewrite::text(&expression)?,
@@ -74,16 +75,43 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments)))
 }
 
-/// Whether a cast may refuse a value, or the optimizer must not look through it. It looks through those that widen, and compares
-/// the narrower value with the literal cut to its type; of a moment, that would be another moment.
+/// Whether a cast may refuse a value, or the optimizer must not look through it. It compares the value before a cast with the
+/// literal in that type: then no value is refused, or cut off, or it is another moment.
 fn can_fail(from: &DataType, to: &DataType) -> bool {
     let is_refined = match (from, to) {
         (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from < to,
         (from, to) => from != to && is_time(from) && is_time(to),
     };
     let is_read = from.is_string() && !to.is_string() && !to.is_nested() && !matches!(to, DataType::Null);
-    let is_cut = (from.is_floating() || from.is_decimal()) && (to.is_integer() || to.is_decimal());
+    let is_cut = from.is_numeric() && (to.is_integer() || to.is_decimal()) && !holds(to, from);
     is_read || is_cut || is_refined || narrowed::is_ours(from, to)
+}
+
+/// Whether a type of numbers has all values of another one.
+pub(super) fn holds(to: &DataType, from: &DataType) -> bool {
+    let digits = |of: &DataType| match of {
+        DataType::Int8 | DataType::UInt8 => Some((3, 0)),
+        DataType::Int16 | DataType::UInt16 => Some((5, 0)),
+        DataType::Int32 | DataType::UInt32 => Some((10, 0)),
+        DataType::Int64 => Some((19, 0)),
+        DataType::UInt64 => Some((20, 0)),
+        of => decimal(of).map(|(digits, scale)| (i32::from(digits), i32::from(scale))),
+    };
+    match (digits(from), digits(to)) {
+        _ if from == to => true,
+        (Some(_), Some(_)) if from.is_integer() && to.is_integer() => {
+            let width = |of: &DataType| of.primitive_width().unwrap_or_default();
+            match (from.is_signed_integer(), to.is_signed_integer()) {
+                (true, false) => false,
+                (false, true) => width(from) < width(to),
+                _ => width(from) <= width(to),
+            }
+        }
+        (Some((digits, scale)), Some((all, places))) if to.is_decimal() => {
+            scale <= places && digits - scale <= all - places
+        }
+        _ => false,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -161,10 +189,13 @@ impl Placed {
         if run_errors::kind(root) != SqlErrorKind::Row {
             return error;
         }
-        let said = upstream::said(root);
-        let message = format!("`{}`: {}", self.text, upstream::lower_first(&upstream::first_line(&said)));
-        let place = self.place.first();
-        let error = DataFusionError::Execution(message.clone());
-        if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) }
+        let error = match run_errors::own(root) {
+            Some(_) => error,
+            None => {
+                let said = upstream::lower_first(&upstream::first_line(&upstream::said(root)));
+                DataFusionError::Execution(format!("`{}`: {said}", self.text))
+            }
+        };
+        error.with_diagnostic(Diagnostic::new_error(&self.text, self.place.first()))
     }
 }

@@ -26,15 +26,14 @@ impl Failed<'_> {
     pub(super) fn told(&self, error: &DataFusionError) -> SqlError {
         let root = error.find_root();
         let kind = kind(root);
-        let found = found(root);
         if kind == SqlErrorKind::MemoryExhausted {
             let (what, may_have) = (self.what, upstream::size(self.memory_max));
-            let why = upstream::memory(&found.message);
+            let why = upstream::memory(&upstream::first_line(&upstream::said(root)));
             let message = format!("the {what} needs more memory than the {may_have} that it may have: {why}");
             return SqlError::of_kind(kind, self.file, message).with_hint(self.memory_hint);
         }
-        let found = found.reworded(|message| in_sql(&upstream::lower_first(message)));
-        let place = locate::row_error(self.file, self.text, error, upstream::expression(&found.message));
+        let found = found(root);
+        let place = locate::row_error(self.file, self.text, error, &found.message);
         SqlError::of_kind(kind, self.file, found).at(place)
     }
 }
@@ -47,37 +46,33 @@ pub(super) fn memory_max(pool: &dyn MemoryPool) -> usize {
     }
 }
 
-/// Tells faults of rows from faults of the SQL, by an allow-list: what is not on it stops the job.
+/// Why a view or query that was planned fails: of some row, or because a smaller batch is needed. A view that fails on every row
+/// makes a dead letter of each message, and too many of them stop the job.
 pub(super) fn kind(root: &DataFusionError) -> SqlErrorKind {
     match root {
         DataFusionError::ResourcesExhausted(_) => SqlErrorKind::MemoryExhausted,
-        DataFusionError::Execution(_) => SqlErrorKind::Row,
-        // A table that is read while the query runs.
-        DataFusionError::External(error) if error.is::<Finding>() => SqlErrorKind::Row,
-        DataFusionError::ExecutionJoin(join) if join.is_panic() => SqlErrorKind::Row,
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
             // Texts of more than 2 GiB in one column, which a smaller batch does not have.
             ArrowError::OffsetOverflowError(_) | ArrowError::MemoryError(_) => SqlErrorKind::MemoryExhausted,
-            ArrowError::CastError(_)
-            | ArrowError::ParseError(_)
-            | ArrowError::ComputeError(_)
-            | ArrowError::DivideByZero
-            | ArrowError::ArithmeticOverflow(_)
-            | ArrowError::JsonError(_)
-            | ArrowError::InvalidArgumentError(_) => SqlErrorKind::Row,
-            _ => SqlErrorKind::Wrong,
+            _ => SqlErrorKind::Row,
         },
-        _ => SqlErrorKind::Wrong,
+        _ => SqlErrorKind::Row,
     }
 }
 
-/// What was found, and what to do about it: as a table of ours says it, or the first line of what the engine says.
+/// What was found, and what to do about it: in our own words, or the first line of what the engine says.
 pub(super) fn found(root: &DataFusionError) -> Finding {
-    if let DataFusionError::External(error) = root
-        && let Some(found) = error.downcast_ref::<Finding>()
-    {
-        return found.clone();
+    own(root).cloned().unwrap_or_else(|| {
+        let said = upstream::said(root);
+        let message = in_sql(&upstream::lower_first(&upstream::first_line(&said)));
+        Finding::new(message).with_hint_if_some(upstream::row_hint(&said).map(str::to_owned))
+    })
+}
+
+/// What a table of ours or `raise_error` has found.
+pub(super) fn own(root: &DataFusionError) -> Option<&Finding> {
+    match root {
+        DataFusionError::External(error) => error.downcast_ref(),
+        _ => None,
     }
-    let said = upstream::said(root);
-    Finding::new(upstream::first_line(&said)).with_hint_if_some(upstream::row_hint(&said).map(str::to_owned))
 }

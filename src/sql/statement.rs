@@ -11,7 +11,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
 use super::dialect::SqlDialect;
 use super::error::SqlError;
@@ -32,7 +33,39 @@ pub(super) fn tokens(file: &str, text: &str, statement: &str) -> Result<Vec<Toke
         let place = locate::place(file, text, error.location.line, error.location.column, 1);
         SqlError::wrong(Code::Syntax, place, upstream::lower_first(&error.message))
     })?;
-    Ok(tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect())
+    if let Some([number, word]) = tokens.array_windows().find(|[number, word]| is_junk(number, word)) {
+        let message = format!("no number `{}{}`", number.token, word.token);
+        let hint = "a name begins after a blank, and not with a digit: `1 AS x`";
+        return Err(beside(file, text, [number, word], message, hint));
+    }
+    let mut tokens = tokens;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    for token in &mut tokens {
+        if let Token::Number(number, _) = &mut token.token {
+            number.retain(|c| c != '_');
+        }
+    }
+    let is_text = |token: &TokenWithSpan| matches!(token.token, Token::SingleQuotedString(_));
+    if let Some(pair) = tokens.array_windows().find(|[one, other]| is_text(one) && is_text(other)) {
+        let message = "two texts beside each other, which some databases take for one".to_owned();
+        let hint = "join them with `||`; a name is written in double quotes: `'a' AS \"b\"`";
+        return Err(beside(file, text, pair.each_ref(), message, hint));
+    }
+    Ok(tokens)
+}
+
+/// An error about two tokens.
+fn beside(file: &str, text: &str, tokens: [&TokenWithSpan; 2], message: String, hint: &str) -> SqlError {
+    let start = tokens[0].span.start;
+    let width = tokens.iter().map(|token| locate::width(token.span)).sum();
+    let place = locate::place(file, text, start.line, start.column, width);
+    SqlError::wrong(Code::Syntax, place, message).with_hint(hint)
+}
+
+/// Whether a name follows a number at once: `1_`, `12abc`.
+fn is_junk(number: &TokenWithSpan, next: &TokenWithSpan) -> bool {
+    let is_name = |word: &Word| word.keyword == Keyword::NoKeyword && word.quote_style.is_none();
+    matches!((&number.token, &next.token), (Token::Number(..), Token::Word(word)) if is_name(word))
 }
 
 /// The one statement that the tokens are.

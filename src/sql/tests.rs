@@ -228,6 +228,23 @@ async fn keys_come_from_the_batch_a_view_or_another_table() {
 }
 
 #[tokio::test]
+async fn raise_error_refuses_the_rows_that_come_to_it() {
+    let sql = "SELECT CASE WHEN value > 0 THEN value ELSE raise_error('An Int64: ' || agency) END AS x,
+  coalesce(nullif(agency, 'n'), raise_error('no agency')) AS y FROM batch";
+    let mut pipeline = prepare(&[("v", sql)], vec![]).await.unwrap();
+    let none = accounts(&[]);
+    let mut refused = async |movement: Movement| {
+        let error = run(&mut pipeline, movements(&[(1, "m", 2.0), movement]), &none).await.unwrap_err();
+        assert_eq!(error.kind(), SqlErrorKind::Row, "{error}");
+        (error.place_of_row(), error.found().message)
+    };
+    assert_eq!(refused((1, "m", 0.0)).await, ("sql/v.sql:1:72".to_owned(), "An Int64: m".to_owned()));
+    assert_eq!(refused((1, "n", 2.0)).await, ("sql/v.sql:2:33".to_owned(), "no agency".to_owned()));
+    let results = run(&mut pipeline, movements(&[(1, "m", 2.0)]), &none).await.unwrap();
+    assert_eq!(*results.outputs[0][0].column(0).data_type(), DataType::Float64);
+}
+
+#[tokio::test]
 async fn a_failing_row_is_a_fault_of_the_data_and_the_next_batch_is_not_touched() {
     let mut pipeline =
         prepare(&[("v", "SELECT 10 / CAST(value AS INT) AS x FROM batch")], vec![]).await.unwrap();

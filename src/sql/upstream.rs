@@ -276,6 +276,18 @@ const RETOLD: &[(&str, &str, &str, &str)] = &[
         "write it in another way: the prompt lists the functions, by `\\df`",
         "SELECT column2 COLLATE \"C\" FROM t",
     ),
+    (
+        "Cannot automatically convert {} to {}",
+        "a value of type {0} is in the place of {1}",
+        "CAST one of them: `CAST(NULL AS INT)`",
+        "WITH RECURSIVE x AS (SELECT NULL AS n UNION ALL SELECT column1 FROM t JOIN x ON true) SELECT n FROM x",
+    ),
+    (
+        "variable [{}] has no type information",
+        "there are no variables here: {0}",
+        "write the value itself; `abs(x)` is the absolute value",
+        "SELECT @a FROM t",
+    ),
     ("MINUS {} not implemented", "MINUS is not known here", "write EXCEPT", "SELECT 1 MINUS SELECT 2"),
 ];
 

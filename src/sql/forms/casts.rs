@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::mem;
 
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, GroupByExpr, OrderBy, Select, SelectItem, Value, VisitMut,
+    CaseWhen, Expr, GroupByExpr, Ident, OrderBy, Select, SelectItem, Value, VisitMut,
 };
 
 use super::super::walk::{self, PartMut};
@@ -16,6 +16,7 @@ use super::expressions;
 
 /// Writes the casts of a SELECT, and of the ORDER BY that follows it, so that its columns have names of their own.
 pub(super) fn tell_apart(select: &mut Select, order_by: Option<&mut OrderBy>) {
+    name_items(&mut select.projection);
     // What is computed before there are columns to name.
     let (from, selection) = (mem::take(&mut select.from), select.selection.take());
     if has_twins(select, order_by.as_deref()) {
@@ -23,6 +24,27 @@ pub(super) fn tell_apart(select: &mut Select, order_by: Option<&mut OrderBy>) {
         order_by.into_iter().for_each(write_types);
     }
     (select.from, select.selection) = (from, selection);
+}
+
+/// Columns of a SELECT that have no name, and differ by casts alone, are named by their text.
+fn name_items(items: &mut [SelectItem]) {
+    let named: Vec<Option<(String, String)>> = items
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(expr) => Some((name(expr.clone()), expr.to_string())),
+            _ => None,
+        })
+        .collect();
+    for (place, item) in items.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let Some((own, text)) = &named[place] else { continue };
+        let twins = || named.iter().flatten().filter(|(name, _)| name == own);
+        let is_told_apart = twins().count() > 1 && twins().filter(|(_, other)| other == text).count() == 1;
+        if is_told_apart && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+            let alias = Ident::with_quote('"', text);
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
 }
 
 /// Whether two expressions that may become columns differ by casts alone.

@@ -1,8 +1,9 @@
 //! Clauses that the planner does not know, in the words that it does: FETCH FIRST is LIMIT, HAVING without GROUP BY is of one
-//! group, and EXISTS (SELECT * ...) needs no columns.
+//! group, EXISTS (SELECT * ...) needs no columns, and REPLACE names a column that is there.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Fetch, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr, Value,
+    CaseWhen, Expr, Fetch, GroupByExpr, Ident, LimitClause, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -67,4 +68,34 @@ pub(super) fn having_of_one_group(select: &mut Select) {
         Ok(always) => super::expressions::and(condition, always),
         Err(_) => condition,
     });
+}
+
+/// `* REPLACE (x AS name)` with `name` read in the value: `CASE WHEN (name IS NULL) IS NOT NULL THEN x ...`, which the optimizer
+/// makes the value again. Why: the planner leaves out what replaces no column.
+pub(super) fn replaced_columns(select: &mut Select) {
+    for item in &mut select.projection {
+        let (relation, options) = match item {
+            SelectItem::Wildcard(options) => (Vec::new(), options),
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                (name.0.iter().filter_map(ObjectNamePart::as_ident).cloned().collect(), options)
+            }
+            SelectItem::QualifiedWildcard(..)
+            | SelectItem::UnnamedExpr(_)
+            | SelectItem::ExprWithAlias { .. }
+            | SelectItem::ExprWithAliases { .. } => continue,
+        };
+        for replaced in options.opt_replace.iter_mut().flat_map(|replace| &mut replace.items) {
+            let column = column_of(&relation, &replaced.column_name);
+            let is_there = Expr::IsNotNull(Box::new(Expr::Nested(Box::new(Expr::IsNull(Box::new(column))))));
+            let when = CaseWhen { condition: is_there, result: replaced.expr.clone() };
+            replaced.expr = super::expressions::case(vec![when], Some(replaced.expr.clone()));
+        }
+    }
+}
+
+fn column_of(relation: &[Ident], name: &Ident) -> Expr {
+    match relation {
+        [] => Expr::Identifier(name.clone()),
+        relation => Expr::CompoundIdentifier(relation.iter().chain([name]).cloned().collect()),
+    }
 }

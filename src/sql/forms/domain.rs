@@ -81,6 +81,29 @@ impl Domain {
     }
 }
 
+/// The rows that have all values of these columns, below the subqueries that are joined to them by now. Why: otherwise each
+/// subquery of an expression would have those before it inside, and they theirs.
+pub(super) fn before_joins<'p>(rows: &'p LogicalPlan, read: &[&Column]) -> &'p LogicalPlan {
+    let mut below = rows;
+    loop {
+        let next = match below {
+            LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Left | JoinType::LeftMark) => {
+                &join.left
+            }
+            LogicalPlan::Projection(projection)
+                if read.iter().all(|column| projection.expr.contains(&Expr::Column((*column).clone()))) =>
+            {
+                &projection.input
+            }
+            _ => return below,
+        };
+        if !read.iter().all(|column| next.schema().has_column(column)) {
+            return below;
+        }
+        below = next;
+    }
+}
+
 /// The columns that a query reads of queries around it, each once.
 pub(super) fn outer_columns(query: &LogicalPlan) -> Result<Vec<Column>> {
     let mut columns: Vec<Column> = Vec::new();

@@ -5,18 +5,14 @@
 use std::str::FromStr as _;
 
 use arrow::compute::kernels::cast_utils::IntervalUnit;
-use arrow::datatypes::DataType;
-use arrow::datatypes::IntervalUnit::MonthDayNano;
-use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, DataType as SqlType, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, Select, Spanned as _,
-    TopQuantity, UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, CaseWhen, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, Ident, Interval, NullTreatment, ObjectName, ObjectNamePart,
+    Select, Spanned as _, TopQuantity, UnaryOperator, Value, ValueWithSpan,
 };
 
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::super::moments::NANOS_A_MICRO;
 use super::super::names;
 use super::{Refusal, expressions, formats};
 use crate::diagnostic::Code;
@@ -36,6 +32,7 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
             call.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("coalesce"))]);
             Some(Expr::Function(call))
         }
+        ("any_value", [_]) => first_of_order(call),
         ("if" | "iif", [condition, then, otherwise]) => {
             let when = CaseWhen { condition: (*condition).clone(), result: (*then).clone() };
             Some(expressions::case(vec![when], Some((*otherwise).clone())))
@@ -47,6 +44,19 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// `any_value(x ORDER BY y)` as the first that is not NULL. The planner does not read its order.
+fn first_of_order(call: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let has_order = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    if !has_order || call.over.is_some() {
+        return None;
+    }
+    let mut call = call.clone();
+    call.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("first_value"))]);
+    call.null_treatment = Some(NullTreatment::IgnoreNulls);
+    Some(Expr::Function(call))
 }
 
 /// `INTERVAL n DAY` as `n * INTERVAL '1' DAY`.
@@ -116,16 +126,6 @@ pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
             "COLLATE is not known here".to_owned(),
             "texts are ordered by their code points; `lower(x)` orders them without regard to case",
         )),
-        Expr::Interval(interval) => check_interval(interval),
-        Expr::Cast { expr, data_type: SqlType::Interval { .. }, .. } => match text(expr) {
-            // It would be read as months.
-            Some((length, literal)) if length.trim().parse::<f64>().is_ok() => Err(Refusal::new(
-                literal.span,
-                "an interval without a unit".to_owned(),
-                "write its unit: `INTERVAL '5 seconds'`",
-            )),
-            _ => Ok(()),
-        },
         Expr::BinaryOp { op: BinaryOperator::Divide | BinaryOperator::Modulo, right, .. }
             if is_zero(right) =>
         {
@@ -158,23 +158,6 @@ pub(super) fn check_select(select: &Select) -> Result<(), Refusal> {
         _ => format!("write `LIMIT {rows}` at the end of the query"),
     };
     Err(Refusal::new(select.select_token.0.span, "SELECT TOP is not known here".to_owned(), hint))
-}
-
-/// Moments count microseconds, so what is shorter would be lost in some places and rounded in others.
-fn check_interval(interval: &Interval) -> Result<(), Refusal> {
-    let Some((length, literal)) = text(&interval.value) else { return Ok(()) };
-    let length = match &interval.leading_field {
-        Some(unit) => format!("{length} {unit}"),
-        None => length.to_owned(),
-    };
-    match ScalarValue::from(length).cast_to(&DataType::Interval(MonthDayNano)) {
-        Ok(ScalarValue::IntervalMonthDayNano(Some(length))) if length.nanoseconds % NANOS_A_MICRO != 0 => {
-            let message = "an interval counts no less than microseconds".to_owned();
-            Err(Refusal::new(literal.span, message, "round it: `INTERVAL '1 microsecond'`"))
-        }
-        // What is no interval is refused by the planner.
-        _ => Ok(()),
-    }
 }
 
 fn is_zero(expression: &Expr) -> bool {

@@ -15,7 +15,8 @@ use datafusion::logical_expr::{
     Cast, Expr, ExprSchemable as _, WindowFrame, WindowFrameBound, WindowFrameUnits,
 };
 
-use super::super::moments::{self, Coarse, NANOS_A_MICRO};
+use super::super::intervals::NANOS_A_MICRO;
+use super::super::moments::{self, Coarse};
 use super::super::rewrite;
 use super::refused_as;
 use crate::diagnostic::Code;

@@ -25,6 +25,10 @@ pub(super) fn rewrite(part: Expr, values: &OwnValues) -> Transformed<Expr> {
             let is_changed = left.transformed || right.transformed;
             Transformed::new_transformed(left.data.or(right.data), is_changed)
         }
+        // Why: the simplifier takes `x ^ x` for 0, though it may be NULL.
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ Operator::BitwiseXor, right }) => {
+            Transformed::yes(binary_expr(*left, op, values.own(*right)))
+        }
         part => Transformed::no(part),
     }
 }

@@ -17,19 +17,24 @@ mod formats;
 mod frames;
 mod group_keys;
 mod inner_nulls;
+mod intervals;
 mod kept_types;
+mod keys_of_rows;
 mod lists;
 mod named_windows;
 mod natural;
 mod no_patterns;
 mod one_row;
+mod order_keys;
 mod orders;
 mod output_names;
 mod own_values;
 mod patterns;
+mod recursion;
 mod scopes;
 mod set_operations;
 mod sort_keys;
+mod strange_casts;
 mod subqueries;
 mod truth;
 mod unread;
@@ -47,9 +52,13 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, OrderBy, SetExpr, Statement};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+pub(super) use keys_of_rows::WithoutKeys;
+
 use super::error::Refused;
 use super::walk::{self, PartMut};
 use crate::diagnostic::{Code, Finding};
+
+pub(super) use recursion::of_two_types;
 
 /// Why a form of a statement is not run.
 pub(super) struct Refusal {
@@ -78,6 +87,7 @@ pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal
     walk::write(statement, &mut |part| match part {
         PartMut::Query(query) => unread::check_query(query),
         PartMut::EndOfQuery(query) => {
+            recursion::write_out(query)?;
             clauses::fetch_as_limit(query);
             rewrite_body(&mut query.body, query.order_by.as_mut())
         }
@@ -94,7 +104,10 @@ fn rewrite_expression(expression: &mut SqlExpr) -> Result<(), Refusal> {
     unread::check(expression)?;
     elsewhere::check(expression)?;
     no_patterns::check(expression)?;
-    let rewritten = distinct_orders::rewritten(expression)?;
+    let rewritten = match distinct_orders::rewritten(expression)? {
+        None => intervals::rewritten(expression)?,
+        rewritten => rewritten,
+    };
     let rewritten = rewritten.or_else(|| elsewhere::rewritten(expression));
     let rewritten = rewritten.or_else(|| expressions::rewritten(expression));
     if let Some(rewritten) = rewritten {
@@ -112,8 +125,10 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
             unread::check_windows(select)?;
             unread::write_out_groups(select)?;
             clauses::having_of_one_group(select);
+            clauses::replaced_columns(select);
             using::write_out(select, order_by.as_deref_mut())?;
             named_windows::write_out(select, order_by.as_deref_mut())?;
+            order_keys::write_out(select, order_by.as_deref_mut())?;
             casts::tell_apart(select, order_by);
             Ok(())
         }
@@ -130,6 +145,7 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
 /// # Errors
 /// The first such form.
 pub(super) fn check_planned(statement: &Statement, plan: &LogicalPlan) -> Result<()> {
+    recursion::check(statement, plan)?;
     scopes::check(statement, plan)?;
     natural::check(statement, plan)
 }
@@ -144,9 +160,11 @@ impl AnalyzerRule for RewriteForms {
         let mut names = domain::Names::default();
         let plan = super::rewrite::nodes(plan, &mut |node| {
             inner_nulls::check_node(&node)?;
+            durations::check_node(&node)?;
             output_names::check_node(&node)?;
             let node = rewrite_expressions(node, &values)?;
             let node = node.transform_data(|node| Ok(orders::rewrite_node(node, &values)))?;
+            let node = node.transform_data(|node| keys_of_rows::hide_below_unnest(node, &values))?;
             let node = node.transform_data(group_keys::as_columns)?;
             let node = node.transform_data(|node| sort_keys::as_columns(node, &mut names))?;
             node.transform_data(set_operations::rewrite)
@@ -165,6 +183,8 @@ fn rewrite_expressions(
 ) -> Result<Transformed<LogicalPlan>> {
     let rewritten = super::rewrite::expressions(node, &|part, schema| {
         inner_nulls::check(&part, schema)?;
+        durations::check(&part, schema)?;
+        strange_casts::check(&part, schema)?;
         let part = durations::rewrite(part, schema)?;
         let part = part.transform_data(|part| frames::rewrite(part, schema))?;
         let part = part.transform_data(|part| kept_types::rewrite(part, schema))?;

@@ -2,10 +2,10 @@
 //! MySQL, Spark and DataFusion take it for the output column. `n` alone is the output column everywhere.
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::refused;
+use super::subqueries::columns_read;
 
 /// # Errors
 /// An expression of ORDER BY with a name of both kinds.
@@ -16,17 +16,16 @@ pub(super) fn check_node(node: &LogicalPlan) -> Result<()> {
         if matches!(key.expr, Expr::Column(_)) {
             continue;
         }
-        key.expr.apply(|part| match part {
-            Expr::Column(column) if column.relation.is_none() && is_both(&column.name, projection) => {
-                Err(refused(
+        for column in columns_read(&key.expr)? {
+            if column.relation.is_none() && is_both(&column.name, projection) {
+                return Err(refused(
                     format!("`{}` is an output column and a column of the tables", column.name),
                     "databases differ in which of them an expression of ORDER BY reads: \
                      write `relation.column`, or give the output column another name",
                     column.spans.first(),
-                ))
+                ));
             }
-            _ => Ok(TreeNodeRecursion::Continue),
-        })?;
+        }
     }
     Ok(())
 }

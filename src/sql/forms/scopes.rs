@@ -8,7 +8,7 @@ use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Diagnostic, Result, SchemaError, Span};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SetExpr, Statement, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SetExpr, Statement, TableFactor, TableWithJoins};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 
 use super::super::rewrite;
@@ -128,15 +128,19 @@ fn check_aggregate(function: &AggregateFunction) -> Result<()> {
 
 /// Where a subquery with several relations, or a subquery inside it, has a name without a relation.
 fn place_alone(statement: &Statement, name: &str) -> Option<TokenSpan> {
-    // For each query around, from the outermost, whether it has several relations.
-    let mut queries = Vec::new();
+    // For each query around, from the outermost, whether it has several relations, and whether it is one of them itself.
+    let mut queries: Vec<(bool, bool)> = Vec::new();
+    let mut is_relation = false;
     let found = walk::read(statement, &mut |part| {
         match part {
-            Part::Query(query) => queries.push(has_several_relations(&query.body)),
+            Part::TableFactor(factor) => {
+                is_relation = matches!(factor, TableFactor::Derived { lateral: false, .. })
+            }
+            Part::Query(query) => {
+                queries.push((has_several_relations(&query.body), std::mem::take(&mut is_relation)));
+            }
             Part::EndOfQuery(_) => drop(queries.pop()),
-            Part::Expression(SqlExpr::Identifier(alone))
-                if alone.value == name && queries.iter().skip(1).any(|several| *several) =>
-            {
+            Part::Expression(SqlExpr::Identifier(alone)) if alone.value == name && sees_several(&queries) => {
                 return Err(alone.span);
             }
             _ => {}
@@ -144,6 +148,16 @@ fn place_alone(statement: &Statement, name: &str) -> Option<TokenSpan> {
         Ok(())
     });
     found.err()
+}
+
+/// Whether a name may be looked for in a subquery with several relations. A query that is a relation sees none of those
+/// beside it.
+fn sees_several(queries: &[(bool, bool)]) -> bool {
+    let mut is_hidden = false;
+    queries.iter().skip(1).rev().any(|(has_several, is_relation)| {
+        let is_seen = !std::mem::replace(&mut is_hidden, *is_relation);
+        is_seen && *has_several
+    })
 }
 
 fn has_several_relations(body: &SetExpr) -> bool {

@@ -219,6 +219,12 @@ impl Unnesting {
         Ok(Inner { query, outer, reads_further_out: !further.is_empty() })
     }
 
+    fn domain(&mut self, input: &LogicalPlan, outer: Vec<Column>, others: Vec<Expr>) -> Result<Domain> {
+        let read: Vec<&Column> = others.iter().flat_map(Expr::column_refs).chain(&outer).collect();
+        let around = domain::before_joins(input, &read);
+        Domain::new(&mut self.names, around, outer, others)
+    }
+
     fn exists(&mut self, input: &mut LogicalPlan, subquery: Subquery) -> Result<Expr> {
         let inner = self.inner(input, subquery)?;
         if inner.reads_nothing() {
@@ -229,7 +235,7 @@ impl Unnesting {
             cross(input, counted(inner.query, &number)?)?;
             return Ok(Expr::Column(Column::new_unqualified(number)).gt(lit(0_i64)));
         }
-        let domain = Domain::new(&mut self.names, input, inner.outer, Vec::new())?;
+        let domain = self.domain(input, inner.outer, Vec::new())?;
         let (rows, keys) = domain.push_into(&mut self.names, inner.query)?;
         self.mark(input, rows, domain.matching(&keys))
     }
@@ -247,7 +253,7 @@ impl Unnesting {
         }
         let value = first_column(&inner.query)?;
         let has_one_row = has_one_row(&inner.query);
-        let domain = Domain::new(&mut self.names, input, inner.outer, Vec::new())?;
+        let domain = self.domain(input, inner.outer, Vec::new())?;
         let (rows, keys) = domain.push_into(&mut self.names, inner.query)?;
         let (named, number) = (self.names.column("v"), self.names.column("n"));
         let result = Expr::Column(Column::new_unqualified(&named));
@@ -307,7 +313,7 @@ impl Unnesting {
             return when(mark, lit(true)).when(may_be, null()).otherwise(lit(false));
         }
 
-        let domain = Domain::new(&mut self.names, input, inner.outer, vec![value])?;
+        let domain = self.domain(input, inner.outer, vec![value])?;
         let (rows, keys) = domain.push_into(&mut self.names, inner.query)?;
         let Some(value) = keys.last().cloned() else {
             return Err(refused("a comparison with a subquery has no value".into(), "", None));
@@ -453,7 +459,7 @@ pub(super) fn subquery_of(expression: &Expr) -> Option<&Subquery> {
 }
 
 /// The columns that an expression reads, and those that its subqueries read of the same rows.
-fn columns_read(expression: &Expr) -> Result<Vec<Column>> {
+pub(super) fn columns_read(expression: &Expr) -> Result<Vec<Column>> {
     let mut columns: Vec<Column> = expression.column_refs().into_iter().cloned().collect();
     expression.apply(|part| {
         if let Some(subquery) = subquery_of(part) {

@@ -12,6 +12,8 @@ use super::super::SqlError;
 use super::super::typed::{QuerySession, Typed};
 use crate::diagnostic::render;
 
+mod refused;
+
 /// A form of SQL, and one query that has it.
 struct Form {
     /// What it is.
@@ -37,6 +39,273 @@ enum Done {
 use Done::{Refused, Right};
 
 const FORMS: &[Form] = &[
+    Form {
+        name: "ORDER BY and LIMIT of a query of WITH RECURSIVE",
+        reason: "they are dropped, if the query is a UNION",
+        upstream: "docs/upstream/clauses-in-with-recursive.md",
+        done: Right("1"),
+        query: "WITH RECURSIVE y AS (SELECT id FROM v UNION ALL SELECT id + 10 FROM v ORDER BY id LIMIT 1) \
+                SELECT id FROM y",
+        wrong: "1; 11; 12; 13; 2; 3",
+    },
+    Form {
+        name: "LIMIT of a recursive query",
+        reason: "as above",
+        upstream: "docs/upstream/clauses-in-with-recursive.md",
+        done: Refused("end the recursion by a condition"),
+        query: "WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM x WHERE n < 4 LIMIT 2) SELECT n \
+                FROM x",
+        wrong: "1; 2; 3; 4",
+    },
+    Form {
+        name: "WITH in a query of WITH RECURSIVE",
+        reason: "it is dropped",
+        upstream: "docs/upstream/clauses-in-with-recursive.md",
+        done: Right("1; 2; 3; 7"),
+        query: "WITH RECURSIVE y AS (WITH u AS (SELECT 7 AS id) SELECT id FROM u UNION ALL SELECT id FROM v) \
+                SELECT id FROM y",
+        wrong: "error: table 'datafusion.public.u' not found",
+    },
+    Form {
+        name: "a fraction in a recursive query that begins with an integer",
+        reason: "each row is cast to the types of the first ones",
+        upstream: "docs/upstream/types-of-recursive-queries.md",
+        done: Refused("CAST one of them"),
+        query: "WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1.5 FROM x WHERE n < 3) SELECT n FROM x",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "count of the rows of a relation",
+        reason: "the relation is left out, so it counts all rows",
+        upstream: "docs/upstream/count-of-a-relation.md",
+        done: Refused("count(u.id)"),
+        query: "SELECT v.id, count(u.*) AS x FROM v LEFT JOIN u ON u.id = v.id + 6 GROUP BY v.id",
+        wrong: "1 1; 2 1; 3 1",
+    },
+    Form {
+        name: "digits without colons as a time of day",
+        reason: "they are a number of nanoseconds",
+        upstream: "docs/upstream/texts-as-times.md",
+        done: Right("NULL"),
+        query: "SELECT TRY_CAST('0830' AS TIME) AS x",
+        wrong: "00:00:00.000000830",
+    },
+    Form {
+        name: "a minus before an interval",
+        reason: "it is a minus before the first part alone",
+        upstream: "docs/upstream/minus-before-an-interval.md",
+        done: Right("-1 days -2 hours"),
+        query: "SELECT - INTERVAL '1 day 2 hours' AS x",
+        wrong: "-1 days 2 hours",
+    },
+    Form {
+        name: "an interval of a number with a word that is no unit",
+        reason: "it counts seconds, and the word is the name of a column",
+        upstream: "docs/upstream/intervals-without-a-unit.md",
+        done: Refused("write its unit"),
+        query: "SELECT INTERVAL 3 decades",
+        wrong: "3.000000000 secs",
+    },
+    Form {
+        name: "a fraction of a month",
+        reason: "hours of it are dropped",
+        upstream: "docs/upstream/fractions-in-intervals.md",
+        done: Right("1 mons 7 days 12 hours"),
+        query: "SELECT INTERVAL '1.25 months' AS x",
+        wrong: "1 mons 7 days",
+    },
+    Form {
+        name: "a fraction of a year that is no whole number of months",
+        reason: "it is dropped",
+        upstream: "docs/upstream/fractions-in-intervals.md",
+        done: Refused("write months or days"),
+        query: "SELECT INTERVAL '0.05 years' AS x",
+        wrong: "0 secs",
+    },
+    Form {
+        name: "REPLACE of a column that is not there",
+        reason: "it is left out",
+        upstream: "docs/upstream/replace-of-no-column.md",
+        done: Refused("there is `id`"),
+        query: "SELECT * REPLACE (id + 100 AS nope) FROM (SELECT id FROM v) q",
+        wrong: "1; 2; 3",
+    },
+    Form {
+        name: "any_value with an order",
+        reason: "the order is not read",
+        upstream: "docs/upstream/any-value-with-an-order.md",
+        done: Right("3"),
+        query: "SELECT any_value(id ORDER BY id DESC) AS x FROM v",
+        wrong: "1",
+    },
+    Form {
+        name: "a text as a list",
+        reason: "it becomes a list of one text",
+        upstream: "docs/upstream/texts-as-lists.md",
+        done: Refused("string_to_array"),
+        query: "SELECT CAST(g || ',' AS VARCHAR[]) AS x FROM v",
+        wrong: "[a,]; [b,]; [c,]",
+    },
+    Form {
+        name: "a decimal as a double",
+        reason: "it is rounded twice",
+        upstream: "docs/upstream/decimals-as-doubles.md",
+        done: Right("80752131861678.98"),
+        query: "SELECT CAST(CAST('80752131861678.98' AS DECIMAL(18, 4)) AS DOUBLE) AS x",
+        wrong: "80752131861678.97",
+    },
+    Form {
+        name: "a number with groups of digits",
+        reason: "it ends at the first `_`, and the rest is the name of a column",
+        upstream: "docs/upstream/groups-of-digits.md",
+        done: Right("2000"),
+        query: "SELECT 2 * 1_000",
+        wrong: "2",
+    },
+    Form {
+        name: "the larger of two intervals",
+        reason: "they are compared field by field",
+        upstream: "docs/upstream/durations-and-intervals.md",
+        done: Right("true"),
+        query: "SELECT greatest(INTERVAL '1 day', INTERVAL '25 hours') = INTERVAL '25 hours' AS x",
+        wrong: "false",
+    },
+    Form {
+        name: "intervals that are sorted or grouped",
+        reason: "as above",
+        upstream: "docs/upstream/durations-and-intervals.md",
+        done: Refused("extract(epoch FROM x)"),
+        query: "SELECT max(x) = INTERVAL '1 day' AS x FROM (VALUES (INTERVAL '1 day'), (INTERVAL '25 hours')) q (x)",
+        wrong: "true",
+    },
+    Form {
+        name: "milliseconds of a difference of timestamps",
+        reason: "what does not fit 32 bits in nanoseconds is left out",
+        upstream: "docs/upstream/milliseconds-of-intervals.md",
+        done: Right("2750 2500"),
+        query: "SELECT extract(millisecond FROM TIMESTAMP '2024-01-01 10:00:00' - TIMESTAMP '2024-01-01 09:59:57.250') AS x, extract(ms FROM INTERVAL '1 minute 2.5 seconds') AS y",
+        wrong: "2000 2000",
+    },
+    Form {
+        name: "a function of texts over an array",
+        reason: "it takes the array for its text",
+        upstream: "docs/upstream/arrays-as-texts.md",
+        done: Refused("cardinality(x)"),
+        query: "SELECT length([1, 2, 3]) AS x",
+        wrong: "9",
+    },
+    Form {
+        name: "a timestamp as a number",
+        reason: "it counts the unit that the timestamp happens to have",
+        upstream: "docs/upstream/timestamps-as-numbers.md",
+        done: Refused("extract(epoch FROM x)"),
+        query: "SELECT CAST(TIMESTAMP '1970-01-01 00:00:05' AS BIGINT) AS x",
+        wrong: "5000000000",
+    },
+    Form {
+        name: "exclusive or of a value with itself",
+        reason: "it is taken for 0, also for NULL",
+        upstream: "apache/datafusion#24246",
+        done: Right("NULL 5"),
+        query: "SELECT i ^ i AS x, coalesce(i ^ (i ^ 5), 5) AS y FROM t WHERE id = 3",
+        wrong: "0 5",
+    },
+    Form {
+        name: "a comparison with TRY_CAST",
+        reason: "the logical rule simplify_expressions compares the value before the cast, so a value that does not fit is no NULL",
+        upstream: "apache/datafusion#14303, #23095",
+        done: Right("1 NULL false; 2 true true"),
+        query: "SELECT k, TRY_CAST(b AS INT) > 3 AS x, TRY_CAST(d AS INT) > 1 AS y FROM (VALUES (1, 5000000000, 1.25), (2, 5, 2.25)) q (k, b, d)",
+        wrong: "1 true false; 2 true true",
+    },
+    Form {
+        name: "ORDER BY in an aggregate of groups that has no order",
+        reason: "it panics",
+        upstream: "apache/datafusion#25401",
+        done: Right("a 1.0; b 2.0; c 3.0"),
+        query: "SELECT g, avg(n ORDER BY k) AS x FROM v GROUP BY g",
+        wrong: "panic",
+    },
+    Form {
+        name: "CASE of booleans",
+        reason: "the logical rule simplify_expressions makes AND and OR of it, which compute all branches for all rows",
+        upstream: "apache/datafusion#8909",
+        done: Right("2; 3"),
+        query: "SELECT id FROM v WHERE CASE WHEN id <> 1 THEN 10 / (id - 1) > 4 END",
+        wrong: "error: Divide by zero error",
+    },
+    Form {
+        name: "a condition beside one that can fail",
+        reason: "AND computes both sides for all rows, and conditions are moved into others",
+        upstream: "docs/upstream/conditions-that-can-fail.md",
+        done: Right("2; 3"),
+        query: "SELECT id FROM (SELECT id, 10 / (id - 1) AS x FROM v WHERE id > 1) q WHERE x > 4",
+        wrong: "error: Divide by zero error",
+    },
+    Form {
+        name: "an aggregate with FILTER over what can fail",
+        reason: "its argument is computed for all rows",
+        upstream: "docs/upstream/conditions-that-can-fail.md",
+        done: Right("a NULL; b 10; c 5"),
+        query: "SELECT g, max(10 / (id - 1)) FILTER (WHERE id > 1) AS x FROM v GROUP BY g",
+        wrong: "error: Divide by zero error",
+    },
+    Form {
+        name: "GROUP BY over rows that were unnested after GROUP BY",
+        reason: "the key of the first is taken for a key of the unnested rows, so the second groups by it alone",
+        upstream: "docs/upstream/keys-of-unnested-rows.md",
+        done: Right("1 1 1; 1 2 1; 2 1 1; 2 2 1; 3 1 1; 3 2 1"),
+        query: "SELECT x, max(e) AS e, count(*) AS c FROM (SELECT x, unnest(ARRAY[1, 2]) AS e FROM (SELECT id AS x FROM v GROUP BY id) p) q GROUP BY x, e",
+        wrong: "1 2 2; 2 2 2; 3 2 2",
+    },
+    Form {
+        name: "DISTINCT of rows that were unnested after GROUP BY",
+        reason: "as above, the rows are taken for distinct",
+        upstream: "docs/upstream/keys-of-unnested-rows.md",
+        done: Right("1; 2; 3"),
+        query: "SELECT DISTINCT x FROM (SELECT x, unnest(ARRAY[1, 2]) AS e FROM (SELECT id AS x FROM v GROUP BY id) p) q",
+        wrong: "1; 1; 2; 2; 3; 3",
+    },
+    Form {
+        name: "a zone of a timestamp with time zone",
+        reason: "the type is one without a zone, so AT TIME ZONE takes the time of UTC for that of the zone",
+        upstream: "docs/upstream/timestamps-with-time-zone.md",
+        done: Right("18"),
+        query: "SELECT extract(hour FROM TIMESTAMPTZ '2024-07-01 00:00:00Z' AT TIME ZONE 'America/Denver') AS x",
+        wrong: "0",
+    },
+    Form {
+        name: "a moment of a zone as one without",
+        reason: "it is the time of UTC, though its day and its text are those of the zone",
+        upstream: "apache/datafusion#25175",
+        done: Right("2024-07-02T05:00:00"),
+        query: "SELECT CAST(TIMESTAMPTZ '2024-07-01 20:00:00Z' AT TIME ZONE 'Asia/Tokyo' AS TIMESTAMP) AS x",
+        wrong: "2024-07-01T11:00:00",
+    },
+    Form {
+        name: "a moment of fewer digits",
+        reason: "the rest is cut off, where databases round",
+        upstream: "docs/upstream/moments-of-fewer-digits.md",
+        done: Right("2024-01-01T12:00:01"),
+        query: "SELECT CAST(TIMESTAMP '2024-01-01 12:00:00.5' AS TIMESTAMP(0)) AS x",
+        wrong: "2024-01-01T12:00:00",
+    },
+    Form {
+        name: "a name of both kinds in a subquery of ORDER BY",
+        reason: "it is taken for the output column",
+        upstream: "docs/upstream/names-in-order-by.md",
+        done: Refused("give the output column another name"),
+        query: "SELECT -id AS id FROM v ORDER BY (SELECT id) LIMIT 1",
+        wrong: "error: Correlated scalar subquery can only be used in Projection, Filter, Aggregate plan nodes",
+    },
+    Form {
+        name: "an aggregate in ORDER BY over the name of an output column",
+        reason: "the name is taken for the output column",
+        upstream: "docs/upstream/names-in-order-by.md",
+        done: Right("a 1; b 2; c 3"),
+        query: "SELECT g, sum(n) AS n FROM v GROUP BY g ORDER BY sum(n)",
+        wrong: "error: Schema contains duplicate unqualified field name \"sum(v.n)\"",
+    },
     Form {
         name: "lag by NULL rows",
         reason: "it counts as 0 rows, so the result is the row's own value, and not NULL",
@@ -393,7 +662,7 @@ const FORMS: &[Form] = &[
         name: "an interval shorter than a millisecond beside a timestamp of milliseconds",
         reason: "it is dropped",
         upstream: "docs/upstream/moments-of-two-units.md",
-        done: Right("2024-02-29T23:59:59.999001"),
+        done: Right("2024-03-01T00:00:00.000001"),
         query: "SELECT CAST(ts AS TIMESTAMP(3)) + INTERVAL '1 microsecond' AS x FROM t WHERE id = 1",
         wrong: "2024-02-29T23:59:59.999",
     },
@@ -1106,6 +1375,59 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT '_' SIMILAR TO '[[:alpha:]_]' AS a, '&' SIMILAR TO '[a&&b]' AS b, ']' SIMILAR TO '[]x]' AS c",
         "true true true",
     ),
+    ("SELECT g, sum(n) AS n FROM v GROUP BY g ORDER BY sum(n) DESC LIMIT 1", "c 3"),
+    (
+        "SELECT DATE '2024-03-01' + greatest(INTERVAL '1 day', INTERVAL '25 hours') AS x, \
+         least(TIMESTAMP '2024-03-11 12:00:00' - TIMESTAMP '2024-03-01 00:00:00', INTERVAL '1 day') = INTERVAL '24 hours' AS y",
+        "2024-03-02T01:00:00 true",
+    ),
+    // Ten subqueries: if each had those before it inside, they would not be planned within minutes.
+    (
+        "SELECT (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -3) AS c3, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -4) AS c4, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -5) AS c5, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -6) AS c6, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -7) AS c7, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -8) AS c8, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -9) AS c9, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -10) AS c10, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -11) AS c11, (SELECT max(n) FROM u WHERE u.id = v.id AND u.n > -12) AS c12 FROM v WHERE id = 1",
+        "1 1 1 1 1 1 1 1 1 1",
+    ),
+    ("SELECT g, max(n) AS n FROM v GROUP BY g ORDER BY sum(n) * 2 DESC LIMIT 2", "b 2; c 3"),
+    ("SELECT id AS n FROM v ORDER BY row_number() OVER (ORDER BY n DESC) LIMIT 1", "3"),
+    ("SELECT id FROM v WHERE 10 / (id - 1) > 4 AND id <> 1", "2; 3"),
+    ("SELECT id, id = 1 OR 10 / (id - 1) > 5 AS x FROM v", "1 true; 2 true; 3 false"),
+    ("SELECT id, NOT (id <> 1 AND 10 / (id - 1) > 5) AS x FROM v", "1 true; 2 false; 3 true"),
+    ("SELECT id, coalesce(id = 1, 10 / (id - 1) > 5) AS x FROM v WHERE id = 1", "1 true"),
+    (
+        "SELECT id FROM v WHERE CASE WHEN id = 1 THEN 'a' WHEN 10 / (id - 1) > 5 THEN 'b' ELSE 'c' END = 'b'",
+        "2",
+    ),
+    (
+        "SELECT v.id, u.id AS x FROM v LEFT JOIN u ON u.id = v.id AND v.id <> 1 AND 10 / (v.id - 1) > 5",
+        "1 NULL; 2 2; 3 NULL",
+    ),
+    (
+        "SELECT x, e, sum(e) OVER (ORDER BY x) AS y FROM (SELECT x, unnest(ARRAY[1, 2]) AS e FROM (SELECT id AS x FROM v WHERE id < 3 GROUP BY id) p) q",
+        "1 1 3; 1 2 3; 2 1 6; 2 2 6",
+    ),
+    (
+        "SELECT x, count(*) AS c FROM (SELECT x, unnest(ARRAY[1, 2]) AS e FROM (SELECT DISTINCT id AS x FROM v) p) q GROUP BY x",
+        "1 2; 2 2; 3 2",
+    ),
+    (
+        "WITH p AS (SELECT id AS x FROM v GROUP BY id) SELECT count(*) AS c FROM (SELECT x, unnest(ARRAY[1, 1]) AS e FROM p) q GROUP BY x",
+        "2; 2; 2",
+    ),
+    ("SELECT id, n, count(*) AS c FROM v WHERE id = 1 GROUP BY ROLLUP ((id, n))", "1 1 1; NULL NULL 1"),
+    (
+        "SELECT id, n, count(*) AS c FROM v WHERE id = 1 GROUP BY CUBE ((id, n), g)",
+        "1 1 1; 1 1 1; NULL NULL 1; NULL NULL 1",
+    ),
+    ("SELECT a FROM (VALUES ((SELECT max(id) FROM v)), (7)) q (a)", "3; 7"),
+    (
+        "SELECT p.id, (SELECT max(a.n + p.id) FROM (SELECT id, n FROM v) AS a CROSS JOIN v b) AS y FROM v p WHERE p.id = 1",
+        "1 4",
+    ),
+    ("SELECT g, n, count(*) AS c FROM v WHERE id = 1 GROUP BY GROUPING SETS (g, n), (g, n)", "a 1 1; a 1 1"),
+    ("SELECT g, n, count(*) AS c FROM v WHERE id = 1 GROUP BY (g, n)", "a 1 1"),
+    (
+        "SELECT CAST(ts AS DATE), CAST(ts AS TIME), k::bigint, k::double, k FROM v WHERE id = 1",
+        "2024-01-01 00:00:00 1 1.0 1",
+    ),
     ("SELECT id FROM v WHERE 1 | 2 & 3 = 3 AND 1 << 2 & 3 = 0 AND 'a' || 1 + 2 = 'a3' AND id < 2", "1"),
 ];
 
@@ -1124,6 +1446,8 @@ async fn subqueries_and_orders_are_right_in_every_position() {
     assert!(several.unwrap_err().contains("more than one row"));
     let other = sessions.ours("SELECT array_agg(DISTINCT id ORDER BY -id) AS x FROM v").await;
     assert!(other.unwrap_err().contains("order them by the values themselves"));
+    let path = sessions.ours("SELECT s ->> '$.a' AS x FROM v").await.unwrap_err();
+    assert!(path.contains("query:1:8") && path.contains("json_get_str(x, 'a', 'b')"), "{path}");
     let pattern = sessions.ours("SELECT id FROM v WHERE g ~ 'a('").await.unwrap_err();
     assert!(
         pattern.contains("query:1:28: error: this is no regular expression: unclosed group"),

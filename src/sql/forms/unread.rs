@@ -3,10 +3,10 @@
 //! refuses in words of its own.
 
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr,
-    GroupByWithModifier, Ident, JoinOperator, LimitClause, ObjectNamePart, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, Spanned as _, TableFactor, TableWithJoins, Value,
-    WildcardAdditionalOptions,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, GroupByExpr, GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator,
+    LimitClause, ObjectNamePart, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
+    Spanned as _, TableFactor, TableWithJoins, Value, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -28,17 +28,34 @@ pub(super) fn check_query(query: &Query) -> Result<(), Refusal> {
     if query.for_clause.is_some() {
         return refuse("FOR JSON or FOR XML", query.body.span(), "leave it out");
     }
-    match &query.limit_clause {
-        Some(LimitClause::LimitOffset { limit_by, .. }) => match limit_by.first() {
-            Some(key) => refuse(
-                "LIMIT ... BY",
-                key.span(),
-                "number the rows, and keep the first ones: `QUALIFY row_number() OVER (PARTITION BY key ORDER BY x) <= 3`",
-            ),
-            None => Ok(()),
-        },
-        _ => Ok(()),
+    let Some(LimitClause::LimitOffset { limit, offset, limit_by }) = &query.limit_clause else {
+        return Ok(());
+    };
+    if let Some(key) = limit_by.first() {
+        return refuse(
+            "LIMIT ... BY",
+            key.span(),
+            "number the rows, and keep the first ones: `QUALIFY row_number() OVER (PARTITION BY key ORDER BY x) <= 3`",
+        );
     }
+    let mut numbers = limit.iter().chain(offset.as_ref().map(|offset| &offset.value));
+    match numbers.find(|number| is_computed(number)) {
+        Some(number) => refuse(
+            "LIMIT or OFFSET by a computed number",
+            number.span(),
+            "number the rows: `FROM (SELECT ..., row_number() OVER (ORDER BY x) AS n FROM ...) AS q WHERE n <= (SELECT ...)`",
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Whether a number is that of a subquery or a function.
+fn is_computed(number: &Expr) -> bool {
+    let found = walk::read(number, &mut |part| match part {
+        Part::Query(_) | Part::Expression(Expr::Function(_)) => Err(()),
+        _ => Ok(()),
+    });
+    found.is_err()
 }
 
 /// # Errors
@@ -169,11 +186,15 @@ pub(super) fn write_out_groups(select: &mut Select) -> Result<(), Refusal> {
     let start = select.select_token.0.span;
     if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
         write_out_nothing(groups);
+        write_out_rows(groups);
     }
     let (GroupByExpr::Expressions(_, modifiers) | GroupByExpr::All(modifiers)) = &select.group_by;
     let sets = |groups: &[Expr]| groups.iter().map(|group| vec![group.clone()]).collect();
     let written: fn(Vec<Vec<Expr>>) -> Expr = match modifiers.as_slice() {
-        [] => return columns_of_numbers(select),
+        [] => {
+            sets_of_several(select);
+            return columns_of_numbers(select);
+        }
         [GroupByWithModifier::Rollup] => Expr::Rollup,
         [GroupByWithModifier::Cube] => Expr::Cube,
         [modifier, ..] => {
@@ -187,6 +208,41 @@ pub(super) fn write_out_groups(select: &mut Select) -> Result<(), Refusal> {
     select.group_by = GroupByExpr::Expressions(vec![written(sets(groups))], Vec::new());
     columns_of_numbers(select)
 }
+
+/// `(a, b)` as `a, b`.
+fn write_out_rows(groups: &mut Vec<Expr>) {
+    let written = std::mem::take(groups).into_iter().flat_map(|group| match group {
+        Expr::Tuple(parts) => parts,
+        group => vec![group],
+    });
+    *groups = written.collect();
+}
+
+/// `ROLLUP ((a, b), c)` and `CUBE ((a, b), c)` as the grouping sets that they are, which the planner takes for ROLLUP and CUBE of
+/// single columns only.
+fn sets_of_several(select: &mut Select) {
+    let GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
+    for group in groups {
+        let (Expr::Rollup(parts) | Expr::Cube(parts)) = group else { continue };
+        if parts.iter().all(|part| part.len() == 1) || parts.len() > SEVERAL_MAX {
+            continue;
+        }
+        let chosen: Vec<usize> = match group {
+            Expr::Rollup(parts) => (0..=parts.len()).rev().map(|count| (1 << count) - 1).collect(),
+            Expr::Cube(parts) => (0..1 << parts.len()).rev().collect(),
+            _ => continue,
+        };
+        let (Expr::Rollup(parts) | Expr::Cube(parts)) = group else { continue };
+        let sets = chosen.into_iter().map(|chosen| {
+            let is_chosen = |place: &usize| chosen >> place & 1 == 1;
+            (0..parts.len()).filter(is_chosen).flat_map(|place| parts[place].clone()).collect()
+        });
+        *group = Expr::GroupingSets(sets.collect());
+    }
+}
+
+/// Parts of a ROLLUP or CUBE of several columns; CUBE of eight has 256 sets.
+const SEVERAL_MAX: usize = 8;
 
 /// `()` adds nothing to other groups; alone, it is the one group of all rows.
 fn write_out_nothing(groups: &mut Vec<Expr>) {
@@ -250,6 +306,7 @@ fn check_call(call: &Function) -> Result<(), Refusal> {
         let message = format!("the number of rows of `{}` may be NULL", name.value);
         return Err(Refusal::new(name.span, message, format!("write a number: `{called}(x, 2)`")));
     }
+    check_arguments(call, name, &called)?;
     let Some(clause) = clause_of_aggregates(call) else { return Ok(()) };
     if is_of_one_row(&called) {
         let message = format!("`{}` is computed for one row, so it has no {clause}", name.value);
@@ -268,6 +325,42 @@ fn check_call(call: &Function) -> Result<(), Refusal> {
         return Err(Refusal::new(name.span, message, "write `string_agg(x, ',' ORDER BY y)`"));
     }
     Ok(())
+}
+
+/// # Errors
+/// Arguments that would be left out or taken for others.
+fn check_arguments(call: &Function, name: &Ident, called: &str) -> Result<(), Refusal> {
+    let FunctionArguments::List(list) = &call.args else { return Ok(()) };
+    let relation = list.args.iter().find_map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(relation)) => Some(relation),
+        _ => None,
+    });
+    if let Some(relation) = relation {
+        // It would be all rows, also those for which an outer join found none of the relation.
+        return Err(Refusal::new(
+            name.span,
+            format!("`{called}({relation}.*)` is not known here"),
+            format!(
+                "count a column of it that is never NULL: `count({relation}.id)`; `count(*)` counts all rows"
+            ),
+        ));
+    }
+    if !matches!(called, "string_agg" | "listagg") {
+        return Ok(());
+    }
+    let hint = "write `string_agg(x, ',')`, or with an order, `string_agg(x, ',' ORDER BY y)`";
+    if !call.within_group.is_empty() {
+        return Err(Refusal::new(name.span, format!("`{called}` has no WITHIN GROUP"), hint));
+    }
+    let is_text =
+        |value: &Expr| matches!(value, Expr::Value(value) if value.value.clone().into_string().is_some());
+    match arguments(call).as_deref() {
+        Some([_]) => Err(Refusal::new(name.span, format!("`{called}` needs a separator"), hint)),
+        Some([_, separator]) if !is_text(separator) && !matches!(separator, Expr::Value(_)) => Err(
+            Refusal::new(separator.span(), format!("the separator of `{called}` is no constant text"), hint),
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn is_nought(number: Option<&Expr>) -> bool {
@@ -341,8 +434,10 @@ pub(super) fn check_windows(select: &Select) -> Result<(), Refusal> {
     let conditions = [("WHERE", &select.selection), ("HAVING", &select.having)];
     let conditions =
         conditions.into_iter().filter_map(|(clause, condition)| Some((clause, condition.as_ref()?)));
-    let keys = groups.iter().map(|group| ("GROUP BY", group));
-    conditions.chain(keys).try_for_each(|(clause, condition)| match window_in(condition) {
+    let keys = groups.iter().map(|group| ("GROUP BY", column_of_number(select, group)));
+    let joins = select.from.iter().flat_map(|tables| &tables.joins).filter_map(condition_of);
+    let joins = joins.map(|condition| ("ON", condition));
+    conditions.chain(keys).chain(joins).try_for_each(|(clause, condition)| match window_in(condition) {
         Some(name) => Err(Refusal::new(
             name.span,
             format!("`{}` is computed over a window, after {clause}", name.value),
@@ -351,6 +446,41 @@ pub(super) fn check_windows(select: &Select) -> Result<(), Refusal> {
         )),
         None => Ok(()),
     })
+}
+
+/// The column that a number in GROUP BY means.
+fn column_of_number<'a>(select: &'a Select, group: &'a Expr) -> &'a Expr {
+    let item = clauses::number_of(group).and_then(|number| select.projection.get(number.checked_sub(1)?));
+    match item {
+        Some(SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }) => column,
+        _ => group,
+    }
+}
+
+fn condition_of(join: &Join) -> Option<&Expr> {
+    use JoinOperator::{
+        Anti, FullOuter, Inner, Left, LeftAnti, LeftOuter, LeftSemi, Right, RightAnti, RightOuter, RightSemi,
+        Semi,
+    };
+    match &join.join_operator {
+        JoinOperator::Join(on)
+        | Inner(on)
+        | Left(on)
+        | LeftOuter(on)
+        | Right(on)
+        | RightOuter(on)
+        | FullOuter(on)
+        | LeftSemi(on)
+        | RightSemi(on)
+        | LeftAnti(on)
+        | RightAnti(on)
+        | Semi(on)
+        | Anti(on) => match on {
+            JoinConstraint::On(condition) => Some(condition),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The first function of a window in an expression, but for its subqueries.

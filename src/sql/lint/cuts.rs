@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Volatility};
 use super::{
     BATCH, Code, Diagnostic, Fate, Place, Planned, Project, each_node, each_part, place, push_once, warning,
 };
+use crate::sql::raised::RAISE_ERROR;
 
 /// The position of a row's message.
 const IDENTITY: [&str; 2] = ["kafka_partition", "kafka_offset"];
@@ -199,6 +200,10 @@ fn warnings_of_clock(view: &Planned<'_>, warnings: &mut Vec<Diagnostic>) {
     each_node(view.plan, &mut |node| {
         each_part(node, &mut |part| {
             let Expr::ScalarFunction(call) = part else { return };
+            // It has no value.
+            if call.name() == RAISE_ERROR {
+                return;
+            }
             let hint = match call.func.signature().volatility {
                 Volatility::Immutable => return,
                 Volatility::Stable => "`kafka_timestamp` is the time of the message, and stays",

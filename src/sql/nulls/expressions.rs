@@ -12,10 +12,11 @@ use super::Columns;
 use crate::batch::Nulls;
 use crate::sql::FIELD_OF;
 use crate::sql::lint::{is_comparison, unaliased};
+use crate::sql::raised::RAISE_ERROR;
 use crate::sql::rewrite::literal_text;
 
 /// Functions that return no NULL if no argument is NULL, whatever the values are: they return a value, or fail.
-pub(super) const TOTAL: [&str; 54] = [
+pub(super) const TOTAL: [&str; 55] = [
     "abs",
     "ascii",
     "bit_length",
@@ -48,6 +49,7 @@ pub(super) const TOTAL: [&str; 54] = [
     "octet_length",
     "overlay",
     "position",
+    RAISE_ERROR,
     "regexp_like",
     "regexp_replace",
     "repeat",

@@ -1,48 +1,74 @@
-//! Casts of doubles to narrower numbers. Arrow's make an infinity of a double that is too large for a REAL, and
-//! calculate the digits of a DECIMAL as a double, which has 15 of them.
+//! Casts to types with fewer values. Arrow's make an infinity of a double that is too large for a REAL, calculate the digits of
+//! a DECIMAL as a double, which has 15 of them, cut off the end of a moment, where databases round, and take the time of a zone
+//! for that of UTC when the zone is left out. They round a decimal twice when it becomes a double, take a text of digits for a
+//! time in microseconds, and cut off parts of intervals.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, Decimal128Array, Decimal256Array, Float32Array, Float64Array};
-use arrow::datatypes::{DataType, Float64Type, i256};
+use arrow::array::{
+    ArrayRef, AsArray as _, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array,
+    IntervalMonthDayNanoArray,
+};
+use arrow::compute::{CastOptions, cast as arrow_cast, cast_with_options, nullif};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, TimeUnit, i256};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ColumnarValue;
 
+use super::super::intervals;
+use super::super::moments::{TIME_OF_DAY, is_time};
 use super::super::sql_types::in_sql;
+use super::super::zones;
 use super::exact::quotient;
 
 /// Up to here, a double has all digits of an integer.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+const EXACT_UNITS: i128 = 1 << 53;
+/// Up to here, a double is a power of ten.
+const EXACT_POWER_MAX: i32 = 22;
+
+const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 
 /// Whether it is a cast that this does in Arrow's place.
 pub(in crate::sql) fn is_ours(from: &DataType, to: &DataType) -> bool {
-    *from == DataType::Float64
-        && matches!(to, DataType::Float32 | DataType::Decimal128(..) | DataType::Decimal256(..))
+    match (from, to) {
+        (DataType::Float64, DataType::Float32 | DataType::Decimal128(..) | DataType::Decimal256(..)) => true,
+        (DataType::Timestamp(_, Some(zone)), DataType::Timestamp(_, None))
+            if zones::of(Some(zone)).ok().flatten().is_some() =>
+        {
+            true
+        }
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from > to,
+        (from, DataType::Float32 | DataType::Float64) => from.is_decimal(),
+        (from, DataType::Interval(_)) => from.is_string(),
+        (from, to) => from.is_string() && is_time(to),
+    }
 }
 
 /// The cast; an error if a value does not fit.
 pub(in crate::sql) fn cast(value: &ColumnarValue, to: &DataType) -> Result<ColumnarValue> {
-    narrowed(value, to, |value| {
-        let message =
-            in_sql(&format!("cannot cast {} to {to}: it does not fit", ryu::Buffer::new().format(value)));
+    if !is_ours(&value.data_type(), to) {
+        return value.cast_to(to, None);
+    }
+    narrowed(value, to, &|value, reason| {
+        let message = format!("cannot cast {value} to {}: {reason}", in_sql(&to.to_string()));
         Err(DataFusionError::Execution(message))
     })
 }
 
 /// The cast; NULL if a value does not fit.
 pub(in crate::sql) fn try_cast(value: &ColumnarValue, to: &DataType) -> Result<ColumnarValue> {
-    narrowed(value, to, |_| Ok(()))
+    if !is_ours(&value.data_type(), to) {
+        return value.cast_to(to, Some(&CastOptions { safe: true, ..CastOptions::default() }));
+    }
+    narrowed(value, to, &|_, _| Ok(()))
 }
 
-fn narrowed(
-    value: &ColumnarValue,
-    to: &DataType,
-    misfit: impl Fn(f64) -> Result<()>,
-) -> Result<ColumnarValue> {
-    if !is_ours(&value.data_type(), to) {
-        return value.cast_to(to, None);
-    }
+/// What is done about a value that does not fit, for a reason.
+type Misfit<'a> = &'a dyn Fn(&dyn Display, &str) -> Result<()>;
+
+fn narrowed(value: &ColumnarValue, to: &DataType, misfit: Misfit<'_>) -> Result<ColumnarValue> {
     Ok(match value {
         ColumnarValue::Array(values) => ColumnarValue::Array(array(values, to, misfit)?),
         ColumnarValue::Scalar(value) => {
@@ -52,7 +78,20 @@ fn narrowed(
     })
 }
 
-fn array(values: &ArrayRef, to: &DataType, misfit: impl Fn(f64) -> Result<()>) -> Result<ArrayRef> {
+fn array(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRef> {
+    match (values.data_type(), to) {
+        (from, _) if from.is_decimal() => return doubles(values, to),
+        (from, DataType::Interval(_)) if from.is_string() => return intervals(values, to, misfit),
+        (from, _) if from.is_string() => return times(values, to, misfit),
+        _ => {}
+    }
+    if let DataType::Timestamp(step, zone) = to {
+        let local = match (zones::of(zone_of(values.data_type()))?, zone) {
+            (Some(zone), None) => zones::local(values, zone)?,
+            _ => Arc::clone(values),
+        };
+        return rounded(&local, *step, to);
+    }
     let doubles: &Float64Array = values.as_primitive::<Float64Type>();
     macro_rules! each {
         ($array:ty, $one:expr) => {{
@@ -61,7 +100,7 @@ fn array(values: &ArrayRef, to: &DataType, misfit: impl Fn(f64) -> Result<()>) -
                 let Some(value) = value else { return Ok(None) };
                 let narrowed = one(value);
                 if narrowed.is_none() {
-                    misfit(value)?;
+                    misfit(&ryu::Buffer::new().format(value), "it does not fit")?;
                 }
                 Ok(narrowed)
             });
@@ -79,6 +118,95 @@ fn array(values: &ArrayRef, to: &DataType, misfit: impl Fn(f64) -> Result<()>) -
         }
         _ => Arc::new(each!(Float32Array, real)),
     })
+}
+
+/// Decimals as the doubles that are nearest to them.
+fn doubles(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let scale = i32::from(super::scale(values.data_type()));
+    let read = |units: &dyn Display| format!("{units}e{}", -scale).parse().unwrap_or(f64::NAN);
+    let doubles: Float64Array = match values.data_type() {
+        DataType::Decimal256(..) => values.as_primitive::<Decimal256Type>().unary(|units| read(&units)),
+        DataType::Decimal128(..) => {
+            let is_exact = (0..=EXACT_POWER_MAX).contains(&scale);
+            let power = 10_f64.powi(scale);
+            values.as_primitive::<Decimal128Type>().unary(|units| {
+                match is_exact && units.abs() < EXACT_UNITS {
+                    #[expect(clippy::cast_precision_loss, reason = "bounded just before")]
+                    true => units as f64 / power,
+                    false => read(&units),
+                }
+            })
+        }
+        of => {
+            let (digits, scale) = super::decimal(of).unwrap_or_default();
+            let wider = arrow_cast(values, &DataType::Decimal128(digits, scale))?;
+            return doubles(&wider, to);
+        }
+    };
+    Ok(arrow_cast(&doubles, to)?)
+}
+
+/// Texts as times of day.
+fn times(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRef> {
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let read = cast_with_options(values, to, &options)?;
+    let counts = arrow_cast(&arrow_cast(&read, &TIME_OF_DAY)?, &DataType::Int64)?;
+    let texts = arrow_cast(values, &DataType::Utf8)?;
+    let pairs = texts.as_string::<i32>().iter().zip(counts.as_primitive::<Int64Type>());
+    let is_time = pairs.map(|(text, count)| {
+        let Some(text) = text else { return Ok(false) };
+        let is_time =
+            text.contains(':') && count.is_some_and(|count| (0..MICROSECONDS_A_DAY).contains(&count));
+        if !is_time {
+            misfit(&format!("'{text}'"), "it is no time of day, such as '08:30:00'")?;
+        }
+        Ok(is_time)
+    });
+    let is_other = is_time.map(|is_time| is_time.map(|is_time| !is_time)).collect::<Result<Vec<bool>>>()?;
+    Ok(nullif(&read, &is_other.into())?)
+}
+
+/// Texts as intervals.
+fn intervals(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRef> {
+    let texts = arrow_cast(values, &DataType::Utf8)?;
+    let read = texts.as_string::<i32>().iter().map(|text| {
+        let Some(text) = text else { return Ok(None) };
+        match intervals::read(text, None) {
+            Ok(interval) => Ok(Some(interval)),
+            Err(misread) => misfit(&format!("'{text}'"), misread.reason).map(|()| None),
+        }
+    });
+    let read: ArrayRef = Arc::new(read.collect::<Result<IntervalMonthDayNanoArray>>()?);
+    Ok(arrow_cast(&read, to)?)
+}
+
+fn zone_of(of: &DataType) -> Option<&str> {
+    match of {
+        DataType::Timestamp(_, zone) => zone.as_deref(),
+        _ => None,
+    }
+}
+
+/// Moments to the nearest of the steps that `to` counts.
+fn rounded(values: &ArrayRef, step: TimeUnit, to: &DataType) -> Result<ArrayRef> {
+    let step = match values.data_type() {
+        DataType::Timestamp(from, _) if *from > step => ticks(*from) / ticks(step),
+        _ => return Ok(arrow_cast(values, to)?),
+    };
+    let counts = arrow_cast(values, &DataType::Int64)?;
+    let counts: Int64Array =
+        counts.as_primitive::<Int64Type>().unary(|count| count.saturating_add(step / 2).div_euclid(step));
+    Ok(arrow_cast(&counts, to)?)
+}
+
+/// How many of a unit are a second.
+fn ticks(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
 }
 
 #[expect(

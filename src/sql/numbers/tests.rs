@@ -526,7 +526,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("SELECT generate_series(ts, ts, INTERVAL '1 day') FROM t", "!"),
     (
         "SELECT CAST('9999-12-31' AS TIMESTAMP WITH TIME ZONE), now() < ts FROM t WHERE n = 1",
-        "9999-12-31T00:00:00 true",
+        "9999-12-31T00:00:00Z true",
     ),
     (
         "SELECT arrow_typeof(ts AT TIME ZONE 'Europe/Lisbon') FROM t LIMIT 1",
