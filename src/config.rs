@@ -237,6 +237,7 @@ const OWNED_PROPERTIES: &[(&str, &str)] = &[
     ("metadata.broker.list", "use `kafka_server`"),
     ("partition.assignment.strategy", "the program takes part in cooperative rebalances"),
     ("queued.max.messages.kbytes", "it is set from `memory_max`"),
+    ("statistics.interval.ms", "the program needs them each second to know when it has caught up"),
 ];
 
 impl Config {

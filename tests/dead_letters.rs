@@ -639,7 +639,7 @@ async fn the_commands_show_replay_export_and_delete() {
     for part in [
         "t[0] at offset 2",
         r#"decoded     {"id":2,"#,
-        "sql/entries.sql:1:75; `dead-letters replay",
+        "sql/entries.sql:1:75; then run `dead-letters replay",
         "header      trace: ff",
     ] {
         assert!(out.contains(part), "{part}: {out}");

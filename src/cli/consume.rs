@@ -32,7 +32,7 @@ use crate::source::{Bounds, Logged, SourceError, StartAt, TopicLookup, consumer_
 /// otherwise `{"base64": "..."}`. If a message cannot be decoded, stderr names it with the reason. Values of `sensitive`
 /// fields are printed as `***`.
 ///
-/// The command runs until Ctrl-C, or until it has read `--count` messages, those that cannot be decoded among them. It
+/// The command runs until Ctrl-C, or until it has read `--count` messages, including those that cannot be decoded. It
 /// joins no consumer group and stores nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[

@@ -24,7 +24,8 @@ use crate::sink::{Selection, SinkError, StoredLetters};
 /// Show the messages that could not be processed, replay, export or delete them.
 ///
 /// A message that cannot be decoded, or that SQL or the database refuses, is kept in the table `dead_letters`, with its
-/// bytes and the reason, in the transaction of its batch. When the cause is mended, `replay` brings it in.
+/// bytes and the reason, in the transaction of its batch. When the cause is corrected, `replay`
+/// processes it again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor dead-letters summary",
@@ -54,19 +55,19 @@ enum Action {
 /// Which dead letters are meant.
 #[derive(Debug, clap::Args)]
 struct Filter {
-    /// Only those that failed there.
+    /// Only those that failed in this stage.
     #[arg(long, value_enum)]
     stage: Option<StageName>,
-    /// Only those with this in their place: a file, a table, `table.column`, or a field that cannot be decoded.
+    /// Only those whose place contains this text: a file, a table, `table.column`, or a field that cannot be decoded.
     #[arg(long, value_name = "TEXT")]
     place: Option<String>,
     /// Only those with this error code of the database.
     #[arg(long, value_name = "N")]
     code: Option<i64>,
-    /// Only those written since then: a duration ago (`2h`), or a time in UTC (`2026-03-01T06:00:00`).
+    /// Only those written since this time: how long ago (`2h`), or a time in UTC (`2026-03-01T06:00:00`).
     #[arg(long, value_name = "T", value_parser = parse_moment)]
     since: Option<Moment>,
-    /// Only those that were written before then.
+    /// Only those written before this time.
     #[arg(long, value_name = "T", value_parser = parse_moment)]
     until: Option<Moment>,
 }
@@ -79,7 +80,7 @@ const FILTERS: [&str; 5] = ["stage", "place", "code", "since", "until"];
 struct Shown {
     #[command(flatten)]
     filter: Filter,
-    /// Those that were replayed, instead of those that wait.
+    /// Only those that were replayed, instead of those that were not.
     #[arg(long)]
     replayed: bool,
 }

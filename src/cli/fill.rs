@@ -17,12 +17,13 @@ use crate::source::StartAt;
 
 /// Fill outputs and state tables from earlier messages.
 ///
-/// A new output or state table has rows of new messages only. This command computes the named tables, and nothing else, from
+/// A new output or state table has only the rows of new messages. This command computes the named tables, and nothing else, from
 /// the messages of the topic up to the job's offset. The job may run meanwhile: it leaves the named tables out and writes
 /// everything else. At the end the job continues with them at exactly the offset where the fill ends. If a fill is
 /// interrupted, run the command again, and it continues.
 ///
-/// A state table and what is computed from it must be filled together: name both. Reference tables have their current rows.
+/// A state table and what is computed from it must be filled together: name both. The fill uses the current
+/// rows of reference tables.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor fill account_state --preview",
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
     /// date, or RFC 3339).
     #[arg(long, value_name = "WHERE", default_value = "beginning")]
     from: StartAt,
-    /// Show how many messages and rows it will be, and write nothing.
+    /// Show how many messages and rows there would be, and write nothing.
     #[arg(long)]
     preview: bool,
     /// Delete all rows of the tables first, to fill them again, for example after a change of the SQL.
@@ -77,9 +78,7 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
 fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
     let FillReport { filled, dead_letters, left_to_replay, is_stopped, .. } = report;
     if *left_to_replay > 0 {
-        tracing::info!(
-            "{left_to_replay} messages wait among the dead letters of the job: a replay brings them in"
-        );
+        tracing::info!("{left_to_replay} messages are dead letters of the job: a replay processes them");
     }
     if *dead_letters > 0 {
         tracing::warn!("{dead_letters} messages are in dead_letters under the name of the fill");
@@ -90,7 +89,7 @@ fn conclude(names: &[String], report: &FillReport) -> Result<(), Failure> {
     }
     let names = names.join(", ");
     let line =
-        format!("{names}: filled by {filled} offsets, {dead_letters} dead letters; the job continues\n");
+        format!("{names}: filled from {filled} offsets, {dead_letters} dead letters; the job continues\n");
     Results::to_stdout().write(&line).map(drop)
 }
 

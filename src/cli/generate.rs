@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// How many movements.
     #[arg(long, value_name = "N")]
     messages: u64,
-    /// How many customers make them.
+    /// The number of customers.
     #[arg(long, value_name = "N", default_value_t = CUSTOMERS, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     customers: u32,
     /// The seed of the random choice of movements.

@@ -8,20 +8,20 @@ use crate::config::Config;
 use crate::diagnostic::Finding;
 use crate::job_client;
 
-/// Ask a running job whether it does its work.
+/// Ask a running job whether it is doing its work.
 ///
-/// Exit code 0 if it does, 1 if it does not, with the reasons, or if it does not answer within 5 seconds. The job must have
-/// `http` in its configuration.
+/// The exit code is 0 if it is. It is 1 if it is not, and the reasons are printed; or if the job does not answer within
+/// 5 seconds. The job must have `http` in its configuration.
 ///
-/// `/readyz` (the default) is about work: the job runs, is in its consumer group and waits for no server. `/livez` is about the
-/// process: it fails only if the process should be restarted, and not while a server is away.
+/// `/readyz` (the default) is about the work: it succeeds if the job runs, is in its consumer group and is not waiting for a
+/// server. `/livez` is about the process: it fails only if the process should be restarted, not while a server is unavailable.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor health",
     "realtime-processor health --url http://127.0.0.1:9464/livez",
 ]))]
 pub(super) struct Arguments {
-    /// What is asked [default: /readyz at the address of the configuration].
+    /// The address to ask [default: /readyz at the address of the configuration].
     #[arg(long, value_name = "U")]
     url: Option<String>,
 }

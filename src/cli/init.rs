@@ -27,8 +27,8 @@ use topic::Form;
 
 /// Begin a project: a configuration, a schema, a first view and its test.
 ///
-/// The first view returns every field of the messages, and an output writes its rows to a table. The test of it passes. No file
-/// that exists is overwritten, and if anything is wrong, nothing is written.
+/// The first view returns every field of the messages, and an output writes its rows to a table. Its test passes. Existing
+/// files are not overwritten. If anything is wrong, nothing is written.
 ///
 /// With `--from-topic`, the first messages of the topic decide how messages are framed, and in Confluent's framing also which
 /// schema they have. Raw Avro names no schema, so add `--subject` or `--schema`. Without any of these options, the project is an
@@ -59,20 +59,20 @@ pub(super) struct Arguments {
     /// The schema registry's address.
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
-    /// The user that the registry knows. The password is the environment variable REGISTRY_PASSWORD.
+    /// The user name for the registry. The password is taken from the environment variable REGISTRY_PASSWORD.
     #[arg(long, value_name = "USER", requires = "registry", conflicts_with = "registry_token")]
     registry_user: Option<String>,
-    /// Log in to the registry by the bearer token in the environment variable REGISTRY_TOKEN.
+    /// Log in to the registry with the bearer token in the environment variable REGISTRY_TOKEN.
     #[arg(long, requires = "registry")]
     registry_token: bool,
-    /// The address of the database. A password in it is not written, but taken from DATABASE_PASSWORD.
+    /// The address of the database. A password in it is not written to the project: set DATABASE_PASSWORD.
     #[arg(long, value_name = "ADDRESS", default_value = "${DATABASE_URL:-sqlite://data/realtime.db}")]
     database: String,
 }
 
 const SECRETS: &str = "\
-Secrets are not written into the project: its configuration names the environment variables REGISTRY_PASSWORD,
-REGISTRY_TOKEN and DATABASE_PASSWORD, of those that it needs.";
+Secrets are not written into the project. Where its configuration needs one, it names an environment variable:
+REGISTRY_PASSWORD, REGISTRY_TOKEN or DATABASE_PASSWORD.";
 
 /// The schema of a project that begins without one.
 const EXAMPLE: &str = r#"{
@@ -134,7 +134,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 impl Origin {
     fn example() -> Self {
-        Self { text: EXAMPLE.to_owned(), told: "an example: replace it by your own".to_owned() }
+        Self { text: EXAMPLE.to_owned(), told: "an example: replace it with your own".to_owned() }
     }
 }
 
@@ -253,7 +253,8 @@ fn sampled(config: &Config, decoder: &mut Decoder, topic: &Topic) -> Result<Vec<
         None => said.push(format!("The first {all} messages can be decoded.")),
     }
     said.extend(
-        topic::keys(messages).map(|keys| format!("The keys are {keys}: `kafka_key` in SQL, as bytes.")),
+        topic::keys(messages)
+            .map(|keys| format!("The keys are {keys}. In SQL, the column `kafka_key` has them as bytes.")),
     );
     Ok(said)
 }

@@ -49,17 +49,18 @@ pub(super) struct Arguments {
     rate: Option<u32>,
     /// The field whose value becomes the message's key. Default: `customer`, if the schema has it.
     ///
-    /// The key is written as `key_format` says. If keys are records, the default is a record of the fields that have the
-    /// names of the key's. Messages with the same key stay in order, in one partition.
+    /// The key is written as `key_format` says. If keys are records, each field of the key takes the value of the
+    /// message's field of the same name by default. Messages with the same key stay in order, in one partition.
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
-    /// The subject of the registry whose schema the messages are written with, if not the topic's name and `-value`.
+    /// The subject of the registry whose schema the messages are written with, if not the
+    /// topic's name followed by `-value`.
     ///
     /// It needs `schema_registry` in the configuration. The subject must have `avro_schema` as one of its versions.
     #[arg(long, value_name = "S")]
     subject: Option<String>,
-    /// Make `avro_schema` the next version of the subject, if it is none yet; and `avro_key_schema` that of the topic's
-    /// name and `-key`.
+    /// Make `avro_schema` the next version of the subject, if it is not a version of it yet. Do the same with
+    /// `avro_key_schema` and the subject for keys, which is the topic's name followed by `-key`.
     #[arg(long)]
     register: bool,
 }

@@ -25,7 +25,7 @@ pub(super) enum Style {
     Bar,
     /// A line in the log every 30 s, while messages are processed.
     Log,
-    /// One JSON object a batch on stdout.
+    /// One JSON object per batch on stdout.
     Json,
     None,
 }

@@ -13,9 +13,9 @@ use crate::diagnostic::{Finding, render};
 use crate::print::{self, Screen, numbers, texts};
 use crate::registry::{Client, Found, Registered, RegistryError};
 
-/// The registry's schemas, and the project's beside them.
+/// Show the registry's schemas, and compare them with the project's.
 ///
-/// They need `schema_registry` in the configuration. Nothing is registered: `produce --register` does that.
+/// The configuration must have `schema_registry`. These commands register nothing; `produce --register` does.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::help_end(&[
     "realtime-processor schema list",
@@ -29,17 +29,17 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// The subjects, each with its latest version.
+    /// List the subjects, each with its latest version.
     ///
-    /// Subjects of the configured topics say whether their latest version is `avro_schema`.
+    /// For subjects of the configured topics, the list shows whether the latest version is the same as `avro_schema`.
     List {
-        /// A table, or one JSON object a line.
+        /// A table, or one JSON object per line.
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
     },
-    /// A schema with everything that it refers to, as one file.
+    /// Print a schema, with everything that it refers to, as one file.
     Pull {
-        /// The name of the subject; for the values of a topic, usually the topic's name and `-value`.
+        /// The name of the subject; for the values of a topic, usually the topic's name followed by `-value`.
         #[arg(value_name = "SUBJECT")]
         subject: String,
         /// Its version, if not the latest.
@@ -51,7 +51,7 @@ enum Action {
     },
     /// Compare `avro_schema` with the latest version of each topic's subject, as `check` does.
     ///
-    /// It ends with 78 if there is an error, and with 1 if the registry does not answer.
+    /// The exit code is 78 if there is an error, and 1 if the registry does not answer.
     Check,
 }
 

@@ -33,11 +33,11 @@ pub(super) struct Arguments {
     /// How rows are printed: a table for people, one JSON object per line, or CSV.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Which messages, as `\seek` takes it: `beginning` or `end` (the first or last of each partition), `stored` (those that
+    /// Which messages; `\seek` takes the same: `beginning` or `end` (the first or last of each partition), `stored` (those that
     /// the job reads next), an offset, offsets by partition (`0=1200 1=900`), or a time (a date, or RFC 3339).
     #[arg(long, value_name = "WHERE", default_value = "beginning")]
     from: Seek,
-    /// Messages of a batch, at most [default: `batch_rows_max` of the configuration].
+    /// The largest number of messages in a batch [default: `batch_rows_max` of the configuration].
     #[arg(long, value_name = "N", value_parser = parse_rows)]
     rows: Option<usize>,
     /// Take the dead letters in the database as messages, instead of the topic.
@@ -54,8 +54,8 @@ pub(super) struct Arguments {
     state: StateOf,
     /// The messages are the last batches of a running job, and the views are those that it uses.
     ///
-    /// URL is where the job can be watched, as `http` of its configuration says. `\next` takes the batches since then, `\watch`
-    /// runs a query again over newer ones, and `\diff` shows what an edited view would have made of them.
+    /// URL is the address that `http` in the configuration of the job names. `\next` takes the batches since then, `\watch`
+    /// runs a query again over newer ones, and `\diff` shows which rows an edited view would have returned.
     #[arg(long, value_name = "URL", conflicts_with_all = ["from", "dead_letters"])]
     job: Option<String>,
 }

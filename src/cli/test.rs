@@ -16,8 +16,9 @@ use crate::testing::{Tests, TestsError, Update, junit, tests_folder};
 
 /// Run the unit tests of the views.
 ///
-/// The tests are in sql/tests/*.yaml. Each lists messages and the rows that are expected of them, perhaps with rows of
-/// reference tables and the state before. Only the columns that a test names are compared. No server is needed.
+/// The tests are in sql/tests/*.yaml. Each lists messages and the rows that are expected for them. It may also list
+/// rows of reference tables, and the state before the first message. Only the columns that a test names are compared. No
+/// server is needed.
 ///
 /// Each test runs again with its messages one at a time, and again cut in two at each place. If that changes the rows of
 /// outputs or the final state, the SQL depends on where batches are cut. The command then prints the smallest cut that

@@ -254,7 +254,7 @@ pub(super) const KEYS: &[Key] = &[
         "batch_bytes_max",
         Kind::Size { least: 1 },
         "64MiB",
-        "the largest number of payload bytes in one batch",
+        "the largest size of one batch: keys, headers and payloads, and 48 bytes for each message",
     ),
     Key::new(
         "memory_max",
@@ -318,7 +318,7 @@ pub(super) const OUTPUT: &[Key] = &[
         "only_newer",
         Kind::Text,
         "null",
-        "a column: of two rows with the same key, the one with the larger value in it stays",
+        "a column: of two rows with the same key, the row with the larger value in this column stays",
     ),
     Key::new("parent", Kind::Texts, "null", "for `replace`: the first columns of `key`"),
     Key::new(
@@ -352,7 +352,12 @@ pub(super) const DATABASE: &[Key] = &[
         "null",
         "`disabled`, `preferred`, `required`, `verify_ca` or `verify_identity`",
     ),
-    Key::new("ssl-ca", Kind::Text, "null", "certificates that the server's must be signed by, as PEM"),
+    Key::new(
+        "ssl-ca",
+        Kind::Text,
+        "null",
+        "the CA certificates that may have signed the server's certificate, as PEM",
+    ),
     Key::new("ssl-cert", Kind::Text, "null", "the certificate of this program, as PEM"),
     Key::new("ssl-key", Kind::Text, "null", "the key of `ssl-cert`, as PEM"),
 ];
@@ -369,7 +374,12 @@ pub(super) const REGISTRY: &[Key] = &[
     Key::new("client_secret", Kind::Secret, "null", "its secret"),
     Key::new("client_secret_file", Kind::Text, "null", "a file that holds the secret"),
     Key::new("scope", Kind::Text, "null", "the scope to ask the OAuth server for"),
-    Key::new("ca", Kind::Text, "null", "certificates that the registry's must be signed by, as PEM"),
+    Key::new(
+        "ca",
+        Kind::Text,
+        "null",
+        "the CA certificates that may have signed the registry's certificate, as PEM",
+    ),
     Key::new("certificate", Kind::Text, "null", "the certificate of this program, as PEM"),
     Key::new("key", Kind::Text, "null", "the key of `certificate`, as PEM"),
     Key::new("timeout", Kind::Duration, "10s", "how long one request may take; default `10s`"),

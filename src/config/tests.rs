@@ -110,6 +110,15 @@ fn what_the_program_owns_and_broken_yaml_are_refused() {
 }
 
 #[test]
+fn statistics_are_the_programs_own() {
+    let found = faults(&format!("{SEED}kafka_properties: {{ statistics.interval.ms: 0 }}\n"));
+    assert!(
+        found.contains("statistics.interval.ms") && found.contains("to know when it has caught up"),
+        "{found}"
+    );
+}
+
+#[test]
 fn keys_in_avro_need_a_schema_and_are_framed_as_payloads_are() {
     let key = |more: &str| parse(&format!("{SEED}{more}")).expect("valid").avro.key;
     let path = |name: &str| Path::new("conf").join(name);

@@ -268,7 +268,7 @@ fn csv_lines(text: &[u8]) -> Lines {
 fn read_json(text: &[u8], schema: Option<&SchemaRef>) -> Result<(RecordBatch, Lines), FileFault> {
     let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
-        return Err(FileFault::at(Some(1), "an array, expected one object a line (NDJSON)")
+        return Err(FileFault::at(Some(1), "an array, expected one object per line (NDJSON)")
             .with_hint("`jq -c '.[]' file.json` writes it so"));
     }
     let lines = json_lines(text);

@@ -215,7 +215,7 @@ async fn faults_of_files_name_the_line() {
     /key.csv: error: reference table `accounts`: no column `customer_id` for its key; there is `id`, `name`
     /broken.ndjson:2: error: reference table `accounts`: no JSON: EOF while parsing a value at line 1 column 16
     /mixed.ndjson: error: reference table `accounts`: expected scalar or scalar array JSON type, found: Object({"a": Scalar({Int64})})
-    /array.json:1: error: reference table `accounts`: an array, expected one object a line (NDJSON)
+    /array.json:1: error: reference table `accounts`: an array, expected one object per line (NDJSON)
     hint: `jq -c '.[]' file.json` writes it so
     /scalar.json:2: error: reference table `accounts`: no object, expected one a line
     /twice.json:3: error: reference table `accounts`: `customer_id` is 1 here and in line 1, but a key has one row

@@ -9,8 +9,8 @@ use crate::sink::StoredOffsets;
 /// Forget how many of the last messages became dead letters.
 ///
 /// A job stops if too many of its last messages became dead letters (`dead_letters_max_ratio`), and stops again at the next one
-/// when it is restarted. When the cause is mended, this starts the count again. The dead letters themselves stay: `replay`
-/// brings them in. An instance that is running keeps its own count.
+/// when it is restarted. When you have corrected the cause, this command resets the count. The dead letters themselves stay; use
+/// `replay` to process them. The count of an instance that is running does not change.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters acknowledge && realtime-processor run",

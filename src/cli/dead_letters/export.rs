@@ -13,11 +13,12 @@ use crate::decode::Decoder;
 use crate::engine::Schemas;
 use crate::sink::{LetterOrder, StoredLetter};
 
-/// Write dead letters as JSON, one object a line, the oldest first.
+/// Write dead letters as JSON, one object per line, the oldest first.
 ///
 /// Each has all columns of the table `dead_letters`, with the key and the payload as base64, and `message`: the record
-/// decoded with the schemas as they are now, or null, and `undecodable` says why. If the configuration names `sensitive`
-/// fields, their values are `***`, and so are the key, the headers and the payload, unless you ask with `--payload`.
+/// decoded with the current schemas. If it cannot be decoded, `message` is null, and `undecodable` says why. If the
+/// configuration names `sensitive` fields, their values are `***`. So are the key, the headers and the payload, unless you
+/// add `--payload`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters export --out dead.jsonl",
@@ -29,7 +30,7 @@ pub(super) struct Arguments {
     /// The file to write, if not stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Also the key, the headers and the payload, though fields are `sensitive`: their bytes hold all values.
+    /// Also write the key, the headers and the payload if fields are `sensitive`: their bytes contain all values.
     #[arg(long)]
     payload: bool,
 }

@@ -16,8 +16,8 @@ use crate::sink::{LetterOrder, StoredLetter};
 
 /// List the dead letters, the newest first.
 ///
-/// One line each: its id, the message, when it was written, the stage (decode, sql or write), the place there, and the
-/// reason. On a terminal this is a table with what fits; elsewhere fields are separated by tabs and whole.
+/// Each line has the id, the message, the time when it was written, the stage (decode, sql or write), the place and the
+/// reason. On a terminal, the lines are a table that is cut to fit. Elsewhere, fields are separated by tabs and not cut.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters list --limit 20",
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// How many, at most.
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// A table for people, fields separated by tabs, or one JSON object a line.
+    /// A table for people, fields separated by tabs, or one JSON object per line.
     ///
     /// Without it: `table` on a terminal, `text` elsewhere.
     #[arg(long, value_enum)]

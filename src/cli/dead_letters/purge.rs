@@ -12,8 +12,9 @@ use crate::sink::{Selection, StoredLetters};
 
 /// Delete old dead letters.
 ///
-/// What would be deleted is shown first, and asked about. A dead letter that was not replayed is all that is left of
-/// its message: such go only with `--unreplayed`. They are deleted some at a time, the oldest first.
+/// The command shows what it would delete, and asks first. Dead letters that were not replayed are deleted only with
+/// `--unreplayed`, because they may be all that is left of their messages. The oldest are deleted first, in several
+/// transactions.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters purge --older-than 30d",
@@ -23,10 +24,10 @@ use crate::sink::{Selection, StoredLetters};
 pub(super) struct Arguments {
     #[command(flatten)]
     filter: Filter,
-    /// Only those that were written longer ago: a time with its unit, such as 12h or 30d.
+    /// Only those that were written longer ago than this, such as 12h or 30d.
     #[arg(long, value_name = "D", value_parser = parse_duration, required_unless_present_any = FILTERS)]
     older_than: Option<Duration>,
-    /// Those that were not replayed too: their messages are lost.
+    /// Also delete those that were not replayed: their messages are lost.
     #[arg(long)]
     unreplayed: bool,
     /// Do not ask.

@@ -9,22 +9,22 @@ use crate::config::Config;
 use crate::engine::{Replay, ReplayReport};
 use crate::sink::{Age, Replaced, Selection, StoredLetters};
 
-/// Send dead letters through the SQL and the state as they are now.
+/// Process dead letters again, with the SQL and the state as they are now.
 ///
-/// Messages go through the present views, in the order of their offsets, and see reference tables and state as they
-/// are now, not as they were when the message came. Their rows, state and the mark that they were replayed are one
-/// transaction, so each is brought in once, however often and by how many this is called. A message that fails again
-/// stays, with the new reason, and the exit code is 1.
+/// The messages are processed in the order of their offsets, with the current views, reference tables and state, not with
+/// those of the time when they arrived. Rows, state and the mark that a message was replayed are written in one
+/// transaction. So each message is applied once, even if a replay is repeated, or several run at the same time. A message
+/// that fails again stays a dead letter, with the new reason, and the exit code is 1.
 ///
-/// The job may run meanwhile. Where state follows the partitions of messages, it gives them up for a moment, for each
-/// batch that is replayed, and goes on.
+/// The job may run meanwhile. If a state table has `follows_partition`, the replay takes over the partitions of each batch
+/// while it processes that batch, and the job takes them back.
 ///
 /// An output with a key has one row for each key, and a newer message may have written it since. The command first
-/// computes everything without writing, counts such rows and asks. `--skip-newer` leaves their messages out. The table
-/// knows which row is newer if it has the columns that the output is ordered by; of rows ordered by the positions of
-/// their messages, only for messages of one partition. With `only_newer` it keeps the newer row by itself.
+/// computes everything without writing, counts such rows and asks. `--skip-newer` leaves their messages out. It is
+/// known which row is newer if the table has the columns that the output is ordered by. If these are the partition and the
+/// offset, it is known only within one partition. With `only_newer`, the output itself keeps the newer row.
 ///
-/// A message that only a fill could not process is brought into the tables of that fill; the others have it.
+/// A message that only a fill could not process is applied to the tables of that fill; the other tables have it already.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
     "realtime-processor dead-letters replay 17 18",
@@ -37,12 +37,12 @@ pub(super) struct Arguments {
     #[arg(value_name = "ID", num_args = 1..=1000, conflicts_with = "all", conflicts_with_all = FILTERS)]
     #[arg(required_unless_present = "all", required_unless_present_any = FILTERS)]
     ids: Vec<i64>,
-    /// All that wait; with a filter, all that it chooses.
+    /// All that were not replayed yet; with filters, all that match.
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     filter: Filter,
-    /// Leave out the messages with a row that would replace a newer one. They keep waiting.
+    /// Leave out the messages whose row would replace a newer one. They stay dead letters.
     #[arg(long)]
     skip_newer: bool,
     /// Do not ask, and do not count first.

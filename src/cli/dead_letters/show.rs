@@ -13,7 +13,7 @@ use crate::sink::StoredLetter;
 
 /// Show everything about one dead letter.
 ///
-/// The message is decoded with the schemas as they are now; where it cannot be, the reason is shown, with the bytes. If the
+/// The message is decoded with the current schemas. If it cannot be decoded, the reason and the bytes are shown. If the
 /// configuration names `sensitive` fields, their values are `***`, and bytes are shown only with `--payload`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = crate::cli::help_end(&[
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Lines for people, or one JSON object, as `export` writes it.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Also the key, the headers and the payload, though fields are `sensitive`: their bytes hold all values.
+    /// Also show the key, the headers and the payload if fields are `sensitive`: their bytes contain all values.
     #[arg(long)]
     payload: bool,
 }
@@ -113,17 +113,17 @@ fn hint(stored: &StoredLetter, decoded: &Decoded) -> String {
     }
     let place = &stored.letter.place;
     let first = match (stored.letter.stage, decoded) {
-        (Stage::Decode, Err(_)) if place == KEY_COLUMN => "mend the sender, or change key_format; ".into(),
+        (Stage::Decode, Err(_)) if place == KEY_COLUMN => "correct the sender, or change key_format; ".into(),
         (Stage::Decode, Err(_)) => {
-            "mend the sender, or say the schema it was written with (avro_writer_schema, writer_schemas); "
+            "correct the sender, or name the schema that the message was written with (avro_writer_schema, writer_schemas); "
                 .into()
         }
         (Stage::Decode, Ok(_)) => "it can be decoded now; ".to_owned(),
-        (Stage::Sql, _) if place.is_empty() => "mend the view; ".to_owned(),
-        (Stage::Sql, _) => format!("mend {place}; "),
-        (Stage::Write, _) => format!("mend what is written to {place}, or the table; "),
+        (Stage::Sql, _) if place.is_empty() => "correct the view; ".to_owned(),
+        (Stage::Sql, _) => format!("correct {place}; "),
+        (Stage::Write, _) => format!("correct what is written to {place}, or the table; "),
     };
-    format!("{first}`dead-letters replay {}` then brings it in", stored.id)
+    format!("{first}then run `dead-letters replay {}`", stored.id)
 }
 
 /// Text where it is some, hexadecimal digits elsewhere.
@@ -199,7 +199,7 @@ mod tests {
           header      flag: no value
           payload     17 bytes
           decoded     {"customer":1}
-        hint: mend sql/shares.sql; `dead-letters replay 17` then brings it in
+        hint: correct sql/shares.sql; then run `dead-letters replay 17`
         "#);
     }
 
@@ -208,8 +208,7 @@ mod tests {
         let reason = "kafka_key: found 2 bytes, expected 8 (key_format: long)";
         let text =
             describe(&stored(Stage::Decode, "kafka_key", reason), &Err(reason.into()), &Sight::default());
-        let expected =
-            "hint: mend the sender, or change key_format; `dead-letters replay 17` then brings it in\n";
+        let expected = "hint: correct the sender, or change key_format; then run `dead-letters replay 17`\n";
         assert!(text.ends_with(expected), "{text}");
     }
 
@@ -224,7 +223,7 @@ mod tests {
           undecodable byte 3: field `agency`: 1 byte is left over
                  0  02 04 61 67 65 6e 63 79 00 00 00 00 00 00 00 00  ..agency........
                 16  00                                               .
-        hint: mend the sender, or say the schema it was written with (avro_writer_schema, writer_schemas); `dead-letters replay 17` then brings it in
+        hint: correct the sender, or name the schema that the message was written with (avro_writer_schema, writer_schemas); then run `dead-letters replay 17`
         ");
     }
 }

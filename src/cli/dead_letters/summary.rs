@@ -24,7 +24,7 @@ use crate::sink::Cause;
 pub(super) struct Arguments {
     #[command(flatten)]
     shown: Shown,
-    /// A table for people, or one JSON object a line.
+    /// A table for people, or one JSON object per line.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
