@@ -39,13 +39,39 @@ pub(super) fn is_kept(plan: &LogicalPlan) -> bool {
     }
     match below {
         _ if conditions.iter().any(|condition| may_fail(condition)) => true,
-        LogicalPlan::Join(join) => join.filter.as_ref().is_some_and(may_fail),
+        LogicalPlan::Join(join) if !conditions.is_empty() => join.filter.as_ref().is_some_and(may_fail),
         LogicalPlan::Projection(projection) => {
             let computed = projection.schema.columns().into_iter().zip(&projection.expr);
             let mut failing = computed.filter(|(_, value)| may_fail(value)).map(|(column, _)| column);
             failing.any(|column| conditions.iter().any(|condition| condition.column_refs().contains(&column)))
         }
         _ => false,
+    }
+}
+
+/// Lets a rule move the conditions of a join, but for those that may fail.
+pub(super) fn move_others(
+    plan: LogicalPlan,
+    rule: impl Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Join(join) = &plan else { return rule(plan) };
+    let conditions = join.filter.clone().map(split_conjunction_owned).unwrap_or_default();
+    let (failing, safe): (Vec<Expr>, Vec<Expr>) = conditions.into_iter().partition(may_fail);
+    if failing.is_empty() {
+        return rule(plan);
+    }
+    if safe.is_empty() {
+        return Ok(Transformed::no(plan));
+    }
+    let mut others = join.clone();
+    others.filter = conjunction(safe);
+    let moved = rule(LogicalPlan::Join(others))?;
+    match moved.data {
+        LogicalPlan::Join(mut joined) if moved.transformed => {
+            joined.filter = conjunction(joined.filter.into_iter().chain(failing));
+            Ok(Transformed::yes(LogicalPlan::Join(joined)))
+        }
+        _ => Ok(Transformed::no(plan)),
     }
 }
 
@@ -145,6 +171,14 @@ impl OptimizerRule for Guarded {
         let schema = rewrite::scope(&plan);
         // Of a condition, NULL is as good as false.
         let is_condition = matches!(plan, LogicalPlan::Filter(_));
+        let plan = match plan {
+            LogicalPlan::Join(mut join) => {
+                let condition = join.filter.take().map(|filter| guarded(filter, &schema, true));
+                join.filter = condition.transpose()?;
+                return Ok(Transformed::yes(LogicalPlan::Join(join)));
+            }
+            plan => plan,
+        };
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expression| {
             if !is_guarded(&expression) {

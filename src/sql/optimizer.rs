@@ -36,7 +36,7 @@ use super::bounded::{BoundedInputs, Budget, Concatenations};
 use super::coercion::Coercion;
 use super::constants::HideConstants;
 use super::forms;
-use super::guarded::{FailLast, Guarded, is_kept};
+use super::guarded::{FailLast, Guarded, is_kept, move_others};
 use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::{MixedTypes, TypesOfUnions};
 use super::numbers::RightNumbers;
@@ -126,7 +126,8 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     ]
 }
 
-/// A rule of DataFusion's that leaves some plans as they are, because it would make them wrong.
+/// A rule of DataFusion's that leaves some plans as they are, because it would make them wrong, and conditions of joins that may
+/// fail.
 #[derive(Debug)]
 struct Unless<R>(R, fn(&LogicalPlan) -> Result<bool>);
 
@@ -141,7 +142,10 @@ impl<R: OptimizerRule> OptimizerRule for Unless<R> {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let Self(rule, is_left) = self;
-        if is_left(&plan)? { Ok(Transformed::no(plan)) } else { rule.rewrite(plan, config) }
+        match is_left(&plan)? {
+            true => Ok(Transformed::no(plan)),
+            false => move_others(plan, |plan| rule.rewrite(plan, config)),
+        }
     }
 }
 
