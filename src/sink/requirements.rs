@@ -106,7 +106,8 @@ pub(super) fn table_faults(target: &Target, found: &Table, dialect: Dialect) -> 
     faults
 }
 
-/// A column of a state table that gives other values back than were written: memory has those, and another instance these.
+/// A column of a state table that does not return a value as it was written. Memory would have one value, and another instance
+/// the other.
 fn kept_fault(target: &Target, field: &Field, found: &Table, dialect: Dialect) -> Option<TableFault> {
     let column = found.column(field.name()).filter(|column| !column.kind.keeps(field.data_type()))?;
     let key = target.mode.key();

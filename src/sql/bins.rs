@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::intervals::NANOS_A_MICRO;
+use super::intervals::{MICROS_A_DAY, NANOS_A_MICRO};
 use super::wrapped::{Extent, coerced};
 use super::zones;
 
@@ -74,8 +74,8 @@ impl ScalarUDFImpl for DateBin {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&of)?));
         };
         // Of a zone: 1970-01-01 00:00:00 there.
-        let start =
-            zones::of(zone.as_deref())?.map_or(Ok(0), |zone| zones::moment_of(0, zone, MICROS_A_DAY))?;
+        let clocks = zones::of(zone.as_deref())?;
+        let start = clocks.map_or(Ok(0), |clocks| zones::moment_of(0, clocks, MICROS_A_DAY))?;
         let start_of_time =
             ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(start), zone.clone()));
         let origin = origin.first().unwrap_or(&start_of_time);
@@ -83,8 +83,7 @@ impl ScalarUDFImpl for DateBin {
         let as_micros = |values: &ColumnarValue| {
             Ok::<_, datafusion::error::DataFusionError>(cast(&values.to_array(extent.rows)?, &counted)?)
         };
-        let zone = zones::of(zone.as_deref())?;
-        let bins = stride.bins(&as_micros(moments)?, &as_micros(origin)?, zone)?;
+        let bins = stride.bins(&as_micros(moments)?, &as_micros(origin)?, clocks)?;
         let bins: ArrayRef = Arc::new(bins.with_data_type(counted.clone()));
         extent.answer(cast(&bins, &of)?)
     }
@@ -97,8 +96,6 @@ impl ScalarUDFImpl for DateBin {
 fn micros(zone: Option<Arc<str>>) -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, zone)
 }
-
-const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// How long a bin is; above 0.
 #[derive(Clone, Copy, Debug)]

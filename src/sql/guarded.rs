@@ -29,14 +29,40 @@ pub(super) fn may_fail(expression: &Expr) -> bool {
     found.unwrap_or(true)
 }
 
-/// Whether a condition must not be moved from where it is: it may fail, or reads a column that is computed just below and may.
-pub(super) fn is_kept(plan: &LogicalPlan) -> bool {
-    let mut below = plan;
-    let mut conditions = Vec::new();
+/// The conditions of all filters from here on down, the topmost first, and what is filtered.
+pub(super) fn filtered(plan: &LogicalPlan) -> (Vec<&Expr>, &LogicalPlan) {
+    let (mut conditions, mut below) = (Vec::new(), plan);
     while let LogicalPlan::Filter(filter) = below {
         conditions.push(&filter.predicate);
         below = &filter.input;
     }
+    (conditions, below)
+}
+
+/// A rule of DataFusion's that moves conditions, but for those that may fail.
+#[derive(Debug)]
+pub(super) struct MovesOthers<R>(pub(super) R);
+
+impl<R: OptimizerRule> OptimizerRule for MovesOthers<R> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if is_kept(&plan) {
+            return Ok(Transformed::no(plan));
+        }
+        move_others(plan, |plan| self.0.rewrite(plan, config))
+    }
+}
+
+/// Whether a condition must not be moved from where it is: it may fail, or reads a column that is computed just below and may.
+fn is_kept(plan: &LogicalPlan) -> bool {
+    let (conditions, below) = filtered(plan);
     match below {
         _ if conditions.iter().any(|condition| may_fail(condition)) => true,
         LogicalPlan::Join(join) if !conditions.is_empty() => join.filter.as_ref().is_some_and(may_fail),
@@ -50,7 +76,7 @@ pub(super) fn is_kept(plan: &LogicalPlan) -> bool {
 }
 
 /// Lets a rule move the conditions of a join, but for those that may fail.
-pub(super) fn move_others(
+fn move_others(
     plan: LogicalPlan,
     rule: impl Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
 ) -> Result<Transformed<LogicalPlan>> {
@@ -117,11 +143,9 @@ impl OptimizerRule for FailLast {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let (mut conditions, mut below) = (Vec::new(), &plan);
-        while let LogicalPlan::Filter(filter) = below {
-            conditions.push(split_conjunction_owned(filter.predicate.clone()));
-            below = &filter.input;
-        }
+        let (conditions, below) = filtered(&plan);
+        let conditions: Vec<Vec<Expr>> =
+            conditions.into_iter().cloned().map(split_conjunction_owned).collect();
         // Those that are there already, above others that cannot fail, stay.
         let is_settled = |(place, conditions): (usize, &Vec<Expr>)| match place {
             0 => conditions.iter().all(may_fail),
@@ -171,14 +195,10 @@ impl OptimizerRule for Guarded {
         let schema = rewrite::scope(&plan);
         // Of a condition, NULL is as good as false.
         let is_condition = matches!(plan, LogicalPlan::Filter(_));
-        let plan = match plan {
-            LogicalPlan::Join(mut join) => {
-                let condition = join.filter.take().map(|filter| guarded(filter, &schema, true));
-                join.filter = condition.transpose()?;
-                return Ok(Transformed::yes(LogicalPlan::Join(join)));
-            }
-            plan => plan,
-        };
+        if let LogicalPlan::Join(mut join) = plan {
+            join.filter = join.filter.take().map(|filter| guarded(filter, &schema, true)).transpose()?;
+            return Ok(Transformed::yes(LogicalPlan::Join(join)));
+        }
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expression| {
             if !is_guarded(&expression) {

@@ -7,6 +7,7 @@ use arrow::compute::kernels::cast_utils::IntervalUnit;
 use arrow::datatypes::IntervalMonthDayNano;
 
 pub(super) const NANOS_A_MICRO: i64 = 1_000;
+pub(super) const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// Why a text is no interval, and what to write.
 #[derive(Debug, PartialEq, Eq)]

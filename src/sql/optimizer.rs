@@ -36,7 +36,7 @@ use super::bounded::{BoundedInputs, Budget, Concatenations};
 use super::coercion::Coercion;
 use super::constants::HideConstants;
 use super::forms;
-use super::guarded::{FailLast, Guarded, is_kept, move_others};
+use super::guarded::{FailLast, Guarded, MovesOthers, filtered};
 use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::{MixedTypes, TypesOfUnions};
 use super::numbers::RightNumbers;
@@ -84,7 +84,7 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         // ORDER BY ... LIMIT keeps only as many rows as it returns.
         Arc::new(PushDownLimit::new()),
         // Conditions are checked before joins, not after them.
-        Arc::new(Unless(PushDownFilter::new(), filters_otherwise)),
+        Arc::new(Unless(MovesOthers(PushDownFilter::new()), filters_otherwise)),
         // count(DISTINCT x) runs over groups as a whole, not with a set for each group.
         Arc::new(SingleDistinctToGroupBy::new()),
         // An expression that a view repeats is computed once.
@@ -126,8 +126,7 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     ]
 }
 
-/// A rule of DataFusion's that leaves some plans as they are, because it would make them wrong, and conditions of joins that may
-/// fail.
+/// A rule of DataFusion's that leaves some plans as they are, because it would make them wrong.
 #[derive(Debug)]
 struct Unless<R>(R, fn(&LogicalPlan) -> Result<bool>);
 
@@ -142,44 +141,24 @@ impl<R: OptimizerRule> OptimizerRule for Unless<R> {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let Self(rule, is_left) = self;
-        match is_left(&plan)? {
-            true => Ok(Transformed::no(plan)),
-            false => move_others(plan, |plan| rule.rewrite(plan, config)),
-        }
+        if is_left(&plan)? { Ok(Transformed::no(plan)) } else { rule.rewrite(plan, config) }
     }
 }
 
 /// A condition that would not be the same after upstream has pushed it down.
 fn filters_otherwise(plan: &LogicalPlan) -> Result<bool> {
-    Ok(filters_row_for_no_input(plan) || compares_literal_first(plan) || is_kept(plan))
+    Ok(has_row_for_no_input(filtered(plan).1) || compares_literal_first(plan))
 }
 
 /// A condition with a comparison such as `1 < x`, which a constant that was computed leaves. Beside `x >= 1`, upstream takes the
 /// second for the stricter one, and beside `x = 1`, it takes `1 = x` for false. Its simplifier turns these comparisons around
 /// when it comes by the next time.
 fn compares_literal_first(plan: &LogicalPlan) -> bool {
-    let mut node = plan;
-    while let LogicalPlan::Filter(filter) = node {
-        let is_turned = |part: &&Expr| {
-            matches!(part, Expr::BinaryExpr(BinaryExpr { left, op, right })
+    let is_turned = |part: &Expr| {
+        matches!(part, Expr::BinaryExpr(BinaryExpr { left, op, right })
             if op.swap().is_some() && matches!((left.as_ref(), right.as_ref()), (Expr::Literal(..), Expr::Column(_))))
-        };
-        if split_conjunction(&filter.predicate).iter().any(is_turned) {
-            return true;
-        }
-        node = &filter.input;
-    }
-    false
-}
-
-/// A condition over an aggregate that has a row for no input: one without GROUP BY, or with grouping sets. Upstream pushes a
-/// condition without columns below it, so that the aggregate's row appears though the condition is false.
-fn filters_row_for_no_input(plan: &LogicalPlan) -> bool {
-    let mut below = plan;
-    while let LogicalPlan::Filter(filter) = below {
-        below = &filter.input;
-    }
-    has_row_for_no_input(below)
+    };
+    filtered(plan).0.into_iter().flat_map(split_conjunction).any(is_turned)
 }
 
 /// A join whose keys take NULL for equal to NULL: an equality that upstream adds to them would do so too.
@@ -197,7 +176,8 @@ fn has_inner_join_of_nulls(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// Whether it is an aggregate with a row for no input.
+/// An aggregate that has a row for no input: one without GROUP BY, or with grouping sets. Upstream pushes a condition without
+/// columns below it, so that the aggregate's row appears though the condition is false.
 fn has_row_for_no_input(plan: &LogicalPlan) -> bool {
     let LogicalPlan::Aggregate(aggregate) = plan else { return false };
     aggregate.group_expr.is_empty()

@@ -88,7 +88,7 @@ fn can_fail(from: &DataType, to: &DataType) -> bool {
 }
 
 /// Whether a type of numbers has all values of another one.
-pub(super) fn holds(to: &DataType, from: &DataType) -> bool {
+fn holds(to: &DataType, from: &DataType) -> bool {
     let digits = |of: &DataType| match of {
         DataType::Int8 | DataType::UInt8 => Some((3, 0)),
         DataType::Int16 | DataType::UInt16 => Some((5, 0)),

@@ -73,8 +73,7 @@ impl View {
     /// Computes the view's rows from what the relations hold now. One run at a time.
     ///
     /// # Errors
-    /// [`SqlErrorKind::Row`] where it failed on a row, [`SqlErrorKind::MemoryExhausted`] where the pool did not
-    /// suffice, else [`SqlErrorKind::Wrong`].
+    /// [`SqlErrorKind::MemoryExhausted`] where the pool did not suffice, else [`SqlErrorKind::Row`].
     pub(super) async fn run(
         &self,
         state: &SessionState,

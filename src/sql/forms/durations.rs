@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
     ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast as cast_expr, lit,
 };
 
+use super::super::intervals::MICROS_A_DAY;
 use super::super::rewrite;
 use super::refused;
 
@@ -231,7 +232,6 @@ impl ScalarUDFImpl for SecondsOfMinute {
 }
 
 const MICROSECONDS_A_SECOND: f64 = 1e6;
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 
 impl ScalarUDFImpl for Length {
     fn name(&self) -> &'static str {
@@ -257,7 +257,7 @@ impl ScalarUDFImpl for Length {
                     "an interval with months or years has no fixed length, so it cannot be compared"
                 ));
             }
-            let days = i64::from(interval.days).checked_mul(MICROSECONDS_A_DAY);
+            let days = i64::from(interval.days).checked_mul(MICROS_A_DAY);
             let length = days.and_then(|days| days.checked_add(interval.nanoseconds / 1000));
             length.map(Some).ok_or_else(|| exec_datafusion_err!("an interval is too long to be compared"))
         });

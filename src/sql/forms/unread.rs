@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::super::walk::{self, Part};
 use super::elsewhere::arguments;
-use super::{Refusal, clauses};
+use super::{Refusal, clauses, using};
 
 /// A clause that is there, where it is, and what to write instead.
 fn refuse(clause: &str, span: Span, instead: &str) -> Result<(), Refusal> {
@@ -458,27 +458,8 @@ fn column_of_number<'a>(select: &'a Select, group: &'a Expr) -> &'a Expr {
 }
 
 fn condition_of(join: &Join) -> Option<&Expr> {
-    use JoinOperator::{
-        Anti, FullOuter, Inner, Left, LeftAnti, LeftOuter, LeftSemi, Right, RightAnti, RightOuter, RightSemi,
-        Semi,
-    };
-    match &join.join_operator {
-        JoinOperator::Join(on)
-        | Inner(on)
-        | Left(on)
-        | LeftOuter(on)
-        | Right(on)
-        | RightOuter(on)
-        | FullOuter(on)
-        | LeftSemi(on)
-        | RightSemi(on)
-        | LeftAnti(on)
-        | RightAnti(on)
-        | Semi(on)
-        | Anti(on) => match on {
-            JoinConstraint::On(condition) => Some(condition),
-            _ => None,
-        },
+    match using::constraint_of(&join.join_operator) {
+        Some(JoinConstraint::On(condition)) => Some(condition),
         _ => None,
     }
 }

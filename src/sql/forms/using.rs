@@ -192,7 +192,7 @@ macro_rules! constraint_of {
     };
 }
 
-fn constraint_of(operator: &JoinOperator) -> Option<&JoinConstraint> {
+pub(super) fn constraint_of(operator: &JoinOperator) -> Option<&JoinConstraint> {
     constraint_of!(operator)
 }
 

@@ -28,8 +28,6 @@ const EXACT_UNITS: i128 = 1 << 53;
 /// Up to here, a double is a power of ten.
 const EXACT_POWER_MAX: i32 = 22;
 
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
-
 /// Whether it is a cast that this does in Arrow's place.
 pub(in crate::sql) fn is_ours(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
@@ -156,7 +154,7 @@ fn times(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRe
     let is_time = pairs.map(|(text, count)| {
         let Some(text) = text else { return Ok(false) };
         let is_time =
-            text.contains(':') && count.is_some_and(|count| (0..MICROSECONDS_A_DAY).contains(&count));
+            text.contains(':') && count.is_some_and(|count| (0..intervals::MICROS_A_DAY).contains(&count));
         if !is_time {
             misfit(&format!("'{text}'"), "it is no time of day, such as '08:30:00'")?;
         }
