@@ -44,9 +44,9 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
     if size > SCHEMA_TYPES_MAX {
         return Err(parser.error(format!("the schema has {size} types, expected at most {SCHEMA_TYPES_MAX}")));
     }
-    parser.check_values()?;
+    let bytes_min = parser.bytes_min()?;
     let Parser { types, recursion, ignored, .. } = parser;
-    Ok(Schema { file: file.to_owned(), types, root, recursion, ignored })
+    Ok(Schema { file: file.to_owned(), types, bytes_min, root, recursion, ignored })
 }
 
 /// serde_json ends its messages with the position, which is placed before ours.
@@ -405,31 +405,31 @@ impl Parser<'_> {
         Ok(Logical::Decimal { precision: precision as u8, scale: scale as u8 })
     }
 
-    /// Refuses a record that contains itself in every value: no value of it has an end.
-    fn check_values(&self) -> Result<(), SchemaError> {
-        // What each record contains in every value, in the order of the types.
-        let contained = |id: TypeId| match &self.types[id.0 as usize].kind {
-            Kind::Record(record) => record.fields.iter().map(|field| field.type_id).collect(),
-            _ => Vec::new(),
-        };
-        let mut is_finite = vec![false; self.types.len()];
-        // Each round finds at least one, or there are none left to find.
+    /// The fewest bytes that a value of each type takes.
+    ///
+    /// # Errors
+    /// A record contains itself in every value: no value of it has an end.
+    fn bytes_min(&self) -> Result<Vec<usize>, SchemaError> {
+        let mut known: Vec<Option<usize>> = vec![None; self.types.len()];
+        // Each round finds at least one, or there are none left to find. A record is before the types defined in it.
         loop {
-            let found: Vec<usize> = (0..self.types.len())
-                .filter(|id| !is_finite[*id])
-                .filter(|id| contained(TypeId(*id as u32)).iter().all(|field| is_finite[field.0 as usize]))
-                .collect();
-            if found.is_empty() {
+            let mut is_over = true;
+            for place in (0..self.types.len()).rev() {
+                if known[place].is_none() {
+                    known[place] = bytes_min_of(&self.types[place].kind, &known);
+                    is_over &= known[place].is_none();
+                }
+            }
+            if is_over {
                 break;
             }
-            found.into_iter().for_each(|id| is_finite[id] = true);
         }
-        let endless = self.types.iter().zip(&is_finite).find_map(|(ty, is_finite)| match &ty.kind {
-            Kind::Record(record) if !is_finite => Some(&record.name.full),
+        let endless = self.types.iter().zip(&known).find_map(|(ty, known)| match &ty.kind {
+            Kind::Record(record) if known.is_none() => Some(&record.name.full),
             _ => None,
         });
         match endless {
-            None => Ok(()),
+            None => Ok(known.into_iter().flatten().collect()),
             Some(name) => Err(SchemaError::new(
                 self.file,
                 "",
@@ -486,6 +486,24 @@ impl Parser<'_> {
         sizes[place] = Size::Known { types, depth };
         Ok((types, depth))
     }
+}
+
+/// The fewest bytes that a value of a type takes, by those of all types; `None` if that of a field is not known yet.
+fn bytes_min_of(kind: &Kind, known: &[Option<usize>]) -> Option<usize> {
+    Some(match kind {
+        Kind::Null => 0,
+        Kind::Float => 4,
+        Kind::Double => 8,
+        Kind::Fixed(fixed) => fixed.size,
+        Kind::Record(record) => {
+            let mut sum: usize = 0;
+            for field in &record.fields {
+                sum = sum.saturating_add(known[field.type_id.0 as usize]?);
+            }
+            sum
+        }
+        _ => 1,
+    })
 }
 
 /// What each logical type may be on.

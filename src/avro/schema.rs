@@ -22,6 +22,8 @@ pub struct TypeId(pub(super) u32);
 pub struct Schema {
     pub(super) file: String,
     pub(super) types: Vec<Type>,
+    /// The fewest bytes that a value of each type takes.
+    pub(super) bytes_min: Vec<usize>,
     pub(super) root: TypeId,
     /// The first type that contains itself.
     pub(super) recursion: Option<SchemaError>,
@@ -238,17 +240,7 @@ impl Schema {
 
     /// The fewest bytes a value of this type takes. Zero means that every value takes none.
     pub fn bytes_min(&self, id: TypeId) -> usize {
-        match self.kind(id) {
-            Kind::Null => 0,
-            Kind::Float => 4,
-            Kind::Double => 8,
-            Kind::Fixed(fixed) => fixed.size,
-            Kind::Record(record) => {
-                let sizes = record.fields.iter().map(|field| self.bytes_min(field.type_id));
-                sizes.fold(0, usize::saturating_add)
-            }
-            _ => 1,
-        }
+        self.bytes_min[id.0 as usize]
     }
 
     /// The schema in Avro's Parsing Canonical Form.

@@ -491,6 +491,32 @@ fn types_that_all_contain_each_other_are_planned_once_each() {
 }
 
 #[test]
+fn what_an_item_takes_is_counted_once_for_each_type() {
+    // Each record has eight of the one that it is defined in: the last holds 8^20 of the first, and each takes a byte.
+    let mut ty = json!("null");
+    for n in (0..=20).rev() {
+        let mut fields = Vec::new();
+        if n < 20 {
+            fields.push(json!({"name": "inner", "type": ["null", ty]}));
+        }
+        if n > 0 {
+            let outer = |name: &str| json!({"name": name, "type": format!("N{}", n - 1)});
+            fields.extend(["a", "b", "c", "d", "e", "f", "g", "h"].map(outer));
+        }
+        ty = json!({"type": "record", "name": format!("N{n}"), "fields": fields});
+    }
+    let (list, map) = (json!({"type": "array", "items": "N20"}), json!({"type": "map", "values": "N20"}));
+    let writer = record(json!([["id", "int"], ["tree", ty], ["list", list], ["map", map]]));
+    let reader = record(json!([["id", "int"]]));
+    let mut decoder = decoder(&writer, &reader).unwrap();
+    // The tree is a first record alone, and the list claims one item.
+    let payload: &[u8] = &[2, 0, 2, 0, 0, 0];
+    let decoded = decoder.decode(&messages(&[payload])).unwrap();
+    let reason = &decoded.dead_letters[0].reason.message;
+    assert_eq!(reason, "field `list`: a count of 1 items, and 3 bytes are left");
+}
+
+#[test]
 fn what_a_batch_takes_as_columns_is_bounded() {
     let fixed = json!(["null", {"type": "fixed", "name": "F", "size": 1000}]);
     let schema = record(json!([["x", {"type": "array", "items": fixed}]]));
