@@ -5,23 +5,22 @@
 //! numbers or text, dates and times as text or in Avro's own units, enums by name. A union takes the first branch
 //! that fits, or the one that is named, `{"string": "x"}`. Numbers are read as they are written, to the last digit.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::defaults::{LENGTH_MAX, Open};
+use super::field_error::FieldError;
 use super::frame::Frame;
 use super::json::{Map, Value};
-use super::path_of;
 use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm};
 use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
-use crate::batch::Fault;
 use crate::config::AvroConfig;
-use crate::diagnostic::Finding;
 use crate::nearest::{did_you_mean, nearest};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -38,9 +37,11 @@ const DOUBLE_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 pub struct Encoder {
     schema: Schema,
     header: Vec<u8>,
-    /// The encoded default of each field that has one, by the record's type.
-    defaults: HashMap<TypeId, Vec<Option<Vec<u8>>>>,
+    defaults: EncodedDefaults,
 }
+
+/// The encoded default of each field that has one, by the record's type.
+type EncodedDefaults = HashMap<TypeId, Vec<Option<Vec<u8>>>>;
 
 impl Encoder {
     /// An encoder for a schema file.
@@ -100,7 +101,7 @@ impl Encoder {
     pub fn encode_exact(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
         let start = out.len();
         out.extend_from_slice(&self.header);
-        let writer = Writer { schema: &self.schema, defaults: Some(&self.defaults) };
+        let writer = Writer { schema: &self.schema, values: Values::Given(&self.defaults) };
         writer.value(self.schema.root(), record, out).inspect_err(|_| out.truncate(start))
     }
 }
@@ -113,14 +114,12 @@ pub(crate) fn encode_default(
     default: &serde_json::Value,
     out: &mut Vec<u8>,
 ) -> Result<(), FieldError> {
-    Writer { schema, defaults: None }.value(id, &Value::from(default), out)
+    let left = Cell::new(LENGTH_MAX);
+    let writer = Writer { schema, values: Values::Default(Open::new(default, &left)) };
+    writer.value(id, &Value::from(default), out)
 }
 
-fn collect_defaults(
-    schema: &Schema,
-    id: TypeId,
-    defaults: &mut HashMap<TypeId, Vec<Option<Vec<u8>>>>,
-) -> Result<(), SchemaError> {
+fn collect_defaults(schema: &Schema, id: TypeId, defaults: &mut EncodedDefaults) -> Result<(), SchemaError> {
     match schema.kind(id) {
         Kind::Array(child) | Kind::Map(child) => collect_defaults(schema, *child, defaults),
         Kind::Union(branches) => {
@@ -154,70 +153,31 @@ pub(crate) fn default_error(
     SchemaError::new(schema.file(), "", found)
 }
 
-/// A value that does not fit the schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field as `address.street`, `tags[3]` or `limits["eu"]`; empty for the record itself.
-    pub path: String,
-    pub found: String,
-    pub expected: String,
-    pub hint: Option<String>,
-}
-
-impl FieldError {
-    fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { path: String::new(), found: found.into(), expected: expected.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    fn in_field(mut self, name: &str) -> Self {
-        self.path = path_of(name, &self.path);
-        self
-    }
-
-    fn at(self, index: impl fmt::Display) -> Self {
-        self.in_field(&format!("[{index}]"))
-    }
-
-    /// What is wrong and where, and what to do about it.
-    pub fn told(&self) -> Finding {
-        Finding::new(format!("found {}, expected {}", self.found, self.expected))
-            .with_hint_if_some(self.hint.clone())
-            .within_field(&self.path)
-    }
-
-    /// A record of a file is to blame.
-    pub fn fault(&self) -> Fault {
-        Fault::Data
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.told().fmt(f)
-    }
-}
-
-impl std::error::Error for FieldError {}
-
 struct Writer<'a> {
     schema: &'a Schema,
-    /// `None`: a default is being written, by the rules for defaults.
-    defaults: Option<&'a HashMap<TypeId, Vec<Option<Vec<u8>>>>>,
+    values: Values<'a>,
+}
+
+/// What the values are that are written.
+enum Values<'a> {
+    /// Those of a record, which may leave out fields that have defaults.
+    Given(&'a EncodedDefaults),
+    /// Those of a default, by the rules for defaults.
+    Default(Open<'a>),
 }
 
 type Written = Result<(), FieldError>;
 
 impl Writer<'_> {
+    fn is_given(&self) -> bool {
+        matches!(self.values, Values::Given(_))
+    }
+
     fn value(&self, id: TypeId, json: &Value, out: &mut Vec<u8>) -> Written {
         let ty = self.schema.get(id);
         let wrong = |expected: &str| Err(FieldError::new(shown(json), expected));
         // A default is written as the base of its logical type.
-        let logical = if self.defaults.is_some() { ty.logical } else { None };
+        let logical = if self.is_given() { ty.logical } else { None };
         match &ty.kind {
             Kind::Null if json.is_null() => {}
             Kind::Null => return wrong("null"),
@@ -310,24 +270,18 @@ impl Writer<'_> {
                 self.value(field.type_id, value, out).map_err(|error| error.in_field(&field.name))?;
                 continue;
             }
-            let encoded = self.defaults.and_then(|all| all.get(&id)?.get(index)?.as_deref());
-            match (encoded, &field.default) {
-                (Some(encoded), _) => out.extend_from_slice(encoded),
-                (None, Some(default)) => self
-                    .value(field.type_id, &Value::from(default), out)
-                    .map_err(|error| error.in_field(&field.name))?,
-                (None, None) => {
-                    let error = FieldError::new("nothing", "a value, as the schema has no default")
-                        .in_field(&field.name);
-                    let unknown = entries.keys().find(|key| !record.fields.iter().any(|f| f.name == *key));
-                    return Err(match unknown {
-                        Some(unknown) if nearest(&field.name, [unknown]).is_some() => {
-                            error.hint(format!("is `{unknown}` meant to be `{}`?", field.name))
-                        }
-                        _ => error,
-                    });
-                }
+            if self.write_default(id, index, field, out).map_err(|error| error.in_field(&field.name))? {
+                continue;
             }
+            let error =
+                FieldError::new("nothing", "a value, as the schema has no default").in_field(&field.name);
+            let unknown = entries.keys().find(|key| !record.fields.iter().any(|f| f.name == *key));
+            return Err(match unknown {
+                Some(unknown) if nearest(&field.name, [unknown]).is_some() => {
+                    error.hint(format!("is `{unknown}` meant to be `{}`?", field.name))
+                }
+                _ => error,
+            });
         }
         if known == entries.len() {
             return Ok(());
@@ -339,6 +293,28 @@ impl Writer<'_> {
                 let expected = format!("one of the fields of `{}`", record.name.short());
                 let error = FieldError::new("a field the schema does not have", expected).in_field(unknown);
                 Err(with_nearest(error, unknown, names()))
+            }
+        }
+    }
+
+    /// Appends the default of a field that is left out; false if it has none.
+    fn write_default(
+        &self,
+        record: TypeId,
+        index: usize,
+        field: &Field,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, FieldError> {
+        match &self.values {
+            Values::Given(defaults) => {
+                let encoded = defaults.get(&record).and_then(|encoded| encoded.get(index)?.as_deref());
+                out.extend_from_slice(encoded.unwrap_or_default());
+                Ok(encoded.is_some())
+            }
+            Values::Default(open) => {
+                let Some(default) = &field.default else { return Ok(false) };
+                let writer = Writer { schema: self.schema, values: Values::Default(open.inner(default)?) };
+                writer.value(field.type_id, &Value::from(default), out).map(|()| true)
             }
         }
     }
@@ -412,7 +388,7 @@ impl Writer<'_> {
 
     fn bytes(&self, json: &Value) -> Result<Vec<u8>, FieldError> {
         let text = json.as_str();
-        if self.defaults.is_some() {
+        if self.is_given() {
             let decoded = text.and_then(|text| BASE64.decode(text).ok());
             return decoded.ok_or_else(|| FieldError::new(shown(json), "bytes as base64"));
         }

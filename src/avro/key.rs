@@ -1,6 +1,7 @@
 //! The keys of messages that this program writes: JSON as the bytes that `key_format` says.
 
-use super::encode::{Encoder, FieldError, int, int32};
+use super::encode::{Encoder, int, int32};
+use super::field_error::FieldError;
 use super::frame::Frame;
 use super::json::Value;
 use super::schema::{Schema, SchemaError};

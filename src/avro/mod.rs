@@ -4,7 +4,9 @@
 //! file means. Nothing here knows Arrow or Kafka.
 
 mod canonical;
+mod defaults;
 mod encode;
+mod field_error;
 mod frame;
 mod key;
 pub(crate) mod json;
@@ -15,8 +17,9 @@ mod wire;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use encode::Encoder;
 pub(crate) use encode::encode_default;
-pub use encode::{Encoder, FieldError};
+pub use field_error::FieldError;
 pub use frame::{
     CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC, Frame, KEY_SCHEMA_HEADER, SINGLE_OBJECT_HEADER_BYTES,
     SINGLE_OBJECT_MAGIC, SchemaId, VALUE_SCHEMA_HEADER, fingerprint_of_front,

@@ -431,3 +431,38 @@ fn missing_fields_take_their_default() {
     let error = Encoder::with_schema(schema(&wrong).unwrap(), Frame::Raw).unwrap_err().to_string();
     assert_eq!(error, "a.avsc: the default of `a` in `R`: found null, expected an integer");
 }
+
+#[test]
+fn a_default_without_a_near_end_is_refused() {
+    let refused = |ty: &Value| match Encoder::with_schema(schema(&field(ty)).unwrap(), Frame::Raw) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    let of = |ty: Value, default: Value| json!({"type": "record", "name": "B", "fields": [{"name": "c", "type": ty, "default": default}]});
+    let itself = "found a default that contains itself, expected one that has an end";
+    let error = refused(&of(json!(["B", "null"]), json!({})));
+    assert_eq!(error, format!("a.avsc: the default of `c` in `B`: field `c`: {itself}"));
+    let error = refused(&of(json!({"type": "array", "items": "B"}), json!([{}])));
+    assert_eq!(error, format!("a.avsc: the default of `c` in `B`: field `[0].c`: {itself}"));
+    // Each of two records may be tried in each of the other.
+    let fields = json!([{"name": "c", "type": ["B", "C"], "default": {}}]);
+    let other = json!({"type": "record", "name": "C", "fields": fields});
+    let error = refused(&of(json!(["B", other]), json!({})));
+    assert!(error.contains("the default of `c` in `B`: found {}, expected one of B, C"), "{error}");
+    // Each default leaves out some of the next fields: all of them, which are 2^30, or the next one alone.
+    let chain = |length: usize, leaves_out: &dyn Fn(usize, usize) -> bool| {
+        let field = |index: usize| {
+            let kept = (0..length).filter(|other| !leaves_out(index, *other));
+            let default: serde_json::Map<_, _> =
+                kept.map(|other| (format!("c{other}"), Value::Null)).collect();
+            json!({"name": format!("c{index}"), "type": ["B", "null"], "default": default})
+        };
+        let fields: Vec<Value> = (0..length).map(field).collect();
+        json!({"type": "record", "name": "B", "fields": fields})
+    };
+    let error = refused(&chain(30, &|index, other| other > index));
+    assert!(error.contains("found defaults of more than 1048576 characters in each other"), "{error}");
+    let error = refused(&chain(100, &|index, other| other == index + 1));
+    assert!(error.contains("found defaults more than 64 deep in each other"), "{error}");
+    assert_eq!(refused(&chain(60, &|index, other| other == index + 1)), "");
+}
