@@ -61,7 +61,8 @@ pub(super) enum Op {
     Map(Box<Items>),
     Record(Box<[FieldOp]>),
     Union(Box<[Op]>),
-    Dropped(Arc<Dropped>),
+    /// A value that is dropped, and the records that it may hold.
+    Dropped(Arc<Dropped>, Box<Op>),
     /// One of the records of the dropped value that this is in.
     DroppedRecord(Weak<Dropped>, usize),
 }
@@ -81,11 +82,10 @@ pub(super) struct ItemSize {
     pub(super) width: usize,
 }
 
-/// A dropped value of a schema whose types contain themselves: each record once, and how they are used in each other.
+/// The records of a schema whose types contain themselves: each once, and how they are used in each other.
 #[derive(Debug)]
 pub(super) struct Dropped {
     pub(super) records: Box<[Op]>,
-    pub(super) value: Op,
 }
 
 #[derive(Clone, Debug)]
@@ -422,7 +422,7 @@ impl Op {
                 let branch = cursor.branch(branches.len())?;
                 branches[branch].check(cursor)
             }
-            Self::Dropped(dropped) => dropped.value.check(cursor),
+            Self::Dropped(_, value) => value.check(cursor),
             Self::DroppedRecord(dropped, record) => {
                 // Invariant: the value that holds it called this.
                 let Some(dropped) = dropped.upgrade() else { return Ok(()) };

@@ -8,6 +8,7 @@
 //! exact match before a promotion; and two different logical types never resolve, since the number of one would be
 //! misread as the other.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -75,12 +76,20 @@ pub(super) enum Part {
 /// The plan from a writer's schema to the reader's.
 pub(super) fn plan(writer: &Schema, reader: &Schema) -> Result<ValueStep, SchemaError> {
     reader.check_finite()?;
-    Planner { writer, reader }.step(writer.root(), reader.root()).map_err(|mismatch| {
+    let (steps, records) = (Cell::new(0), OnceCell::new());
+    let planner = Planner { writer, reader, steps: &steps, records: &records };
+    let planned = planner.step(writer.root(), reader.root());
+    // Why again: a union takes a branch that was not compared for one that cannot be read.
+    let planned = planner.check_steps().and(planned);
+    planned.map_err(|mismatch| {
         let context = format!("{} cannot be read as {} has it", writer.file(), reader.file());
         SchemaError::new(reader.file(), &mismatch.path, mismatch.found.within(context))
     })
 }
 
+/// How many pairs of types are compared. The writer's types may contain themselves, and each branch of a union may be read as
+/// each of another.
+const STEPS_MAX: usize = 200_000;
 /// What is wrong with a default.
 const NOT_OF_TYPE: &str = "its default is not of its type";
 
@@ -107,10 +116,27 @@ impl Mismatch {
 struct Planner<'a> {
     writer: &'a Schema,
     reader: &'a Schema,
+    /// How many pairs of types were compared, and values dropped.
+    steps: &'a Cell<usize>,
+    /// All records of the writer, once a value of types that contain themselves is dropped.
+    records: &'a OnceCell<Records>,
 }
 
 impl Planner<'_> {
+    fn count_step(&self) {
+        self.steps.set(self.steps.get().saturating_add(1));
+    }
+
+    fn check_steps(&self) -> Planned<()> {
+        match self.steps.get() {
+            0..=STEPS_MAX => Ok(()),
+            _ => Err(Mismatch::new(format!("more than {STEPS_MAX} pairs of types are to be compared"))),
+        }
+    }
+
     fn step(&self, w: TypeId, r: TypeId) -> Planned<ValueStep> {
+        self.count_step();
+        self.check_steps()?;
         if let Kind::Union(branches) = self.writer.kind(w) {
             return self.step_of_union(branches, r);
         }
@@ -246,7 +272,7 @@ impl Planner<'_> {
         let mut next = 0;
         for (index, field) in from.fields.iter().enumerate() {
             let Some(target) = sources.iter().position(|source| *source == Some(index)) else {
-                let op = dropped(self.writer, field.type_id);
+                let op = self.dropped(field.type_id);
                 parts.push(Part::Dropped(FieldOp { name: field.name.as_str().into(), op }));
                 continue;
             };
@@ -303,10 +329,22 @@ impl Planner<'_> {
         let mut bytes = Vec::new();
         encode_default(self.reader, field.type_id, default, &mut bytes)
             .map_err(|error| Mismatch::new(error.told().within(NOT_OF_TYPE)))?;
-        let step = Planner { writer: self.reader, reader: self.reader }.step(field.type_id, field.type_id)?;
+        let planner = Planner { writer: self.reader, ..*self };
+        let step = planner.step(field.type_id, field.type_id)?;
         let plain = rewrite::rewrite_all(&step, &bytes)
             .map_err(|bad: Box<Bad>| Mismatch::new(bad.found().within(NOT_OF_TYPE)))?;
         Ok(plain.into())
+    }
+
+    /// The walk of a value that is dropped: by its encoding alone.
+    fn dropped(&self, id: TypeId) -> Op {
+        self.count_step();
+        if self.writer.check_finite().is_ok() {
+            return check_only(self.writer, id, &|_| None);
+        }
+        let Records { places, walks } = self.records.get_or_init(|| Records::of(self.writer));
+        let again = |id: TypeId| Some(Op::DroppedRecord(Arc::downgrade(walks), *places.get(&id)?));
+        Op::Dropped(Arc::clone(walks), Box::new(check_only(self.writer, id, &again)))
     }
 
     fn step_of_union(&self, branches: &[TypeId], r: TypeId) -> Planned<ValueStep> {
@@ -451,23 +489,27 @@ fn enum_step(from: &Enumeration, to: &Enumeration) -> ValueStep {
     ValueStep::Enum(indices)
 }
 
-/// The walk of a value that is dropped: by its encoding alone.
-fn dropped(writer: &Schema, id: TypeId) -> Op {
-    if writer.check_finite().is_ok() {
-        return check_only(writer, id, &|_| None);
+/// All records of a schema whose types contain themselves, and their places: written out, such types have no end.
+struct Records {
+    places: HashMap<TypeId, usize>,
+    walks: Arc<Dropped>,
+}
+
+impl Records {
+    fn of(writer: &Schema) -> Self {
+        let ids: Vec<TypeId> =
+            writer.ids().filter(|id| matches!(writer.kind(*id), Kind::Record(_))).collect();
+        let places: HashMap<TypeId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let walks = Arc::new_cyclic(|walks| {
+            let again = |id: TypeId| Some(Op::DroppedRecord(Weak::clone(walks), *places.get(&id)?));
+            let body = |id: &TypeId| match writer.kind(*id) {
+                Kind::Record(record) => check_record(writer, record, &again),
+                _ => Op::Null,
+            };
+            Dropped { records: ids.iter().map(body).collect() }
+        });
+        Self { places, walks }
     }
-    // Why: written out, types that contain each other have no end.
-    let records: Vec<TypeId> =
-        writer.ids().filter(|id| matches!(writer.kind(*id), Kind::Record(_))).collect();
-    let places: HashMap<TypeId, usize> = records.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    Op::Dropped(Arc::new_cyclic(|whole| {
-        let again = |id| places.get(&id).map(|place| Op::DroppedRecord(Weak::clone(whole), *place));
-        let body = |id: &TypeId| match writer.kind(*id) {
-            Kind::Record(record) => check_record(writer, record, &again),
-            _ => Op::Null,
-        };
-        Dropped { records: records.iter().map(body).collect(), value: check_only(writer, id, &again) }
-    }))
 }
 
 /// `again`: what walks a record instead of its fields.

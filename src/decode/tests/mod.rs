@@ -491,6 +491,35 @@ fn types_that_all_contain_each_other_are_planned_once_each() {
 }
 
 #[test]
+fn the_types_that_a_plan_compares_are_bounded() {
+    // Each record of the reader may be either of the writer's: 2^24 ways.
+    let all = json!(["null", "A", "B"]);
+    let b = json!({"type": "record", "name": "B", "fields": [{"name": "next", "type": all}]});
+    let a = json!({"type": "record", "name": "A", "fields": [{"name": "next", "type": ["null", "A", b]}]});
+    let mut ty = json!("null");
+    for n in 0..24 {
+        let next = json!({"name": "next", "type": ["null", ty], "default": null});
+        let count = json!({"name": "count", "type": "int", "default": 0});
+        let fields = if n == 0 { json!([count]) } else { json!([next]) };
+        ty = json!({"type": "record", "name": format!("R{n}"), "fields": fields});
+    }
+    let error = plan::plan(&schema(&a), &schema(&ty)).unwrap_err().to_string();
+    assert!(error.contains("has it: more than 200000 pairs of types are to be compared"), "{error}");
+    let ty = json!({"type": "record", "name": "S", "fields": [
+        {"name": "next", "type": ["null", {"type": "record", "name": "T", "fields": [
+            {"name": "next", "type": ["null", {"type": "record", "name": "U", "fields": [
+                {"name": "count", "type": "int", "default": 7},
+            ]}]},
+        ]}]},
+    ]});
+    let mut decoder = decoder(&schema(&a), &schema(&ty)).unwrap();
+    // A B, and in it an A, and in it nothing.
+    let payload: &[u8] = &[4, 2, 0];
+    let decoded = decoder.decode(&messages(&[payload])).unwrap();
+    assert_eq!(rows(&decoded.batch), [json!({"next": {"next": {"count": 7}}})]);
+}
+
+#[test]
 fn what_an_item_takes_is_counted_once_for_each_type() {
     // Each record has eight of the one that it is defined in: the last holds 8^20 of the first, and each takes a byte.
     let mut ty = json!("null");
