@@ -16,6 +16,7 @@ use super::check::{
     Bad, DAY_MICROS, DAY_MILLIS, DECIMAL128_DIGITS_MAX, Dropped, FieldOp, ItemSize, Items, Op,
 };
 use super::rewrite;
+use super::shape::DECIMAL_FIXED_BYTES_MAX;
 use crate::avro::{
     Enumeration, Field, Kind, Logical, Record, Schema, SchemaError, TypeId, UnionForm, encode_default,
     path_of, write_long,
@@ -176,11 +177,7 @@ impl Planner<'_> {
                 Some(Logical::Uuid) => Op::Uuid,
                 _ => Op::String,
             }),
-            (Kind::Fixed(from), Kind::Fixed(to)) if from.size == to.size => ValueStep::Copy(match logical {
-                Some(Logical::Decimal { precision, .. }) => Op::DecimalFixed { precision, size: to.size },
-                Some(Logical::Duration) => Op::Duration,
-                _ => Op::Skip(to.size),
-            }),
+            (Kind::Fixed(from), Kind::Fixed(to)) if from.size == to.size => fixed_step(to.size, logical),
             (Kind::Fixed(from), Kind::Fixed(to)) => {
                 let reason = format!("a fixed of {} bytes is not one of {}", from.size, to.size);
                 return Err(Mismatch::new(reason));
@@ -470,6 +467,17 @@ fn long(value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_long(value as i64, &mut bytes);
     bytes
+}
+
+fn fixed_step(size: usize, logical: Option<Logical>) -> ValueStep {
+    match logical {
+        Some(Logical::Decimal { precision, .. }) => {
+            let step = ValueStep::Copy(Op::DecimalFixed { precision, size });
+            if size > DECIMAL_FIXED_BYTES_MAX { wrapped(long(size), step, Vec::new()) } else { step }
+        }
+        Some(Logical::Duration) => ValueStep::Copy(Op::Duration),
+        _ => ValueStep::Copy(Op::Skip(size)),
+    }
 }
 
 fn enum_step(from: &Enumeration, to: &Enumeration) -> ValueStep {

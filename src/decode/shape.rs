@@ -19,6 +19,9 @@ pub(super) const UTC: &str = "UTC";
 /// The widest decimal of 128 bits, in digits.
 const DECIMAL128_DIGITS_MAX: u8 = 38;
 
+/// The largest fixed that arrow-avro reads as a decimal, in bytes. In the plain schema, decimals on larger ones are bytes.
+pub(super) const DECIMAL_FIXED_BYTES_MAX: usize = 32;
+
 /// One column or part of a column.
 #[derive(Clone, Debug)]
 pub(super) struct ColumnShape {
@@ -93,10 +96,7 @@ impl ColumnShape {
             (Kind::Long, None) => plain("long", DataType::Int64),
             (Kind::Float, _) => plain("float", DataType::Float32),
             (Kind::Double, _) => plain("double", DataType::Float64),
-            (Kind::Bytes, Some(Logical::Decimal { precision, scale })) => Shape::Plain {
-                avro: json!({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}),
-                arrow: decimal_type(precision, scale),
-            },
+            (Kind::Bytes, Some(Logical::Decimal { precision, scale })) => decimal_bytes(precision, scale),
             (Kind::Bytes, _) => plain("bytes", DataType::Binary),
             (Kind::String, Some(Logical::Uuid)) => Shape::UuidText,
             (Kind::String, _) => plain("string", DataType::Utf8),
@@ -104,6 +104,11 @@ impl ColumnShape {
                 return Err(refused(schema, path, "a fixed of 0 bytes"));
             }
             (Kind::Fixed(_), Some(Logical::Uuid)) => Shape::UuidFixed,
+            (Kind::Fixed(fixed), Some(Logical::Decimal { precision, scale }))
+                if fixed.size > DECIMAL_FIXED_BYTES_MAX =>
+            {
+                decimal_bytes(precision, scale)
+            }
             (Kind::Fixed(fixed), logical) => Shape::Fixed {
                 size: fixed.size,
                 decimal: match logical {
@@ -246,6 +251,13 @@ pub(super) fn part_fields(fields: &[(String, ColumnShape)]) -> Fields {
 
 pub(super) fn struct_fields(fields: &[(String, ColumnShape)]) -> Fields {
     fields.iter().map(|(name, part)| part.field(name)).collect()
+}
+
+fn decimal_bytes(precision: u8, scale: u8) -> Shape {
+    Shape::Plain {
+        avro: json!({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}),
+        arrow: decimal_type(precision, scale),
+    }
 }
 
 fn decimal_type(precision: u8, scale: u8) -> DataType {

@@ -157,6 +157,24 @@ fn every_type_arrives_with_its_value() {
     }
 }
 
+#[test]
+fn a_decimal_may_be_on_a_fixed_of_any_size() {
+    for size in [32, 33, 300] {
+        let decimal = json!({"type": "fixed", "name": "F", "size": size, "logicalType": "decimal", "precision": 38, "scale": 2});
+        let schema = record(json!([
+            ["d", decimal], ["n", ["null", "F"]], ["o", ["F", "null"]], ["u", ["null", "F", "string"]],
+            ["a", {"type": "array", "items": "F"}], ["m", {"type": "map", "values": "F"}],
+        ]));
+        let value =
+            json!({"d": "-12345678.90", "n": 0.5, "o": null, "u": "3.75", "a": [1, "-2.25"], "m": {"k": 7}});
+        let expected = json!({
+            "d": -12345678.9, "n": 0.5, "o": null, "u": {"F": 3.75, "string": null}, "a": [1.0, -2.25],
+            "m": {"k": 7.0},
+        });
+        assert_eq!(through(&schema, &schema, &value), Ok(expected), "{size}");
+    }
+}
+
 fn message_at(offset: i64, payload: Option<&[u8]>, builder: &mut MessagesBuilder) {
     let topic = Arc::from("t");
     let (key, headers) = (Some(&b"k"[..]), [("h".to_owned(), None), ("h".to_owned(), Some(vec![1]))]);
