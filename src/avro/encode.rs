@@ -29,8 +29,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 /// How much of a value an error repeats, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 60;
-/// Integers up to this, 2^53, survive as a double.
-const DOUBLE_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Writes JSON as Avro of one schema, in one framing.
 #[derive(Clone, Debug)]
@@ -476,15 +474,13 @@ pub(super) fn int(json: &Value, logical: Option<Logical>) -> Result<i64, FieldEr
     };
     let value = match json {
         Value::String(text) => read(text),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(value), _) => Some(value),
-            (None, Some(value)) if value.fract() == 0.0 && value.abs() <= DOUBLE_INTEGER_MAX => {
-                Some(value as i64)
+        Value::Number(number) => match number.as_i64().map_or_else(|| text::long(number.as_str()), Ok) {
+            Ok(value) => Some(value),
+            Err(NotDecimal::Precision) => {
+                let expected = "a long, -9223372036854775808 to 9223372036854775807";
+                return Err(FieldError::new(shown(json), expected));
             }
-            _ if number.as_str().bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(FieldError::new(shown(json), "a long, up to 9223372036854775807"));
-            }
-            _ => None,
+            Err(NotDecimal::NotNumber | NotDecimal::Scale) => None,
         },
         _ => None,
     };

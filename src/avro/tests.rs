@@ -331,6 +331,45 @@ fn json_is_written_as_avro() {
 }
 
 #[test]
+fn whole_numbers_are_read_as_they_are_written() {
+    let written = |ty: &str, number: &str| {
+        let encoder = Encoder::with_schema(schema(&field(&json!(ty))).unwrap(), Frame::Raw).unwrap();
+        let record = json::Value::parse(&format!("{{\"x\": {number}}}")).unwrap();
+        let mut out = Vec::new();
+        encoder.encode_exact(&record, &mut out).map(|()| out).map_err(|error| error.to_string())
+    };
+    let cases = [
+        ("long", "9007199254740993.0", 9_007_199_254_740_993),
+        ("long", "9007199254740993e0", 9_007_199_254_740_993),
+        ("long", "9223372036854775807.00", i64::MAX),
+        ("long", "-9223372036854775808.0", i64::MIN),
+        ("long", "1e18", 1_000_000_000_000_000_000),
+        ("int", "-2147483648.0", i64::from(i32::MIN)),
+        ("int", "-2.5e1", -25),
+        ("int", "256.0", 256),
+        ("int", "-0.0", 0),
+    ];
+    for (ty, number, expected) in cases {
+        let mut bytes = Vec::new();
+        write_long(expected, &mut bytes);
+        assert_eq!(written(ty, number), Ok(bytes), "{number}");
+    }
+    let long = "expected a long, -9223372036854775808 to 9223372036854775807";
+    for (ty, number, expected) in [
+        ("int", "1.0000000000000000000001", "expected an integer"),
+        ("long", "9007199254740992.5", "expected an integer"),
+        ("long", "-9223372036854775809", long),
+        ("long", "9223372036854775808.0", long),
+        ("long", "1e30", long),
+        ("long", "1e-9223372036854775808", "expected an integer"),
+        ("int", "2147483648.0", "expected an int, -2147483648 to 2147483647"),
+    ] {
+        let error = written(ty, number).unwrap_err();
+        assert!(error.contains(expected), "{number}: {error}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_its_field() {
     let decimal = json!({"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2});
     let address = json!({"type": "record", "name": "A", "fields": [{"name": "street", "type": "string"}]});
@@ -345,9 +384,10 @@ fn what_does_not_fit_is_refused_with_its_field() {
         (
             json!("long"),
             json!(u64::MAX),
-            "found 18446744073709551615, expected a long, up to 9223372036854775807",
+            "found 18446744073709551615, expected a long, -9223372036854775808 to 9223372036854775807",
         ),
-        (json!("long"), json!(1e18), "expected an integer"),
+        (json!("long"), json!(1e19), "expected a long"),
+        (json!("long"), json!(1.5e-3), "expected an integer"),
         (json!("float"), json!(1e39), "expected a float"),
         (json!("string"), json!(5), "field `x`: found 5, expected a string"),
         (json!(["null", "string"]), json!(5), "field `x`: found 5, expected a string, or null"),
@@ -361,6 +401,7 @@ fn what_does_not_fit_is_refused_with_its_field() {
         ),
         (decimal.clone(), json!(100), "found 100, with too many digits"),
         (decimal.clone(), json!("1e99999999999"), "with too many digits"),
+        (decimal.clone(), json!("1e-9223372036854775808"), "with too many digits after the point"),
         (decimal.clone(), json!("1,5"), "found \"1,5\", expected a decimal"),
         (
             decimal,

@@ -117,8 +117,11 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<Vec<u8>, N
         None => (text, 0),
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().map_err(|_| NotDecimal::NotNumber)?),
     };
-    if exponent.abs() > EXPONENT_MAX {
+    if exponent > EXPONENT_MAX {
         return Err(NotDecimal::Precision);
+    }
+    if exponent < -EXPONENT_MAX {
+        return Err(NotDecimal::Scale);
     }
     let (negative, mantissa) = match mantissa.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -149,6 +152,17 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<Vec<u8>, N
     }
     digits.extend(std::iter::repeat_n('0', zeros));
     Ok(twos_complement(digits.as_bytes(), negative))
+}
+
+/// A whole number of 64 bits, in any form that a decimal may have: `5`, `5.0`, `50e-1`.
+pub(super) fn long(text: &str) -> Result<i64, NotDecimal> {
+    const DIGITS_MAX: u8 = 19;
+    let bytes = decimal(text, DIGITS_MAX, 0)?;
+    if bytes.len() > size_of::<i64>() {
+        return Err(NotDecimal::Precision);
+    }
+    let sign: i64 = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) { -1 } else { 0 };
+    Ok(bytes.iter().fold(sign, |value, byte| value << 8 | i64::from(*byte)))
 }
 
 fn twos_complement(digits: &[u8], negative: bool) -> Vec<u8> {
