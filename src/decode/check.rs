@@ -1,11 +1,11 @@
 //! The validator: walks one payload by its writer's schema and accepts it only where every reader of columns may
 //! trust it.
 //!
-//! Rejected: a varint of more than ten bytes or out of its type's range, invalid UTF-8, an index, a length or a
-//! count out of range or beyond the bytes that are left, a block whose byte count disagrees with its items, and
-//! values that the reader's column cannot hold (a decimal beyond its precision, a time that is none, a uuid that
-//! is none). Bytes left over are for the caller to see. Accepted: longer varints than needed, in range, and any
-//! non-zero byte as true.
+//! Rejected: a varint of more than ten bytes or out of its type's range, invalid UTF-8, a boolean other than 0 and 1
+//! (Java takes it for false, others take it for true), an index, a length or a count out of range or beyond the bytes
+//! that are left, a block whose byte count disagrees with its items, and values that the reader's column cannot hold (a
+//! decimal beyond its precision, a time that is none, a uuid that is none). Bytes left over are for the caller to see.
+//! Accepted: longer varints than needed, in range.
 //!
 //! The walk allocates nothing, and its work is bounded by the payload's length: each item of a counted block takes
 //! a byte at least, or is counted against [`ZERO_BYTE_ITEMS_MAX`]. Its depth is that of the schema, which is bounded
@@ -361,7 +361,13 @@ impl Op {
     pub(super) fn check(&self, cursor: &mut Cursor<'_>) -> Checked<()> {
         match self {
             Self::Null => Ok(()),
-            Self::Boolean => cursor.take(1, "a boolean").map(drop),
+            Self::Boolean => {
+                let start = cursor.at;
+                match cursor.take(1, "a boolean")?[0] {
+                    0 | 1 => Ok(()),
+                    byte => Err(Bad::new(start, format!("{byte} as a boolean, expected 0 or 1"))),
+                }
+            }
             Self::Int => cursor.int().map(drop),
             Self::Long => cursor.varint().map(drop),
             Self::Skip(size) => cursor.take(*size, "a value of fixed size").map(drop),

@@ -5,7 +5,6 @@
 //! - it drops the bits beyond 64 of a varint of ten bytes, which is a number that was never written;
 //! - it ignores the byte count of a block, which tells a damaged payload where it disagrees with the items;
 //! - it has no limit for items without bytes, so a count of 2^60 nulls keeps it busy;
-//! - it refuses a boolean other than 0 and 1, where the specification asks readers for no such thing;
 //! - it does not check what logical types promise: digits of a decimal, times within a day. It reads sixteen bytes
 //!   and other spellings as a uuid in a string, where the specification has RFC 4122.
 

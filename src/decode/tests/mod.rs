@@ -236,11 +236,11 @@ fn bad_messages_are_dead_letters_and_the_others_go_on() {
 }
 
 #[test]
-fn longer_varints_and_other_trues_are_accepted_kept_or_dropped() {
+fn longer_varints_are_accepted_kept_or_dropped() {
     let writer = record(
         json!([["i", "int"], ["b", "boolean"], ["u", ["null", "int"]], ["e", {"type": "enum", "name": "E", "symbols": ["A"]}]]),
     );
-    let payload: &[u8] = &[0x84, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 7, 0x82, 0x80, 0, 6, 0x80, 0];
+    let payload: &[u8] = &[0x84, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 1, 0x82, 0x80, 0, 6, 0x80, 0];
     let mut same = decoder(&writer, &writer).unwrap();
     let decoded = same.decode(&messages(&[payload])).unwrap();
     assert_eq!(rows(&decoded.batch), [json!({"i": 2, "b": true, "u": 3, "e": "A"})]);
@@ -248,6 +248,20 @@ fn longer_varints_and_other_trues_are_accepted_kept_or_dropped() {
     let mut other = decoder(&writer, &reader).unwrap();
     let decoded = other.decode(&messages(&[payload])).unwrap();
     assert_eq!(rows(&decoded.batch), [json!({"u": 3, "z": 1})]);
+}
+
+#[test]
+fn a_boolean_is_0_or_1() {
+    let writer = record(json!([["b", "boolean"], ["i", "int"]]));
+    let (own, other) = (record(json!([["b", "boolean"]])), record(json!([["i", "int"]])));
+    for reader in [&writer, &own, &other] {
+        let mut decoder = decoder(&writer, reader).unwrap();
+        let decoded = decoder.decode(&messages(&[&[0, 0], &[1, 0], &[2, 0], &[0xff, 0]])).unwrap();
+        let found: Vec<_> = decoded.dead_letters.iter().map(|dead| dead.reason.message.as_str()).collect();
+        let reason = |byte: u8| format!("field `b`: {byte} as a boolean, expected 0 or 1");
+        assert_eq!(found, [reason(2), reason(255)]);
+        assert_eq!(decoded.batch.num_rows(), 2);
+    }
 }
 
 #[test]

@@ -72,10 +72,11 @@ const LOGICALS: [(&str, &str); 9] = [
     ("long", "local-timestamp-nanos"),
 ];
 
-/// A record type; `plain` leaves out booleans and logical types, on whose bytes implementations differ by design.
+/// A record type; `plain` leaves out logical types, on whose bytes implementations differ by design.
 pub(crate) fn any_record(plain: bool) -> BoxedStrategy<Ty> {
     let simple = prop_oneof![
         Just(Ty::Null),
+        Just(Ty::Boolean),
         Just(Ty::Int),
         Just(Ty::Long),
         Just(Ty::Float),
@@ -92,7 +93,6 @@ pub(crate) fn any_record(plain: bool) -> BoxedStrategy<Ty> {
         let decimal = (1..=76_u8).prop_flat_map(|p| (Just(p), 0..=p));
         prop_oneof![
             5 => simple,
-            1 => Just(Ty::Boolean),
             1 => decimal.clone().prop_map(|(p, s)| Ty::Decimal(p, s)),
             1 => decimal.prop_map(|(p, s)| Ty::DecimalFixed(p, s)),
             3 => proptest::sample::select(&LOGICALS[..]).prop_map(|(base, word)| Ty::Logical(base, word)),
