@@ -209,7 +209,7 @@ impl Parser<'_> {
 
     /// The same on what can have none.
     fn ignore_on(&mut self, object: &Map<String, Value>, what: &str) {
-        if object.contains_key("logicalType") {
+        if logical_type(object).is_some() {
             self.ignore(object, &format!("{what} has none"), "leave it out");
         }
     }
@@ -246,7 +246,7 @@ impl Parser<'_> {
                 return Err(self.error(format!("record `{}` has two fields of this name", name.full)));
             }
             let type_id = self.parse(field_type, &namespace, depth + 1)?;
-            if let Some(entry) = entry.as_object().filter(|entry| entry.contains_key("logicalType")) {
+            if let Some(entry) = entry.as_object().filter(|entry| logical_type(entry).is_some()) {
                 let hint = "write it inside: `\"type\": {\"type\": \"int\", \"logicalType\": \"date\"}`";
                 self.ignore(entry, "it is beside the field's `type`, not inside it", hint);
             }
@@ -272,7 +272,7 @@ impl Parser<'_> {
             return Err(self.error(format!("enum `{}` has the symbol `{}` twice", name.full, twice.1)));
         }
         let default = match object.get("default") {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::String(symbol)) if symbols.contains(symbol) => Some(symbol.clone()),
             Some(other) => {
                 let message = format!("enum `{}`: the default {other} is none of its symbols", name.full);
@@ -344,7 +344,7 @@ impl Parser<'_> {
     /// # Errors
     /// Why it is not valid: the specification asks to read the base type then.
     fn logical(&self, object: &Map<String, Value>, kind: &Kind) -> Result<Option<Logical>, String> {
-        let Some(word) = object.get("logicalType") else { return Ok(None) };
+        let Some(word) = logical_type(object) else { return Ok(None) };
         let Some(word) = word.as_str() else { return Err("its name is no text".to_owned()) };
         let fixed_size = if let Kind::Fixed(fixed) = kind { Some(fixed.size) } else { None };
         Ok(Some(match (word, kind) {
@@ -361,6 +361,9 @@ impl Parser<'_> {
             ("uuid", Kind::String) => Logical::Uuid,
             ("uuid", Kind::Fixed(_)) if fixed_size == Some(16) => Logical::Uuid,
             ("duration", Kind::Fixed(_)) if fixed_size == Some(12) => Logical::Duration,
+            ("big-decimal", Kind::Bytes) => {
+                return Err("each of its values has a scale of its own, and a column has one".to_owned());
+            }
             (word, kind) => {
                 let base = LOGICAL_BASES.iter().find(|(known, _)| *known == word);
                 let size = fixed_size.map_or(String::new(), |size| format!(" of {size} bytes"));
@@ -507,8 +510,9 @@ fn bytes_min_of(kind: &Kind, known: &[Option<usize>]) -> Option<usize> {
 }
 
 /// What each logical type may be on.
-const LOGICAL_BASES: [(&str, &str); 12] = [
+const LOGICAL_BASES: [(&str, &str); 13] = [
     ("decimal", "bytes or fixed"),
+    ("big-decimal", "bytes"),
     ("date", "int"),
     ("time-millis", "int"),
     ("time-micros", "long"),
@@ -537,6 +541,11 @@ fn primitive(name: &str) -> Option<Kind> {
         "string" => Kind::String,
         _ => return None,
     })
+}
+
+/// What an object names as its logical type. Some generators write null for an attribute that a type does not have.
+fn logical_type(object: &Map<String, Value>) -> Option<&Value> {
+    object.get("logicalType").filter(|word| !word.is_null())
 }
 
 fn full_name(name: &str, namespace: &str) -> String {

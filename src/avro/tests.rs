@@ -178,6 +178,8 @@ fn logical_types_that_are_not_valid_are_ignored_and_named() {
     ] {
         cases.push((logical("int", word), "its base type is long, found int"));
     }
+    cases.push((logical("bytes", "big-decimal"), "each of its values has a scale of its own"));
+    cases.push((logical("string", "big-decimal"), "its base type is bytes, found string"));
     cases.push((logical("bytes", "uuid"), "its base type is string or a fixed of 16 bytes, found bytes"));
     for (ty, expected) in cases {
         let schema = Schema::parse(&field(&ty).to_string(), "a.avsc").unwrap();
@@ -194,6 +196,18 @@ fn logical_types_that_are_not_valid_are_ignored_and_named() {
     assert!(schema.ignored()[0].what.message.contains("beside the field's `type`"), "{:?}", schema.ignored());
     let valid = Schema::parse(&field(&logical("int", "date")).to_string(), "a.avsc").unwrap();
     assert_eq!(valid.ignored(), []);
+}
+
+#[test]
+fn an_attribute_that_is_null_is_absent() {
+    let text = record(json!([
+        {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["A"], "aliases": null, "default": null}},
+        {"name": "i", "type": {"type": "int", "logicalType": null}, "aliases": null, "logicalType": null},
+        {"name": "a", "type": {"type": "array", "items": "E", "logicalType": null}},
+    ]));
+    let schema = Schema::parse(&text.to_string(), "a.avsc").unwrap();
+    assert_eq!(schema.ignored(), []);
+    assert!(schema.types.iter().all(|ty| !matches!(&ty.kind, Kind::Enum(e) if e.default.is_some())));
 }
 
 #[test]
