@@ -65,6 +65,7 @@ fn times_unit(interval: &Interval) -> Option<Expr> {
         *interval.value,
         Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)
+            | Expr::CompoundFieldAccess { .. }
             | Expr::Nested(_)
             | Expr::Function(_)
             | Expr::Cast { .. }

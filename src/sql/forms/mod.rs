@@ -13,6 +13,7 @@ mod domain;
 mod durations;
 mod elsewhere;
 mod expressions;
+mod field_paths;
 mod formats;
 mod frames;
 mod group_keys;
@@ -84,6 +85,7 @@ impl Refusal {
 /// # Errors
 /// The first form that cannot be written otherwise.
 pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal> {
+    let relations = field_paths::Relations::of(statement);
     walk::write(statement, &mut |part| match part {
         PartMut::Query(query) => unread::check_query(query),
         PartMut::EndOfQuery(query) => {
@@ -96,7 +98,12 @@ pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal
             Ok(())
         }
         PartMut::Expression(_) => Ok(()),
-        PartMut::EndOfExpression(expression) => rewrite_expression(expression),
+        PartMut::EndOfExpression(expression) => {
+            if let Some(rewritten) = relations.rewritten(expression) {
+                *expression = rewritten;
+            }
+            rewrite_expression(expression)
+        }
     })
 }
 

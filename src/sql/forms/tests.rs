@@ -83,6 +83,14 @@ const FORMS: &[Form] = &[
         wrong: "1 1; 2 1; 3 1",
     },
     Form {
+        name: "a field of a record that is called as the relation",
+        reason: "the record is taken for a schema, which is not compared, so the relation's column is read",
+        upstream: "docs/upstream/fields-called-as-a-relation.md",
+        done: Right("11; 12; 13"),
+        query: "SELECT y.q.id AS x FROM (SELECT id, named_struct('q', named_struct('id', id + 10)) AS y FROM v) q",
+        wrong: "1; 2; 3",
+    },
+    Form {
         name: "digits without colons as a time of day",
         reason: "they are a number of nanoseconds",
         upstream: "docs/upstream/texts-as-times.md",
@@ -1251,6 +1259,17 @@ const RIGHT: &[(&str, &str)] = &[
     (
         "SELECT q.y[1].a AS x, q.y[1]['a'] AS z, y[1].a AS w FROM (SELECT [named_struct('a', id)] AS y FROM v) q",
         "1 1 1; 2 2 2; 3 3 3",
+    ),
+    (
+        "SELECT q.y.q.id AS a, y.q.l[1].id AS b, y.z.q.id AS c, y.q.only AS d, q.id AS e FROM (SELECT id, 5 AS l, \
+         named_struct('q', named_struct('id', id + 10, 'only', 7, 'l', [named_struct('id', id + 20)]), \
+         'z', named_struct('q', named_struct('id', id + 30))) AS y FROM v) q",
+        "11 21 31 7 1; 12 22 32 7 2; 13 23 33 7 3",
+    ),
+    (
+        "SELECT y.q.id AS x, sum(q.id) AS s FROM (SELECT id, named_struct('q', named_struct('id', 10)) AS y FROM v) q \
+         WHERE y.q.id > 5 GROUP BY y.q.id",
+        "10 6",
     ),
     ("SELECT dt + INTERVAL n DAY AS x FROM v", "2024-01-02; 2024-01-04; 2024-01-06"),
     (
