@@ -26,6 +26,19 @@ pub struct Map(Vec<(String, Value)>);
 
 /// How deep arrays and objects may be in each other, as in `serde_json`.
 const DEPTH_MAX: usize = 128;
+/// The same in a schema: a type in another takes up to three of them.
+const SCHEMA_DEPTH_MAX: usize = 256;
+
+/// Reads a schema's JSON, which may be deeper than `serde_json` reads it.
+///
+/// # Errors
+/// The text is not JSON; the error says where.
+pub(crate) fn read_schema(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| {
+        let deep = Value::parse_within(text, SCHEMA_DEPTH_MAX).ok().and_then(Value::into_serde);
+        deep.ok_or(error)
+    })
+}
 
 impl Value {
     /// Reads one value and nothing else.
@@ -33,9 +46,31 @@ impl Value {
     /// # Errors
     /// The text is not JSON; the error says where.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_within(text, DEPTH_MAX)
+    }
+
+    fn parse_within(text: &str, depth_max: usize) -> Result<Self, String> {
         // Why: from here on the text is known to be JSON, and only its parts are looked for.
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        Reader { text: raw.get(), at: 0 }.value(0)
+        Reader { text: raw.get(), at: 0, depth_max }.value(0)
+    }
+
+    /// The value as `serde_json` has it, if it has all numbers in it.
+    fn into_serde(self) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => serde_json::Value::Bool(value),
+            Self::Number(Number(text)) => serde_json::Value::Number(text.parse().ok()?),
+            Self::String(text) => serde_json::Value::String(text),
+            Self::Array(items) => {
+                let items = items.into_iter().map(Self::into_serde);
+                serde_json::Value::Array(items.collect::<Option<_>>()?)
+            }
+            Self::Object(Map(entries)) => {
+                let entries = entries.into_iter().map(|(name, value)| Some((name, value.into_serde()?)));
+                serde_json::Value::Object(entries.collect::<Option<_>>()?)
+            }
+        })
     }
 
     pub fn is_null(&self) -> bool {
@@ -173,12 +208,14 @@ impl Map {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    depth_max: usize,
 }
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value, String> {
-        if depth >= DEPTH_MAX {
-            return Err(format!("arrays and objects are more than {DEPTH_MAX} deep in each other"));
+        let depth_max = self.depth_max;
+        if depth >= depth_max {
+            return Err(format!("arrays and objects are more than {depth_max} deep in each other"));
         }
         Ok(match self.next() {
             Some(b'{') => {
@@ -282,5 +319,20 @@ mod tests {
         }
         assert!(Value::parse(&"[".repeat(100_000)).is_err());
         assert!(Value::parse(&format!("{}{}", "[".repeat(129), "]".repeat(129))).is_err());
+    }
+
+    #[test]
+    fn a_schema_may_be_deep() {
+        let nested = |depth: usize| format!("{}1,\"a\",null{}", "[".repeat(depth), "]".repeat(depth));
+        for depth in [1, 127, 128, 255] {
+            let read = read_schema(&nested(depth)).map(|value| value.to_string());
+            assert_eq!(read.ok(), Some(nested(depth)), "{depth}");
+        }
+        let objects = format!("{}-1.5{}", "{\"a\":".repeat(200), "}".repeat(200));
+        assert_eq!(read_schema(&objects).map(|value| value.to_string()).ok(), Some(objects));
+        for text in [nested(257), "[".repeat(100_000), "[1,".to_owned(), "{\"a\" 1}".to_owned()] {
+            assert!(read_schema(&text).is_err());
+        }
+        assert_eq!(read_schema("[\n1 2]").unwrap_err().line(), 2);
     }
 }

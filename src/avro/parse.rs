@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::json;
 use super::schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId,
 };
@@ -23,7 +24,7 @@ const FIXED_BYTES_MAX: u64 = 1 << 30;
 const DECIMAL_PRECISION_MAX: u64 = 76;
 
 pub(super) fn parse(text: &str, file: &str) -> Result<Schema, SchemaError> {
-    let json: Value = serde_json::from_str(text).map_err(|error| {
+    let json = json::read_schema(text).map_err(|error| {
         let message = format!("not JSON: {}", without_position(&error.to_string()));
         let position = Some((error.line(), error.column()));
         SchemaError { position, ..SchemaError::new(file, "", message) }

@@ -214,6 +214,15 @@ fn an_attribute_that_is_null_is_absent() {
 fn schemas_are_bounded() {
     let deep = (0..70).fold(json!("int"), |inner, _| json!({"type": "array", "items": inner}));
     assert!(schema(&field(&deep)).unwrap_err().contains("more than 64 deep"));
+    // Each record is three levels of JSON.
+    let records = |count: usize| {
+        (0..count).fold(json!("int"), |inner, index| {
+            let fields = [json!({"name": "x", "type": inner})];
+            json!({"type": "record", "name": format!("R{index}"), "fields": fields})
+        })
+    };
+    assert_eq!(schema(&records(64)).map(|schema| schema.types.len()), Ok(65));
+    assert!(schema(&records(66)).unwrap_err().contains("types stand in each other more than 64 deep"));
     // Each record has two fields of the one before: 2^40 columns in 40 short lines.
     let mut fields = vec![
         json!({"name": "f0", "type": {"type": "record", "name": "R0", "fields": [{"name": "a", "type": "int"}]}}),

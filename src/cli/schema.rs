@@ -6,6 +6,7 @@ use arrow::error::ArrowError;
 
 use super::failure::Failure;
 use super::results::{Format, Results};
+use crate::avro::json::read_schema;
 use crate::check::{compare_with_registry, is_same_schema, subject_of};
 use crate::config::Config;
 use crate::decode::Decoder;
@@ -162,8 +163,7 @@ pub(super) async fn registered(
 /// # Errors
 /// It is not JSON.
 pub(super) fn file_text(schema: &str) -> Result<String, Finding> {
-    let json: serde_json::Value =
-        serde_json::from_str(schema).map_err(|error| Finding::new(format!("not JSON: {error}")))?;
+    let json = read_schema(schema).map_err(|error| Finding::new(format!("not JSON: {error}")))?;
     Ok(format!("{json:#}\n"))
 }
 

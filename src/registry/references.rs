@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::avro::json;
+
 /// How deep a schema may be nested; the parser of schemas takes no more.
 const DEPTH_MAX: usize = 128;
 /// Types of one schema with all that it refers to.
@@ -32,7 +34,7 @@ pub(super) fn inline(schema: &str, others: &[String]) -> Result<String, String> 
 }
 
 fn parsed(schema: &str) -> Result<Value, String> {
-    serde_json::from_str(schema).map_err(|error| format!("a schema that is not JSON: {error}"))
+    json::read_schema(schema).map_err(|error| format!("a schema that is not JSON: {error}"))
 }
 
 #[derive(Default)]
