@@ -4,7 +4,7 @@
 use super::check::{Bad, Checked, Cursor};
 use super::plan::{Part, RecordStep, ValueStep};
 
-/// A payload may become this many times as long when it is rewritten (defaults, defaults in each item of an
+/// A payload may become this many times as long when it is rewritten (defaults, and nulls, in each item of an
 /// array), and [`GROWN_BYTES_MIN`] in any case.
 const GROWTH_MAX: usize = 16;
 const GROWN_BYTES_MIN: usize = 1 << 20;
@@ -18,7 +18,8 @@ pub(super) struct Rewriter {
     ends: Vec<usize>,
     /// Where a record's parts are put in the reader's order.
     reordered: Vec<u8>,
-    /// Where in `out` this payload must end.
+    /// How long this payload may become, and where in `out` it must end then.
+    bytes_max: usize,
     limit: usize,
 }
 
@@ -34,7 +35,7 @@ pub(super) fn rewrite_all(step: &ValueStep, bytes: &[u8]) -> Checked<Vec<u8>> {
 impl Rewriter {
     /// `schema_key`: what reasons call the reader's schema.
     pub(super) fn new(schema_key: &'static str) -> Self {
-        Self { schema_key, ends: Vec::new(), reordered: Vec::new(), limit: 0 }
+        Self { schema_key, ends: Vec::new(), reordered: Vec::new(), bytes_max: 0, limit: 0 }
     }
 
     /// Appends the rewritten value to `out`. After an error `out` holds a part of it.
@@ -45,7 +46,8 @@ impl Rewriter {
         out: &mut Vec<u8>,
     ) -> Checked<()> {
         self.ends.clear();
-        self.limit = out.len() + cursor.left().saturating_mul(GROWTH_MAX).max(GROWN_BYTES_MIN);
+        self.bytes_max = cursor.left().saturating_mul(GROWTH_MAX).max(GROWN_BYTES_MIN);
+        self.limit = out.len().saturating_add(self.bytes_max);
         self.value(step, cursor, out)
     }
 
@@ -150,9 +152,9 @@ impl Rewriter {
         if out.len() <= self.limit {
             return Ok(());
         }
-        let schema_key = self.schema_key;
+        let Self { schema_key, bytes_max, .. } = self;
         let reason =
-            format!("with the defaults of {schema_key} it grows beyond {GROWTH_MAX} times its length");
+            format!("with the nulls and defaults of {schema_key} it takes more than {bytes_max} bytes");
         Err(Bad::new(cursor.position(), reason))
     }
 }

@@ -523,6 +523,30 @@ fn types_that_all_contain_each_other_are_planned_once_each() {
 }
 
 #[test]
+fn what_takes_no_bytes_is_not_walked_if_it_is_dropped() {
+    let item = json!({"type": "record", "name": "I", "fields": [
+        {"name": "n", "type": "null"},
+        {"name": "e", "type": {"type": "record", "name": "E", "fields": [{"name": "n", "type": "null"}]}},
+        {"name": "x", "type": "int"},
+    ]});
+    let array = json!({"type": "array", "items": item});
+    let writer =
+        record(json!([["x", "int"], ["e", {"type": "array", "items": "null"}], ["n", "null"], ["a", array]]));
+    let reader = record(json!([["x", "int"]]));
+    let step = plan::plan(&writer, &reader).unwrap();
+    let text = format!("{step:?}");
+    assert_eq!((text.matches("Null").count(), text.matches("\"x\"").count()), (1, 2), "{text}");
+    let mut decoder = decoder(&writer, &reader).unwrap();
+    let payload: &[u8] = &[2, 6, 0, 4, 8, 9, 0];
+    let decoded = decoder.decode(&messages(&[payload])).unwrap();
+    assert_eq!(rows(&decoded.batch), [json!({"x": 1})]);
+    // Nothing is to be done where only such a field is dropped.
+    let all = record(json!([["x", "int"], ["n", "null"], ["s", "string"]]));
+    let most = record(json!([["x", "int"], ["s", "string"]]));
+    assert!(matches!(plan::plan(&all, &most).unwrap(), plan::ValueStep::Copy(_)));
+}
+
+#[test]
 fn the_types_that_a_plan_compares_are_bounded() {
     // Each record of the reader may be either of the writer's: 2^24 ways.
     let all = json!(["null", "A", "B"]);
