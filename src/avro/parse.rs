@@ -3,7 +3,7 @@
 //! Nesting and size are bounded, so everything made from a schema later (programs, Arrow types) is bounded too and
 //! may use plain recursion.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -123,7 +123,7 @@ impl Parser<'_> {
             return Err(self.error("a union without branches has no values"));
         }
         let mut ids = Vec::with_capacity(branches.len());
-        let mut seen = Vec::with_capacity(branches.len());
+        let mut seen = HashSet::with_capacity(branches.len());
         for branch in branches {
             let id = self.parse(branch, namespace, depth + 1)?;
             let word = match &self.types[id.0 as usize].kind {
@@ -133,10 +133,9 @@ impl Parser<'_> {
                 | Kind::Fixed(Fixed { name, .. }) => name.full.clone(),
                 kind => kind.name().to_owned(),
             };
-            if seen.contains(&word) {
+            if let Some(word) = seen.replace(word) {
                 return Err(self.error(format!("a union has two branches of type `{word}`")));
             }
-            seen.push(word);
             ids.push(id);
         }
         Ok(self.push(Kind::Union(ids)))
@@ -230,6 +229,7 @@ impl Parser<'_> {
             return Err(self.error(format!("record `{}` needs `fields`, a list", name.full)));
         };
         let mut fields: Vec<Field> = Vec::with_capacity(entries.len());
+        let mut seen = HashSet::with_capacity(entries.len());
         for entry in entries {
             let (Some(field_name), Some(field_type)) =
                 (entry.get("name").and_then(Value::as_str), entry.get("type"))
@@ -243,7 +243,7 @@ impl Parser<'_> {
             if field_name.is_empty() {
                 return Err(self.error("a field's name is empty"));
             }
-            if fields.iter().any(|field| field.name == field_name) {
+            if !seen.insert(field_name) {
                 return Err(self.error(format!("record `{}` has two fields of this name", name.full)));
             }
             let type_id = self.parse(field_type, &namespace, depth + 1)?;
@@ -269,12 +269,13 @@ impl Parser<'_> {
         if symbols.is_empty() {
             return Err(self.error(format!("enum `{}` needs `symbols`, a list", name.full)));
         }
-        if let Some(twice) = symbols.iter().enumerate().find(|(i, s)| symbols[..*i].contains(s)) {
-            return Err(self.error(format!("enum `{}` has the symbol `{}` twice", name.full, twice.1)));
+        let mut seen = HashSet::with_capacity(symbols.len());
+        if let Some(twice) = symbols.iter().find(|symbol| !seen.insert(symbol.as_str())) {
+            return Err(self.error(format!("enum `{}` has the symbol `{twice}` twice", name.full)));
         }
         let default = match object.get("default") {
             None | Some(Value::Null) => None,
-            Some(Value::String(symbol)) if symbols.contains(symbol) => Some(symbol.clone()),
+            Some(Value::String(symbol)) if seen.contains(symbol.as_str()) => Some(symbol.clone()),
             Some(other) => {
                 let message = format!("enum `{}`: the default {other} is none of its symbols", name.full);
                 return Err(self.error(message));

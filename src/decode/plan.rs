@@ -478,7 +478,8 @@ fn fixed_step(size: usize, logical: Option<Logical>) -> ValueStep {
 }
 
 fn enum_step(from: &Enumeration, to: &Enumeration) -> ValueStep {
-    let find = |symbol: &String| to.symbols.iter().position(|candidate| candidate == symbol);
+    let places: HashMap<&String, usize> = to.symbols.iter().zip(0..).collect();
+    let find = |symbol: &String| places.get(symbol).copied();
     let default = to.default.as_ref().and_then(find);
     let indices: Box<[_]> = from
         .symbols

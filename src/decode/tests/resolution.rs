@@ -239,6 +239,15 @@ fn a_field_without_source_or_default_is_refused_at_start() {
 }
 
 #[test]
+fn an_enum_may_have_many_symbols() {
+    let symbols: Vec<String> = (0..200_000).map(|place| format!("S{place}")).collect();
+    let other: Vec<&String> = symbols.iter().rev().collect();
+    let enumeration = |symbols: Value| json!({"type": "enum", "name": "E", "symbols": symbols});
+    let (from, to) = (enumeration(json!(symbols)), enumeration(json!(other)));
+    assert_eq!(converted(&from, &to, json!("S2")), Ok(json!("S2")));
+}
+
+#[test]
 fn defaults_cannot_blow_a_message_up() {
     let item = |fields: Value| json!({"type": "record", "name": "I", "fields": fields});
     let list = |fields: Value| record(json!([["x", {"type": "array", "items": item(fields)}]]));
