@@ -5,7 +5,7 @@
 //! numbers or text, dates and times as text or in Avro's own units, enums by name. A union takes the first branch
 //! that fits, or the one that is named, `{"string": "x"}`. Numbers are read as they are written, to the last digit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -99,7 +99,7 @@ impl Encoder {
     pub fn encode_exact(&self, record: &Value, out: &mut Vec<u8>) -> Result<(), FieldError> {
         let start = out.len();
         out.extend_from_slice(&self.header);
-        let writer = Writer { schema: &self.schema, values: Values::Given(&self.defaults) };
+        let writer = Writer::new(&self.schema, Values::Given(&self.defaults));
         writer.value(self.schema.root(), record, out).inspect_err(|_| out.truncate(start))
     }
 }
@@ -113,7 +113,7 @@ pub(crate) fn encode_default(
     out: &mut Vec<u8>,
 ) -> Result<(), FieldError> {
     let left = Cell::new(LENGTH_MAX);
-    let writer = Writer { schema, values: Values::Default(Open::new(default, &left)) };
+    let writer = Writer::new(schema, Values::Default(Open::new(default, &left)));
     writer.value(id, &Value::from(default), out)
 }
 
@@ -151,9 +151,12 @@ pub(crate) fn default_error(
     SchemaError::new(schema.file(), "", found)
 }
 
+/// Writes one value.
 struct Writer<'a> {
     schema: &'a Schema,
     values: Values<'a>,
+    /// Why parts of the value are no record of a type. Unions in each other would find out about each part again and again.
+    misfits: RefCell<HashMap<(TypeId, *const Value), FieldError>>,
 }
 
 /// What the values are that are written.
@@ -166,7 +169,11 @@ enum Values<'a> {
 
 type Written = Result<(), FieldError>;
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(schema: &'a Schema, values: Values<'a>) -> Self {
+        Self { schema, values, misfits: RefCell::default() }
+    }
+
     fn is_given(&self) -> bool {
         matches!(self.values, Values::Given(_))
     }
@@ -311,7 +318,7 @@ impl Writer<'_> {
             }
             Values::Default(open) => {
                 let Some(default) = &field.default else { return Ok(false) };
-                let writer = Writer { schema: self.schema, values: Values::Default(open.inner(default)?) };
+                let writer = Writer::new(self.schema, Values::Default(open.inner(default)?));
                 writer.value(field.type_id, &Value::from(default), out).map(|()| true)
             }
         }
@@ -328,7 +335,7 @@ impl Writer<'_> {
         }
         if let Some((index, value)) = self.tagged(branches, json) {
             write_long(index as i64, out);
-            match self.value(branches[index], value, out) {
+            match self.branch(branches[index], value, out) {
                 Ok(()) => return Ok(()),
                 Err(_) => out.truncate(start),
             }
@@ -342,7 +349,7 @@ impl Writer<'_> {
         let mut errors = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
             write_long(index as i64, out);
-            match self.value(*branch, json, out) {
+            match self.branch(*branch, json, out) {
                 Ok(()) => return Ok(()),
                 Err(error) => errors.push((*branch, error)),
             }
@@ -362,6 +369,20 @@ impl Writer<'_> {
                 Err(FieldError::new(shown(json), expected))
             }
         }
+    }
+
+    /// The value as a branch of a union.
+    fn branch(&self, id: TypeId, json: &Value, out: &mut Vec<u8>) -> Written {
+        if !matches!(self.schema.kind(id), Kind::Record(_)) {
+            return self.value(id, json, out);
+        }
+        let part = (id, std::ptr::from_ref(json));
+        if let Some(error) = self.misfits.borrow().get(&part) {
+            return Err(error.clone());
+        }
+        self.value(id, json, out).inspect_err(|error| {
+            self.misfits.borrow_mut().insert(part, error.clone());
+        })
     }
 
     /// The branch that is named: `{"string": "x"}` as Avro's JSON has it, or with the other branches as nulls, as

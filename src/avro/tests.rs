@@ -530,3 +530,24 @@ fn a_default_without_a_near_end_is_refused() {
     assert!(error.contains("found defaults more than 64 deep in each other"), "{error}");
     assert_eq!(refused(&chain(60, &|index, other| other == index + 1)), "");
 }
+
+#[test]
+fn unions_in_unions_try_each_record_once() {
+    let branches = json!(["null", "A", "B"]);
+    let fields = |of: Value| json!([{"name": "l", "type": of}, {"name": "r", "type": branches}]);
+    let b = json!({"type": "record", "name": "B", "fields": fields(branches.clone())});
+    let a = json!({"type": "record", "name": "A", "fields": fields(json!(["null", "A", b]))});
+    // Each of the records may be an A or a B, and the innermost is neither.
+    let tree = |leaf: Value| (0..60).fold(leaf, |inner, _| json!({"l": null, "r": inner}));
+    let error = written(a.clone(), json!("null"), tree(json!(5))).unwrap_err();
+    assert!(error.contains("expected one of null, A, B"), "{error}");
+    let encoder = Encoder::with_schema(schema(&a).unwrap(), Frame::Raw).unwrap();
+    let mut out = Vec::new();
+    encoder.encode(&tree(json!(null)), &mut out).unwrap();
+    assert_eq!(out, [[0_u8, 2].repeat(59), vec![0, 0]].concat());
+    // A key may be the name of the branch, too.
+    let list = json!({"type": "record", "name": "N", "fields": [{"name": "N", "type": ["null", "N"]}]});
+    let nested = (0..80).fold(json!(5), |inner, _| json!({"N": inner}));
+    let error = written(list, json!("null"), nested).unwrap_err();
+    assert!(error.contains("found 5, expected an object with the fields of `N`"), "{error}");
+}
