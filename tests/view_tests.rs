@@ -416,6 +416,31 @@ tests:
 }
 
 #[tokio::test]
+async fn numbers_of_messages_keep_their_digits() {
+    let schema = r#"{"type": "record", "name": "r", "fields": [
+        {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": 3}},
+        {"name": "id", "type": "long"},
+        {"name": "parts", "type": {"type": "array", "items": "long"}}]}"#;
+    let view = "SELECT CAST(amount AS VARCHAR) AS amount, id, parts[1] AS part FROM batch";
+    let tests = "message_defaults: { id: 9007199254740993.0, parts: [9007199254740993e0] }
+tests:
+- name: exact
+  messages:
+    - { amount: 90071992547409.931 }
+    - { amount: 123456789012345678901, id: +5 }
+    - { amount: -.125, id: 6. }
+  expect:
+    v:
+      - { amount: '90071992547409.931', id: 9007199254740993, part: 9007199254740993 }
+      - { amount: '123456789012345678901.000', id: 5, part: 9007199254740993 }
+      - { amount: '-0.125', id: 6, part: 9007199254740993 }
+";
+    let files =
+        [("schema.avsc", schema), ("config.yaml", ""), ("sql/v.sql", view), ("sql/tests/t.yaml", tests)];
+    passes(&Project::new(&files)).await;
+}
+
+#[tokio::test]
 async fn the_columns_of_tables_in_the_database_can_be_declared() {
     let config = "reference_tables: { rates: { table: rates, key: customer, matches: customer } }\n";
     let view = "SELECT b.customer, arrow_typeof(r.rate) AS kind, r.rate + r.rate AS twice FROM batch b \

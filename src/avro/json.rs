@@ -154,6 +154,11 @@ impl fmt::Display for Value {
 }
 
 impl Number {
+    /// A number by its text, in any form that Rust reads as a double: `.5` too.
+    pub fn written(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -171,6 +176,12 @@ impl Number {
     /// The nearest float; infinite beyond the largest.
     pub fn as_f32(&self) -> Option<f32> {
         self.0.parse().ok()
+    }
+}
+
+impl FromIterator<(String, Value)> for Map {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
     }
 }
 

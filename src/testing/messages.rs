@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::Value as Json;
 
 use super::suite::{Cell, Row, Test};
 use crate::avro::json;
@@ -166,7 +165,7 @@ impl Recorder<'_> {
         match bytes_of(&cell.value) {
             Some(bytes) if is_text || cell.value.text().is_none() => Ok(Some(bytes)),
             None if is_text => Err(wrong(cell, BYTES_EXPECTED)),
-            _ => self.keys.encode(&json::Value::from(&cell.value.to_json())).map_err(|error| {
+            _ => self.keys.encode(&exact(&cell.value)).map_err(|error| {
                 let fault = Fault::new(cell.value.spot, format!("kafka_key: {}", error.told().message));
                 match error.hint {
                     Some(hint) => fault.hint(hint),
@@ -188,15 +187,14 @@ impl Recorder<'_> {
     fn payload(&self, row: &Row, test: &Test) -> Result<Vec<u8>, Fault> {
         let is_field = |cell: &&Cell| !META.contains(&cell.column.as_str());
         let own = row.cells.iter().filter(is_field);
-        let mut fields: serde_json::Map<String, Json> =
-            own.map(|cell| (cell.column.clone(), cell.value.to_json())).collect();
         // Others have been said.
         let is_known = |cell: &&Cell| self.encoder.field_names().any(|name| name == cell.column);
-        for cell in test.message_defaults.iter().filter(is_known) {
-            fields.entry(cell.column.clone()).or_insert_with(|| cell.value.to_json());
-        }
+        let is_default = |cell: &&Cell| row.cells.iter().all(|own| own.column != cell.column);
+        let defaults = test.message_defaults.iter().filter(is_known).filter(is_default);
+        let fields = own.chain(defaults).map(|cell| (cell.column.clone(), exact(&cell.value)));
+        let fields = json::Value::Object(fields.collect());
         let mut payload = Vec::new();
-        self.encoder.encode(&Json::Object(fields), &mut payload).map_err(|error| {
+        self.encoder.encode_exact(&fields, &mut payload).map_err(|error| {
             let field = error.path.split(['.', '[']).next().unwrap_or_default();
             let cell = row.cells.iter().chain(&test.message_defaults).find(|cell| cell.column == field);
             let spot = cell.map_or(row.spot, |cell| cell.value.spot);
@@ -230,6 +228,22 @@ pub(super) fn select(messages: &Messages, places: &[usize]) -> Messages {
     let mut builder = MessagesBuilder::default();
     places.iter().for_each(|place| builder.push(messages.get(*place)));
     builder.finish()
+}
+
+/// A value as JSON. Numbers keep their digits.
+fn exact(node: &Node) -> json::Value {
+    match &node.value {
+        Value::List(items) => json::Value::Array(items.iter().map(exact).collect()),
+        Value::Map(entries) => {
+            let name = |key: &Node| key.text().unwrap_or_default().to_owned();
+            let entries = entries.iter().map(|(key, value)| (name(key), exact(value)));
+            json::Value::Object(entries.collect())
+        }
+        Value::Scalar { text, .. } if node.to_json().is_number() => {
+            json::Value::Number(json::Number::written(text))
+        }
+        Value::Scalar { .. } | Value::Null => json::Value::from(&node.to_json()),
+    }
 }
 
 fn wrong(cell: &Cell, expected: &str) -> Fault {
