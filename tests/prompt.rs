@@ -172,7 +172,7 @@ async fn the_prompt_shows_what_a_job_of_the_documents_writes() {
     let (first, examples) = examples.split_first().expect("examples");
     let [(_, schema)] = &first.files[..] else { panic!("the schema comes first") };
     let mut views = 0;
-    // A message that SQL refuses is left out by a job. The prompt shows its fault in place of the view's rows.
+    // A job that refuses most of its messages stops.
     for example in examples.iter().filter(|example| example.heading != "Refuse a message") {
         let project = example.project(schema);
         views += compare(&example.heading, &project.config, 3).await.len();

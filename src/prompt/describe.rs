@@ -88,17 +88,8 @@ impl Session {
     }
 
     fn count_of(&self, name: &str) -> Option<i64> {
-        let computed = self.computed.as_ref()?;
-        let batch = self.batch.as_ref()?;
-        let rows = match name {
-            BATCH => batch.rows.num_rows(),
-            _ => match computed.relations.get(name) {
-                Some(relation) => relation.count(),
-                None if name == DEAD_LETTERS => batch.dead_letters.num_rows(),
-                None => return None,
-            },
-        };
-        i64::try_from(rows).ok()
+        self.computed.as_ref()?;
+        self.queries.count(name).and_then(|rows| i64::try_from(rows).ok())
     }
 
     /// What a relation is, and where it comes from.

@@ -173,7 +173,9 @@ impl Session {
             )));
         }
         let now = self.computed.as_ref().map(|computed| computed.relations.clone()).unwrap_or_default();
-        let mut differences = Differences::default();
+        let mut differences =
+            Differences { notes: std::mem::take(&mut self.notes), ..Differences::default() };
+        differences.notes.extend(before.left_out.notes(&format!(" as of {}", base.text())));
         let is_view = |other: &&String| {
             self.views.files().text(other).is_some() || !self.queries.relations().contains_key(other.as_str())
         };

@@ -156,8 +156,8 @@ impl Session {
         let missing: i64 = batch.ranges.iter().map(between).filter(|count| *count > 0).sum();
         job.ends = batch.ranges.iter().map(|range| (range.partition.clone(), range.to)).collect();
         if job.after > 0 && missing > 0 {
-            self.note =
-                Some(format!("the job has not kept {missing} messages between the last batch and this one"));
+            self.notes
+                .push(format!("the job has not kept {missing} messages between the last batch and this one"));
         }
         Ok(Batch { origin: Origin::Job(job.url.clone()), ..batch })
     }

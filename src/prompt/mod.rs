@@ -15,6 +15,7 @@ mod file;
 mod functions;
 mod history;
 mod job;
+mod left_out;
 mod load;
 mod masks;
 mod moment;

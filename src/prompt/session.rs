@@ -81,7 +81,7 @@ pub struct Session {
     next: Option<Start>,
     loading: Option<Loading>,
     /// What is to be said of the batch, once.
-    pub(super) note: Option<String>,
+    pub(super) notes: Vec<String>,
     pub(super) batch: Option<Batch>,
     pub(super) references: ReferenceTables,
     /// Of those that could not be opened.
@@ -152,7 +152,7 @@ impl Session {
             start,
             next: None,
             loading: None,
-            note: None,
+            notes: Vec::new(),
             batch: None,
             references,
             table_faults,
@@ -207,9 +207,11 @@ impl Session {
         for (name, relation) in &computed.relations {
             self.queries.put(name, Arc::clone(&relation.schema), relation.rows.clone())?;
         }
-        self.queries.put(BATCH, batch.rows.schema(), vec![batch.rows.clone()])?;
+        let letters = computed.left_out.letters(&batch.rows, &batch.dead_letters).map_err(Refusal::error)?;
+        self.notes.extend(computed.left_out.notes(""));
+        self.queries.put(BATCH, batch.rows.schema(), vec![batch.rows])?;
         if !self.is_taken(DEAD_LETTERS) {
-            self.queries.put(DEAD_LETTERS, dead_letters_schema(), vec![batch.dead_letters])?;
+            self.queries.put(DEAD_LETTERS, dead_letters_schema(), vec![letters])?;
         }
         self.computed = Some(computed);
         Ok(())
@@ -242,7 +244,7 @@ impl Session {
         self.loading = None;
         let Loaded { messages, ranges, is_cut } = read.map_err(no_messages)?;
         if is_cut {
-            self.note = Some(format!(
+            self.notes.push(format!(
                 "the batch has fewer messages than asked for: {} bytes are its share of `memory_max`",
                 self.limits.bytes_max
             ));
@@ -403,7 +405,7 @@ impl Session {
             return;
         }
         (self.start, self.next, self.dead_letters) = (old.start, old.next, old.dead_letters);
-        (self.batch, self.loading, self.note) = (old.batch, old.loading, old.note);
+        (self.batch, self.loading, self.notes) = (old.batch, old.loading, old.notes);
         self.moment = old.moment.filter(|moment| moment.is_fixed() && !keys.contains(&"state_tables"));
         self.is_looked_at = false;
     }
@@ -467,7 +469,7 @@ impl Session {
         }
         self.progress.step("planning");
         let plan = self.queries.plan(typed).await?;
-        let mut notes: Vec<String> = self.note.take().into_iter().collect();
+        let mut notes = std::mem::take(&mut self.notes);
         for name in plan.counted() {
             // A name without a schema is no table of the database.
             notes.extend(self.keyed(name).filter(|_| reads.contains(name)));

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::batch::message_of;
+use super::left_out::{LeftOut, Refused};
 use super::masks;
 use super::moment::Moment;
 use crate::batch::{ViewResults, ViewTiming};
@@ -21,7 +23,7 @@ use crate::diagnostic::{Code, Diagnostic, Finding};
 use crate::engine::{Besides, Draft, Inputs, Reach, table_diagnostic, uses};
 use crate::mask::{Masks, of_sql};
 use crate::memory::Budget;
-use crate::sql::{Faulty, Pipeline, SqlError, SqlErrorKind, ViewFiles, failing_row};
+use crate::sql::{Faulty, Pipeline, SEARCH_MAX, SqlError, SqlErrorKind, ViewFiles};
 use crate::tables::{ReferenceTables, StateTables, TableError};
 
 /// The views of a folder, planned as far as they are sound.
@@ -55,6 +57,8 @@ pub(super) struct Computed {
     pub timings: Vec<ViewTiming>,
     /// What of the relations must not be shown.
     pub masks: Masks,
+    /// The messages that the views are computed without.
+    pub left_out: LeftOut,
 }
 
 #[derive(Clone, Debug)]
@@ -67,22 +71,26 @@ impl Relation {
     pub fn without_rows(&self) -> Self {
         Self { schema: Arc::clone(&self.schema), rows: Vec::new() }
     }
+}
 
-    pub fn count(&self) -> usize {
-        self.rows.iter().map(RecordBatch::num_rows).sum()
-    }
+/// What views are computed with, beside the batch.
+struct Given<'a> {
+    config: &'a Config,
+    tables: &'a mut ReferenceTables,
+    moment: &'a mut Moment,
 }
 
 /// Why a batch could not be computed.
 struct Failed {
     fault: Diagnostic,
-    /// Whether SQL failed on a row.
-    is_of_row: bool,
+    /// Where SQL failed on a row, if it did, as a dead letter says it.
+    place_of_row: Option<String>,
 }
 
 impl From<SqlError> for Failed {
     fn from(error: SqlError) -> Self {
-        Self { is_of_row: error.kind() == SqlErrorKind::Row, fault: error.into() }
+        let is_of_row = error.kind() == SqlErrorKind::Row;
+        Self { place_of_row: is_of_row.then(|| error.place_of_row()), fault: error.into() }
     }
 }
 
@@ -173,7 +181,7 @@ impl Views {
         batch: &RecordBatch,
         tables: &mut ReferenceTables,
     ) -> Result<(), String> {
-        let results = self.run(config, batch, tables, &mut Moment::default()).await;
+        let results = self.run(batch, &mut Given { config, tables, moment: &mut Moment::default() }).await;
         let results = results.map_err(|failed| self.shown(failed.fault).to_string())?;
         let staged = self.states.stage(&results.states, None);
         staged.map_err(|error| error.to_string())?;
@@ -191,7 +199,8 @@ impl Views {
         rows.collect::<Result<_, TableError>>().map_err(|error| error.to_string())
     }
 
-    /// Computes everything over a batch, on the state of this moment. What fails is left out, and its fault is kept.
+    /// Computes everything over a batch, on the state of this moment. Messages that a view of the job refuses are left out, as
+    /// long as they are few. Otherwise the view is, and its fault is kept.
     pub async fn compute(
         &mut self,
         config: &Config,
@@ -199,30 +208,45 @@ impl Views {
         tables: &mut ReferenceTables,
         moment: &mut Moment,
     ) -> Computed {
-        // Each round sets a step aside.
-        for _ in 0..=self.pipeline.iter().flat_map(Pipeline::steps).count() {
-            let failed = match self.run(config, batch, tables, moment).await {
-                Ok(results) => return self.computed(results),
+        let mut given = Given { config, tables, moment };
+        let mut left_out = LeftOut::default();
+        let until = Instant::now() + SEARCH_MAX;
+        // Each round leaves out messages or a step.
+        while let Ok(rows) = left_out.others(batch) {
+            let failed = match self.run(&rows, &mut given).await {
+                Ok(results) => return self.computed(results, left_out),
                 Err(failed) => failed,
             };
             let Some(step) = self.failed_step() else { break };
-            let message = match failed.is_of_row {
-                true => self.failing_message(step, config, batch, tables, moment).await,
-                false => None,
+            let view = self.name_of(step);
+            let max = match self.unused.contains(&view) {
+                true => 0,
+                false => left_out.room(batch.num_rows(), config.dead_letters.ratio_max),
             };
+            let (refused, are_all) = match failed.place_of_row {
+                Some(_) => self.refused(step, &rows, max, until, &mut given).await,
+                None => (Vec::new(), false),
+            };
+            if are_all && !refused.is_empty() {
+                left_out.add(batch, refused);
+                continue;
+            }
+            left_out.take_back(&view);
+            let message = refused.first().and_then(|(row, _)| message_of(&rows.slice(*row, 1)));
             let fault = self.shown(failed.fault);
             self.set_aside(step, fault, message);
         }
         Computed::default()
     }
 
-    fn computed(&self, results: ViewResults) -> Computed {
+    fn computed(&self, results: ViewResults, left_out: LeftOut) -> Computed {
         let steps = self.pipeline.iter().flat_map(Pipeline::steps);
         let sound = steps.zip(results.relations).filter(|(step, _)| !self.faulty.has(step.name));
         let relations = sound.map(|(step, relation)| {
             (step.name.to_owned(), Relation { schema: Arc::clone(step.schema), rows: relation.rows })
         });
-        Computed { relations: relations.collect(), timings: results.views, masks: self.masks.clone() }
+        let masks = self.masks.clone();
+        Computed { relations: relations.collect(), timings: results.views, masks, left_out }
     }
 
     /// A fault that was met while views ran, without what may quote a value if values must not be shown.
@@ -234,13 +258,8 @@ impl Views {
         Diagnostic { message, hint, ..fault }
     }
 
-    async fn run(
-        &mut self,
-        config: &Config,
-        batch: &RecordBatch,
-        tables: &mut ReferenceTables,
-        moment: &mut Moment,
-    ) -> Result<ViewResults, Failed> {
+    async fn run(&mut self, batch: &RecordBatch, given: &mut Given<'_>) -> Result<ViewResults, Failed> {
+        let Given { config, tables, moment } = given;
         let Self { pipeline, states, has_rows, .. } = self;
         let Some(pipeline) = pipeline else {
             return Err(SqlError::internal("no view can be computed").into());
@@ -253,7 +272,7 @@ impl Views {
                 None => tables.gather(table, &keys).await,
                 Some(state) => state_rows(states, state, &keys, moment, has_rows, &config.database).await,
             };
-            rows.map_err(|error| Failed { fault: table_diagnostic(config, &error), is_of_row: false })
+            rows.map_err(|error| Failed { fault: table_diagnostic(config, &error), place_of_row: None })
         });
         results.await
     }
@@ -274,20 +293,42 @@ impl Views {
         }
     }
 
-    /// The message over which alone a step fails, if there is one.
-    async fn failing_message(
+    /// The rows over each of which alone a step fails, in their order, and why; and whether these are all of them, at most `max`,
+    /// found in time.
+    async fn refused(
         &mut self,
         step: usize,
-        config: &Config,
-        batch: &RecordBatch,
-        tables: &mut ReferenceTables,
-        moment: &mut Moment,
-    ) -> Option<String> {
-        let fails_over = async |rows: RecordBatch| {
-            let results = self.run(config, &rows, tables, moment).await;
-            results.is_err_and(|failed| failed.is_of_row) && self.failed_step() == Some(step)
-        };
-        message_of(&failing_row(batch, fails_over).await?)
+        rows: &RecordBatch,
+        max: usize,
+        until: Instant,
+        given: &mut Given<'_>,
+    ) -> (Vec<(usize, Refused)>, bool) {
+        let (mut open, mut found) = (vec![(0, rows.num_rows())], Vec::new());
+        while let Some((from, count)) = open.pop() {
+            if found.len() > max || Instant::now() > until {
+                return (found, false);
+            }
+            let Err(failed) = self.run(&rows.slice(from, count), given).await else { continue };
+            if self.failed_step() != Some(step) {
+                continue;
+            }
+            match (failed.place_of_row, count / 2) {
+                (Some(place), 0) => {
+                    let Diagnostic { message, hint, .. } = self.shown(failed.fault);
+                    let refused =
+                        Refused { view: self.name_of(step), place, found: Finding { message, hint } };
+                    found.push((from, refused));
+                }
+                (_, half) => open.extend([(from + half, count - half), (from, half)]),
+            }
+        }
+        let are_all = found.len() <= max;
+        (found, are_all)
+    }
+
+    fn name_of(&self, step: usize) -> String {
+        let named = self.pipeline.iter().flat_map(Pipeline::steps).nth(step);
+        named.map_or_else(String::new, |step| step.name.to_owned())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 
 /// How long a search takes, at most.
-const SEARCH_MAX: Duration = Duration::from_secs(2);
+pub const SEARCH_MAX: Duration = Duration::from_secs(2);
 
 /// The row over which alone something fails, if there is one and it is found soon. `fails_over` tells of some rows; it is
 /// known to fail over all of them.

@@ -216,6 +216,11 @@ impl QuerySession {
         &self.relations
     }
 
+    /// How many rows a relation has.
+    pub fn count(&self, name: &str) -> Option<usize> {
+        Some(self.rows.get(name)?.iter().map(RecordBatch::num_rows).sum())
+    }
+
     /// The names of all functions.
     pub fn functions(&self) -> BTreeSet<String> {
         let scalar = self.state.scalar_functions().keys();

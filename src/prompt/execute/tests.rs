@@ -118,7 +118,7 @@ async fn a_view_with_a_fault_keeps_no_other_back() {
     let broken = ("broken", "SELECT custmer FROM batch");
     let after = ("after", "SELECT * FROM broken");
     let halved = ("halved", "SELECT 1 / (customer - 1) AS half FROM batch");
-    let mut project = Project::new(&[NAMED, broken, after, halved]).await;
+    let mut project = Project::with(&[NAMED, broken, after, halved], "outputs: { named: {} }\n").await;
     insta::assert_snapshot!(project.shell.session.faults().unwrap().replace(&project.folder.path().display().to_string(), "DIR"), @r"
     DIR/sql/broken.sql:1:8: error: no column `custmer`
       |
@@ -252,6 +252,81 @@ async fn a_view_that_the_job_does_not_compute_is_shown_and_warned_of() {
 }
 
 #[tokio::test]
+async fn messages_that_a_view_of_the_job_refuses_are_left_out() {
+    let halved = ("halved", "SELECT *, 10 / (customer - 2) AS half FROM batch");
+    let plain = ("plain", "SELECT customer FROM batch");
+    let outputs = "outputs: { halved: {}, plain: {} }\n";
+    let mut project = Project::with(&[NAMED, halved, plain], outputs).await;
+    let note = "note: `halved` refuses 1 message, so no view has it; `dead_letters` says why";
+    let typed = Typed::parse("query", "SELECT 1", "SELECT 1").unwrap();
+    project.shell.session.ready().await.unwrap();
+    assert_eq!(project.shell.session.plan(&typed).await.unwrap().1, [note]);
+    assert_eq!(project.shell.session.plan(&typed).await.unwrap().1, Vec::<String>::new(), "once");
+    assert!(project.asked("SELECT customer FROM plain").await.contains("(2 rows)"));
+    assert!(project.asked("SELECT half FROM halved").await.contains("(2 rows)"));
+    assert!(project.asked("SELECT count(*) AS n FROM batch").await.contains(" 3\n(1 row)"));
+    let letters = project.asked("\\x\nSELECT * FROM dead_letters;\n\\x").await;
+    for part in [
+        "kafka_offset    | 1\n",
+        "payload         | NULL\n",
+        "stage           | sql\n",
+        "place           | DIR/sql/halved.sql:1:17\n",
+        "`10 / (batch.customer - 2)`: divide by zero",
+    ] {
+        assert!(letters.contains(part), "{letters}");
+    }
+    assert!(project.asked("\\d").await.contains("dead letters    | 1 "));
+    // An edit that refuses others: what it changes is said.
+    std::fs::write(project.path("sql/halved.sql"), "SELECT *, 10 / kafka_offset AS half FROM batch").unwrap();
+    let notes = project.shell.session.diff(Some("halved"), Base::Start).await.unwrap().notes;
+    assert!(notes.iter().any(|note| note.starts_with("`halved` refuses 1 message,")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.starts_with("`halved` as of the start refuses 1 message,")),
+        "{notes:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_view_that_refuses_many_messages_is_at_fault() {
+    let halved = ("halved", "SELECT *, 10 / (customer - 1) AS half FROM batch");
+    let mut project = Project::with(&[NAMED, halved], "outputs: { halved: {} }\n").await;
+    let line = "{\"customer\":1,\"value\":1.0}\n";
+    std::fs::write(project.path("same.jsonl"), line.repeat(11)).unwrap();
+    let same = project.path("same.jsonl").display().to_string();
+    let asked = project.asked(&format!("\\load {same}\nSELECT * FROM halved")).await;
+    assert!(
+        asked.contains("divide by zero") && asked.ends_with("message: file, partition 0, offset 0"),
+        "{asked}"
+    );
+    assert!(project.asked("SELECT count(*) AS n FROM named").await.contains("11\n(1 row)"));
+}
+
+#[tokio::test]
+async fn conditions_that_cannot_fail_are_checked_before_joins() {
+    let mut project = Project::new(&[NAMED]).await;
+    let mut joins = async |query: &str| {
+        let plan = project.asked(&format!("\\explain {query}")).await;
+        let logical = plan.split("physical_plan").next().unwrap().to_owned();
+        assert!(plan.contains("HashJoinExec") && !plan.contains("NestedLoopJoinExec"), "{plan}");
+        let (above, below) = logical.split_once("Join:").unwrap();
+        (above.contains("Filter:"), below.contains("Filter:"))
+    };
+    let on = "FROM batch a JOIN names b ON a.customer = b.id WHERE";
+    for (condition, is_moved) in [
+        ("a.value > 1", true),
+        ("TRY_CAST(b.name AS INT) > 1", true),
+        ("substr(b.name, 1, 2) = 'ab'", true),
+        ("CAST(b.name AS INT) > 1", false),
+        ("substr(b.name, 1, b.id) = 'ab'", false),
+    ] {
+        let found = joins(&format!("SELECT a.customer {on} {condition}")).await;
+        assert_eq!(found, (!is_moved, is_moved), "{condition}");
+    }
+    // A cast is the key of a hash join.
+    joins("SELECT a.customer FROM batch a JOIN batch b ON CAST(a.value AS INT) = b.customer").await;
+}
+
+#[tokio::test]
 async fn a_table_that_no_view_reads_is_there() {
     let mut project = Project::new(&[("plain", "SELECT customer FROM batch")]).await;
     assert!(project.asked("SELECT name FROM names ORDER BY name").await.contains("(2 rows)"));
@@ -263,7 +338,7 @@ async fn faults_met_in_a_batch_leave_out_what_reads_them() {
     let halved = ("halved", "SELECT 1 / (customer - 1) AS half FROM batch");
     let after = ("after", "SELECT half FROM halved");
     let other = ("other", "SELECT 1 / (customer - 2) AS half FROM batch");
-    let mut project = Project::new(&[NAMED, halved, after, other]).await;
+    let mut project = Project::with(&[NAMED, halved, after, other], "outputs: { named: {} }\n").await;
     assert!(project.asked("SELECT count(*) AS n FROM named").await.contains("3\n(1 row)"));
     let asked = project.asked("SELECT * FROM after").await;
     assert!(asked.starts_with("error: `after` cannot be computed: it reads `halved`"), "{asked}");
