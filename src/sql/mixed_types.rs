@@ -6,7 +6,7 @@
 //! nanoseconds, which end in 2262, so here it is read in microseconds. It cuts moments to the coarsest of their units, so here
 //! they come to the finest. It compares no times of day of two units; here they all come to microseconds.
 
-use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, FieldRef, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema as _, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
@@ -234,6 +234,7 @@ fn item(of: &DataType) -> &DataType {
 /// Brings expressions to one kind; whether it had to.
 fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> Result<bool> {
     let mut expressions: Vec<_> = expressions.into_iter().collect();
+    let has_numbers = with_numbers(&mut expressions, schema)?;
     let types = expressions.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
     if types.iter().any(moments::is_moment) && types.iter().any(DataType::is_numeric) {
         let place = expressions.iter().find_map(|part| rewrite::place(part).ok()?.first());
@@ -243,7 +244,7 @@ fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSch
             place,
         ));
     }
-    let Some(way) = way(&types) else { return Ok(false) };
+    let Some(way) = way(&types) else { return Ok(has_numbers) };
     for (expression, of) in expressions.iter_mut().zip(&types) {
         let to = brought(of, &way);
         if to != *of {
@@ -252,6 +253,36 @@ fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSch
         }
     }
     Ok(true)
+}
+
+/// Makes numbers of texts that are written beside decimals. Why: as a DECIMAL of the same type, `'1.504'` would be 1.50.
+fn with_numbers(expressions: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
+    let types = expressions.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    if !types.iter().any(DataType::is_decimal) || types.iter().any(DataType::is_floating) {
+        return Ok(false);
+    }
+    let mut has_any = false;
+    for expression in expressions {
+        if let Some(number) = rewrite::literal_text(expression).and_then(exact) {
+            **expression = Expr::Literal(number, None);
+            has_any = true;
+        }
+    }
+    Ok(has_any)
+}
+
+/// The number that a text is, with all its digits, if it is one without an exponent.
+fn exact(text: &str) -> Option<ScalarValue> {
+    let digits = text.trim().strip_prefix(['-', '+']).unwrap_or(text.trim());
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let count = whole.len() + fraction.len();
+    let is_number = count > 0 && format!("{whole}{fraction}").bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number || count > DECIMAL128_MAX_PRECISION.into() {
+        return None;
+    }
+    let units: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let units = if text.trim().starts_with('-') { -units } else { units };
+    Some(ScalarValue::Decimal128(Some(units), count as u8, fraction.len() as i8))
 }
 
 fn cast(expression: Expr, to: &DataType) -> Expr {

@@ -1,6 +1,7 @@
 //! Timestamps count microseconds, from the year 1 to 9999, as MySQL's do. DataFusion counts nanoseconds by default, which end
 //! in 2262. Here the types of SQL and the functions that make a timestamp say microseconds. Times of day count them too.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, PrimitiveArray};
@@ -28,6 +29,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 
 use super::intervals::NANOS_A_MICRO;
+use super::numbers::readable::with_seconds;
 use super::operators;
 use super::wrapped::{Around, Extent, wrap};
 
@@ -295,7 +297,8 @@ fn from_texts(texts: &ArrayRef, formats: &[String]) -> Result<ArrayRef> {
 
 fn from_text(text: &str, formats: &[String]) -> Result<i64> {
     if formats.is_empty() {
-        return Ok(string_to_datetime(&Utc, text)?.timestamp_micros());
+        let text = with_seconds(text).map_or(Cow::Borrowed(text), Cow::Owned);
+        return Ok(string_to_datetime(&Utc, &text)?.timestamp_micros());
     }
     let mut reason = None;
     for format in formats {

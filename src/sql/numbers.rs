@@ -16,6 +16,7 @@ mod extremes;
 mod finished;
 pub(super) mod narrowed;
 mod percentile;
+pub(super) mod readable;
 pub(super) mod signs;
 mod sliding;
 mod statistics;

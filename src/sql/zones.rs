@@ -10,6 +10,8 @@ use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, LocalResult, NaiveDateTime, Offset as _, TimeZone as _};
 use datafusion::common::{Result, exec_err};
 
+use super::intervals::MICROS_A_DAY;
+
 /// A zone whose local times are other than those of UTC.
 pub(super) fn of(zone: Option<&str>) -> Result<Option<Tz>> {
     Ok(match zone {
@@ -46,6 +48,26 @@ pub(super) fn moment_of(local: i64, zone: Tz, until: i64) -> Result<i64> {
         LocalResult::Ambiguous(_, last) => micros(last),
         LocalResult::None => local - (local_of(until, zone)? - until),
     })
+}
+
+/// The moments of local times, in microseconds, as PostgreSQL has them: of a local time that occurs twice, the later one. One that
+/// a change of the clocks leaves out is taken by the offset before it.
+pub(super) fn moments(locals: &ArrayRef, zone: Tz) -> Result<ArrayRef> {
+    let locals = cast(locals, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+    let locals = locals.as_primitive::<TimestampMicrosecondType>();
+    let moment = |local: i64| -> Result<i64> {
+        let Some(naive) = utc(local) else { return exec_err!("a local time that is out of range") };
+        Ok(match zone.from_local_datetime(&naive) {
+            LocalResult::Single(moment) | LocalResult::Ambiguous(_, moment) => moment.timestamp_micros(),
+            LocalResult::None => {
+                let before = local - MICROS_A_DAY;
+                local - (local_of(before, zone)? - before)
+            }
+        })
+    };
+    let moments: Result<PrimitiveArray<TimestampMicrosecondType>> =
+        locals.iter().map(|local| local.map(moment).transpose()).collect();
+    Ok(Arc::new(moments?))
 }
 
 const MICROS_A_SECOND: i64 = 1_000_000;

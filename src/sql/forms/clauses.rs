@@ -2,8 +2,8 @@
 //! group, EXISTS (SELECT * ...) needs no columns, and REPLACE names a column that is there.
 
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, Fetch, GroupByExpr, Ident, LimitClause, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Value,
+    CaseWhen, Expr, Fetch, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, LimitClause, ObjectNamePart,
+    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -49,6 +49,33 @@ pub(super) fn exists_of_anything(query: &mut Query) {
         && matches!(select.projection.as_slice(), [SelectItem::Wildcard(_)])
     {
         select.projection = vec![SelectItem::UnnamedExpr(number(1))];
+    }
+}
+
+/// `LATERAL unnest(list)` as `unnest(list)`, which reads the tables before it all the same.
+pub(super) fn unnest_without_lateral(select: &mut Select) {
+    for tables in &mut select.from {
+        let joined = tables.joins.iter_mut().map(|join| &mut join.relation);
+        for table in std::iter::once(&mut tables.relation).chain(joined) {
+            let TableFactor::Function { lateral: true, name, args, with_ordinality: false, alias } = table
+            else {
+                continue;
+            };
+            let list = |argument: &FunctionArg| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(list)) => Some(list.clone()),
+                _ => None,
+            };
+            let lists: Option<Vec<Expr>> = args.iter().map(list).collect();
+            if let (true, Some(array_exprs)) = (name.to_string().eq_ignore_ascii_case("unnest"), lists) {
+                *table = TableFactor::UNNEST {
+                    alias: alias.take(),
+                    array_exprs,
+                    with_offset: false,
+                    with_offset_alias: None,
+                    with_ordinality: false,
+                };
+            }
+        }
     }
 }
 

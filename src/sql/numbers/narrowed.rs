@@ -1,7 +1,7 @@
 //! Casts to types with fewer values. Arrow's make an infinity of a double that is too large for a REAL, calculate the digits of
 //! a DECIMAL as a double, which has 15 of them, cut off the end of a moment, where databases round, and take the time of a zone
 //! for that of UTC when the zone is left out. They round a decimal twice when it becomes a double, take a text of digits for a
-//! time in microseconds, and cut off parts of intervals.
+//! time in microseconds, cut off parts of intervals, and do not know some texts ([`readable`](mod@super::readable)).
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use arrow::array::{
 };
 use arrow::compute::{CastOptions, cast as arrow_cast, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, TimeUnit, i256};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ColumnarValue;
 
@@ -21,6 +21,7 @@ use super::super::moments::{TIME_OF_DAY, is_time};
 use super::super::sql_types::in_sql;
 use super::super::zones;
 use super::exact::quotient;
+use super::readable::{self, readable};
 
 /// Up to here, a double has all digits of an integer.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -37,7 +38,13 @@ pub(in crate::sql) fn is_ours(from: &DataType, to: &DataType) -> bool {
         {
             true
         }
+        (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(zone)))
+            if zones::of(Some(zone)).ok().flatten().is_some() =>
+        {
+            true
+        }
         (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from > to,
+        (from, to) if readable::is_ours(from, to) => true,
         (from, DataType::Float32 | DataType::Float64) => from.is_decimal(),
         (from, DataType::Interval(_)) => from.is_string(),
         (from, to) => from.is_string() && is_time(to),
@@ -46,8 +53,8 @@ pub(in crate::sql) fn is_ours(from: &DataType, to: &DataType) -> bool {
 
 /// The cast; an error if a value does not fit.
 pub(in crate::sql) fn cast(value: &ColumnarValue, to: &DataType) -> Result<ColumnarValue> {
-    if !is_ours(&value.data_type(), to) {
-        return value.cast_to(to, None);
+    if let Some(cast) = by_arrow(value, to, None)? {
+        return Ok(cast);
     }
     narrowed(value, to, &|value, reason| {
         let message = format!("cannot cast {value} to {}: {reason}", in_sql(&to.to_string()));
@@ -57,10 +64,48 @@ pub(in crate::sql) fn cast(value: &ColumnarValue, to: &DataType) -> Result<Colum
 
 /// The cast; NULL if a value does not fit.
 pub(in crate::sql) fn try_cast(value: &ColumnarValue, to: &DataType) -> Result<ColumnarValue> {
-    if !is_ours(&value.data_type(), to) {
-        return value.cast_to(to, Some(&CastOptions { safe: true, ..CastOptions::default() }));
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    if let Some(cast) = by_arrow(value, to, Some(&options))? {
+        return Ok(cast);
     }
     narrowed(value, to, &|_, _| Ok(()))
+}
+
+/// The casts that Arrow's do, once it can read the texts.
+fn by_arrow(
+    value: &ColumnarValue,
+    to: &DataType,
+    options: Option<&CastOptions<'static>>,
+) -> Result<Option<ColumnarValue>> {
+    let from = value.data_type();
+    match is_ours(&from, to) {
+        true if readable::is_ours(&from, to) => {
+            let texts = readable(value, to)?;
+            let cast = texts.cast_to(to, options);
+            Ok(Some(if to.is_decimal() {
+                cast.or_else(|error| no_decimal(&texts, to, error))?
+            } else {
+                cast?
+            }))
+        }
+        true => Ok(None),
+        false => value.cast_to(to, options).map(Some),
+    }
+}
+
+/// Says which text is no number of a type. Why: Arrow names another type.
+fn no_decimal(texts: &ColumnarValue, to: &DataType, error: DataFusionError) -> Result<ColumnarValue> {
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let read = texts.cast_to(to, Some(&options))?.to_array(1)?;
+    let texts = arrow_cast(&texts.to_array(1)?, &DataType::Utf8)?;
+    let mut pairs = texts.as_string::<i32>().iter().zip(0..);
+    match pairs.find_map(|(text, row)| text.filter(|_| read.is_null(row))) {
+        Some(text) => {
+            let to = in_sql(&to.to_string());
+            exec_err!("cannot cast '{text}' to {to}: it is no number, or has more digits before the point")
+        }
+        None => Err(error),
+    }
 }
 
 /// What is done about a value that does not fit, for a reason.
@@ -84,11 +129,13 @@ fn array(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRe
         _ => {}
     }
     if let DataType::Timestamp(step, zone) = to {
-        let local = match (zones::of(zone_of(values.data_type()))?, zone) {
-            (Some(zone), None) => zones::local(values, zone)?,
+        let from = zone_of(values.data_type());
+        let values = match (zones::of(from)?, zones::of(zone.as_deref())?) {
+            (Some(from), _) if zone.is_none() => zones::local(values, from)?,
+            (_, Some(to)) if from.is_none() => zones::moments(values, to)?,
             _ => Arc::clone(values),
         };
-        return rounded(&local, *step, to);
+        return rounded(&values, *step, to);
     }
     let doubles: &Float64Array = values.as_primitive::<Float64Type>();
     macro_rules! each {
@@ -178,6 +225,13 @@ fn intervals(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<Arr
     Ok(arrow_cast(&read, to)?)
 }
 
+fn with_zone(of: &DataType) -> Option<Arc<str>> {
+    match of {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    }
+}
+
 fn zone_of(of: &DataType) -> Option<&str> {
     match of {
         DataType::Timestamp(_, zone) => zone.as_deref(),
@@ -189,6 +243,12 @@ fn zone_of(of: &DataType) -> Option<&str> {
 fn rounded(values: &ArrayRef, step: TimeUnit, to: &DataType) -> Result<ArrayRef> {
     let step = match values.data_type() {
         DataType::Timestamp(from, _) if *from > step => ticks(*from) / ticks(step),
+        // By way of the count: Arrow takes a time without a zone for a local one.
+        DataType::Timestamp(from, None) => {
+            let moments = arrow_cast(values, &DataType::Int64)?;
+            let moments = arrow_cast(&moments, &DataType::Timestamp(*from, with_zone(to)))?;
+            return Ok(arrow_cast(&moments, to)?);
+        }
         _ => return Ok(arrow_cast(values, to)?),
     };
     let counts = arrow_cast(values, &DataType::Int64)?;
