@@ -36,7 +36,7 @@ use super::bounded::{BoundedInputs, Budget, Concatenations};
 use super::coercion::Coercion;
 use super::constants::HideConstants;
 use super::forms;
-use super::guarded::{FailLast, Guarded, MovesOthers, filtered};
+use super::guarded::{FailLast, GuardedKeys, MovesOthers, OfSafeJoins, filtered};
 use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::{MixedTypes, TypesOfUnions};
 use super::numbers::RightNumbers;
@@ -69,12 +69,12 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
         // Constants are computed once, `now()` too, and casts move from columns to literals.
         Arc::new(SimplifyExpressions::new()),
-        // What may fail is computed after the conditions that cannot.
-        Arc::new(FailLast),
         // A key that GROUP BY has twice is computed once: what reads the columns after it would read others.
         Arc::new(EliminateDuplicatedExpr::new()),
         // DISTINCT has no operator of its own.
         Arc::new(ReplaceDistinctWithAggregate::new()),
+        // A condition protects a key of its join. Before the next rule, which takes the keys out.
+        Arc::new(GuardedKeys),
         // `a.x = b.x` in ON becomes the key of a hash join.
         Arc::new(Unless(ExtractEquijoinPredicate::new(), joins_nulls)),
         // The same for `FROM a, b WHERE a.x = b.x`.
@@ -83,16 +83,16 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         Arc::new(EliminateLimit::new()),
         // ORDER BY ... LIMIT keeps only as many rows as it returns.
         Arc::new(PushDownLimit::new()),
-        // Conditions are checked before joins, not after them.
+        // Conditions are checked before joins, not after them, and those that may fail after those that cannot.
         Arc::new(Unless(MovesOthers(PushDownFilter::new()), filters_otherwise)),
         // count(DISTINCT x) runs over groups as a whole, not with a set for each group.
         Arc::new(SingleDistinctToGroupBy::new()),
+        // The next rule takes the first side of AND and OR for computed in any case.
+        Arc::new(FailLast),
         // An expression that a view repeats is computed once.
         Arc::new(CommonSubexprEliminate::new()),
         // Columns that nobody reads are not computed and not copied.
         Arc::new(OptimizeProjections::new()),
-        // A condition protects what is computed beside it. Last: the first rule makes AND and OR of CASE.
-        Arc::new(Guarded),
     ]
 }
 
@@ -113,7 +113,7 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         // Ordered aggregates use an order that is there already.
         Arc::new(OptimizeAggregateOrder::new()),
         // Joins and filters emit only the columns that are read.
-        Arc::new(ProjectionPushdown::new()),
+        Arc::new(OfSafeJoins(ProjectionPushdown::new())),
         Arc::new(OutputRequirements::new_remove_mode()),
         // Operators let other tasks run: a long join must not starve the heartbeats.
         Arc::new(EnsureCooperative::new()),

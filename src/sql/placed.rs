@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Diagnostic, Result, Spans};
+use datafusion::common::{DFSchema, Diagnostic, Result, ScalarValue, Spans};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::{
@@ -66,8 +66,14 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     if is_constant && !call.is_ours(&arguments, schema)? {
         return Ok(Transformed::no(expression));
     }
+    let may_refuse = match (&call, arguments.as_slice()) {
+        (Call::Cast(to), [value]) => refuses(&value.get_type(schema)?, to),
+        (Call::TryCast(_), _) => false,
+        (call, arguments) => !is_safe(call.name(), arguments),
+    };
     let placed = Placed {
         call,
+        may_refuse,
         text: rewrite::text(&expression)?,
         place: rewrite::place(&expression)?,
         signature: Signature::any(arguments.len(), volatility),
@@ -85,6 +91,35 @@ fn can_fail(from: &DataType, to: &DataType) -> bool {
     let is_read = from.is_string() && !to.is_string() && !to.is_nested() && !matches!(to, DataType::Null);
     let is_cut = from.is_numeric() && (to.is_integer() || to.is_decimal()) && !holds(to, from);
     is_read || is_cut || is_refined || narrowed::is_ours(from, to)
+}
+
+/// Whether a cast that [`can_fail`] takes may refuse a value.
+fn refuses(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from < to,
+        (from, to) => !(is_time(from) && is_time(to) || from.is_decimal() && to.is_floating()),
+    }
+}
+
+/// Whether a function has arguments with which it takes every value.
+fn is_safe(name: &str, arguments: &[Expr]) -> bool {
+    let literal = |place: usize| match arguments.get(place) {
+        Some(Expr::Literal(ScalarValue::Int64(count), _)) => *count,
+        _ => None,
+    };
+    match name {
+        "substr" => arguments.len() < 3 || literal(2).is_some_and(|length| length >= 0),
+        "split_part" => literal(2).is_some_and(|place| place != 0),
+        _ => false,
+    }
+}
+
+/// Whether a call may be an error for some values.
+pub(super) fn may_refuse(call: &ScalarFunction) -> bool {
+    match call.func.inner().downcast_ref::<Placed>() {
+        Some(placed) => placed.may_refuse,
+        None => FUNCTIONS.contains(&call.name()) && !is_safe(call.name(), &call.args),
+    }
 }
 
 /// Whether a type of numbers has all values of another one.
@@ -122,6 +157,13 @@ enum Call {
 }
 
 impl Call {
+    fn name(&self) -> &str {
+        match self {
+            Self::Cast(_) | Self::TryCast(_) => CAST,
+            Self::Function(function) => function.name(),
+        }
+    }
+
     /// Whether it is a cast that Arrow's is not taken for.
     fn is_ours(&self, arguments: &[Expr], schema: &DFSchema) -> Result<bool> {
         Ok(match (self, arguments) {
@@ -134,6 +176,8 @@ impl Call {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Placed {
     call: Call,
+    /// Whether it may be an error for some values.
+    may_refuse: bool,
     text: String,
     place: Spans,
     signature: Signature,
@@ -141,10 +185,7 @@ struct Placed {
 
 impl ScalarUDFImpl for Placed {
     fn name(&self) -> &str {
-        match &self.call {
-            Call::Cast(_) | Call::TryCast(_) => CAST,
-            Call::Function(function) => function.name(),
-        }
+        self.call.name()
     }
 
     fn signature(&self) -> &Signature {

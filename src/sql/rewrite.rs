@@ -6,10 +6,10 @@ use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNod
 use datafusion::common::{Column, DFSchema, Result, Span, Spans};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
 
 use super::sql_types::in_sql;
-use super::{FIELD_OF, placed};
+use super::{FIELD_OF, forms, placed};
 
 /// The function that `list[1]` is.
 const ITEM_OF: &str = "array_element";
@@ -77,10 +77,15 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
     let inner = |child: Expr| {
         // The planner's own casts look the same as those that are written.
         let told = match &child {
-            Expr::Column(_) | Expr::Literal(..) => return Ok(Transformed::no(child)),
+            Expr::Literal(..) => return Ok(Transformed::no(child)),
             Expr::Cast(Cast { expr, .. }) => expr.as_ref(),
+            Expr::ScalarFunction(call) if call.name() == forms::AS_IS => &call.args[0],
             other => other,
         };
+        if let Expr::Column(column) = told {
+            let outer = stands_for(&column.name).map(Column::new_unqualified);
+            return Ok(Transformed::yes(Expr::Column(outer.unwrap_or_else(|| column.clone()))));
+        }
         let written = match field_path(told) {
             Some(path) => path,
             None if is_operator(told) => format!("({})", text(told)?),
@@ -92,8 +97,21 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
         Expr::Cast(Cast { expr, field }) => {
             format!("CAST({} AS {})", expr.human_display(), field.data_type())
         }
+        Expr::TryCast(TryCast { expr, field }) => {
+            format!("TRY_CAST({} AS {})", expr.human_display(), field.data_type())
+        }
         other => other.human_display().to_string(),
     }))
+}
+
+/// A name that is like no other one, for a column in the place of another.
+pub(super) fn standing_for(unique: &str, column: &Column) -> String {
+    format!("{unique}:{}", column.flat_name())
+}
+
+/// The column in whose place one with this name stands, as it is written.
+fn stands_for(name: &str) -> Option<&str> {
+    name.strip_prefix("__")?.split_once(':').map(|(_, column)| column)
 }
 
 /// A field of a record, or an item of a list, as it is written: `batch.customer.id`, `batch.lines[1].price`.

@@ -20,7 +20,7 @@ use super::bounded::{Budget, bound_functions};
 use super::moments::{self, SqlTypes};
 use super::statement::NESTING_MAX;
 use super::{
-    bins, forms, mixed_types, names, numbers, operators, optimizer, raised, rounding, signed, texts,
+    bins, forms, guarded, mixed_types, names, numbers, operators, optimizer, raised, rounding, signed, texts,
 };
 
 /// Rows that operators pass on at once.
@@ -46,6 +46,7 @@ pub(super) fn session(memory_max: usize) -> Result<SessionState> {
         .with_analyzer_rules(optimizer::analyzer_rules(&budget))
         .with_optimizer_rules(optimizer::logical_rules())
         .with_physical_optimizer_rules(optimizer::physical_rules())
+        .with_query_planner(Arc::new(guarded::Planner))
         .build();
     datafusion_functions_json::register_all(&mut state)?;
     numbers::install(&mut state)?;

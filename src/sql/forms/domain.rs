@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
     Unnest, Window, WindowFrame, lit,
 };
 
+use super::super::rewrite;
 use super::refused;
 
 /// Names that nothing else in a query has.
@@ -225,18 +226,31 @@ impl Push<'_> {
 
     /// The values of the domain, under names that they have nowhere else.
     fn values(&mut self) -> Result<Pushed> {
-        let names: Vec<String> = self.domain.columns.iter().map(|_| self.names.column("d")).collect();
+        let names = self.fresh_names();
         let named = self.domain.columns.iter().zip(&names);
         let named = named.map(|(column, name)| Expr::Column(Column::new_unqualified(column)).alias(name));
         let values = LogicalPlanBuilder::from(self.domain.values.clone()).project(named)?.build()?;
         Ok((values, names.into_iter().map(Column::new_unqualified).collect()))
     }
 
+    /// Names for the columns of the domain that nothing else has.
+    fn fresh_names(&mut self) -> Vec<String> {
+        let Self { domain, names } = self;
+        let fresh = domain.around.iter().map(|value| match (names.column("d"), value) {
+            (unique, Expr::Column(column)) => rewrite::standing_for(&unique, column),
+            (unique, _) => unique,
+        });
+        fresh.collect()
+    }
+
     /// An expression that reads the domain's columns as those of its own input.
     fn replaced(&self, expression: Expr, keys: &[Column]) -> Result<Expr> {
         let replaced = expression.transform(|part| match &part {
             Expr::OuterReferenceColumn(_, column) => Ok(match self.place(column) {
-                Some(place) => Transformed::yes(Expr::Column(keys[place].clone())),
+                Some(place) => {
+                    let spans = column.spans.clone();
+                    Transformed::yes(Expr::Column(Column { spans, ..keys[place].clone() }))
+                }
                 None => Transformed::no(part),
             }),
             _ => Ok(Transformed::no(part)),
@@ -318,7 +332,7 @@ impl Push<'_> {
     }
 
     fn union(&mut self, node: Union) -> Result<Pushed> {
-        let names: Vec<String> = self.domain.columns.iter().map(|_| self.names.column("d")).collect();
+        let names = self.fresh_names();
         let inputs = node.inputs.into_iter().map(|input| {
             let wanted = input.schema().columns();
             let (input, keys) = self.plan(Arc::unwrap_or_clone(input))?;
@@ -383,7 +397,7 @@ impl Push<'_> {
             return Ok((joined, keys));
         }
         // A row without a match has the values of its own side.
-        let names: Vec<String> = keys.iter().map(|_| self.names.column("d")).collect();
+        let names = self.fresh_names();
         let both = columns(&left_keys).zip(columns(&right_keys)).zip(&names);
         let both = both.map(|((left, right), name)| {
             datafusion::functions::expr_fn::coalesce(vec![left, right]).alias(name)

@@ -17,6 +17,7 @@ mod field_paths;
 mod formats;
 mod frames;
 mod group_keys;
+mod guards;
 mod inner_nulls;
 mod intervals;
 mod kept_types;
@@ -59,6 +60,7 @@ use super::error::Refused;
 use super::walk::{self, PartMut};
 use crate::diagnostic::{Code, Finding};
 
+pub(super) use own_values::AS_IS;
 pub(super) use recursion::of_two_types;
 
 /// Why a form of a statement is not run.
@@ -127,6 +129,7 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
     match body {
         SetExpr::Select(select) => {
             let mut order_by = order_by;
+            clauses::unnest_without_lateral(select);
             elsewhere::check_select(select)?;
             unread::check_select(select)?;
             unread::check_windows(select)?;

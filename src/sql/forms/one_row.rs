@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::{Array as _, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::cast::as_int64_array;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
 /// Takes the value and the number of rows.
@@ -46,5 +47,34 @@ impl ScalarUDFImpl for OneRow {
             return exec_err!("a subquery used as one value has more than one row");
         }
         Ok(args.args[0].clone())
+    }
+}
+
+/// Whether a query has at most one row, whatever it reads.
+pub(super) fn has_one_row(query: &LogicalPlan) -> bool {
+    match query {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(_) => true,
+        LogicalPlan::Limit(limit) => {
+            let one = |fetch: &Expr| matches!(fetch, Expr::Literal(ScalarValue::Int64(Some(0 | 1)), _));
+            limit.fetch.as_deref().is_some_and(one) || has_one_row(&limit.input)
+        }
+        LogicalPlan::Projection(node) => has_one_row(&node.input),
+        LogicalPlan::SubqueryAlias(node) => has_one_row(&node.input),
+        LogicalPlan::Filter(node) => has_one_row(&node.input),
+        LogicalPlan::Sort(node) => has_one_row(&node.input),
+        _ => false,
+    }
+}
+
+/// Whether a query has a row for sure.
+pub(super) fn has_a_row(query: &LogicalPlan) -> bool {
+    match query {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        LogicalPlan::Projection(node) => has_a_row(&node.input),
+        LogicalPlan::SubqueryAlias(node) => has_a_row(&node.input),
+        LogicalPlan::Sort(node) => has_a_row(&node.input),
+        _ => false,
     }
 }

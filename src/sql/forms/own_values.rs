@@ -9,6 +9,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+/// What a value that hides from the optimizer is called in plans.
+pub(in crate::sql) const AS_IS: &str = "as_is";
+
 /// Makes expressions of one query differ from all others of it.
 #[derive(Debug, Default)]
 pub(super) struct OwnValues(Cell<usize>);
@@ -36,7 +39,7 @@ impl AsIs {
 
 impl ScalarUDFImpl for AsIs {
     fn name(&self) -> &'static str {
-        "as_is"
+        AS_IS
     }
 
     fn signature(&self) -> &Signature {

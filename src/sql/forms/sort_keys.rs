@@ -9,9 +9,10 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Window};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Window, when};
 
 use super::domain::{self, Names};
+use super::guards;
 use super::subqueries::only;
 
 /// The node over rows that have the keys as columns.
@@ -53,13 +54,13 @@ impl Keys<'_> {
         let names = NamePreserver::new_for_projection();
         let functions = functions.iter().map(|function| {
             let name = names.save(function);
-            let function = function.clone().transform_down(|part| Ok(self.of_function(part)));
+            let function = function.clone().transform_down(|part| self.of_function(part));
             Ok(name.restore(function.data()?))
         });
         functions.collect()
     }
 
-    fn of_function(&mut self, part: Expr) -> Transformed<Expr> {
+    fn of_function(&mut self, part: Expr) -> Result<Transformed<Expr>> {
         let replaced = match part {
             Expr::WindowFunction(mut function) => {
                 let params = &mut function.params;
@@ -68,12 +69,19 @@ impl Keys<'_> {
                 Expr::WindowFunction(function)
             }
             Expr::AggregateFunction(mut function) if !function.func.supports_within_group_clause() => {
-                function.params.order_by.iter_mut().for_each(|key| self.replace(&mut key.expr));
+                let params = &mut function.params;
+                for key in &mut params.order_by {
+                    // A key that may fail is computed for the rows of FILTER only.
+                    if let Some(filter) = params.filter.as_deref().filter(|_| !guards::is_plain(&key.expr)) {
+                        key.expr = when(filter.clone(), std::mem::take(&mut key.expr)).end()?;
+                    }
+                    self.replace(&mut key.expr);
+                }
                 Expr::AggregateFunction(function)
             }
-            part => return Transformed::no(part),
+            part => return Ok(Transformed::no(part)),
         };
-        Transformed::new(replaced, true, TreeNodeRecursion::Jump)
+        Ok(Transformed::new(replaced, true, TreeNodeRecursion::Jump))
     }
 
     fn replace(&mut self, key: &mut Expr) {

@@ -23,7 +23,8 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::domain::{self, Domain, Names};
-use super::one_row::OneRow;
+use super::guards::{self, Guards};
+use super::one_row::{OneRow, has_a_row, has_one_row};
 use super::refused;
 
 /// The same query without subqueries, but for scalar ones that read nothing of the query around them.
@@ -43,8 +44,10 @@ pub(super) fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 #[derive(Default)]
-struct Unnesting {
+pub(super) struct Unnesting {
     names: Names,
+    /// What holds for the rows that the next subquery is computed for.
+    pub(super) guards: Guards,
 }
 
 /// A subquery, whose own subqueries are joins already, beside the rows that it is computed for.
@@ -156,8 +159,14 @@ impl Unnesting {
     /// The rows with what the subqueries of a condition need, and the condition.
     fn condition(&mut self, input: LogicalPlan, predicate: Expr) -> Result<(LogicalPlan, Expr)> {
         let mut input = input;
-        let mut parts = Vec::new();
-        for part in split_conjunction_owned(predicate) {
+        let (with, without): (Vec<_>, Vec<_>) =
+            split_conjunction_owned(predicate).into_iter().partition(has_subquery);
+        // The subqueries are computed for the rows that are left by the conditions beside them.
+        let (first, mut parts): (Vec<_>, Vec<_>) = without.into_iter().partition(guards::is_plain);
+        if let Some(first) = conjunction(first) {
+            input = LogicalPlan::Filter(Filter::try_new(first, Arc::new(input))?);
+        }
+        for part in with {
             parts.push(match part {
                 // NULL is as good as false here, and needs less.
                 Expr::InSubquery(InSubquery { expr, subquery, negated: false }) => {
@@ -173,7 +182,7 @@ impl Unnesting {
     }
 
     /// The expression without subqueries; `input` gets the columns that stand for them. Its rows stay as they are.
-    fn attach(&mut self, input: &mut LogicalPlan, expression: Expr) -> Result<Expr> {
+    pub(super) fn attach(&mut self, input: &mut LogicalPlan, expression: Expr) -> Result<Expr> {
         let rewritten = expression.transform_down(|part| {
             let replaced = match part {
                 Expr::Exists(Exists { subquery, negated }) => {
@@ -191,6 +200,10 @@ impl Unnesting {
                     self.comparison(input, Comparison { value, op, quantifier }, subquery, false)?
                 }
                 Expr::ScalarSubquery(subquery) => self.scalar(input, subquery)?,
+                Expr::Case(case) => self.case(input, case)?,
+                Expr::BinaryExpr(chain) if matches!(chain.op, Operator::And | Operator::Or) => {
+                    self.chain(input, chain)?
+                }
                 part => return Ok(Transformed::no(part)),
             };
             Ok(Transformed::new(replaced, true, TreeNodeRecursion::Jump))
@@ -212,7 +225,9 @@ impl Unnesting {
     }
 
     fn inner(&mut self, input: &LogicalPlan, subquery: Subquery) -> Result<Inner> {
+        let guards = std::mem::take(&mut self.guards);
         let query = self.plan(Arc::unwrap_or_clone(subquery.subquery))?;
+        self.guards = guards;
         let (outer, further) = domain::outer_columns(&query)?
             .into_iter()
             .partition::<Vec<_>, _>(|column| input.schema().has_column(column));
@@ -220,9 +235,10 @@ impl Unnesting {
     }
 
     fn domain(&mut self, input: &LogicalPlan, outer: Vec<Column>, others: Vec<Expr>) -> Result<Domain> {
-        let read: Vec<&Column> = others.iter().flat_map(Expr::column_refs).chain(&outer).collect();
-        let around = domain::before_joins(input, &read);
-        Domain::new(&mut self.names, around, outer, others)
+        let read = others.iter().flat_map(Expr::column_refs).chain(&outer).chain(self.guards.columns());
+        let around = domain::before_joins(input, &read.collect::<Vec<_>>());
+        let around = self.guards.rows(around.clone())?;
+        Domain::new(&mut self.names, &around, outer, others)
     }
 
     fn exists(&mut self, input: &mut LogicalPlan, subquery: Subquery) -> Result<Expr> {
@@ -340,7 +356,8 @@ impl Unnesting {
             return Ok(value);
         }
         let name = self.names.column("x");
-        *input = domain::with_columns(std::mem::take(input), [value.alias(&name)])?;
+        let value = self.guards.value(value)?.alias(&name);
+        *input = domain::with_columns(std::mem::take(input), [value])?;
         Ok(Expr::Column(Column::new_unqualified(name)))
     }
 
@@ -443,7 +460,7 @@ fn lateral(right: &LogicalPlan) -> Option<(LogicalPlan, Option<TableReference>)>
     }
 }
 
-fn has_subquery(expression: &Expr) -> bool {
+pub(super) fn has_subquery(expression: &Expr) -> bool {
     expression.exists(|part| Ok(subquery_of(part).is_some())).unwrap_or(true)
 }
 
@@ -500,38 +517,9 @@ fn first_column(query: &LogicalPlan) -> Result<Column> {
     first.ok_or_else(|| refused("a subquery without columns".into(), "name what it selects", None))
 }
 
-/// Whether a query has at most one row, whatever it reads.
-fn has_one_row(query: &LogicalPlan) -> bool {
-    match query {
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
-        LogicalPlan::EmptyRelation(_) => true,
-        LogicalPlan::Limit(limit) => {
-            let one = |fetch: &Expr| matches!(fetch, Expr::Literal(ScalarValue::Int64(Some(0 | 1)), _));
-            limit.fetch.as_deref().is_some_and(one) || has_one_row(&limit.input)
-        }
-        LogicalPlan::Projection(node) => has_one_row(&node.input),
-        LogicalPlan::SubqueryAlias(node) => has_one_row(&node.input),
-        LogicalPlan::Filter(node) => has_one_row(&node.input),
-        LogicalPlan::Sort(node) => has_one_row(&node.input),
-        _ => false,
-    }
-}
-
 /// The value of a subquery that has this number of rows; NULL if it has none.
 fn one_row(value: Expr, number: Expr) -> Expr {
     ScalarUDF::from(OneRow::default()).call(vec![value, number])
-}
-
-/// Whether a query has a row for sure.
-fn has_a_row(query: &LogicalPlan) -> bool {
-    match query {
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
-        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
-        LogicalPlan::Projection(node) => has_a_row(&node.input),
-        LogicalPlan::SubqueryAlias(node) => has_a_row(&node.input),
-        LogicalPlan::Sort(node) => has_a_row(&node.input),
-        _ => false,
-    }
 }
 
 /// Whether a query that reads nothing of the query around it has rows.
