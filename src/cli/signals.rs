@@ -5,8 +5,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::failure::Failure;
 use crate::engine::{Stop, StopSender};
 
-/// What a shell reports for a process ended by SIGINT.
+/// What a shell reports for a process that a signal has ended.
 const INTERRUPTED: i32 = 130;
+const TERMINATED: i32 = 143;
 
 /// A wish to stop that the signals express; `also` expresses it too.
 pub(super) fn stop_on_signals() -> Result<(std::sync::Arc<StopSender>, Stop), Failure> {
@@ -19,12 +20,12 @@ pub(super) fn stop_on_signals() -> Result<(std::sync::Arc<StopSender>, Stop), Fa
     tokio::spawn(async move {
         let mut is_first = true;
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            let code = tokio::select! {
+                _ = interrupt.recv() => INTERRUPTED,
+                _ = terminate.recv() => TERMINATED,
+            };
             if !is_first {
-                std::process::exit(INTERRUPTED);
+                std::process::exit(code);
             }
             is_first = false;
             tracing::info!("stopping after the current batch; a second signal stops at once");

@@ -62,7 +62,10 @@ pub(super) enum Op {
     Record(Box<[FieldOp]>),
     Union(Box<[Op]>),
     /// A value that is dropped, and the records that it may hold.
-    Dropped(Arc<Dropped>, Box<Op>),
+    Dropped(
+        #[expect(dead_code, reason = "it keeps the records that parts of the value point to")] Arc<Dropped>,
+        Box<Op>,
+    ),
     /// One of the records of the dropped value that this is in.
     DroppedRecord(Weak<Dropped>, usize),
 }

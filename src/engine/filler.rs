@@ -196,7 +196,9 @@ impl Filler {
         }
         let behind = self.behind(&standings);
         let unaware = self.unaware(&standings);
-        if behind > self.options.hand_over_max || (behind > 0 && unaware.is_some()) {
+        // What is not read at once cannot be handed over.
+        let at_once = self.options.hand_over_max.min(self.rows_max() as i64);
+        if behind > at_once || (behind > 0 && unaware.is_some()) {
             let work = self.read(&standings).await?;
             self.bring_to_its_end(work).await?;
             self.report.behind = self.behind(&standings);
@@ -218,9 +220,14 @@ impl Filler {
             return Ok(false);
         }
         let is_done = self.hand_over().await?;
-        self.report.behind = 0;
+        self.report.behind = if is_done { 0 } else { self.behind(&standings) };
         report(&self.report);
         Ok(is_done)
+    }
+
+    /// How many messages a batch has, at most.
+    fn rows_max(&self) -> usize {
+        self.options.limits.rows_max.min(self.batch_size.rows_max())
     }
 
     /// The last transaction: the job waits while the rest is computed. False if that is too much by now.
@@ -340,8 +347,7 @@ impl Filler {
             Some((Bounds { partition: partition.clone(), low: from, high: (*high).max(from) }, from))
         };
         let stretches: Vec<(Bounds, i64)> = standings.iter().filter_map(stretch).collect();
-        let rows_max = self.options.limits.rows_max.min(self.batch_size.rows_max());
-        let ranges = first_ranges(&stretches, rows_max);
+        let ranges = first_ranges(&stretches, self.rows_max());
         let (browser, bytes_max) = (&self.browser, self.options.limits.bytes_max);
         let read = async || {
             let (browser, mut ranges) = (Arc::clone(browser), ranges.clone());
