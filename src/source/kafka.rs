@@ -6,6 +6,7 @@ mod browse;
 mod failure;
 mod gaps;
 mod lookup;
+mod orphans;
 mod poller;
 mod state;
 mod statistics;
@@ -31,8 +32,9 @@ use crate::panics;
 use crate::telemetry::Telemetry;
 use gaps::GapReader;
 use lookup::bounds_of;
+use orphans::Orphans;
 pub(crate) use poller::push;
-use poller::{Context, Poller};
+use poller::{Context, Looks, Poller};
 use state::Shared;
 pub(crate) use words::without_secrets;
 use words::{TOPIC_IDS_LOGGED, without_value};
@@ -109,8 +111,12 @@ impl KafkaSource {
         let consumer = Arc::new(consumer);
         let (commands, receiver) = sync_channel(COMMANDS_MAX);
         let gaps = GapReader::new(config, job, Arc::clone(&shared));
+        // The new protocol has the brokers decide, which know of every partition.
+        let is_named = config.instance.is_some() && !is_new_protocol(config);
+        let orphans = is_named.then(|| Orphans::new(job, &config.topics, Arc::clone(&shared)));
+        let looks = Looks { gaps, orphans };
         let poller =
-            Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics, gaps);
+            Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics, looks);
         let script = fault_point::share();
         let thread = std::thread::Builder::new()
             .name("kafka-poll".into())

@@ -17,6 +17,7 @@ use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
 use super::failure::{KeepsFailure, LastFailure};
 use super::gaps::{Gap, GapReader};
+use super::orphans::Orphans;
 use super::state::{LanePartition, Shared, State};
 use super::words::{changed_id, without_secrets};
 use super::{Command, statistics};
@@ -173,6 +174,14 @@ fn assigned(new: &[TopicPartition], all: &[TopicPartition]) -> String {
     }
 }
 
+/// What is found out beside the polling.
+pub(super) struct Looks {
+    /// What is at the ends of partitions.
+    pub gaps: GapReader,
+    /// Partitions that nobody reads.
+    pub orphans: Option<Orphans>,
+}
+
 pub(super) struct Poller {
     consumer: Arc<BaseConsumer<Context>>,
     shared: Arc<Shared>,
@@ -183,8 +192,7 @@ pub(super) struct Poller {
     is_reading: bool,
     /// Whether the broker was said to be away.
     is_broker_away: bool,
-    /// Finds out what is at the ends of partitions.
-    gaps: GapReader,
+    looks: Looks,
     /// Offsets that Kafka was not told yet.
     untold: Vec<(TopicPartition, i64)>,
     /// Lanes whose engines are to hear of what was collected.
@@ -210,7 +218,7 @@ impl Poller {
         commands: Receiver<Command>,
         limits: Limits,
         topics: &[String],
-        gaps: GapReader,
+        looks: Looks,
     ) -> Self {
         Self {
             consumer,
@@ -220,7 +228,7 @@ impl Poller {
             topics: topics.iter().map(|topic| topic.as_str().into()).collect(),
             is_reading: false,
             is_broker_away: false,
-            gaps,
+            looks,
             untold: Vec::new(),
             news: Vec::new(),
             has_room: true,
@@ -249,7 +257,10 @@ impl Poller {
             let (gaps, is_rejoin_due) = (std::mem::take(&mut state.gaps), state.is_rejoin_due);
             state.is_rejoin_due = false;
             drop(state);
-            self.gaps.start(gaps);
+            self.looks.gaps.start(gaps);
+            if let Some(orphans) = &mut self.looks.orphans {
+                orphans.look(&self.consumer);
+            }
             if is_rejoin_due {
                 self.rejoin();
             }
