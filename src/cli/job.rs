@@ -201,7 +201,7 @@ async fn refuse_split_fills(config: &Config, plan: &Plan) -> Result<(), Failure>
 
 fn not_planned(error: PlanError) -> Failure {
     match error.is_away() {
-        true => Failure::failed(error.to_string()),
+        true => Failure::told(error.to_string()),
         false => Failure::bad_config(error.to_string()),
     }
 }

@@ -56,9 +56,9 @@ fn doubles_beside_doubles(values: &mut Values) {
     }
 }
 
-/// `VALUES` as a UNION ALL of its rows, if a column has a number with a point beside a value that is computed, or a subquery.
-/// Why: what type such a column has is known when the types of its values are, and a rule sees to that for UNION
-/// ([`super::mixed_types`]); and the planner computes VALUES before the subqueries in it.
+/// `VALUES` as a UNION ALL of its rows, if a column has a number with a point beside a value that is computed, or a subquery, or
+/// reads the query around it. Why: what type such a column has is known when the types of its values are, and a rule sees to
+/// that for UNION ([`super::mixed_types`]); and the planner computes VALUES before the subqueries in it, and once for all rows.
 fn union_of_mixed(values: &mut Values) -> Option<Box<SetExpr>> {
     let columns = values.rows.first().map_or(0, |row| row.len());
     let is_mixed = (0..columns).any(|column| {
@@ -68,7 +68,7 @@ fn union_of_mixed(values: &mut Values) -> Option<Box<SetExpr>> {
                 Some(number) => has_point |= number.contains('.') && !is_scientific(number),
                 None => {
                     is_computed |= !matches!(cell, Expr::Value(_));
-                    has_subquery |= has_query(cell);
+                    has_subquery |= has_query(cell) || reads_columns(cell);
                 }
             }
         }
@@ -79,6 +79,11 @@ fn union_of_mixed(values: &mut Values) -> Option<Box<SetExpr>> {
     }
     let rows = values.rows.iter().map(|row| one_row(row)).collect::<Option<Vec<_>>>()?;
     union_of(&rows)
+}
+
+fn reads_columns(cell: &Expr) -> bool {
+    let is_column = |part: &Expr| matches!(part, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    walk::read_own(cell, &mut |part| if is_column(part) { Err(()) } else { Ok(()) }).is_err()
 }
 
 fn has_query(cell: &Expr) -> bool {

@@ -203,6 +203,12 @@ impl Push<'_> {
                 let unnest = Unnest::try_new(Arc::new(input), node.exec_columns, node.options)?;
                 Ok((LogicalPlan::Unnest(unnest), keys))
             }
+            // The list of `unnest`, in the FROM of a subquery.
+            LogicalPlan::Subquery(_) => Err(refused(
+                "a subquery unnests a list of the query around it".into(),
+                "write `CROSS JOIN unnest(list) AS u(e)` in the query around it, with GROUP BY",
+                self.domain.outer.first().and_then(|column| column.spans.first()),
+            )),
             other => {
                 let name = other.display().to_string();
                 let name = name.split([':', ' ']).next().unwrap_or_default().to_owned();

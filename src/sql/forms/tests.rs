@@ -1546,6 +1546,10 @@ const RIGHT: &[(&str, &str)] = &[
         "SELECT q.id, u.e AS x FROM (SELECT id, ARRAY[id, n + 1] AS l FROM v) q CROSS JOIN LATERAL unnest(q.l) AS u(e) WHERE q.id = 3",
         "3 3; 3 4",
     ),
+    (
+        "SELECT a.id, x.e FROM v a CROSS JOIN LATERAL (VALUES (a.id, 'i'), (a.n + 1, 'n')) AS x(e, w) WHERE a.id = 3",
+        "3 3; 3 4",
+    ),
     // What other databases read.
     (
         "SELECT CAST('2024-07-01T12:00' AS TIMESTAMP) AS x, CAST('2024-07-01 12:00+02:00' AS TIMESTAMPTZ) AS y",

@@ -15,6 +15,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("SELECT id FROM v LIMIT (SELECT 1)", "LIMIT or OFFSET by a computed number"),
     ("SELECT id FROM v LIMIT 1 OFFSET (SELECT 1)", "LIMIT or OFFSET by a computed number"),
     ("SELECT string_agg(g) AS x FROM v", "needs a separator"),
+    (
+        "SELECT (SELECT sum(e) FROM unnest(q.l) AS u(e)) AS x FROM (SELECT ARRAY[id] AS l FROM v) q",
+        "CROSS JOIN unnest(list)",
+    ),
     ("SELECT string_agg(DISTINCT g ORDER BY g) AS x FROM v", "needs a separator"),
     ("SELECT string_agg(g, g) AS x FROM v", "is no constant text"),
     ("SELECT string_agg(g, ',') WITHIN GROUP (ORDER BY g) AS x FROM v", "has no WITHIN GROUP"),
