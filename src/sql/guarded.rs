@@ -52,8 +52,8 @@ pub(super) fn filtered(plan: &LogicalPlan) -> (Vec<&Expr>, &LogicalPlan) {
     (conditions, below)
 }
 
-/// A rule of DataFusion's that moves conditions, but for those that may fail: these are in a filter of their own above the others,
-/// wherever they were written.
+/// A rule of DataFusion's that moves conditions, but for those that may fail: these are in a filter of their own above the
+/// others, wherever they were written.
 #[derive(Debug)]
 pub(super) struct MovesOthers<R>(pub(super) R);
 
@@ -241,7 +241,7 @@ impl OptimizerRule for GuardedKeys {
     }
 }
 
-/// AND and OR with what may fail at the end. Why: what is computed twice is computed once before, if it stands first in one.
+/// AND and OR with what may fail at the end. Why: what is computed twice is computed once before, if it is first in one of them.
 #[derive(Debug)]
 pub(super) struct FailLast;
 
@@ -408,8 +408,8 @@ fn guarded(expression: Expr, schema: &DFSchema, is_condition: bool) -> Result<Ex
     Ok(all.unwrap_or(expression))
 }
 
-/// AND or OR of three values: what `before` decides, else the value of `part` with it. Each of them is computed once for a row; the
-/// shorter one is written twice, so that long and nested ones stay short.
+/// AND or OR of three values: what `before` decides, else the value of `part` with it. Each of them is computed once for a row;
+/// the shorter one is written twice, so that long and nested ones stay short.
 fn unknown_too(op: Operator, before: Expr, part: Expr) -> Expr {
     let deciding = lit(op == Operator::Or);
     let neutral = lit(op == Operator::And);

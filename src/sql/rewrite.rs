@@ -83,7 +83,7 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
             other => other,
         };
         if let Expr::Column(column) = told {
-            let outer = stands_for(&column.name).map(Column::new_unqualified);
+            let outer = written_as(&column.name).map(Column::new_unqualified);
             return Ok(Transformed::yes(Expr::Column(outer.unwrap_or_else(|| column.clone()))));
         }
         let written = match field_path(told) {
@@ -105,12 +105,12 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
 }
 
 /// A name that is like no other one, for a column in the place of another.
-pub(super) fn standing_for(unique: &str, column: &Column) -> String {
+pub(super) fn in_place_of(unique: &str, column: &Column) -> String {
     format!("{unique}:{}", column.flat_name())
 }
 
-/// The column in whose place one with this name stands, as it is written.
-fn stands_for(name: &str) -> Option<&str> {
+/// The column that one with this name is in the place of, as it is written.
+fn written_as(name: &str) -> Option<&str> {
     name.strip_prefix("__")?.split_once(':').map(|(_, column)| column)
 }
 

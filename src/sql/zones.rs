@@ -50,8 +50,8 @@ pub(super) fn moment_of(local: i64, zone: Tz, until: i64) -> Result<i64> {
     })
 }
 
-/// The moments of local times, in microseconds, as PostgreSQL has them: of a local time that occurs twice, the later one. One that
-/// a change of the clocks leaves out is taken by the offset before it.
+/// The moments of local times, in microseconds, as PostgreSQL has them: of a local time that occurs twice, the later one. One
+/// that a change of the clocks leaves out is taken by the offset before it.
 pub(super) fn moments(locals: &ArrayRef, zone: Tz) -> Result<ArrayRef> {
     let locals = cast(locals, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
     let locals = locals.as_primitive::<TimestampMicrosecondType>();

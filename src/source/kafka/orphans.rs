@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 
-use super::poller::Context;
 use super::state::Shared;
 use crate::batch::TopicPartition;
 
@@ -40,7 +39,7 @@ impl Orphans {
     }
 
     /// Looks, unless that is under way or was just done.
-    pub fn look(&mut self, consumer: &Arc<BaseConsumer<Context>>) {
+    pub fn look<C: ConsumerContext + 'static>(&mut self, consumer: &Arc<BaseConsumer<C>>) {
         let is_running = self.running.as_ref().is_some_and(|running| !running.is_finished());
         if is_running || Instant::now() < self.not_before {
             return;
@@ -74,8 +73,8 @@ impl Orphans {
 }
 
 /// The partitions of the topics that no member of the group has; none while the group is being asked.
-fn orphans(
-    consumer: &BaseConsumer<Context>,
+fn orphans<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     group: &str,
     topics: &[String],
 ) -> Result<BTreeSet<TopicPartition>, KafkaError> {

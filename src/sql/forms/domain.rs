@@ -15,8 +15,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Distinct, Expr, ExprFunctionExt as _, FetchType, Filter, Join, JoinConstraint,
-    JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, Projection, SkipType, SubqueryAlias, Union,
-    Unnest, Window, WindowFrame, lit,
+    JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, Projection, SkipType, Subquery,
+    SubqueryAlias, Union, Unnest, Window, WindowFrame, lit,
 };
 
 use super::super::rewrite;
@@ -121,6 +121,21 @@ pub(super) fn outer_columns(query: &LogicalPlan) -> Result<Vec<Column>> {
         })
     })?;
     Ok(columns)
+}
+
+pub(super) fn has_subquery(expression: &Expr) -> bool {
+    expression.exists(|part| Ok(subquery_of(part).is_some())).unwrap_or(true)
+}
+
+/// The subquery, if an expression is one or compares with one.
+pub(super) fn subquery_of(expression: &Expr) -> Option<&Subquery> {
+    match expression {
+        Expr::Exists(exists) => Some(&exists.subquery),
+        Expr::InSubquery(is_in) => Some(&is_in.subquery),
+        Expr::SetComparison(comparison) => Some(&comparison.subquery),
+        Expr::ScalarSubquery(subquery) => Some(subquery),
+        _ => None,
+    }
 }
 
 pub(super) fn join(
@@ -243,7 +258,7 @@ impl Push<'_> {
     fn fresh_names(&mut self) -> Vec<String> {
         let Self { domain, names } = self;
         let fresh = domain.around.iter().map(|value| match (names.column("d"), value) {
-            (unique, Expr::Column(column)) => rewrite::standing_for(&unique, column),
+            (unique, Expr::Column(column)) => rewrite::in_place_of(&unique, column),
             (unique, _) => unique,
         });
         fresh.collect()

@@ -10,7 +10,7 @@ use datafusion::logical_expr::utils::{conjunction, disjunction, split_binary_own
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, Filter, LogicalPlan, Operator};
 
 use super::super::placed;
-use super::subqueries::{Unnesting, has_subquery};
+use super::domain::has_subquery;
 
 /// Conditions without subqueries, which are all true.
 #[derive(Default)]
@@ -71,12 +71,21 @@ fn is_comparison(op: Operator) -> bool {
         || op == Operator::IsNotDistinctFrom
 }
 
-impl Unnesting {
+/// What takes the subqueries out of expressions.
+pub(super) trait Attach {
+    fn guards(&mut self) -> &mut Guards;
+
+    /// The expression without subqueries; `input` gets the columns that are there for them. Its rows stay as they are.
+    ///
+    /// # Errors
+    /// A subquery that nothing can be there for.
+    fn attach(&mut self, input: &mut LogicalPlan, expression: Expr) -> Result<Expr>;
+
     /// A CASE without subqueries: those of a branch are computed for the rows that take it.
-    pub(super) fn case(&mut self, input: &mut LogicalPlan, case: Case) -> Result<Expr> {
-        let before = self.guards.0.len();
+    fn case(&mut self, input: &mut LogicalPlan, case: Case) -> Result<Expr> {
+        let before = self.guards().0.len();
         let attached = self.branches(input, case);
-        self.guards.0.truncate(before);
+        self.guards().0.truncate(before);
         attached
     }
 
@@ -89,11 +98,11 @@ impl Unnesting {
                 None => condition.as_ref().clone(),
             };
             let condition = self.attach(input, *condition)?;
-            let before = self.guards.0.len();
-            self.guards.add(Expr::IsTrue(Box::new(holds.clone())));
+            let before = self.guards().0.len();
+            self.guards().add(Expr::IsTrue(Box::new(holds.clone())));
             let value = self.attach(input, *value)?;
-            self.guards.0.truncate(before);
-            self.guards.add(Expr::IsNotTrue(Box::new(holds)));
+            self.guards().0.truncate(before);
+            self.guards().add(Expr::IsNotTrue(Box::new(holds)));
             branches.push((Box::new(condition), Box::new(value)));
         }
         let otherwise = case.else_expr.map(|value| self.attach(input, *value).map(Box::new)).transpose()?;
@@ -101,16 +110,20 @@ impl Unnesting {
     }
 
     /// AND or OR without subqueries: they are computed for the rows for which the other operands do not decide.
-    pub(super) fn chain(&mut self, input: &mut LogicalPlan, chain: BinaryExpr) -> Result<Expr> {
+    fn chain(&mut self, input: &mut LogicalPlan, chain: BinaryExpr) -> Result<Expr> {
         let op = chain.op;
         let parts = split_binary_owned(Expr::BinaryExpr(chain), op);
-        let before = self.guards.0.len();
+        let before = self.guards().0.len();
         for part in parts.iter().filter(|part| !has_subquery(part)) {
             let part = Box::new(part.clone());
-            self.guards.add(if op == Operator::And { Expr::IsNotFalse(part) } else { Expr::IsNotTrue(part) });
+            self.guards().add(if op == Operator::And {
+                Expr::IsNotFalse(part)
+            } else {
+                Expr::IsNotTrue(part)
+            });
         }
         let attached: Result<Vec<Expr>> = parts.into_iter().map(|part| self.attach(input, part)).collect();
-        self.guards.0.truncate(before);
+        self.guards().0.truncate(before);
         let joined = if op == Operator::And { conjunction(attached?) } else { disjunction(attached?) };
         Ok(joined.unwrap_or_default())
     }

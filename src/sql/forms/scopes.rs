@@ -13,8 +13,8 @@ use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 
 use super::super::rewrite;
 use super::super::walk::{self, Part};
+use super::domain::subquery_of;
 use super::refused;
-use super::subqueries::subquery_of;
 
 /// # Errors
 /// A name that the plan of a statement takes for another column than SQL does.

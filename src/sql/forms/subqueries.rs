@@ -22,8 +22,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::domain::{self, Domain, Names};
-use super::guards::{self, Guards};
+use super::domain::{self, Domain, Names, has_subquery, subquery_of};
+use super::guards::{self, Attach, Guards};
 use super::one_row::{OneRow, has_a_row, has_one_row};
 use super::refused;
 
@@ -44,10 +44,10 @@ pub(super) fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 #[derive(Default)]
-pub(super) struct Unnesting {
+struct Unnesting {
     names: Names,
     /// What holds for the rows that the next subquery is computed for.
-    pub(super) guards: Guards,
+    guards: Guards,
 }
 
 /// A subquery, whose own subqueries are joins already, beside the rows that it is computed for.
@@ -70,6 +70,41 @@ struct Comparison {
     value: Expr,
     op: Operator,
     quantifier: SetQuantifier,
+}
+
+impl Attach for Unnesting {
+    fn guards(&mut self) -> &mut Guards {
+        &mut self.guards
+    }
+
+    fn attach(&mut self, input: &mut LogicalPlan, expression: Expr) -> Result<Expr> {
+        let rewritten = expression.transform_down(|part| {
+            let replaced = match part {
+                Expr::Exists(Exists { subquery, negated }) => {
+                    let exists = self.exists(input, subquery)?;
+                    if negated { Expr::Not(Box::new(exists)) } else { exists }
+                }
+                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                    let value = self.attach(input, *expr)?;
+                    let comparison = Comparison { value, op: Operator::Eq, quantifier: SetQuantifier::Any };
+                    let is_in = self.comparison(input, comparison, subquery, false)?;
+                    if negated { Expr::Not(Box::new(is_in)) } else { is_in }
+                }
+                Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+                    let value = self.attach(input, *expr)?;
+                    self.comparison(input, Comparison { value, op, quantifier }, subquery, false)?
+                }
+                Expr::ScalarSubquery(subquery) => self.scalar(input, subquery)?,
+                Expr::Case(case) => self.case(input, case)?,
+                Expr::BinaryExpr(chain) if matches!(chain.op, Operator::And | Operator::Or) => {
+                    self.chain(input, chain)?
+                }
+                part => return Ok(Transformed::no(part)),
+            };
+            Ok(Transformed::new(replaced, true, TreeNodeRecursion::Jump))
+        });
+        rewritten.data()
+    }
 }
 
 impl Unnesting {
@@ -179,36 +214,6 @@ impl Unnesting {
         }
         let predicate = conjunction(parts).unwrap_or_else(|| lit(true));
         Ok((input, predicate))
-    }
-
-    /// The expression without subqueries; `input` gets the columns that stand for them. Its rows stay as they are.
-    pub(super) fn attach(&mut self, input: &mut LogicalPlan, expression: Expr) -> Result<Expr> {
-        let rewritten = expression.transform_down(|part| {
-            let replaced = match part {
-                Expr::Exists(Exists { subquery, negated }) => {
-                    let exists = self.exists(input, subquery)?;
-                    if negated { Expr::Not(Box::new(exists)) } else { exists }
-                }
-                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
-                    let value = self.attach(input, *expr)?;
-                    let comparison = Comparison { value, op: Operator::Eq, quantifier: SetQuantifier::Any };
-                    let is_in = self.comparison(input, comparison, subquery, false)?;
-                    if negated { Expr::Not(Box::new(is_in)) } else { is_in }
-                }
-                Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
-                    let value = self.attach(input, *expr)?;
-                    self.comparison(input, Comparison { value, op, quantifier }, subquery, false)?
-                }
-                Expr::ScalarSubquery(subquery) => self.scalar(input, subquery)?,
-                Expr::Case(case) => self.case(input, case)?,
-                Expr::BinaryExpr(chain) if matches!(chain.op, Operator::And | Operator::Or) => {
-                    self.chain(input, chain)?
-                }
-                part => return Ok(Transformed::no(part)),
-            };
-            Ok(Transformed::new(replaced, true, TreeNodeRecursion::Jump))
-        });
-        rewritten.data()
     }
 
     /// The same for expressions that are columns, which keep their names.
@@ -456,21 +461,6 @@ fn lateral(right: &LogicalPlan) -> Option<(LogicalPlan, Option<TableReference>)>
             }
             _ => None,
         },
-        _ => None,
-    }
-}
-
-pub(super) fn has_subquery(expression: &Expr) -> bool {
-    expression.exists(|part| Ok(subquery_of(part).is_some())).unwrap_or(true)
-}
-
-/// The subquery, if an expression is one or compares with one.
-pub(super) fn subquery_of(expression: &Expr) -> Option<&Subquery> {
-    match expression {
-        Expr::Exists(exists) => Some(&exists.subquery),
-        Expr::InSubquery(is_in) => Some(&is_in.subquery),
-        Expr::SetComparison(comparison) => Some(&comparison.subquery),
-        Expr::ScalarSubquery(subquery) => Some(subquery),
         _ => None,
     }
 }
