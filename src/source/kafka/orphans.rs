@@ -5,6 +5,7 @@
 //! again. So each instance with a name looks at the group now and then, and asks it again.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 
-use super::state::Shared;
 use crate::batch::TopicPartition;
 
 /// The time from one look to the next. A partition without a reader at two of them is one that nobody will read.
@@ -24,7 +24,8 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);
 pub(super) struct Orphans {
     group: String,
     topics: Vec<String>,
-    shared: Arc<Shared>,
+    /// Whether the group is to be asked again.
+    is_due: Arc<AtomicBool>,
     /// Those of the last look.
     seen: Arc<Mutex<BTreeSet<TopicPartition>>>,
     running: Option<JoinHandle<()>>,
@@ -32,21 +33,21 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    pub fn new(group: &str, topics: &[String], shared: Arc<Shared>) -> Self {
+    pub fn new(group: &str, topics: &[String]) -> Self {
         let not_before = Instant::now() + LOOK_INTERVAL;
         let (group, topics) = (group.to_owned(), topics.to_vec());
-        Self { group, topics, shared, seen: Arc::default(), running: None, not_before }
+        Self { group, topics, is_due: Arc::default(), seen: Arc::default(), running: None, not_before }
     }
 
-    /// Looks, unless that is under way or was just done.
-    pub fn look<C: ConsumerContext + 'static>(&mut self, consumer: &Arc<BaseConsumer<C>>) {
+    /// Looks, unless that is under way or was just done. Returns whether the group is to be asked again, for what was seen before.
+    pub fn look<C: ConsumerContext + 'static>(&mut self, consumer: &Arc<BaseConsumer<C>>) -> bool {
         let is_running = self.running.as_ref().is_some_and(|running| !running.is_finished());
         if is_running || Instant::now() < self.not_before {
-            return;
+            return self.is_due.swap(false, Ordering::Relaxed);
         }
         self.not_before = Instant::now() + LOOK_INTERVAL;
         let (group, topics) = (self.group.clone(), self.topics.clone());
-        let (shared, seen) = (Arc::clone(&self.shared), Arc::clone(&self.seen));
+        let (is_due, seen) = (Arc::clone(&self.is_due), Arc::clone(&self.seen));
         // Why weak: the last reference leaves the group.
         let consumer = Arc::downgrade(consumer);
         let look = move || {
@@ -65,10 +66,11 @@ impl Orphans {
             }
             seen.clear();
             tracing::warn!("no instance reads {}; asking the group again", again.join(", "));
-            shared.lock().is_rejoin_due = true;
+            is_due.store(true, Ordering::Relaxed);
         };
         let started = std::thread::Builder::new().name("kafka-group".into()).spawn(look);
         self.running = started.inspect_err(|error| tracing::debug!("no thread: {error}")).ok();
+        false
     }
 }
 

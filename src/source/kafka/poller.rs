@@ -258,10 +258,8 @@ impl Poller {
             state.is_rejoin_due = false;
             drop(state);
             self.looks.gaps.start(gaps);
-            if let Some(orphans) = &mut self.looks.orphans {
-                orphans.look(&self.consumer);
-            }
-            if is_rejoin_due {
+            let orphans = self.looks.orphans.as_mut();
+            if orphans.is_some_and(|orphans| orphans.look(&self.consumer)) || is_rejoin_due {
                 self.rejoin();
             }
         }
