@@ -39,7 +39,8 @@ impl Orphans {
         Self { group, topics, is_due: Arc::default(), seen: Arc::default(), running: None, not_before }
     }
 
-    /// Looks, unless that is under way or was just done. Returns whether the group is to be asked again, for what was seen before.
+    /// Looks, unless that is under way or was just done. Returns whether the group is to be asked again, for what earlier looks
+    /// have found.
     pub fn look<C: ConsumerContext + 'static>(&mut self, consumer: &Arc<BaseConsumer<C>>) -> bool {
         let is_running = self.running.as_ref().is_some_and(|running| !running.is_finished());
         if is_running || Instant::now() < self.not_before {
