@@ -20,9 +20,10 @@ COUNT = "SELECT count(*) AS messages FROM batch"
 
 def send(topic, messages, **options):
     """Sends (partition, payload, key, headers), by a producer with these options."""
-    producer = Producer(
-        {"bootstrap.servers": topic.server, "message.max.bytes": 10_000_000, "linger.ms": 50, "log_level": 2, **options}
-    )
+    known = {"bootstrap.servers": topic.server, "message.max.bytes": 10_000_000, "linger.ms": 50, "log_level": 2}
+    undelivered = []
+    reports = {"on_delivery": lambda error, _message: undelivered.append(str(error)), "delivery.report.only.error": True}
+    producer = Producer({**known, **reports, **options})
     count = 0
     for partition, payload, key, headers in messages:
         while True:
@@ -33,6 +34,8 @@ def send(topic, messages, **options):
                 producer.poll(0.1)
         count += 1
     assert producer.flush(300) == 0
+    # A message that waits too long for a slow broker is given up.
+    assert not undelivered, f"{len(undelivered)} messages were not delivered: {undelivered[0]}"
     return count
 
 
