@@ -113,7 +113,7 @@ impl KafkaSource {
         let gaps = GapReader::new(config, job, Arc::clone(&shared));
         // The new protocol has the brokers decide, which know of every partition.
         let is_named = config.instance.is_some() && !is_new_protocol(config);
-        let orphans = is_named.then(|| Orphans::new(job, &config.topics));
+        let orphans = is_named.then(|| Orphans::new(config, job));
         let looks = Looks { gaps, orphans };
         let poller =
             Poller::new(Arc::clone(&consumer), Arc::clone(&shared), receiver, limits, &config.topics, looks);

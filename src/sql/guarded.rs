@@ -68,6 +68,9 @@ impl<R: OptimizerRule> OptimizerRule for MovesOthers<R> {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let (conditions, below) = filtered(&plan);
+        if conditions.is_empty() {
+            return move_others(plan, |plan| self.0.rewrite(plan, config));
+        }
         let conditions: Vec<Vec<Expr>> =
             conditions.into_iter().cloned().map(split_conjunction_owned).collect();
         let failing_columns = failing_columns(below);
@@ -156,35 +159,26 @@ fn with_conditions(mut join: Join, more: Vec<Expr>) -> LogicalPlan {
 
 /// An aggregate computes its arguments, and their order, for the rows of its FILTER only.
 pub(super) fn in_aggregate(part: Expr) -> Transformed<Expr> {
-    let guard = |value: &mut Expr, filter: &Expr| {
-        // A constant is checked while the query is planned, and some functions take nothing else.
-        let may_fail = may_fail(value) && !value.column_refs().is_empty();
-        if may_fail {
-            *value = case(filter.clone(), std::mem::take(value), None);
-        }
-        may_fail
+    // A constant is checked while the query is planned, and some functions take nothing else.
+    let is_guarded = |value: &&mut Expr| may_fail(value) && !value.column_refs().is_empty();
+    let guard = |values: &mut dyn Iterator<Item = &mut Expr>, filter: &Option<Box<Expr>>| {
+        let Some(filter) = filter else { return false };
+        let guarded = values.filter(is_guarded).map(|value| {
+            *value = case(filter.as_ref().clone(), std::mem::take(value), None);
+        });
+        guarded.count() > 0
     };
     match part {
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
-            let mut is_changed = false;
-            if let Some(filter) = &params.filter {
-                // Other keys are columns by now.
-                let order = params.order_by.iter_mut().map(|key| &mut key.expr);
-                for value in params.args.iter_mut().chain(order) {
-                    is_changed |= guard(value, filter);
-                }
-            }
+            // Other keys are columns by now.
+            let order = params.order_by.iter_mut().map(|key| &mut key.expr);
+            let is_changed = guard(&mut params.args.iter_mut().chain(order), &params.filter);
             let call = Expr::AggregateFunction(AggregateFunction { func, params });
             Transformed::new_transformed(call, is_changed)
         }
         Expr::WindowFunction(mut function) => {
             let WindowFunction { params, .. } = function.as_mut();
-            let mut is_changed = false;
-            if let Some(filter) = &params.filter {
-                for value in &mut params.args {
-                    is_changed |= guard(value, filter);
-                }
-            }
+            let is_changed = guard(&mut params.args.iter_mut(), &params.filter);
             Transformed::new_transformed(Expr::WindowFunction(function), is_changed)
         }
         part => Transformed::no(part),
@@ -271,12 +265,9 @@ impl OptimizerRule for FailLast {
 
 /// Whether an AND or OR has something that may fail before something that cannot.
 fn has_failing_first(expression: &Expr) -> bool {
-    let is_it = |part: &Expr| match part {
-        Expr::BinaryExpr(BinaryExpr { op: op @ (Operator::And | Operator::Or), .. }) => {
-            let parts = split_binary(part, *op);
-            parts.windows(2).any(|pair| may_fail(pair[0]) && !may_fail(pair[1]))
-        }
-        _ => false,
+    let is_it = |part: &Expr| {
+        chain_of(part)
+            .is_some_and(|(_, parts)| parts.windows(2).any(|pair| may_fail(pair[0]) && !may_fail(pair[1])))
     };
     may_fail(expression) && expression.exists(|part| Ok(is_it(part))).unwrap_or_default()
 }
@@ -285,7 +276,7 @@ fn failing_last(expression: Expr) -> Result<Expr> {
     let Some((op, parts)) = chain_of(&expression) else {
         return expression.map_children(|child| Ok(Transformed::yes(failing_last(child)?))).data();
     };
-    let parts = parts.into_iter().map(failing_last).collect::<Result<Vec<_>>>()?;
+    let parts = parts.into_iter().cloned().map(failing_last).collect::<Result<Vec<_>>>()?;
     let (failing, safe): (Vec<Expr>, Vec<Expr>) = parts.into_iter().partition(may_fail);
     Ok(joined(op, safe.into_iter().chain(failing)).unwrap_or(expression))
 }
@@ -375,15 +366,16 @@ fn has_failing_chain(expression: &Expr) -> bool {
 }
 
 /// The operator and the operands of an AND or OR.
-fn chain_of(expression: &Expr) -> Option<(Operator, Vec<Expr>)> {
+fn chain_of(expression: &Expr) -> Option<(Operator, Vec<&Expr>)> {
     match expression {
         Expr::BinaryExpr(BinaryExpr { op: op @ (Operator::And | Operator::Or), .. }) => {
-            Some((*op, split_binary(expression, *op).into_iter().cloned().collect()))
+            Some((*op, split_binary(expression, *op)))
         }
         _ => None,
     }
 }
 
+/// The operands of an AND or OR as one expression; `None` if there are none.
 fn joined(op: Operator, parts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
     if op == Operator::And { conjunction(parts) } else { disjunction(parts) }
 }
@@ -393,8 +385,11 @@ fn guarded(expression: Expr, schema: &DFSchema, is_condition: bool) -> Result<Ex
         let inner = |child: Expr| Ok(Transformed::yes(guarded(child, schema, false)?));
         return expression.map_children(inner).data();
     };
-    let parts =
-        parts.into_iter().map(|part| guarded(part, schema, is_condition)).collect::<Result<Vec<_>>>()?;
+    let parts = parts
+        .into_iter()
+        .cloned()
+        .map(|part| guarded(part, schema, is_condition))
+        .collect::<Result<Vec<_>>>()?;
     let (failing, safe): (Vec<Expr>, Vec<Expr>) = parts.into_iter().partition(may_fail);
     let all = failing.into_iter().try_fold(joined(op, safe), |before, part| {
         let Some(before) = before else { return Ok::<_, DataFusionError>(Some(part)) };

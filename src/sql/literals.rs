@@ -62,17 +62,17 @@ fn doubles_beside_doubles(values: &mut Values) {
 fn union_of_mixed(values: &mut Values) -> Option<Box<SetExpr>> {
     let columns = values.rows.first().map_or(0, |row| row.len());
     let is_mixed = (0..columns).any(|column| {
-        let (mut has_point, mut is_computed, mut has_subquery) = (false, false, false);
+        let (mut has_point, mut is_computed, mut is_of_query) = (false, false, false);
         for cell in values.rows.iter_mut().filter_map(|row| row.get_mut(column)) {
             match number(cell) {
                 Some(number) => has_point |= number.contains('.') && !is_scientific(number),
                 None => {
                     is_computed |= !matches!(cell, Expr::Value(_));
-                    has_subquery |= has_query(cell) || reads_columns(cell);
+                    is_of_query |= has_query(cell) || reads_columns(cell);
                 }
             }
         }
-        has_subquery || has_point && is_computed
+        is_of_query || has_point && is_computed
     });
     if !is_mixed {
         return None;

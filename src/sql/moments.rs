@@ -323,7 +323,8 @@ fn formatted(text: &str, format: &str) -> ParseResult<DateTime<Utc>> {
     Ok(parsed.to_naive_datetime_with_offset(0).or_else(|_| day())?.and_utc())
 }
 
-fn of_values(
+/// What a conversion of arrays makes of a value.
+pub(super) fn of_values(
     values: &ColumnarValue,
     convert: &dyn Fn(&ArrayRef) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {

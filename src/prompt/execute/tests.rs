@@ -276,7 +276,7 @@ async fn messages_that_a_view_of_the_job_refuses_are_left_out() {
         assert!(letters.contains(part), "{letters}");
     }
     assert!(project.asked("\\d").await.contains("dead letters    | 1 "));
-    // An edit that refuses others: what it changes is said.
+    // After an edit that refuses another message, the notes name both.
     std::fs::write(project.path("sql/halved.sql"), "SELECT *, 10 / kafka_offset AS half FROM batch").unwrap();
     let notes = project.shell.session.diff(Some("halved"), Base::Start).await.unwrap().notes;
     assert!(notes.iter().any(|note| note.starts_with("`halved` refuses 1 message,")), "{notes:?}");

@@ -1,8 +1,9 @@
 //! Partitions that nobody reads, in a group whose members have names (`instance`).
 //!
-//! Kafka gives a process with a name what its predecessor had, without asking the group. If the predecessor had just given up
-//! a partition for another instance, and had not told the group yet, that partition has no reader until the group is asked
-//! again. So each instance with a name looks at the group now and then, and asks it again.
+//! If a process with a name starts again, Kafka returns its old assignment without a rebalance. Suppose that the old process
+//! ended in the middle of a rebalance: it had revoked a partition for another instance, but had not joined the group again.
+//! Then no instance has that partition until the next rebalance. So each instance with a name looks at the group regularly,
+//! and joins it again if a partition has no reader.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,19 +12,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
 
+use super::failure::KeepsFailure;
+use super::lookup::partitions_of;
 use crate::batch::TopicPartition;
+use crate::config::KafkaConfig;
 
 /// The time from one look to the next. A partition without a reader at two of them is one that nobody will read.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// How long one answer of the brokers is waited for.
+/// How long the brokers' answer about the group is waited for.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Looks at the group in a thread of its own.
 pub(super) struct Orphans {
+    config: KafkaConfig,
     group: String,
-    topics: Vec<String>,
     /// Whether the group is to be asked again.
     is_due: Arc<AtomicBool>,
     /// Those of the last look.
@@ -33,27 +36,30 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    pub fn new(group: &str, topics: &[String]) -> Self {
+    pub fn new(config: &KafkaConfig, group: &str) -> Self {
         let not_before = Instant::now() + LOOK_INTERVAL;
-        let (group, topics) = (group.to_owned(), topics.to_vec());
-        Self { group, topics, is_due: Arc::default(), seen: Arc::default(), running: None, not_before }
+        let (config, group) = (config.clone(), group.to_owned());
+        Self { config, group, is_due: Arc::default(), seen: Arc::default(), running: None, not_before }
     }
 
     /// Looks, unless that is under way or was just done. Returns whether the group is to be asked again, for what earlier looks
     /// have found.
-    pub fn look<C: ConsumerContext + 'static>(&mut self, consumer: &Arc<BaseConsumer<C>>) -> bool {
+    pub fn look<C: ConsumerContext + KeepsFailure + 'static>(
+        &mut self,
+        consumer: &Arc<BaseConsumer<C>>,
+    ) -> bool {
         let is_running = self.running.as_ref().is_some_and(|running| !running.is_finished());
         if is_running || Instant::now() < self.not_before {
             return self.is_due.swap(false, Ordering::Relaxed);
         }
         self.not_before = Instant::now() + LOOK_INTERVAL;
-        let (group, topics) = (self.group.clone(), self.topics.clone());
+        let (config, group) = (self.config.clone(), self.group.clone());
         let (is_due, seen) = (Arc::clone(&self.is_due), Arc::clone(&self.seen));
         // Why weak: the last reference leaves the group.
         let consumer = Arc::downgrade(consumer);
         let look = move || {
             let Some(consumer) = consumer.upgrade() else { return };
-            let found = orphans(&consumer, &group, &topics);
+            let found = orphans(&consumer, &config, &group);
             drop(consumer);
             let found = found.unwrap_or_else(|error| {
                 tracing::debug!("the group was not looked at: {error}");
@@ -76,26 +82,20 @@ impl Orphans {
 }
 
 /// The partitions of the topics that no member of the group has; none while the group is being asked.
-fn orphans<C: ConsumerContext>(
+fn orphans<C: ConsumerContext + KeepsFailure>(
     consumer: &BaseConsumer<C>,
+    config: &KafkaConfig,
     group: &str,
-    topics: &[String],
-) -> Result<BTreeSet<TopicPartition>, KafkaError> {
+) -> Result<BTreeSet<TopicPartition>, String> {
     let mut partitions = BTreeSet::new();
-    for topic in topics {
-        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX)?;
-        for found in metadata.topics().iter().filter(|found| found.name() == topic && found.error().is_none())
-        {
-            let topic: Arc<str> = topic.as_str().into();
-            partitions.extend(
-                found
-                    .partitions()
-                    .iter()
-                    .map(|one| TopicPartition { topic: Arc::clone(&topic), partition: one.id() }),
-            );
-        }
+    for topic in &config.topics {
+        let found = partitions_of(consumer, &config.server, topic).map_err(|error| error.to_string())?;
+        let topic: Arc<str> = topic.as_str().into();
+        let of_topic = |partition| TopicPartition { topic: Arc::clone(&topic), partition };
+        partitions.extend(found.into_iter().map(of_topic));
     }
-    let groups = consumer.fetch_group_list(Some(group), ANSWER_WAIT_MAX)?;
+    let groups = consumer.fetch_group_list(Some(group), ANSWER_WAIT_MAX);
+    let groups = groups.map_err(|error| error.to_string())?;
     let group = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
     let Some(group) = group else { return Ok(BTreeSet::new()) };
     for member in group.members() {

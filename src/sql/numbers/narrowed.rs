@@ -12,12 +12,12 @@ use arrow::array::{
 };
 use arrow::compute::{CastOptions, cast as arrow_cast, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, TimeUnit, i256};
-use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::common::{Result, exec_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ColumnarValue;
 
 use super::super::intervals;
-use super::super::moments::{TIME_OF_DAY, is_time};
+use super::super::moments::{TIME_OF_DAY, is_time, of_values};
 use super::super::sql_types::in_sql;
 use super::super::zones;
 use super::exact::quotient;
@@ -56,10 +56,11 @@ pub(in crate::sql) fn cast(value: &ColumnarValue, to: &DataType) -> Result<Colum
     if let Some(cast) = by_arrow(value, to, None)? {
         return Ok(cast);
     }
-    narrowed(value, to, &|value, reason| {
+    let misfit: Misfit<'_> = &|value, reason| {
         let message = format!("cannot cast {value} to {}: {reason}", in_sql(&to.to_string()));
         Err(DataFusionError::Execution(message))
-    })
+    };
+    of_values(value, &|values| array(values, to, misfit))
 }
 
 /// The cast; NULL if a value does not fit.
@@ -68,7 +69,7 @@ pub(in crate::sql) fn try_cast(value: &ColumnarValue, to: &DataType) -> Result<C
     if let Some(cast) = by_arrow(value, to, Some(&options))? {
         return Ok(cast);
     }
-    narrowed(value, to, &|_, _| Ok(()))
+    of_values(value, &|values| array(values, to, &|_, _| Ok(())))
 }
 
 /// The casts that Arrow's do, once it can read the texts.
@@ -111,16 +112,6 @@ fn no_decimal(texts: &ColumnarValue, to: &DataType, error: DataFusionError) -> R
 /// What is done about a value that does not fit, for a reason.
 type Misfit<'a> = &'a dyn Fn(&dyn Display, &str) -> Result<()>;
 
-fn narrowed(value: &ColumnarValue, to: &DataType, misfit: Misfit<'_>) -> Result<ColumnarValue> {
-    Ok(match value {
-        ColumnarValue::Array(values) => ColumnarValue::Array(array(values, to, misfit)?),
-        ColumnarValue::Scalar(value) => {
-            let narrowed = array(&value.to_array()?, to, misfit)?;
-            ColumnarValue::Scalar(ScalarValue::try_from_array(&narrowed, 0)?)
-        }
-    })
-}
-
 fn array(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRef> {
     match (values.data_type(), to) {
         (from, _) if from.is_decimal() => return doubles(values, to),
@@ -129,7 +120,7 @@ fn array(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<ArrayRe
         _ => {}
     }
     if let DataType::Timestamp(step, zone) = to {
-        let from = zone_of(values.data_type());
+        let from = zone_of(values.data_type()).map(AsRef::as_ref);
         let values = match (zones::of(from)?, zones::of(zone.as_deref())?) {
             (Some(from), _) if zone.is_none() => zones::local(values, from)?,
             (_, Some(to)) if from.is_none() => zones::moments(values, to)?,
@@ -225,16 +216,9 @@ fn intervals(values: &ArrayRef, to: &DataType, misfit: Misfit<'_>) -> Result<Arr
     Ok(arrow_cast(&read, to)?)
 }
 
-fn with_zone(of: &DataType) -> Option<Arc<str>> {
+fn zone_of(of: &DataType) -> Option<&Arc<str>> {
     match of {
-        DataType::Timestamp(_, zone) => zone.clone(),
-        _ => None,
-    }
-}
-
-fn zone_of(of: &DataType) -> Option<&str> {
-    match of {
-        DataType::Timestamp(_, zone) => zone.as_deref(),
+        DataType::Timestamp(_, zone) => zone.as_ref(),
         _ => None,
     }
 }
@@ -246,7 +230,7 @@ fn rounded(values: &ArrayRef, step: TimeUnit, to: &DataType) -> Result<ArrayRef>
         // By way of the count: Arrow takes a time without a zone for a local one.
         DataType::Timestamp(from, None) => {
             let moments = arrow_cast(values, &DataType::Int64)?;
-            let moments = arrow_cast(&moments, &DataType::Timestamp(*from, with_zone(to)))?;
+            let moments = arrow_cast(&moments, &DataType::Timestamp(*from, zone_of(to).cloned()))?;
             return Ok(arrow_cast(&moments, to)?);
         }
         _ => return Ok(arrow_cast(values, to)?),

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray as _, StringArray};
 use arrow::compute::cast as arrow_cast;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::ColumnarValue;
+
+use super::super::moments::of_values;
 
 /// Exponents that are read: no DECIMAL has more digits.
 const EXPONENT_MAX: u32 = 76;
@@ -33,13 +35,7 @@ pub(super) fn is_ours(from: &DataType, to: &DataType) -> bool {
 /// The texts as Arrow reads them as this type.
 pub(super) fn readable(value: &ColumnarValue, to: &DataType) -> Result<ColumnarValue> {
     let Some(rewrite) = rewrite(to) else { return Ok(value.clone()) };
-    Ok(match value {
-        ColumnarValue::Array(texts) => ColumnarValue::Array(rewritten(texts, rewrite)?),
-        ColumnarValue::Scalar(text) => {
-            let read = rewritten(&text.to_array()?, rewrite)?;
-            ColumnarValue::Scalar(ScalarValue::try_from_array(&read, 0)?)
-        }
-    })
+    of_values(value, &|texts| rewritten(texts, rewrite))
 }
 
 /// Most texts are as they should be; then the array is, too.
