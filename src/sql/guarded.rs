@@ -249,17 +249,7 @@ impl OptimizerRule for FailLast {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if !any_expression(&plan, has_failing_first)? {
-            return Ok(Transformed::no(plan));
-        }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expression| {
-            if !has_failing_first(&expression) {
-                return Ok(Transformed::no(expression));
-            }
-            let name = names.save(&expression);
-            Ok(Transformed::yes(name.restore(failing_last(expression)?)))
-        })
+        rewritten(plan, has_failing_first, failing_last)
     }
 }
 
@@ -330,7 +320,12 @@ impl PhysicalOptimizerRule for OfSafeJoins {
 }
 
 fn guarded_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    if !any_expression(&plan, has_failing_chain)? {
+    let mut has_any = false;
+    plan.apply_expressions(|expression| {
+        has_any |= has_failing_chain(expression);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if !has_any {
         return Ok(Transformed::no(plan));
     }
     let schema = rewrite::scope(&plan);
@@ -340,23 +335,23 @@ fn guarded_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         join.filter = join.filter.take().map(|filter| guarded(filter, &schema, true)).transpose()?;
         return Ok(Transformed::yes(LogicalPlan::Join(join)));
     }
+    rewritten(plan, has_failing_chain, |expression| guarded(expression, &schema, is_condition))
+}
+
+/// Rewrites some of the expressions of a node, whose columns keep their names.
+fn rewritten(
+    plan: LogicalPlan,
+    is_meant: impl Fn(&Expr) -> bool,
+    rewrite: impl Fn(Expr) -> Result<Expr>,
+) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     plan.map_expressions(|expression| {
-        if !has_failing_chain(&expression) {
+        if !is_meant(&expression) {
             return Ok(Transformed::no(expression));
         }
         let name = names.save(&expression);
-        Ok(Transformed::yes(name.restore(guarded(expression, &schema, is_condition)?)))
+        Ok(Transformed::yes(name.restore(rewrite(expression)?)))
     })
-}
-
-fn any_expression(plan: &LogicalPlan, is_it: impl Fn(&Expr) -> bool) -> Result<bool> {
-    let mut any = false;
-    plan.apply_expressions(|expression| {
-        any |= is_it(expression);
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(any)
 }
 
 /// Whether there is an AND or OR that may fail.
