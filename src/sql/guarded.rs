@@ -17,7 +17,7 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::functions::core::nullif;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::{conjunction, disjunction, split_binary, split_conjunction_owned};
+use datafusion::logical_expr::utils::{conjunction, split_binary, split_conjunction_owned};
 use datafusion::logical_expr::{
     BinaryExpr, Case, Expr, ExprSchemable as _, Filter, Join, JoinType, LogicalPlan, Operator, lit,
 };
@@ -268,7 +268,7 @@ fn failing_last(expression: Expr) -> Result<Expr> {
     };
     let parts = parts.into_iter().cloned().map(failing_last).collect::<Result<Vec<_>>>()?;
     let (failing, safe): (Vec<Expr>, Vec<Expr>) = parts.into_iter().partition(may_fail);
-    Ok(joined(op, safe.into_iter().chain(failing)).unwrap_or(expression))
+    Ok(rewrite::joined(op, safe.into_iter().chain(failing)).unwrap_or(expression))
 }
 
 /// Plans queries as DataFusion does, but for AND and OR: these compute what may fail only where the rest does not decide. Why
@@ -370,11 +370,6 @@ fn chain_of(expression: &Expr) -> Option<(Operator, Vec<&Expr>)> {
     }
 }
 
-/// The operands of an AND or OR as one expression; `None` if there are none.
-fn joined(op: Operator, parts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
-    if op == Operator::And { conjunction(parts) } else { disjunction(parts) }
-}
-
 fn guarded(expression: Expr, schema: &DFSchema, is_condition: bool) -> Result<Expr> {
     let Some((op, parts)) = chain_of(&expression) else {
         let inner = |child: Expr| Ok(Transformed::yes(guarded(child, schema, false)?));
@@ -386,7 +381,7 @@ fn guarded(expression: Expr, schema: &DFSchema, is_condition: bool) -> Result<Ex
         .map(|part| guarded(part, schema, is_condition))
         .collect::<Result<Vec<_>>>()?;
     let (failing, safe): (Vec<Expr>, Vec<Expr>) = parts.into_iter().partition(may_fail);
-    let all = failing.into_iter().try_fold(joined(op, safe), |before, part| {
+    let all = failing.into_iter().try_fold(rewrite::joined(op, safe), |before, part| {
         let Some(before) = before else { return Ok::<_, DataFusionError>(Some(part)) };
         let is_plain = is_condition || !before.nullable(schema)?;
         Ok(Some(match (op, is_plain) {

@@ -5,8 +5,8 @@
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, Span, Spans};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
+use datafusion::logical_expr::utils::{conjunction, disjunction, merge_schema};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, Operator, TryCast};
 
 use super::sql_types::in_sql;
 use super::{FIELD_OF, forms, placed};
@@ -102,6 +102,11 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
         }
         other => other.human_display().to_string(),
     }))
+}
+
+/// The operands of an AND or OR as one expression; `None` if there are none.
+pub(super) fn joined(op: Operator, parts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+    if op == Operator::And { conjunction(parts) } else { disjunction(parts) }
 }
 
 /// A name that is like no other one, for a column in the place of another.

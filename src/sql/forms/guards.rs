@@ -6,10 +6,10 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr_fn::when;
-use datafusion::logical_expr::utils::{conjunction, disjunction, split_binary_owned};
+use datafusion::logical_expr::utils::{conjunction, split_binary_owned};
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, Filter, LogicalPlan, Operator};
 
-use super::super::placed;
+use super::super::{placed, rewrite};
 use super::domain::has_subquery;
 
 /// Conditions without subqueries, which are all true.
@@ -124,7 +124,6 @@ pub(super) trait Attach {
         }
         let attached: Result<Vec<Expr>> = parts.into_iter().map(|part| self.attach(input, part)).collect();
         self.guards().0.truncate(before);
-        let joined = if op == Operator::And { conjunction(attached?) } else { disjunction(attached?) };
-        Ok(joined.unwrap_or_default())
+        Ok(rewrite::joined(op, attached?).unwrap_or_default())
     }
 }
