@@ -23,7 +23,7 @@ use crate::diagnostic::{Code, Diagnostic, Finding};
 use crate::engine::{Besides, Draft, Inputs, Reach, table_diagnostic, uses};
 use crate::mask::{Masks, of_sql};
 use crate::memory::Budget;
-use crate::sql::{Faulty, Pipeline, SEARCH_MAX, SqlError, SqlErrorKind, ViewFiles};
+use crate::sql::{Faulty, Pipeline, SEARCH_MAX, SqlError, SqlErrorKind, ViewFiles, failing_rows};
 use crate::tables::{ReferenceTables, StateTables, TableError};
 
 /// The views of a folder, planned as far as they are sound.
@@ -303,27 +303,18 @@ impl Views {
         until: Instant,
         given: &mut Given<'_>,
     ) -> (Vec<(usize, Refused)>, bool) {
-        let (mut open, mut found) = (vec![(0, rows.num_rows())], Vec::new());
-        while let Some((from, count)) = open.pop() {
-            if found.len() > max || Instant::now() > until {
-                return (found, false);
-            }
-            let Err(failed) = self.run(&rows.slice(from, count), given).await else { continue };
-            if self.failed_step() != Some(step) {
-                continue;
-            }
-            match (failed.place_of_row, count / 2) {
-                (Some(place), 0) => {
-                    let Diagnostic { message, hint, .. } = self.shown(failed.fault);
-                    let refused =
-                        Refused { view: self.name_of(step), place, found: Finding { message, hint } };
-                    found.push((from, refused));
-                }
-                (_, half) => open.extend([(from + half, count - half), (from, half)]),
-            }
-        }
-        let are_all = found.len() <= max;
-        (found, are_all)
+        let (failing, are_all) = failing_rows(rows, max, until, async |rows: RecordBatch| {
+            let failed = self.run(&rows, given).await.err()?;
+            (self.failed_step() == Some(step)).then_some(failed)
+        })
+        .await;
+        let are_all = are_all && failing.iter().all(|(_, failed)| failed.place_of_row.is_some());
+        let refused = failing.into_iter().filter_map(|(row, failed)| {
+            let Diagnostic { message, hint, .. } = self.shown(failed.fault);
+            let found = Finding { message, hint };
+            Some((row, Refused { view: self.name_of(step), place: failed.place_of_row?, found }))
+        });
+        (refused.collect(), are_all)
     }
 
     fn name_of(&self, step: usize) -> String {

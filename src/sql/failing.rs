@@ -1,4 +1,4 @@
-//! The row of a batch that SQL fails on, found by halving.
+//! The rows of a batch that SQL fails on, found by halving.
 
 use std::time::{Duration, Instant};
 
@@ -7,25 +7,26 @@ use arrow::array::RecordBatch;
 /// How long a search takes, at most.
 pub const SEARCH_MAX: Duration = Duration::from_secs(2);
 
-/// The row over which alone something fails, if there is one and it is found soon. `fails_over` tells of some rows; it is
-/// known to fail over all of them.
-pub async fn failing_row(
+/// The rows over each of which alone something fails, in their order, and how; and whether these are all of them, at most `max`,
+/// found in time. `failure` tells how some rows fail, if they do. All of them together are known to fail.
+pub async fn failing_rows<F>(
     rows: &RecordBatch,
-    mut fails_over: impl AsyncFnMut(RecordBatch) -> bool,
-) -> Option<RecordBatch> {
-    let started = Instant::now();
-    // It fails over the first `failing` rows, and does not over the first `right` ones.
-    let (mut right, mut failing) = (0, rows.num_rows());
-    while failing.saturating_sub(right) > 1 {
-        if started.elapsed() > SEARCH_MAX {
-            return None;
+    max: usize,
+    until: Instant,
+    mut failure: impl AsyncFnMut(RecordBatch) -> Option<F>,
+) -> (Vec<(usize, F)>, bool) {
+    let halves = |from: usize, count: usize| [(from + count / 2, count - count / 2), (from, count / 2)];
+    let (mut open, mut found) = (Vec::from(halves(0, rows.num_rows())), Vec::new());
+    while let Some((from, count)) = open.pop() {
+        if found.len() > max || Instant::now() > until {
+            return (found, false);
         }
-        let middle = right + (failing - right) / 2;
-        match fails_over(rows.slice(0, middle)).await {
-            true => failing = middle,
-            false => right = middle,
+        match failure(rows.slice(from, count)).await {
+            Some(failure) if count == 1 => found.push((from, failure)),
+            Some(_) if count > 1 => open.extend(halves(from, count)),
+            _ => {}
         }
     }
-    let row = (right < rows.num_rows()).then(|| rows.slice(right, 1))?;
-    fails_over(row.clone()).await.then_some(row)
+    let are_all = found.len() <= max;
+    (found, are_all)
 }

@@ -67,7 +67,7 @@ use crate::config::KeyPlace;
 use crate::diagnostic::Place;
 
 pub use error::{SqlError, SqlErrorKind};
-pub use failing::SEARCH_MAX;
+pub use failing::{SEARCH_MAX, failing_rows};
 pub use faulty::Faulty;
 pub use functions::FunctionHelp;
 pub use graph::Scope;

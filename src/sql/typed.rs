@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -27,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::{SqlError, SqlErrorKind};
-use super::failing::failing_row;
+use super::failing::{SEARCH_MAX, failing_rows};
 use super::names::WHERE_NAMED;
 use super::run_errors::{self, Failed};
 use super::slot::{Cancel, Slot};
@@ -285,7 +286,11 @@ impl QuerySession {
         for (name, tables) in &self.schemas {
             search.add_schema(name, Arc::clone(tables)).ok()?;
         }
-        failing_row(&rows, async |rows| search.fails_over(typed, relation, rows).await).await
+        let (failing, _) = failing_rows(&rows, 0, Instant::now() + SEARCH_MAX, async |rows| {
+            search.fails_over(typed, relation, rows).await.then_some(())
+        })
+        .await;
+        failing.first().map(|(row, ())| rows.slice(*row, 1))
     }
 
     async fn fails_over(&mut self, typed: &Typed, relation: &str, rows: RecordBatch) -> bool {
