@@ -6,9 +6,6 @@
 //! nothing: tables with versions conflict, and for those that follow the partitions the job is fenced.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, SystemTime};
-
-use tokio::time::Instant;
 
 use super::batch_size::BatchSize;
 use super::error::EngineError;
@@ -356,18 +353,9 @@ impl Replay {
 
     fn work(&self, page: &Page) -> Work {
         let newest = page.messages.iter().filter_map(|message| message.timestamp_ms).max();
-        Work {
-            polled: Polled { messages: page.messages.clone(), advances: Vec::new() },
-            condemned: BTreeMap::new(),
-            is_again: false,
-            conflicts: 0,
-            // Why: rows of state are written now, as a `ttl` sees it, however old the message is.
-            reached_ms: newest.max(self.reached_ms),
-            taken_at: Instant::now(),
-            started_at: SystemTime::now(),
-            poll: Duration::ZERO,
-            interval: Duration::ZERO,
-        }
+        let polled = Polled { messages: page.messages.clone(), advances: Vec::new() };
+        // Why: rows of state are written now, as a `ttl` sees it, however old the message is.
+        Work { reached_ms: newest.max(self.reached_ms), ..Work::of(polled) }
     }
 }
 
