@@ -90,11 +90,7 @@ pub async fn table(connection: &mut Connection, name: &str) -> Result<Option<Tab
 }
 
 async fn mysql_table(connection: &mut Connection, name: &str) -> Result<Option<Table>, DatabaseError> {
-    let (schema, table) = match name.split_once('.') {
-        Some((schema, table)) => (Value::text(schema), table),
-        None => (Value::Null, name),
-    };
-    let place = || vec![schema.clone(), Value::text(table)];
+    let place = || mysql_place(name);
     const PLACE: &str = "table_schema = COALESCE(?, DATABASE()) AND table_name = ?";
     let sql = format!("SELECT table_type, engine FROM information_schema.tables WHERE {PLACE}");
     let Some(found) = connection.query(&sql, place()).await?.pop() else { return Ok(None) };
@@ -229,8 +225,16 @@ fn sqlite_column(row: &[Value<'_>], primary: &[String]) -> TableColumn {
     }
 }
 
-fn text(row: &[Value<'_>], index: usize) -> String {
-    row.get(index).and_then(Value::as_text).unwrap_or_default().to_string()
+/// A table's database, NULL for that of the connection, and its name.
+pub(super) fn mysql_place(name: &str) -> Vec<Value<'_>> {
+    match name.split_once('.') {
+        Some((schema, table)) => vec![Value::text(schema), Value::text(table)],
+        None => vec![Value::Null, Value::text(name)],
+    }
+}
+
+pub(super) fn text(row: &[Value<'_>], index: usize) -> String {
+    row.get(index).and_then(Value::as_text).unwrap_or_default().to_owned()
 }
 
 fn number(row: &[Value<'_>], index: usize) -> i64 {

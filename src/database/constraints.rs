@@ -1,6 +1,7 @@
 //! What a table asks of its rows besides the types of its columns: conditions and foreign keys. They say why the database
 //! has refused a row, since its own message names the constraint at most.
 
+use super::catalogue::{mysql_place, text};
 use super::{Connection, DatabaseError, Dialect, Value};
 
 /// The conditions and foreign keys of a table.
@@ -56,11 +57,7 @@ async fn mysql(
     name: &str,
     dialect: Dialect,
 ) -> Result<Constraints, DatabaseError> {
-    let (schema, table) = match name.split_once('.') {
-        Some((schema, table)) => (Value::text(schema), table),
-        None => (Value::Null, name),
-    };
-    let place = || vec![schema.clone(), Value::text(table)];
+    let place = || mysql_place(name);
     let sql = "SELECT constraint_name, column_name, IF(referenced_table_schema = DATABASE(), referenced_table_name, \
                CONCAT(referenced_table_schema, '.', referenced_table_name)), referenced_column_name \
                FROM information_schema.key_column_usage WHERE table_schema = COALESCE(?, DATABASE()) \
@@ -174,10 +171,6 @@ fn inside(text: &str) -> Option<&str> {
         }
     }
     None
-}
-
-fn text(row: &[Value<'_>], index: usize) -> String {
-    row.get(index).and_then(Value::as_text).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
