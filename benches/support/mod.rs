@@ -154,7 +154,8 @@ impl Shipped {
 /// What is held of these keys; what is not held is in no table.
 fn state_rows(states: &mut StateTables, table: usize, keys: &[RecordBatch]) -> Vec<RecordBatch> {
     if let Some(missing) = states.missing(table, keys).expect("keys of its types") {
-        states.hold_none(table, &missing).expect("room");
+        let none = RecordBatch::new_empty(states.held_columns(table));
+        states.hold(table, &missing, &none).expect("room");
     }
     vec![states.rows(table, keys).expect("rows that are held")]
 }

@@ -266,15 +266,6 @@ impl StateTables {
         })
     }
 
-    /// Holds that the table has no rows with these keys: it does not exist yet.
-    ///
-    /// # Errors
-    /// Data where one batch's keys are more than may be held.
-    pub fn hold_none(&mut self, table: usize, missing: &RecordBatch) -> Result<(), TableError> {
-        let none = RecordBatch::new_empty(Arc::clone(&self.tables[table].held_schema));
-        self.hold(table, missing, &none)
-    }
-
     /// The columns of what [`StateTables::fetch`] returns and [`StateTables::hold`] takes.
     pub fn held_columns(&self, table: usize) -> SchemaRef {
         Arc::clone(&self.tables[table].held_schema)
