@@ -382,6 +382,14 @@ pub fn render(all: &[impl fmt::Display]) -> String {
     texts.join("\n")
 }
 
+/// The beginning of a text; `...` stands for what is left out.
+pub(crate) fn beginning(text: String, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 /// A path as a person would write it.
 pub fn shown(path: &Path) -> String {
     let path = path.strip_prefix(".").unwrap_or(path);

@@ -21,6 +21,7 @@ use super::schema::{Field, Kind, Logical, Record, Schema, SchemaError, TypeId, U
 use super::text::{self, NotDecimal};
 use super::wire::{write_bytes, write_long};
 use crate::config::AvroConfig;
+use crate::diagnostic::beginning;
 use crate::nearest::{did_you_mean, nearest};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -565,11 +566,7 @@ fn duration(json: &Value) -> Result<Vec<u8>, FieldError> {
 }
 
 fn shown(json: &Value) -> String {
-    let text = json.to_string();
-    match text.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
+    beginning(json.to_string(), SHOWN_CHARACTERS_MAX)
 }
 
 fn list(names: &[String]) -> String {

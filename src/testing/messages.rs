@@ -10,6 +10,7 @@ use super::suite::{Cell, Row, Test};
 use crate::avro::json;
 use crate::avro::{Encoder, KeyEncoder};
 use crate::batch::{Headers, Message, Messages, MessagesBuilder};
+use crate::diagnostic::beginning;
 use crate::moment::moment;
 use crate::yaml::{Fault, Node, Value};
 
@@ -213,11 +214,7 @@ impl Recorder<'_> {
 
 /// A message as it is written, in one line.
 fn shown(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
-    }
+    beginning(text.split_whitespace().collect::<Vec<_>>().join(" "), SHOWN_CHARACTERS_MAX)
 }
 
 /// How much of a message a failure repeats.

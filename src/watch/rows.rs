@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::json::time;
+use crate::diagnostic::beginning;
 use crate::mask::{emptied, masked};
 use crate::nearest::did_you_mean;
 use crate::telemetry::SAMPLE_ROWS;
@@ -113,7 +114,7 @@ fn values(column: &ArrayRef, first: usize, length: usize) -> Result<Vec<Value>, 
                 column.as_primitive::<Float64Type>().value(row).into()
             }
             DataType::Binary => bytes_text(column.as_binary::<i32>().value(row)).into(),
-            _ => cut(formatter.value(row).try_to_string()?).into(),
+            _ => beginning(formatter.value(row).try_to_string()?, VALUE_CHARACTERS_MAX).into(),
         })
     };
     (first..first + length).map(value).collect()
@@ -122,19 +123,12 @@ fn values(column: &ArrayRef, first: usize, length: usize) -> Result<Vec<Value>, 
 /// Bytes that are text as text, such as most keys of messages.
 fn bytes_text(bytes: &[u8]) -> String {
     match crate::database::json::printable(bytes) {
-        Some(text) => cut(text.to_owned()),
+        Some(text) => beginning(text.to_owned(), VALUE_CHARACTERS_MAX),
         None => {
             let mut text = String::new();
             crate::database::json::base64(&mut text, bytes);
-            cut(text)
+            beginning(text, VALUE_CHARACTERS_MAX)
         }
-    }
-}
-
-fn cut(text: String) -> String {
-    match text.char_indices().nth(VALUE_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }
 

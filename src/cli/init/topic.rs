@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use crate::avro::{SchemaId, VALUE_SCHEMA_HEADER, fingerprint_of_front};
 use crate::batch::{Message, Messages};
 use crate::config::Config;
-use crate::diagnostic::Finding;
+use crate::diagnostic::{Finding, beginning};
 use crate::source::{Browser, SourceError, first_ranges};
 
 /// Messages that are looked at, and the bytes that they may take unless one takes more.
@@ -203,11 +203,8 @@ fn is_json(payload: &[u8]) -> bool {
 /// The beginning of a text.
 fn shown(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match text.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
+    let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    beginning(text, SHOWN_CHARACTERS_MAX)
 }
 
 #[cfg(test)]
