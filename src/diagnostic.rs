@@ -382,7 +382,13 @@ pub fn render(all: &[impl fmt::Display]) -> String {
     texts.join("\n")
 }
 
-/// The beginning of a text; `...` stands for what is left out.
+/// `1 message`, `2 messages`.
+pub(crate) fn counted<N: fmt::Display + From<u8> + PartialEq>(count: N, what: &str) -> String {
+    let end = if count == N::from(1_u8) { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
+/// The beginning of a text, with `...` after it if there is more.
 pub(crate) fn beginning(text: String, characters_max: usize) -> String {
     match text.char_indices().nth(characters_max) {
         Some((end, _)) => format!("{}...", &text[..end]),

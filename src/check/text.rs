@@ -4,7 +4,7 @@ use arrow::error::ArrowError;
 
 use super::tables::{ColumnFinding, Role, TableFinding};
 use super::{Findings, ViewFinding};
-use crate::diagnostic::render;
+use crate::diagnostic::{counted, render};
 use crate::print::{Look, table, texts};
 
 impl Findings {
@@ -18,7 +18,7 @@ impl Findings {
         let counts: Vec<String> = [(errors, "error"), (warnings, "warning")]
             .iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
+            .map(|(count, what)| counted(*count, what))
             .collect();
         format!("{}\n\n{}", render(&self.diagnostics), counts.join(", "))
     }

@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use crate::batch::Stage;
 use crate::config::{Config, read_duration};
+use crate::diagnostic::counted;
 use crate::moment::moment;
 use crate::sink::{Selection, SinkError, StoredLetters};
 
@@ -166,12 +167,6 @@ async fn open(config: &Config) -> Result<Option<StoredLetters>, Failure> {
         tracing::warn!("no dead letters are stored: no job has run with this database");
     }
     Ok(opened)
-}
-
-/// `1 message`, `2 messages`.
-fn counted(count: u64, what: &str) -> String {
-    let end = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{end}")
 }
 
 fn database_failed(error: SinkError) -> Failure {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cuts::{Breach, Found};
 use super::messages::WrittenMessage;
 use super::run::{Observed, Unmet};
+use crate::diagnostic::counted;
 
 /// The results of all tests.
 #[derive(Clone, Debug, Default)]
@@ -84,10 +85,6 @@ impl Report {
             _ => format!("{failed} of {} failed, {seconds:.2} s\n", counted(tests, "test")),
         }
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl FileReport {

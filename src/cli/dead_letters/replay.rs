@@ -147,19 +147,19 @@ async fn named(config: &Config, letters: &mut StoredLetters, ids: &[i64]) -> Res
 
 fn conclude(report: &ReplayReport) -> Result<(), Failure> {
     let ReplayReport { replayed, failed, gone, skipped, reasons, is_stopped, .. } = report;
-    let replayed = counted(*replayed as u64, "message");
+    let replayed = counted(*replayed, "message");
     Results::to_stdout().write(&format!("{replayed} replayed, {failed} failed again\n"))?;
     if *gone > 0 {
         tracing::info!("{gone} were replayed or deleted by somebody else meanwhile");
     }
     if *skipped > 0 {
-        let skipped = counted(*skipped as u64, "message");
+        let skipped = counted(*skipped, "message");
         tracing::info!("{skipped} left out, as newer rows are there; they still wait");
     }
     let mut faults = Vec::new();
     if *failed > 0 {
         let reasons: String = reasons.iter().map(|reason| format!("\n  {reason}")).collect();
-        let failed = counted(*failed as u64, "message");
+        let failed = counted(*failed, "message");
         faults.push(format!("{failed} failed again and stay waiting; the most frequent reasons:{reasons}"));
     }
     if *is_stopped {

@@ -49,11 +49,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
     };
     Results::to_stdout().write(&text)?;
     let all: i64 = causes.iter().map(|cause| cause.count).sum();
-    tracing::info!(
-        "{} of {}",
-        counted(all.unsigned_abs(), "dead letter"),
-        counted(causes.len() as u64, "cause")
-    );
+    tracing::info!("{} of {}", counted(all.unsigned_abs(), "dead letter"), counted(causes.len(), "cause"));
     Ok(())
 }
 
