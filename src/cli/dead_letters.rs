@@ -160,6 +160,12 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     }
 }
 
+/// A time as text, up to its seconds.
+fn seconds(time: &str) -> &str {
+    const CHARACTERS: usize = 19;
+    time.get(..CHARACTERS).unwrap_or(time)
+}
+
 /// The dead letters of the job; `None`, and said, where no job has run with this database.
 async fn open(config: &Config) -> Result<Option<StoredLetters>, Failure> {
     let opened = StoredLetters::open(config).await.map_err(database_failed)?;

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
 use super::letter::summary;
-use super::{Shown, database_failed};
+use super::{Shown, database_failed, seconds};
 use crate::batch::Limits;
 use crate::cli::failure::Failure;
 use crate::cli::results::{Results, Written};
@@ -54,8 +54,6 @@ enum Format {
 
 /// Dead letters read at once; their payloads are read along.
 const PAGE: Limits = Limits { rows_max: 200, bytes_max: 16 << 20 };
-/// Characters of a time as text, up to its seconds.
-const SECONDS_CHARACTERS: usize = 19;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
@@ -120,11 +118,10 @@ fn failed(error: io::Error) -> Failure {
 fn rows_of(page: &[StoredLetter]) -> Result<RecordBatch, ArrowError> {
     let column = |text: &dyn Fn(&StoredLetter) -> String| texts(page.iter().map(|stored| Some(text(stored))));
     let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-    let seconds = |time: &str| time.get(..SECONDS_CHARACTERS).unwrap_or(time).to_owned();
     RecordBatch::try_from_iter([
         ("id", numbers(page.iter().map(|stored| Some(stored.id)))),
         ("message", column(&message)),
-        ("written at (UTC)", column(&|stored| seconds(&stored.created_at))),
+        ("written at (UTC)", column(&|stored| seconds(&stored.created_at).to_owned())),
         ("stage", column(&|stored| stored.letter.stage.name().to_owned())),
         ("place", column(&|stored| first_line(&stored.letter.place))),
         ("reason", column(&|stored| first_line(&stored.letter.reason.message))),

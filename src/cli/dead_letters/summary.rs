@@ -3,7 +3,7 @@
 use arrow::error::ArrowError;
 use serde_json::json;
 
-use super::{Shown, counted, database_failed};
+use super::{Shown, counted, database_failed, seconds};
 use crate::cli::failure::Failure;
 use crate::cli::results::{Format, Results};
 use crate::config::Config;
@@ -28,9 +28,6 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
-
-/// Characters of a time as text, up to its seconds.
-const SECONDS_CHARACTERS: usize = 19;
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(mut letters) = super::open(config).await? else { return Ok(()) };
@@ -67,14 +64,13 @@ fn table_of<'c>(
     reason: impl Fn(&Cause) -> &'c str,
     look: Look,
 ) -> Result<String, ArrowError> {
-    let seconds = |time: &'c str| Some(time.get(..SECONDS_CHARACTERS).unwrap_or(time));
     let columns = [
         ("count", numbers(causes.iter().map(|cause| Some(cause.count)))),
         ("stage", texts(causes.iter().map(|cause| Some(cause.stage.as_str())))),
         ("place", texts(causes.iter().map(|cause| Some(cause.place.as_str())))),
         ("code", numbers(causes.iter().map(|cause| cause.code))),
-        ("first", texts(causes.iter().map(|cause| seconds(&cause.first)))),
-        ("last", texts(causes.iter().map(|cause| seconds(&cause.last)))),
+        ("first", texts(causes.iter().map(|cause| Some(seconds(&cause.first))))),
+        ("last", texts(causes.iter().map(|cause| Some(seconds(&cause.last))))),
         ("example", numbers(causes.iter().map(|cause| Some(cause.example)))),
         ("its reason", texts(causes.iter().map(|cause| reason(cause).lines().next()))),
     ];
