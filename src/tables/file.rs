@@ -48,11 +48,11 @@ pub(super) struct Loaded {
     pub(super) rows: RecordBatch,
     pub(super) stamp: Stamp,
     /// The line that each row starts in, from 1.
-    lines: Lines,
+    pub(super) lines: Lines,
 }
 
 #[derive(Clone, Debug)]
-enum Lines {
+pub(super) enum Lines {
     /// One row in each line, the first in this one.
     From(usize),
     Listed(Vec<u32>),
@@ -83,11 +83,11 @@ impl FileFault {
     }
 }
 
-impl Loaded {
-    pub(super) fn line(&self, row: usize) -> usize {
-        match &self.lines {
-            Lines::From(first) => first + row,
-            Lines::Listed(lines) => lines.get(row).map_or(0, |line| *line as usize),
+impl Lines {
+    pub(super) fn of(&self, row: usize) -> usize {
+        match self {
+            Self::From(first) => first + row,
+            Self::Listed(lines) => lines.get(row).map_or(0, |line| *line as usize),
         }
     }
 }
@@ -167,10 +167,6 @@ fn read_csv(
     let batches = batches.map_err(|error| csv_fault(&error.to_string()))?;
     let rows = concat_batches(&as_text, &batches).map_err(|error| FileFault::at(None, error.to_string()))?;
     let lines = csv_lines(text);
-    let line = |row: usize| match &lines {
-        Lines::From(first) => first + row,
-        Lines::Listed(lines) => lines.get(row).map_or(0, |line| *line as usize),
-    };
     let mut columns = Vec::new();
     let wanted = schema.map_or_else(|| rows.schema().fields().clone(), |schema| schema.fields().clone());
     let mut fields = Vec::new();
@@ -181,7 +177,7 @@ fn read_csv(
         };
         let kind = if schema.is_some() { TextType::of(field.data_type()) } else { TextType::infer(column) };
         let values =
-            kind.parse(column).map_err(|row| strange_value(field, kind, column.value(row), line(row)))?;
+            kind.parse(column).map_err(|row| strange_value(field, kind, column.value(row), lines.of(row)))?;
         fields.push(Field::new(field.name(), kind.arrow(), true));
         columns.push(values);
     }
@@ -271,7 +267,7 @@ fn read_json(text: &[u8], schema: Option<&SchemaRef>) -> Result<(RecordBatch, Li
         return Err(FileFault::at(Some(1), "an array, expected one object per line (NDJSON)")
             .with_hint("`jq -c '.[]' file.json` writes it so"));
     }
-    let lines = json_lines(text);
+    let lines = Lines::Listed(json_lines(text));
     let inferred = match schema {
         Some(schema) => Arc::clone(schema),
         None => {
@@ -308,13 +304,12 @@ fn read_json(text: &[u8], schema: Option<&SchemaRef>) -> Result<(RecordBatch, Li
             columns.push(Arc::clone(column));
             continue;
         };
-        let line = |row: usize| lines.get(row).map_or(0, |line| *line as usize);
         let values =
-            kind.parse(text).map_err(|row| strange_value(planned, kind, text.value(row), line(row)))?;
+            kind.parse(text).map_err(|row| strange_value(planned, kind, text.value(row), lines.of(row)))?;
         fields.push(Field::new(planned.name(), kind.arrow(), true));
         columns.push(values);
     }
-    Ok((batch(fields, columns, rows.num_rows())?, Lines::Listed(lines)))
+    Ok((batch(fields, columns, rows.num_rows())?, lines))
 }
 
 /// The lines that hold something.

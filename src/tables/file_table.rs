@@ -214,9 +214,9 @@ fn load(
             let message = format!(
                 "`{}` is {value} here and in line {}, but a key has one row",
                 key.join(", "),
-                loaded.line(first)
+                loaded.lines.of(first)
             );
-            FileFault::at(Some(loaded.line(second)), message)
+            FileFault::at(Some(loaded.lines.of(second)), message)
         }
         IndexFault::Arrow(error) => FileFault::at(None, error.to_string()),
     })?;
