@@ -36,8 +36,7 @@ struct Receipts {
 
 impl ClientContext for Receipts {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        self.connection.note_log(facility, message);
-        tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
+        self.connection.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -38,8 +38,7 @@ impl KeepsFailure for Logged {
 
 impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.failure.note_log(facility, message);
-        tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
+        self.failure.log(level, facility, message);
     }
 
     fn error(&self, _: KafkaError, reason: &str) {
@@ -50,11 +49,12 @@ impl ClientContext for Logged {
 impl ConsumerContext for Logged {}
 
 impl LastFailure {
-    /// Takes a line of the log, if it is about a connection that failed.
-    pub fn note_log(&self, facility: &str, message: &str) {
+    /// Logs a line of librdkafka's, and takes it if it is about a connection that failed.
+    pub fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if let Some(line) = words::failure_of(facility, message) {
             self.note(line);
         }
+        tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
     }
 
     /// Takes the line about a connection that failed.

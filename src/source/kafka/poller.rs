@@ -64,8 +64,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.failure.note_log(facility, message);
-        tracing::debug!(target: "librdkafka", ?level, facility, "{}", without_secrets(message));
+        self.failure.log(level, facility, message);
         if let Some((topic, ids)) = changed_id(message) {
             self.shared.lock().made_anew(topic, &ids);
             self.shared.tell_all();
