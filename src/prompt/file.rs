@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, RecordBatchReader};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef, TimestampMillisecondType};
 use arrow::ipc::reader::FileReader;
@@ -84,20 +84,17 @@ pub(super) fn load(file: &Path, avro: &AvroConfig, schema: &SchemaRef) -> Result
 
 fn read_arrow(file: BufReader<File>, schema: &SchemaRef) -> Result<Batch, String> {
     let reader = FileReader::try_new(file, None).map_err(|error| format!("is no Arrow file: {error}"))?;
-    let found = reader.schema();
-    let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-    batch_of(&found, batches.map_err(|error| error.to_string())?, schema)
+    batch_of(reader, schema)
 }
 
 /// Decoded messages that come from elsewhere, as a batch with the columns of `schema`.
 ///
 /// # Errors
-/// Columns that are not those of the schema: what is wrong with them.
-pub(super) fn batch_of(
-    found: &SchemaRef,
-    batches: Vec<RecordBatch>,
-    schema: &SchemaRef,
-) -> Result<Batch, String> {
+/// Rows that cannot be read, or columns that are not those of the schema: what is wrong with them.
+pub(super) fn batch_of(reader: impl RecordBatchReader, schema: &SchemaRef) -> Result<Batch, String> {
+    let found = reader.schema();
+    let batches: Result<Vec<RecordBatch>, _> = reader.collect();
+    let batches = batches.map_err(|error| error.to_string())?;
     for field in found.fields() {
         match schema.field_with_name(field.name()) {
             Ok(known) if known.data_type() == field.data_type() => {}

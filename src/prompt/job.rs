@@ -6,7 +6,6 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 
 use super::batch::{Batch, Origin};
@@ -144,9 +143,7 @@ impl Session {
         let read = || -> Result<Batch, String> {
             let reader =
                 StreamReader::try_new(Cursor::new(answer.body), None).map_err(|error| error.to_string())?;
-            let found = reader.schema();
-            let batches: Result<Vec<RecordBatch>, _> = reader.collect();
-            batch_of(&found, batches.map_err(|error| error.to_string())?, &schema)
+            batch_of(reader, &schema)
         };
         let batch =
             read().map_err(|error| Refusal::error(format!("the batch of {}: it {error}", job.url)))?;
