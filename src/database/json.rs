@@ -248,8 +248,8 @@ fn primitive<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> T::Native 
     array.as_primitive::<T>().value(row)
 }
 
-/// Writing into a String cannot fail.
-fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+/// Writes into a String, which cannot fail.
+pub(crate) fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(arguments);
 }
 

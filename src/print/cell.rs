@@ -1,12 +1,10 @@
 //! One value as the text of a table's cell: on one line, nothing in it that a terminal would take for a command.
 
-use std::fmt::Write as _;
-
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use crate::database::json;
+use crate::database::json::{self, put};
 
 /// The text of NULL.
 pub(crate) const NULL: &str = "NULL";
@@ -135,11 +133,6 @@ fn bytes(out: &mut String, bytes: &[u8]) {
         }
     }
     out.push('"');
-}
-
-/// Writing into a String cannot fail.
-fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(arguments);
 }
 
 #[cfg(test)]
