@@ -288,12 +288,7 @@ impl<'m> Lineage<'m> {
         match expression {
             Expr::Alias(alias) => self.of_expression(&alias.expr, scopes),
             Expr::Column(column) => of_column(column, scopes),
-            Expr::OuterReferenceColumn(_, column) => {
-                let around = self.outer.iter().rev();
-                let found =
-                    around.flatten().find_map(|scope| Some(scope.masks[scope.place(column)?].clone()));
-                found.unwrap_or(Mask::Whole)
-            }
+            Expr::OuterReferenceColumn(_, column) => of_column(column, self.outer.iter().rev().flatten()),
             Expr::ScalarFunction(call) if call.name() == FIELD_OF => self.of_field(&call.args, scopes),
             Expr::AggregateFunction(call) if call.func.name() == COUNT => Mask::Clear,
             Expr::WindowFunction(call) if call.fun.name() == COUNT => Mask::Clear,
@@ -368,8 +363,8 @@ impl Side {
     }
 }
 
-fn of_column(column: &Column, scopes: &[Scope]) -> Mask {
-    let found = scopes.iter().find_map(|scope| Some(scope.masks[scope.place(column)?].clone()));
+fn of_column<'s>(column: &Column, scopes: impl IntoIterator<Item = &'s Scope>) -> Mask {
+    let found = scopes.into_iter().find_map(|scope| Some(scope.masks[scope.place(column)?].clone()));
     found.unwrap_or(Mask::Whole)
 }
 
