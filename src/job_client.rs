@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// The header with the number of the last batch in an answer: `after=N` asks for those after it.
+pub(crate) const NUMBER_HEADER: &str = "x-batch-number";
+
 /// What a job answers.
 #[derive(Debug)]
 pub struct Answer {

@@ -15,14 +15,12 @@ use super::refusal::Refusal;
 use super::session::{Session, SessionOptions};
 use crate::batch::TopicPartition;
 use crate::config::Config;
-use crate::job_client::{self, Answer};
+use crate::job_client::{self, Answer, NUMBER_HEADER};
 use crate::source::Range;
 use crate::sql::ViewFiles;
 
 /// How long the job may take to answer; it may wait for its next batch.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
-/// The header with the number of the last batch of an answer.
-const NUMBER_HEADER: &str = "x-batch-number";
 
 /// A job that is asked for its batches.
 #[derive(Debug)]

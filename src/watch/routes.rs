@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::gate::{self, parameter};
 use super::server::Busy;
 use super::{Shared, health, json as facts, letters, page, query, rows, stream, versions};
+use crate::job_client::NUMBER_HEADER;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
@@ -101,7 +102,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request<Incoming>) ->
             match rows::batch(shared, after.unwrap_or(0)).await {
                 Ok((number, bytes)) => {
                     let mut answer = of(StatusCode::OK, ARROW, bytes);
-                    answer.headers_mut().insert(HeaderName::from_static(rows::NUMBER_HEADER), number.into());
+                    answer.headers_mut().insert(HeaderName::from_static(NUMBER_HEADER), number.into());
                     answer
                 }
                 Err(error) => failed(&error),

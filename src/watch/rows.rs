@@ -21,8 +21,6 @@ use crate::mask::{emptied, masked};
 use crate::nearest::did_you_mean;
 use crate::telemetry::SAMPLE_ROWS;
 
-/// The header with the number of the last batch in an answer: `after=N` asks for those behind it.
-pub(super) const NUMBER_HEADER: &str = "x-batch-number";
 /// Characters of one value that are shown.
 const VALUE_CHARACTERS_MAX: usize = 2_000;
 /// How long a caller that asks for the first time waits for a batch that is kept whole.
