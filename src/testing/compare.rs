@@ -2,7 +2,7 @@
 //! how they differ.
 
 use super::difference::{Cell, Difference, Line, Sign};
-use super::suite::{Expectation, Row};
+use super::suite::{Expectation, Row, named_columns};
 use super::table::{Kind, Table};
 use super::value;
 use crate::sql::type_name;
@@ -118,12 +118,7 @@ fn matching(candidates: &[Vec<usize>], rights: usize) -> Vec<Option<usize>> {
 
 /// Expected and actual rows, side by side.
 pub(super) fn difference(expectation: &Expectation, table: &Table, comparison: &Comparison) -> Difference {
-    let mut names: Vec<&str> = Vec::new();
-    for cell in expectation.rows.iter().flat_map(|row| &row.cells) {
-        if !names.contains(&cell.column.as_str()) {
-            names.push(&cell.column);
-        }
-    }
+    let mut names = named_columns(&expectation.rows);
     if names.is_empty() {
         names = table.columns.iter().map(|column| column.name.as_str()).collect();
     }

@@ -9,7 +9,7 @@ use arrow::json::ReaderBuilder;
 
 use super::messages::{BYTES_EXPECTED, bytes_of};
 use super::number;
-use super::suite::Row;
+use super::suite::{Row, named_columns};
 use crate::database::json;
 use crate::moment::moment;
 use crate::yaml::{Fault, Node, Value, boolean, is_number};
@@ -48,13 +48,7 @@ pub(super) fn batch(table: &str, rows: &[Row], schema: &SchemaRef) -> Result<Rec
 
 /// The columns that rows seem to have, where nothing else says it: those of a table in the database.
 pub(super) fn columns<'r>(rows: impl Iterator<Item = &'r Row> + Clone) -> SchemaRef {
-    let mut names: Vec<&str> = Vec::new();
-    for cell in rows.clone().flat_map(|row| &row.cells) {
-        if !names.contains(&cell.column.as_str()) {
-            names.push(&cell.column);
-        }
-    }
-    let fields = names.into_iter().map(|name| {
+    let fields = named_columns(rows.clone()).into_iter().map(|name| {
         let cells = rows.clone().flat_map(|row| &row.cells).filter(|cell| cell.column == name);
         let values: Vec<&Node> = cells.map(|cell| &cell.value).filter(|node| !node.is_null()).collect();
         Field::new(name, seeming(&values), true)

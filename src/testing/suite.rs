@@ -93,6 +93,17 @@ pub(super) struct Cell {
     pub value: Node,
 }
 
+/// The columns that rows name, each once, in the order in which they come.
+pub(super) fn named_columns<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Vec<&'r str> {
+    let mut names: Vec<&str> = Vec::new();
+    for cell in rows.into_iter().flat_map(|row| &row.cells) {
+        if !names.contains(&cell.column.as_str()) {
+            names.push(&cell.column);
+        }
+    }
+    names
+}
+
 /// What rows an expectation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::compare::{Comparison, Pair, compare};
 use super::run::{Case, Observed};
-use super::suite::{Expectation, Of, Row, Suite, Written};
+use super::suite::{Expectation, Of, Row, Suite, Written, named_columns};
 use super::table::{Column, Table};
 use super::value;
 use crate::engine::Rehearsal;
@@ -205,12 +205,8 @@ impl Writer<'_> {
 
 /// The columns that rows name, by their places; all of the table where they name none.
 fn columns_of(rows: &[Row], table: &Table) -> Vec<usize> {
-    let mut columns: Vec<usize> = Vec::new();
-    for column in rows.iter().flat_map(|row| &row.cells).filter_map(|cell| table.column(&cell.column)) {
-        if !columns.contains(&column) {
-            columns.push(column);
-        }
-    }
+    let columns: Vec<usize> =
+        named_columns(rows).into_iter().filter_map(|column| table.column(column)).collect();
     if columns.is_empty() { (0..table.columns.len()).collect() } else { columns }
 }
 
