@@ -153,13 +153,6 @@ impl SinkError {
         }
     }
 
-    /// True where the configuration or the tables must be changed (exit 78); false where the server is away.
-    /// For the errors of [`super::Sink::connect`] and [`super::Sink::check`].
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Check(_))
-            || matches!(self, Self::Database(error) if error.fault() == Fault::Other)
-    }
-
     /// The database's error code.
     pub fn code(&self) -> Option<i64> {
         self.database().and_then(DatabaseError::code)
