@@ -14,7 +14,7 @@ use super::schema::{
 use crate::diagnostic::Finding;
 use crate::nearest::{did_you_mean, nearest};
 
-/// How deep types may stand in each other.
+/// How deep types may be nested.
 const SCHEMA_DEPTH_MAX: usize = 64;
 /// How many types a schema may have once each use of a named type is counted.
 const SCHEMA_TYPES_MAX: usize = 10_000;
@@ -88,7 +88,7 @@ impl Parser<'_> {
 
     fn parse(&mut self, json: &Value, namespace: &str, depth: usize) -> Result<TypeId, SchemaError> {
         if depth > SCHEMA_DEPTH_MAX {
-            return Err(self.error(format!("types stand in each other more than {SCHEMA_DEPTH_MAX} deep")));
+            return Err(self.error(format!("types are nested more than {SCHEMA_DEPTH_MAX} deep")));
         }
         match json {
             Value::String(name) => self.named(name, namespace),
@@ -486,7 +486,7 @@ impl Parser<'_> {
             depth = depth.max(child_depth + 1);
         }
         if depth > SCHEMA_DEPTH_MAX {
-            return Err(self.error(format!("types stand in each other more than {SCHEMA_DEPTH_MAX} deep")));
+            return Err(self.error(format!("types are nested more than {SCHEMA_DEPTH_MAX} deep")));
         }
         sizes[place] = Size::Known { types, depth };
         Ok((types, depth))

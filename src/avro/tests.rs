@@ -222,7 +222,7 @@ fn schemas_are_bounded() {
         })
     };
     assert_eq!(schema(&records(64)).map(|schema| schema.types.len()), Ok(65));
-    assert!(schema(&records(66)).unwrap_err().contains("types stand in each other more than 64 deep"));
+    assert!(schema(&records(66)).unwrap_err().contains("types are nested more than 64 deep"));
     // Each record has two fields of the one before: 2^40 columns in 40 short lines.
     let mut fields = vec![
         json!({"name": "f0", "type": {"type": "record", "name": "R0", "fields": [{"name": "a", "type": "int"}]}}),

@@ -51,7 +51,8 @@ pub(super) fn syntax_error(
         return SqlError::wrong(Code::Syntax, place, message).with_hint(format!("did you mean `{keyword}`?"));
     }
     let is_word = position.is_some_and(|position| is_word_at(tokens, position));
-    let hint = after_end.filter(|_| is_word).map(|found| format!("is a comma missing before `{found}`?"));
+    let comma = || after_end.filter(|_| is_word).map(|found| format!("is a comma missing before `{found}`?"));
+    let hint = written_elsewhere(tokens, position).map(str::to_owned).or_else(comma);
     SqlError::wrong(Code::Syntax, place, Finding::new(message).with_hint_if_some(hint))
 }
 
@@ -74,14 +75,36 @@ const KEYWORDS: [&str; 15] = [
     "WHERE",
 ];
 
+/// Words of other databases that the parser does not know, each with what to write.
+const WORDS_ELSEWHERE: [(&str, &str); 5] = [
+    ("EXCLUDE", "compute over the whole frame, and take the row's own value away: `sum(x) OVER w - x`"),
+    ("SYMMETRIC", "write the smaller number first: `x BETWEEN least(a, b) AND greatest(a, b)`"),
+    ("LEADING", "write `ltrim(x)`"),
+    ("TRAILING", "write `rtrim(x)`"),
+    ("BOTH", "write `trim(x)`"),
+];
+
+/// What to write instead of the word at a syntax error, or shortly before it.
+fn written_elsewhere(tokens: &[TokenWithSpan], position: Option<(u64, u64)>) -> Option<&'static str> {
+    let near = near(tokens, position, 2)?;
+    let is_near = |word: &str| near.iter().any(|token| token.token.to_string().eq_ignore_ascii_case(word));
+    WORDS_ELSEWHERE.iter().find(|(word, _)| is_near(word)).map(|(_, hint)| *hint)
+}
+
+/// The token at a place, and so many before it.
+fn near(tokens: &[TokenWithSpan], position: Option<(u64, u64)>, before: usize) -> Option<&[TokenWithSpan]> {
+    let is_there = |token: &TokenWithSpan| position == Some((token.span.start.line, token.span.start.column));
+    let at = tokens.iter().position(is_there)?;
+    Some(&tokens[at.saturating_sub(before)..=at])
+}
+
 /// The word at a syntax error, or before it, that is nearly a keyword: a misspelt one is taken for another name of what comes
 /// before it.
 fn misspelt(
     tokens: &[TokenWithSpan],
     position: Option<(u64, u64)>,
 ) -> Option<(&TokenWithSpan, &'static str)> {
-    let is_there = |token: &TokenWithSpan| position == Some((token.span.start.line, token.span.start.column));
-    let near = |token: &TokenWithSpan| {
+    let nearly = |token: &TokenWithSpan| {
         let Token::Word(Word { value, quote_style: None, .. }) = &token.token else { return None };
         let word = value.to_uppercase();
         // A plural is a name.
@@ -90,11 +113,8 @@ fn misspelt(
         if KEYWORDS.contains(&word.as_str()) { None } else { KEYWORDS.iter().find(is_near).copied() }
     };
     // Without a place, the words before it were read as something.
-    let searched = match tokens.iter().position(is_there) {
-        Some(at) => &tokens[at.saturating_sub(1)..=at],
-        None => tokens,
-    };
-    searched.iter().find_map(|token| Some((token, near(token)?)))
+    let searched = near(tokens, position, 1).unwrap_or(tokens);
+    searched.iter().find_map(|token| Some((token, nearly(token)?)))
 }
 
 /// Whether this is a name, rather than a sign.

@@ -74,6 +74,7 @@ pub(super) const FUNCTIONS_ELSEWHERE: &[(&str, &str)] = &[
     ("approx_count_distinct", "`approx_distinct(x)`"),
     ("arg_max", "`last_value(x ORDER BY a)`"),
     ("arg_min", "`first_value(x ORDER BY a)`"),
+    ("array", "`array_agg(x)`"),
     ("array_size", "`cardinality(x)`"),
     ("charindex", "`strpos(x, 'part')`"),
     ("collect_list", "`array_agg(x)`"),

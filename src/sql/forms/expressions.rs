@@ -1,13 +1,15 @@
 //! Expressions as they are written: rows of values are compared column by column, `= ANY (array)` becomes what it means, LIKE
-//! has backslashes in the place of another ESCAPE, fields are named after any value, and a text is cut to the length of its type.
+//! has backslashes in the place of another ESCAPE, fields are named after any value, a text is cut to the length of its type,
+//! and `ARRAY[a, b]` calls `make_array`. Why: inside the brackets, the planner knows neither outer columns nor WITH.
 //!
 //! DataFusion compares rows as structs, for which NULL is a value like others, and looks for a value in an array without the
 //! NULLs in it. Written out, both have the three-valued truth of the standard.
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, CharacterLength, DataType, Expr, Ident, Query, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
+    AccessExpr, BinaryOperator, CaseWhen, CharacterLength, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -48,6 +50,7 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
             let compare_op = opposite(compare_op)?;
             Some(not(Expr::AllOp { left: left.clone(), compare_op, right: right.clone() }))
         }
+        Expr::Array(array) if !array.elem.is_empty() => Some(call("make_array", array.elem.clone())),
         Expr::Cast { expr, data_type, array: false, .. } => cut(expression, expr, data_type),
         Expr::RLike { negated, expr, pattern, .. } => {
             let op = match negated {
@@ -125,6 +128,24 @@ fn with_names_of_fields(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
         other => other.clone(),
     });
     Some(Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: named.collect() })
+}
+
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let argument = |value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value));
+    Expr::Function(Function {
+        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(argument).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// The values of a row: `(a, b)`.

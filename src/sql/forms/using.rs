@@ -4,13 +4,13 @@
 //! places, such as a later ON, it finds `k` ambiguous. Here the joins are written with ON, and `k` as what it means.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, OrderByKind,
-    Select, SelectItem, Spanned as _, TableFactor, TableWithJoins, Visit, VisitMut,
+    BinaryOperator, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectNamePart, OrderBy,
+    OrderByKind, Select, SelectItem, Spanned as _, TableFactor, TableWithJoins, Visit, VisitMut,
 };
 
 use super::super::walk::{self, Part, PartMut};
 use super::Refusal;
+use super::expressions::call;
 
 /// What a key that two tables share is called, and what it means.
 type Key = (Ident, Expr);
@@ -20,15 +20,18 @@ type Key = (Ident, Expr);
 /// # Errors
 /// The meaning cannot be written without knowing the tables' columns, and DataFusion's would be wrong.
 pub(super) fn write_out(select: &mut Select, mut order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
-    let operators = || select.from.iter().flat_map(|tables| &tables.joins).map(|join| &join.join_operator);
-    if operators().any(needs_writing) {
+    if any_join(select, needs_writing) {
         return write_keys(select, order_by);
     }
-    if !operators().any(has_using) {
+    if !any_join(select, has_using) {
         return Ok(());
     }
     let (mut written, mut written_order) = (select.clone(), order_by.as_deref().cloned());
     if write_keys(&mut written, written_order.as_mut()).is_ok() {
+        // `*` has a key once only where the joins themselves say USING.
+        if select.projection.iter().any(is_wildcard) {
+            written.from = std::mem::take(&mut select.from);
+        }
         *select = written;
         if let (Some(order_by), Some(written)) = (&mut order_by, written_order) {
             **order_by = written;
@@ -38,6 +41,7 @@ pub(super) fn write_out(select: &mut Select, mut order_by: Option<&mut OrderBy>)
 }
 
 fn write_keys(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), Refusal> {
+    let takes_right = any_join(select, needs_writing);
     let mut keys: Vec<Key> = Vec::new();
     for tables in &mut select.from {
         if tables.joins.iter().any(|join| has_using(&join.join_operator)) {
@@ -48,7 +52,7 @@ fn write_keys(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(),
         return Ok(());
     }
     for item in &mut select.projection {
-        if let SelectItem::Wildcard(_) = item {
+        if is_wildcard(item) && takes_right {
             return Err(Refusal::new(
                 item.span(),
                 "`*` over a RIGHT or FULL JOIN with USING".to_owned(),
@@ -89,6 +93,14 @@ fn write_keys(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn is_wildcard(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_))
+}
+
+fn any_join(select: &Select, is: fn(&JoinOperator) -> bool) -> bool {
+    select.from.iter().flat_map(|tables| &tables.joins).any(|join| is(&join.join_operator))
 }
 
 fn needs_writing(operator: &JoinOperator) -> bool {
@@ -156,7 +168,7 @@ fn write_joins(tables: &mut TableWithJoins) -> Result<Vec<Key>, Refusal> {
             });
             let meaning = match (takes_right, is_full) {
                 (true, _) => right,
-                (_, true) => coalesce(left, right),
+                (_, true) => call("coalesce", vec![left, right]),
                 _ => left,
             };
             match known {
@@ -222,24 +234,6 @@ fn relation_name(relation: &TableFactor) -> Result<Ident, Refusal> {
 
 fn column(relation: &Ident, name: &Ident) -> Expr {
     Expr::CompoundIdentifier(vec![relation.clone(), name.clone()])
-}
-
-fn coalesce(left: Expr, right: Expr) -> Expr {
-    let argument = |value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value));
-    Expr::Function(Function {
-        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new("coalesce"))]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![argument(left), argument(right)],
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
 
 /// Writes the keys in a part of a SELECT as what they mean.

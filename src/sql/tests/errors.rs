@@ -194,6 +194,13 @@ async fn clauses_and_types_of_other_dialects_are_refused_where_they_stand() {
             "write a column for each value",
         ),
         ("FROM batch", 6, "write `SELECT * FROM ...`"),
+        ("SELECT trim(LEADING FROM agency) AS x FROM batch", 26, "write `ltrim(x)`"),
+        ("SELECT customer FROM batch WHERE value BETWEEN SYMMETRIC 3 AND 1", 58, "write the smaller number first"),
+        (
+            "SELECT sum(value) OVER (ORDER BY customer ROWS UNBOUNDED PRECEDING EXCLUDE TIES) AS x FROM batch",
+            69,
+            "compute over the whole frame",
+        ),
         ("SELECT agency COLLATE \"C\" AS x FROM batch", 8, "texts are ordered by"),
         ("SELECT CONVERT(customer, CHAR) AS x FROM batch", 16, "write `CAST(x AS type)`"),
         ("SELECT upper(agency) OVER () AS x FROM batch", 8, "leave it out, or call an aggregate"),
