@@ -25,6 +25,7 @@ pub use frame::{
     SINGLE_OBJECT_MAGIC, SchemaId, VALUE_SCHEMA_HEADER, fingerprint_of_front,
 };
 pub use key::KeyEncoder;
+pub(crate) use parse::{full_name, namespace_of};
 pub use schema::{
     Enumeration, Field, Fixed, Kind, Logical, Name, Record, Schema, SchemaError, Type, TypeId, UnionForm,
 };

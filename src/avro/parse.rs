@@ -550,11 +550,13 @@ fn logical_type(object: &Map<String, Value>) -> Option<&Value> {
     object.get("logicalType").filter(|word| !word.is_null())
 }
 
-fn full_name(name: &str, namespace: &str) -> String {
+/// A name of a type with the namespace around it, unless it has its own.
+pub(crate) fn full_name(name: &str, namespace: &str) -> String {
     if namespace.is_empty() || name.contains('.') { name.to_owned() } else { format!("{namespace}.{name}") }
 }
 
-fn namespace_of(full: &str) -> &str {
+/// The namespace in the full name of a type.
+pub(crate) fn namespace_of(full: &str) -> &str {
     full.rsplit_once('.').map_or("", |(namespace, _)| namespace)
 }
 

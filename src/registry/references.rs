@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use crate::avro::json;
+use crate::avro::{full_name, json, namespace_of};
 
 /// How deep a schema may be nested; the parser of schemas takes no more.
 const DEPTH_MAX: usize = 128;
@@ -151,14 +151,6 @@ fn defined_name(object: &Map<String, Value>, namespace: &str) -> Option<String> 
     }
     let namespace = object.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
     Some(full_name(object.get("name")?.as_str()?, namespace))
-}
-
-fn full_name(name: &str, namespace: &str) -> String {
-    if namespace.is_empty() || name.contains('.') { name.to_owned() } else { format!("{namespace}.{name}") }
-}
-
-fn namespace_of(full: &str) -> &str {
-    full.rsplit_once('.').map_or("", |(namespace, _)| namespace)
 }
 
 #[cfg(test)]

@@ -195,7 +195,11 @@ async fn clauses_and_types_of_other_dialects_are_refused_where_they_stand() {
         ),
         ("FROM batch", 6, "write `SELECT * FROM ...`"),
         ("SELECT trim(LEADING FROM agency) AS x FROM batch", 26, "write `ltrim(x)`"),
-        ("SELECT customer FROM batch WHERE value BETWEEN SYMMETRIC 3 AND 1", 58, "write the smaller number first"),
+        (
+            "SELECT customer FROM batch WHERE value BETWEEN SYMMETRIC 3 AND 1",
+            58,
+            "write the smaller number first",
+        ),
         (
             "SELECT sum(value) OVER (ORDER BY customer ROWS UNBOUNDED PRECEDING EXCLUDE TIES) AS x FROM batch",
             69,
