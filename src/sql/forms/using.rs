@@ -127,7 +127,9 @@ fn write_joins(tables: &mut TableWithJoins) -> Result<Vec<Key>, Refusal> {
             JoinOperator::FullOuter(_) => (false, true),
             _ => (false, false),
         };
-        refuse_inside(relation, &keys, 1)?;
+        if !matches!(relation, TableFactor::Derived { lateral: false, .. }) {
+            refuse_inside(relation, &keys, 1)?;
+        }
         let Some(constraint) = constraint(join_operator) else { continue };
         let names = match constraint {
             JoinConstraint::Using(names) => names.clone(),
