@@ -18,7 +18,7 @@ FIGURES = []
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "outage: stops and starts servers, so nothing else may use them meanwhile")
+    config.addinivalue_line("markers", "outage: stops servers or changes their settings, so nothing else may use them meanwhile")
 
 
 def required(name):

@@ -127,6 +127,7 @@ def test_no_row_of_another_key_is_updated_when_the_numbers_run_out(new_job, new_
     assert [text for (text,) in database.rows("SELECT v FROM t ORDER BY no")] == ["before", "n0", "n1", "n2", "n3"]
 
 
+@pytest.mark.outage
 def test_a_limit_on_the_rows_of_queries(new_job, new_topic, database, admin):
     topic = new_topic(partitions=1)
     count = 50
