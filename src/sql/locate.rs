@@ -91,7 +91,7 @@ fn written_elsewhere(tokens: &[TokenWithSpan], position: Option<(u64, u64)>) -> 
     WORDS_ELSEWHERE.iter().find(|(word, _)| is_near(word)).map(|(_, hint)| *hint)
 }
 
-/// The token at a place, and so many before it.
+/// The token at a place, and this number of tokens before it.
 fn near(tokens: &[TokenWithSpan], position: Option<(u64, u64)>, before: usize) -> Option<&[TokenWithSpan]> {
     let is_there = |token: &TokenWithSpan| position == Some((token.span.start.line, token.span.start.column));
     let at = tokens.iter().position(is_there)?;

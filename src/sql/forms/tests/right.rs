@@ -522,6 +522,6 @@ pub(super) const RIGHT: &[(&str, &str)] = &[
     (
         "SELECT *, id + 1 AS x FROM (SELECT id, n FROM v) a LEFT JOIN (SELECT id, g FROM v WHERE id > 2) b USING (id) \
          LEFT JOIN (SELECT id, k FROM v) c USING (id) WHERE id > 1 ORDER BY id DESC",
-        "3 3 c 3 4; 2 2 NULL 2 3",
+        "2 2 NULL 2 3; 3 3 c 3 4",
     ),
 ];
