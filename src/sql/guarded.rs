@@ -320,12 +320,7 @@ impl PhysicalOptimizerRule for OfSafeJoins {
 }
 
 fn guarded_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut has_any = false;
-    plan.apply_expressions(|expression| {
-        has_any |= has_failing_chain(expression);
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    if !has_any {
+    if !rewrite::any_expression(&plan, has_failing_chain)? {
         return Ok(Transformed::no(plan));
     }
     let schema = rewrite::scope(&plan);

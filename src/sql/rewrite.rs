@@ -104,6 +104,16 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
     }))
 }
 
+/// Whether one of the expressions of a node, as a whole, is such.
+pub(super) fn any_expression(node: &LogicalPlan, is_such: impl Fn(&Expr) -> bool) -> Result<bool> {
+    let mut any = false;
+    node.apply_expressions(|expression| {
+        any |= is_such(expression);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(any)
+}
+
 /// The operands of an AND or OR as one expression; `None` if there are none.
 pub(super) fn joined(op: Operator, parts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
     if op == Operator::And { conjunction(parts) } else { disjunction(parts) }

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use super::super::rewrite;
 use super::domain::{self, Domain, Names, has_subquery, subquery_of};
 use super::guards::{self, Attach, Guards};
 use super::one_row::{OneRow, has_a_row, has_one_row};
@@ -116,12 +117,7 @@ impl Unnesting {
         if let LogicalPlan::Join(join) = node {
             return self.join(join);
         }
-        let mut has_any = false;
-        node.apply_expressions(|expression| {
-            has_any |= has_subquery(expression);
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        if !has_any {
+        if !rewrite::any_expression(&node, has_subquery)? {
             return Ok(Transformed::no(node));
         }
         match node {
