@@ -57,20 +57,25 @@ def same(one, other, is_loose):
     """Whether two lists of canonical rows are the same multiset."""
     if len(one) != len(other):
         return False
+    # Both from the greatest double down: the rows that belong together then stand at the ends of their lists.
     groups = {}
-    for row in other:
+    for row in sorted(other, key=doubles):
         groups.setdefault(exact(row), []).append(row)
-    for row in one:
-        candidates = groups.get(exact(row))
-        if not candidates:
-            return False
-        for index, candidate in enumerate(candidates):
-            if all(near(a, b, is_loose) for a, b in zip(row, candidate, strict=True)):
+    for row in sorted(one, key=doubles, reverse=True):
+        candidates = groups.get(exact(row), [])
+        for index in reversed(range(len(candidates))):
+            if all(near(a, b, is_loose) for a, b in zip(row, candidates[index], strict=True)):
                 del candidates[index]
                 break
         else:
             return False
     return True
+
+
+def doubles(row):
+    """What rows are sorted by."""
+    numbers = [value for value in row if isinstance(value, float)]
+    return [(True, 0.0) if math.isnan(number) else (False, number) for number in numbers]
 
 
 def exact(row):
