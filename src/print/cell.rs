@@ -9,6 +9,11 @@ use crate::database::json::{self, put};
 /// The text of NULL.
 pub(crate) const NULL: &str = "NULL";
 
+/// Whether the value at `row` is NULL. Arrow counts no nulls in a column that has nothing else.
+pub(crate) fn is_null(array: &dyn Array, row: usize) -> bool {
+    array.is_null(row) || *array.data_type() == DataType::Null
+}
+
 /// Appends the value at `row`, and says whether it is NULL.
 ///
 /// Texts are written without quotes, but for the text `NULL`, which is no NULL. Bytes are written as the text that they are,
@@ -16,7 +21,7 @@ pub(crate) const NULL: &str = "NULL";
 /// JSON.
 pub(crate) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
     use DataType as A;
-    if array.is_null(row) || *array.data_type() == A::Null {
+    if is_null(array, row) {
         out.push_str(NULL);
         return true;
     }
@@ -36,7 +41,7 @@ pub(crate) fn write(out: &mut String, array: &dyn Array, row: usize) -> bool {
 /// The value as a field of CSV: texts as they are, everything else as in JSON without its quotes; nothing for NULL.
 pub(crate) fn plain(out: &mut String, array: &dyn Array, row: usize) {
     use DataType as A;
-    if array.is_null(row) {
+    if is_null(array, row) {
         return;
     }
     match array.data_type() {

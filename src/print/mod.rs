@@ -435,7 +435,7 @@ fn csv_row(lines: &mut String, batch: &RecordBatch, row: usize) {
         text.clear();
         cell::plain(&mut text, column, row);
         match text.as_str() {
-            "" if column.is_valid(row) => lines.push_str("\"\""),
+            "" if !cell::is_null(column, row) => lines.push_str("\"\""),
             text => csv_field(lines, text),
         }
     }

@@ -1,4 +1,4 @@
-use arrow::array::{BinaryArray, Float64Array};
+use arrow::array::{BinaryArray, Float64Array, NullArray};
 
 use super::*;
 
@@ -93,6 +93,17 @@ fn json_lines_and_csv() {
     20000,,-2.0,base64:/w==
     ,"日本 a name that takes its room, ""really""",NaN,
     "#);
+}
+
+#[test]
+fn null_is_an_empty_field_of_csv_whatever_its_type() {
+    let columns: [(&str, ArrayRef); 3] = [
+        ("text", Arc::new(StringArray::from(vec!["NULL"]))),
+        ("none", Arc::new(NullArray::new(1))),
+        ("number", Arc::new(Int64Array::from(vec![None]))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    assert_eq!(printed(&[rows], Format::Csv, plain(None)), "text,none,number\nNULL,,\n");
 }
 
 #[test]
