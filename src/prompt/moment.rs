@@ -8,6 +8,7 @@ use arrow::array::{BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use chrono::{DateTime, Utc};
 
 use super::diff::keys;
 
@@ -24,8 +25,10 @@ pub enum StateOf {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Moment {
+    /// What `now()` is.
+    pub now: DateTime<Utc>,
     tables: BTreeMap<String, Known>,
     /// Every row is known: none is to be asked for.
     is_whole: bool,
@@ -41,11 +44,17 @@ struct Known {
     rows: Vec<RecordBatch>,
 }
 
+impl Default for Moment {
+    fn default() -> Self {
+        Self { now: Utc::now(), tables: BTreeMap::new(), is_whole: false, note: None }
+    }
+}
+
 impl Moment {
     /// The moment at which the state tables have these rows, each by its name, and no others.
     pub fn of_rows(rows: Vec<(String, RecordBatch)>) -> Self {
         let known = |(name, rows)| (name, Known { keys: HashSet::new(), rows: vec![rows] });
-        Self { tables: rows.into_iter().map(known).collect(), is_whole: true, note: None }
+        Self { tables: rows.into_iter().map(known).collect(), is_whole: true, ..Self::default() }
     }
 
     pub fn with_note(self, note: Option<String>) -> Self {

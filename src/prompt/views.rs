@@ -264,6 +264,7 @@ impl Views {
         let Some(pipeline) = pipeline else {
             return Err(SqlError::internal("no view can be computed").into());
         };
+        pipeline.stop_clock(moment.now);
         states.begin_batch();
         states.forget();
         let state_places: Vec<usize> = pipeline.states().iter().map(|state| state.table).collect();
