@@ -131,7 +131,7 @@ def test_reset_asks_what_becomes_of_state(new_job, new_topic):
     unsaid = job.run("offsets", "reset", "--to", "earliest", "--yes", expect=2)
     assert "the job has state (account_state)" in unsaid.stderr and "--state clear" in unsaid.stderr
     asked = job.run("offsets", "reset", "--to", "earliest", "--state", "clear", expect=2)
-    assert f"account_state: {len(accounts.state())} rows are deleted" in asked.stderr
+    assert f"account_state: {len(accounts.state())} rows would be deleted" in asked.stderr
     assert job.database.rows(STATE) == accounts.state(), "nothing was changed"
     job.run("offsets", "reset", "--to", "earliest", "--state", "clear", "--yes")
     # The instance that runs is fenced with its next batch, and computes the state anew.

@@ -199,12 +199,14 @@ fn ranges(moves: &[Move]) -> Vec<String> {
     let line = |Move { bounds, from, to }: &Move| {
         let partition = &bounds.partition;
         match *from {
-            None => format!("{partition}: starts at {to}; it was never read"),
-            Some(from) if from == *to => format!("{partition}: stays at {to}"),
+            None => format!("{partition}: would start at {to}; it was never read"),
+            Some(from) if from == *to => format!("{partition}: would stay at {to}"),
             Some(from) if from > *to => {
-                format!("{partition}: {from} -> {to}: up to {} messages are processed again", from - to)
+                format!("{partition}: {from} -> {to}: up to {} messages would be processed again", from - to)
             }
-            Some(from) => format!("{partition}: {from} -> {to}: up to {} messages are skipped", to - from),
+            Some(from) => {
+                format!("{partition}: {from} -> {to}: up to {} messages would be skipped", to - from)
+            }
         }
     };
     moves.iter().map(line).collect()
@@ -221,22 +223,25 @@ fn rows_again(outputs: &[OutputConfig], moves: &[Move]) -> Vec<String> {
     }
     let line = |OutputConfig { view, table, mode, .. }: &OutputConfig| match mode {
         Mode::Append => {
-            format!("{view}: existing rows of {table} stay, and the same rows are appended again")
+            format!("{view}: existing rows of {table} would stay, and the same rows would be appended again")
         }
         Mode::Upsert(Upsert { only_newer: Some(_), .. }) => {
-            format!("{view}: existing rows of {table} are overwritten, except newer ones")
+            format!("{view}: existing rows of {table} would be overwritten, except newer ones")
         }
-        Mode::Upsert(_) => format!("{view}: existing rows of {table} are overwritten"),
+        Mode::Upsert(_) => format!("{view}: existing rows of {table} would be overwritten"),
     };
     let mut lines: Vec<String> = outputs.iter().map(line).collect();
-    lines.push("dead letters of these messages stay, and may be written again".to_owned());
+    lines.push("dead letters of these messages would stay, and might be written again".to_owned());
     lines
 }
 
 fn state_kept(tables: &[StateTableConfig], moves: &[Move]) -> Vec<String> {
-    let again =
-        if are_again(moves) { "; messages that are processed again are counted twice in it" } else { "" };
-    tables.iter().map(|table| format!("{}: state is kept{again}", table.name)).collect()
+    let again = if are_again(moves) {
+        "; messages that are processed again would be counted twice in it"
+    } else {
+        ""
+    };
+    tables.iter().map(|table| format!("{}: state would be kept{again}", table.name)).collect()
 }
 
 async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Result<Vec<String>, Failure> {
@@ -255,7 +260,7 @@ async fn state_cleared(offsets: &mut StoredOffsets, cleared: &[StateRows]) -> Re
             return Err(Failure::failed(found.with_hint(hint)));
         }
         let which = if rows.partitions.is_some() { ", those of these partitions," } else { "" };
-        lines.push(format!("{table}: {count} rows{which} are deleted; state is computed again"));
+        lines.push(format!("{table}: {count} rows{which} would be deleted, and state computed again"));
     }
     Ok(lines)
 }
