@@ -22,7 +22,8 @@ use super::{job, reload, signals, terminal};
 use crate::avro::Encoder;
 use crate::config::{Config, HttpConfig, read_duration};
 use crate::database::Address;
-use crate::engine::Settings;
+use crate::decode::Decoder;
+use crate::engine::{Plan, Settings};
 use crate::prompt::{Seek, Session, SessionOptions, StateOf};
 use crate::source::StartAt;
 use crate::watch::Watch;
@@ -117,8 +118,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     project::write(&dir)
         .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", dir.display())))?;
     let mut config = Config::load(&dir.join("config.yaml"))?;
-    shown::set_aside(&dir).await?;
     config.database = Address::Sqlite { path: dir.join(project::DATABASE) };
+    // A run with a mistake in its SQL leaves the one before where it is.
+    Plan::prepare(&config, &Decoder::new(&config.avro)?).await.map_err(job::not_planned)?;
+    shown::set_aside(&dir).await?;
     config.kafka.server = broker.bootstrap_servers();
     config.kafka.topics = vec![topic];
     let watch = open_page(&mut config)?;
@@ -129,11 +132,17 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let watching = watch.start(&config, stop.clone()).map_err(unwatched)?;
     let Job { lanes, running, reload: sender } = job::open(&config, false, stop.clone()).await?;
     reload::start(hangup, running.with_settings(own_settings(&config)), sender, telemetry);
-    let time = match arguments.time.is_zero() {
-        true => "until Ctrl-C".to_owned(),
-        false => format!("for {:?}", arguments.time),
+    let what = match arguments.messages {
+        Some(messages) => format!("{messages} movements, {} a second", arguments.rate),
+        None => format!("{} movements a second", arguments.rate),
     };
-    terminal::say(&format!("Sending {} movements a second {time}, in {}.", arguments.rate, dir.display()));
+    let time = match (arguments.time.is_zero(), arguments.messages) {
+        (true, None) => " until Ctrl-C".to_owned(),
+        (true, Some(_)) => String::new(),
+        (false, None) => format!(" for {:?}", arguments.time),
+        (false, Some(_)) => format!(" for {:?} at most", arguments.time),
+    };
+    terminal::say(&format!("Sending {what}{time}, in {}.", dir.display()));
     if let Some(url) = &watching.url {
         terminal::say(&format!("Watch the job at {url} while it runs."));
     }

@@ -199,7 +199,7 @@ async fn refuse_split_fills(config: &Config, plan: &Plan) -> Result<(), Failure>
     if split.is_empty() { Ok(()) } else { Err(Failure::bad_config(render(&split))) }
 }
 
-fn not_planned(error: PlanError) -> Failure {
+pub(super) fn not_planned(error: PlanError) -> Failure {
     match error.is_away() {
         true => Failure::told(error.to_string()),
         false => Failure::bad_config(error.to_string()),

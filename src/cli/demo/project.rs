@@ -34,17 +34,17 @@ pub(super) const DATABASE_BEFORE: &str = "data/before.db";
 /// How the topics of demos begin: the time of the run follows.
 pub(super) const TOPIC_PREFIX: &str = "customer_movements_";
 
-/// Makes room for the database of a new run: the one that is there becomes that of the run before.
-pub(super) fn set_database_aside(dir: &Path) -> io::Result<()> {
+/// Makes room for the database of a new run: the one that is there becomes that of the run before, or is removed.
+pub(super) fn set_database_aside(dir: &Path, is_kept: bool) -> io::Result<()> {
     // SQLite has files beside the database, of which some are left if a run is killed.
     for beside in ["", "-wal", "-shm"] {
         let (now, before) =
             (dir.join(format!("{DATABASE}{beside}")), dir.join(format!("{DATABASE_BEFORE}{beside}")));
-        match std::fs::remove_file(&before) {
+        match std::fs::remove_file(if is_kept { &before } else { &now }) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        if now.exists() {
+        if is_kept && now.exists() {
             std::fs::rename(now, before)?;
         }
     }

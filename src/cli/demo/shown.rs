@@ -79,12 +79,14 @@ impl Reactions {
     }
 }
 
-/// Puts the database of the run before aside, so that state and tables of this one begin empty.
+/// Puts the database of the run before aside, so that state and tables of this one begin empty. A run that was ended before
+/// it had rows is forgotten.
 ///
 /// # Errors
 /// It has rows of another job than a demo.
 pub(super) async fn set_aside(dir: &Path) -> Result<(), Failure> {
     let path = dir.join(DATABASE);
+    let mut has_rows = false;
     if path.exists() {
         let mut reader = Reader::new(Address::Sqlite { path: path.clone() });
         // Without the table no job was here.
@@ -96,8 +98,11 @@ pub(super) async fn set_aside(dir: &Path) -> Result<(), Failure> {
                 Finding::new(format!("{} has rows of a job that read the topic {topic}", path.display()));
             return Err(Failure::failed(found.with_hint("give the demo another folder with --dir")));
         }
+        // Outputs may have other names meanwhile.
+        has_rows =
+            reactions_of(&mut reader).await.map_or(!topics.is_empty(), |reactions| reactions.movements > 0);
     }
-    project::set_database_aside(dir)
+    project::set_database_aside(dir, has_rows)
         .map_err(|error| Failure::failed(format!("{} cannot be put aside: {error}", path.display())))
 }
 
