@@ -19,7 +19,7 @@ use super::rows_file::RowsFile;
 use super::script::{Part, PartKind, parts};
 use super::session::{Session, time};
 use crate::config::ReloadOn;
-use crate::diagnostic::Finding;
+use crate::diagnostic::{Finding, counted};
 use crate::nearest::did_you_mean;
 use crate::print::{Changes, Format, Look, Printer, Records, Screen, write_plans};
 use crate::sql::{QueryRows, Typed};
@@ -255,7 +255,7 @@ impl Shell {
             }
             Command::Save(file) => {
                 let rows = self.session.save_file(&file).await?;
-                self.say(&format!("{rows} rows in {}", file.display()));
+                self.say(&format!("{} in {}", counted(rows, "row"), file.display()));
             }
             Command::Reload => self.reload().await?,
             Command::Edit(name) => Box::pin(self.edit(&name)).await?,
@@ -349,7 +349,7 @@ impl Shell {
         }
         file.finish()?;
         notes.iter().for_each(|note| self.say(note));
-        self.say(&format!("{count} rows in {}", to.display()));
+        self.say(&format!("{} in {}", counted(count, "row"), to.display()));
         Ok(())
     }
 
