@@ -319,6 +319,8 @@ fn collation_of(column: &TableColumn, dialect: Dialect) -> &str {
 fn merged_by(collation: &str) -> &'static str {
     let has = |part: &str| collation.split('_').any(|other| other == part);
     match (has("as"), has("ci"), has("bin")) {
+        // SQLite's.
+        _ if collation.eq_ignore_ascii_case("NOCASE") => "case",
         (_, _, true) => "spaces at the end",
         (true, true, _) => "case",
         (true, false, _) => "how they are composed",
@@ -367,6 +369,7 @@ mod tests {
         assert_eq!(merged_by("utf8mb4_0900_ai_ci"), "case or accents");
         assert_eq!(merged_by("latin1_swedish_ci"), "case or accents");
         assert_eq!(merged_by("utf8mb4_0900_as_ci"), "case");
+        assert_eq!(merged_by("NOCASE"), "case");
         assert_eq!(merged_by("utf8mb4_bin"), "spaces at the end");
     }
 }
