@@ -79,16 +79,17 @@ const KEYWORDS: [&str; 15] = [
 const WORDS_ELSEWHERE: [(&str, &str); 5] = [
     ("EXCLUDE", "compute over the whole frame, and take the row's own value away: `sum(x) OVER w - x`"),
     ("SYMMETRIC", "write the smaller number first: `x BETWEEN least(a, b) AND greatest(a, b)`"),
-    ("LEADING", "write `ltrim(x)`"),
-    ("TRAILING", "write `rtrim(x)`"),
-    ("BOTH", "write `trim(x)`"),
+    ("LEADING FROM", "write `ltrim(x)`"),
+    ("TRAILING FROM", "write `rtrim(x)`"),
+    ("BOTH FROM", "write `trim(x)`"),
 ];
 
-/// What to write instead of the word at a syntax error, or shortly before it.
+/// What to write instead of the words at a syntax error, or shortly before it.
 fn written_elsewhere(tokens: &[TokenWithSpan], position: Option<(u64, u64)>) -> Option<&'static str> {
-    let near = near(tokens, position, 2)?;
-    let is_near = |word: &str| near.iter().any(|token| token.token.to_string().eq_ignore_ascii_case(word));
-    WORDS_ELSEWHERE.iter().find(|(word, _)| is_near(word)).map(|(_, hint)| *hint)
+    let near: Vec<String> =
+        near(tokens, position, 2)?.iter().map(|token| token.token.to_string().to_uppercase()).collect();
+    let is_near = |words: &str| near.windows(words.split(' ').count()).any(|found| found.join(" ") == words);
+    WORDS_ELSEWHERE.iter().find(|(words, _)| is_near(words)).map(|(_, hint)| *hint)
 }
 
 /// The token at a place, and this number of tokens before it.

@@ -3,15 +3,19 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Diagnostic, Result, ScalarValue, Spans};
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable as _, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
+use datafusion::physical_expr::create_physical_expr;
 
 use super::error::SqlErrorKind;
 use super::moments::is_time;
@@ -23,14 +27,29 @@ use super::{rewrite, run_errors, upstream};
 pub(super) const CAST: &str = "strict_cast";
 
 /// Functions that read or make values that can be wrong.
-pub(super) const FUNCTIONS: [&str; 17] = [
+const FUNCTIONS: [&str; 30] = [
+    "abs",
+    "array_resize",
     "chr",
     "date_bin",
     "decode",
     "encode",
     "factorial",
+    "gcd",
+    "generate_series",
+    "lcm",
+    "lpad",
     "make_date",
+    "overlay",
+    "power",
     RAISE_ERROR,
+    "range",
+    "regexp_count",
+    "regexp_instr",
+    "regexp_like",
+    "regexp_match",
+    "regexp_replace",
+    "repeat",
     "split_part",
     "sqrt",
     "substr",
@@ -44,6 +63,9 @@ pub(super) const FUNCTIONS: [&str; 17] = [
 ];
 
 /// The expression, with its text and place if it can fail. The types of all operands have to be settled.
+///
+/// # Errors
+/// A cast of a literal that its type does not take.
 pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let (call, arguments) = match &expression {
         Expr::Cast(Cast { expr, field }) if can_fail(&expr.get_type(schema)?, field.data_type()) => {
@@ -52,7 +74,7 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
         Expr::TryCast(TryCast { expr, field }) if can_fail(&expr.get_type(schema)?, field.data_type()) => {
             (Call::TryCast(field.data_type().clone()), vec![expr.as_ref().clone()])
         }
-        Expr::ScalarFunction(ScalarFunction { func, args }) if FUNCTIONS.contains(&func.name()) => {
+        Expr::ScalarFunction(ScalarFunction { func, args }) if is_placed(func.name(), args) => {
             (Call::Function(Arc::clone(func)), args.clone())
         }
         _ => return Ok(Transformed::no(expression)),
@@ -63,7 +85,9 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     };
     // A constant is computed once, while the query is planned.
     let is_constant = volatility != Volatility::Volatile && expression.column_refs().is_empty();
-    if is_constant && !call.is_ours(&arguments, schema)? {
+    let is_computed = is_constant && !call.is_ours(&arguments, schema)?;
+    let failed = is_computed.then(|| computed(&expression).err()).flatten();
+    if is_computed && failed.is_none() {
         return Ok(Transformed::no(expression));
     }
     let may_refuse = match (&call, arguments.as_slice()) {
@@ -78,7 +102,23 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
         place: rewrite::place(&expression)?,
         signature: Signature::any(arguments.len(), volatility),
     };
-    Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments)))
+    match failed {
+        Some(error) if matches!((&placed.call, &arguments[..]), (Call::Cast(_), [Expr::Literal(..)])) => {
+            Err(placed.told(error))
+        }
+        _ => Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments))),
+    }
+}
+
+/// The value of an expression without columns.
+fn computed(expression: &Expr) -> Result<ColumnarValue> {
+    let (properties, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+    let row = RecordBatch::try_new_with_options(
+        Arc::new(Schema::empty()),
+        Vec::new(),
+        &RecordBatchOptions::new().with_row_count(Some(1)),
+    )?;
+    create_physical_expr(expression, &DFSchema::empty(), &properties, &context)?.evaluate(&row)
 }
 
 /// Whether a cast may refuse a value, or the optimizer must not look through it. It compares the value before a cast with the
@@ -101,6 +141,12 @@ fn refuses(from: &DataType, to: &DataType) -> bool {
     }
 }
 
+/// Whether a call says its place if it fails. Without it, the planner may write a call with a known pattern otherwise.
+fn is_placed(name: &str, arguments: &[Expr]) -> bool {
+    let is_known = name.starts_with("regexp_") && is_safe(name, arguments);
+    FUNCTIONS.contains(&name) && !is_known
+}
+
 /// Whether a function has arguments with which it takes every value.
 fn is_safe(name: &str, arguments: &[Expr]) -> bool {
     let literal = |place: usize| match arguments.get(place) {
@@ -110,6 +156,10 @@ fn is_safe(name: &str, arguments: &[Expr]) -> bool {
     match name {
         "substr" => arguments.len() < 3 || literal(2).is_some_and(|length| length >= 0),
         "split_part" => literal(2).is_some_and(|place| place != 0),
+        // Only of the least integer, or beyond all memory.
+        "abs" | "lpad" | "repeat" => true,
+        // A pattern that is wrong is refused when the query is planned.
+        name if name.starts_with("regexp_") => matches!(arguments.get(1), Some(Expr::Literal(..))),
         _ => false,
     }
 }

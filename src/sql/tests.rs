@@ -284,6 +284,30 @@ async fn a_failing_row_is_a_fault_of_the_data_and_the_next_batch_is_not_touched(
     assert!(error.hint().is_some_and(|hint| hint.contains("several formats")), "{error}");
 }
 
+/// Each column, and where the place of its fault is.
+#[tokio::test]
+async fn calls_that_fail_say_where_they_are() {
+    for (column, at) in [
+        ("power(customer, -1)", 14),
+        ("regexp_replace(agency, agency || '(', 'x')", 23),
+        ("regexp_like(agency, agency || '(')", 20),
+        ("overlay(agency PLACING 'x' FROM customer - 9)", 16),
+        ("cardinality(range(1, 5, customer - 1))", 32),
+        ("lcm(9223372036854775807, 9223372036854775806 + customer - 1)", 54),
+        ("customer + sqrt(-1)", 8),
+        ("chr(customer - 2)", 12),
+        ("CASE WHEN customer > 1 THEN 1.0 ELSE sqrt(-1) END", 8),
+        ("make_date(2024, 13, 1) + INTERVAL '1 day' * customer", 8),
+        ("to_date('2024-02-30') + INTERVAL '1 day' * customer", 8),
+    ] {
+        let text = format!("SELECT {column} AS x FROM batch");
+        let mut pipeline = prepare(&[("v", &text)], vec![]).await.unwrap();
+        let failed = run(&mut pipeline, movements(&[(1, "n", 2.0)]), &accounts(&[])).await;
+        let error = failed.err().unwrap_or_else(|| panic!("{column} is answered"));
+        assert_eq!(error.place_of_row(), format!("sql/v.sql:1:{at}"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn memory_that_does_not_suffice_is_told_apart() {
     let texts = [("v", "SELECT a.kafka_offset + b.kafka_offset AS x FROM batch a CROSS JOIN batch b")];

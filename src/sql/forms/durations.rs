@@ -5,10 +5,12 @@
 //! intervals would be sorted, grouped or joined field by field, they are refused. And `extract(epoch FROM a - b)` keeps its
 //! fraction, as milliseconds and microseconds keep theirs.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, DurationMicrosecondArray};
 use arrow::compute::cast;
+use arrow::compute::kernels::cast_utils;
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::cast::as_interval_mdn_array;
 use datafusion::common::tree_node::Transformed;
@@ -20,7 +22,7 @@ use datafusion::logical_expr::{
 };
 
 use super::super::intervals::MICROS_A_DAY;
-use super::super::rewrite;
+use super::super::{rewrite, sql_types::in_sql};
 use super::refused;
 
 pub(super) fn rewrite(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -124,7 +126,7 @@ fn micros(duration: Expr) -> Expr {
 }
 
 /// # Errors
-/// Intervals whose order or equality is asked for, field by field.
+/// Intervals whose order or equality is asked for, field by field; a field that no value of the type has.
 pub(super) fn check(part: &Expr, schema: &DFSchema) -> Result<()> {
     match part {
         Expr::WindowFunction(window) => {
@@ -137,8 +139,34 @@ pub(super) fn check(part: &Expr, schema: &DFSchema) -> Result<()> {
             check_keys(params.order_by.iter().map(|key| &key.expr), schema)
         }
         Expr::Case(Case { expr, .. }) => check_keys(expr.as_deref(), schema),
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "date_part" => {
+            let [field, value] = args.as_slice() else { return Ok(()) };
+            let (Some(field), of) = (named(field), value.get_type(schema)?) else { return Ok(()) };
+            if has_field(&of, &field) {
+                return Ok(());
+            }
+            let fields = if is_length(&of) { "week, day, hour" } else { "hour" };
+            let message = format!("{} has no field '{field}'", in_sql(&of.to_string()));
+            let hint = format!("fields are {fields}, minute, second, millisecond, microsecond and epoch");
+            Err(refused(message, &hint, rewrite::place(value)?.first()))
+        }
         Expr::InSubquery(InSubquery { expr, .. }) => check_keys([expr.as_ref()], schema),
         _ => Ok(()),
+    }
+}
+
+/// Whether `extract` finds the field in values of a type.
+fn has_field(of: &DataType, field: &str) -> bool {
+    use cast_utils::IntervalUnit as U;
+    match (of, U::from_str(field)) {
+        _ if field == "epoch" => true,
+        (DataType::Time32(_) | DataType::Time64(_), unit) => matches!(
+            unit,
+            Ok(U::Hour | U::Minute | U::Second | U::Millisecond | U::Microsecond | U::Nanosecond)
+        ),
+        (DataType::Duration(_), unit) => matches!(unit, Ok(unit) if !matches!(unit, U::Year | U::Month)),
+        (DataType::Interval(_), unit) => unit.is_ok(),
+        _ => true,
     }
 }
 

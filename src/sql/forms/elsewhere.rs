@@ -27,12 +27,14 @@ pub(super) fn rewritten(expression: &Expr) -> Option<Expr> {
     let (name, arguments) = (name(call)?.value.to_lowercase(), arguments(call)?);
     match (name.as_str(), arguments.as_slice()) {
         ("isnull", [value]) => Some(Expr::Nested(Box::new(Expr::IsNull(Box::new((*value).clone()))))),
-        ("isnull", [_, _]) => {
-            let mut call = call.clone();
-            call.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("coalesce"))]);
-            Some(Expr::Function(call))
+        ("isnull", [value, other]) => {
+            Some(expressions::call("coalesce", vec![(*value).clone(), (*other).clone()]))
         }
         ("any_value", [_]) => first_of_order(call),
+        ("date_part" | "datepart", [Expr::Identifier(field), moment]) => {
+            let (field, expr) = (DateTimeField::Custom(field.clone()), Box::new((*moment).clone()));
+            Some(Expr::Extract { field, syntax: ExtractSyntax::From, expr })
+        }
         ("if" | "iif", [condition, then, otherwise]) => {
             let when = CaseWhen { condition: (*condition).clone(), result: (*then).clone() };
             Some(expressions::case(vec![when], Some((*otherwise).clone())))
@@ -138,6 +140,7 @@ pub(super) fn check(expression: &Expr) -> Result<(), Refusal> {
         }
         Expr::Function(call) => check_call(call),
         Expr::Extract { field: DateTimeField::Custom(field), .. } => check_part(&field.value, field.span),
+        Expr::Extract { field, expr, .. } => check_part(&field.to_string(), expr.span()),
         _ => Ok(()),
     }
 }
@@ -192,11 +195,15 @@ fn check_call(call: &Function) -> Result<(), Refusal> {
 }
 
 fn check_part(part: &str, span: Span) -> Result<(), Refusal> {
-    let trimmed = part.trim_matches(['\'', '"']);
-    if IntervalUnit::from_str(trimmed).is_ok() || PARTS.contains(&trimmed.to_lowercase().as_str()) {
-        return Ok(());
-    }
-    Err(Refusal::new(span, format!("a moment has no field '{trimmed}'"), unit_hint(trimmed)))
+    let trimmed = part.trim_matches(['\'', '"']).to_lowercase();
+    let hint = match IntervalUnit::from_str(&trimmed) {
+        Ok(IntervalUnit::Century) => "write `(extract(year FROM x) + 99) / 100`".to_owned(),
+        Ok(IntervalUnit::Decade) => "write `extract(year FROM x) / 10`".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(_) if PARTS.contains(&trimmed.as_str()) => return Ok(()),
+        Err(_) => unit_hint(&trimmed),
+    };
+    Err(Refusal::new(span, format!("a moment has no field '{trimmed}'"), hint))
 }
 
 fn unit_hint(unit: &str) -> String {
