@@ -16,6 +16,7 @@ on_each_database!(
     columns_that_only_order_rows_need_not_be_in_the_table,
     a_table_that_numbers_its_rows_beside_the_key_is_taken,
     rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut,
+    rows_of_a_parent_stay_if_their_replacement_is_refused,
     two_rows_of_one_message_with_one_key_are_data,
     keys_that_may_be_equal_are_written_one_after_the_other,
 );
@@ -497,6 +498,22 @@ async fn rows_of_a_parent_are_those_of_its_last_message_however_rows_are_cut(pla
         assert_eq!(stored, expected, "round {round}");
         assert_eq!(rows_left(&owner, commits), expected.len());
     }
+}
+
+async fn rows_of_a_parent_stay_if_their_replacement_is_refused(place: &Place) {
+    let checked = "quantity BIGINT NOT NULL CHECK (quantity < 10)";
+    place.run(&LINES.replace("quantity BIGINT NOT NULL", checked)).await;
+    let mut owner = place.owner(replaced()).await;
+    let stored = async || place.rows("SELECT order_id, line_no, quantity FROM rows_out ORDER BY 1, 2").await;
+    owner.write(vec![lines(&[(1, 1, vec![1, 2]), (2, 1, vec![7])])]).await.expect("commits");
+    let before = [["1", "1", "1"], ["1", "2", "1"], ["2", "7", "1"]];
+    assert_eq!(stored().await, before);
+    // Both orders have new lines, and those of one have a quantity of 50.
+    let error = owner.write(vec![lines(&[(1, 50, vec![3]), (2, 5, vec![8])])]).await.expect_err("refused");
+    assert_eq!(error.fault(), Fault::Data, "{error}");
+    assert_eq!(stored().await, before);
+    owner.write(vec![lines(&[(1, 6, vec![3])])]).await.expect("the next try is not disturbed");
+    assert_eq!(stored().await, [["1", "3", "6"], ["2", "7", "1"]]);
 }
 
 async fn two_rows_of_one_message_with_one_key_are_data(place: &Place) {
