@@ -92,6 +92,7 @@ pub(super) const RIGHT: &[(&str, &str)] = &[
          FROM t WHERE id IN (1, 10)",
         "2024 2 1 false 1 y; NULL NULL NULL true 7 n",
     ),
+    ("SELECT lcase(g || 'B') AS a, ucase(g) AS b, getdate() = now() AS c FROM v WHERE id = 1", "ab A true"),
     (
         "SELECT ntile(2) OVER (ORDER BY id) - 2 AS x, dense_rank() OVER (ORDER BY id) / 2 AS y FROM v",
         "-1 0; -1 1; 0 1",
