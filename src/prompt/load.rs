@@ -208,3 +208,40 @@ pub(super) async fn stored(config: &Config) -> Result<Start, SinkError> {
     };
     Ok(Start::After(offsets, others))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    use super::*;
+    use crate::source::partition;
+
+    #[tokio::test]
+    async fn no_more_messages_before_a_batch_than_the_limit_are_read() {
+        let broker = MockCluster::new(1).unwrap();
+        broker.create_topic("t", 1, 1).unwrap();
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", broker.bootstrap_servers());
+        let producer: BaseProducer = client.create().unwrap();
+        for _ in 0..30 {
+            producer.send(BaseRecord::<str, str>::to("t").partition(0).payload("x")).unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
+        let server = broker.bootstrap_servers();
+        let text =
+            format!("kafka_server: {server}\nkafka_topic: t\navro_schema: s.avsc\ndatabase: sqlite://x.db\n");
+        let config = Config::parse(Path::new("config.yaml"), &text, &|_: &str| None).unwrap();
+        let range = |number, from, to| Range { partition: partition("t", number), from, to };
+        let batch = [range(0, 20, 30)];
+        let refused = history(&config, &batch, 10).await.unwrap_err();
+        assert_eq!(refused, "20 messages come before the batch; the limit is 10");
+        assert_eq!(history(&config, &batch, 20).await, Ok(vec![range(0, 0, 20)]));
+        let refused = history(&config, &[range(1, 20, 30)], 20).await.unwrap_err();
+        assert_eq!(refused, "t[1] is not in Kafka");
+    }
+}
