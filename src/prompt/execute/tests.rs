@@ -5,6 +5,8 @@ use crate::config::Config;
 use crate::prompt::{Seek, SessionOptions};
 use crate::source::StartAt;
 
+mod moments;
+
 const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"customer","type":"int"},{"name":"value","type":"double"}]}"#;
 const LINES: &str = r#"{"customer":1,"value":10.0,"kafka_offset":0}
@@ -373,31 +375,6 @@ async fn whole_tables_of_the_database_are_read_only_when_asked_for() {
     assert!(project.asked("SELECT * FROM db.kpet").await.contains("no table `db.kpet`"));
     assert!(project.asked("\\d db.kept").await.contains("bigint"));
     assert!(project.asked("INSERT INTO db.kept VALUES (9, 'x')").await.contains("expected a query"));
-}
-
-#[tokio::test]
-async fn state_is_read_as_the_database_has_it() {
-    let views = [(
-        "next_seen",
-        "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b \
-                   LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer",
-    )];
-    let more = "state_tables: { seen: { view: next_seen, key: customer } }\noutputs: {}\n";
-    let mut project = Project::with(&views, more).await;
-    let query = "SELECT * FROM next_seen ORDER BY customer";
-    assert!(project.asked(query).await.contains("        1 |     2"));
-    assert!(!project.path("out.db").exists());
-    let address = project.shell.session.config.database.clone();
-    let write = crate::database::Purpose::Write { create: true };
-    let mut database = crate::database::Connection::open(&address, write).await.unwrap();
-    database
-        .run("CREATE TABLE seen (customer INTEGER PRIMARY KEY, times INTEGER, _version INTEGER, _message_time TEXT)")
-        .await
-        .unwrap();
-    database.run("INSERT INTO seen VALUES (1, 40, 7, NULL), (9, 1, 1, NULL)").await.unwrap();
-    let answer = project.asked(&format!("\\reload\n{query}; SELECT * FROM seen")).await;
-    assert!(answer.contains("        1 |    42") && answer.contains("        1 |    40"), "{answer}");
-    assert!(!answer.contains("        9 "), "only the keys of the batch: {answer}");
 }
 
 #[tokio::test]
