@@ -274,6 +274,11 @@ mod tests {
         assert_eq!(Command::parse("explain analyze"), explain("analyze", false));
         assert_eq!(Command::parse("timing off"), Ok(Command::Timing(Some(false))));
         assert_eq!(Command::parse("format csv"), Ok(Command::Format(Some(Format::Csv))));
+        let records = |when| Ok(Command::Records(when));
+        assert_eq!(Command::parse("x"), records(None));
+        for (word, when) in [("on", Records::Always), ("off", Records::Never), ("auto", Records::IfTooWide)] {
+            assert_eq!(Command::parse(&format!("x {word}")), records(Some(when)), "{word}");
+        }
         assert_eq!(Command::parse("save a file.arrow"), Ok(Command::Save("a file.arrow".into())));
         assert_eq!(Command::parse("?"), Ok(Command::Help));
         assert_eq!(Command::parse("exit"), Ok(Command::Quit));
@@ -316,6 +321,10 @@ mod tests {
         assert_eq!(
             said("format xml"),
             "\\format: found `xml`, expected table, json or csv\nhint: write `\\format [table|json|csv]`"
+        );
+        assert_eq!(
+            said("x wide"),
+            "\\x: found `wide`, expected on, off or auto\nhint: write `\\x [on|off|auto]`"
         );
         assert_eq!(said("next x"), "\\next: found `x`, expected nothing\nhint: write `\\next`");
     }
