@@ -588,3 +588,23 @@ fn headers(message: &BorrowedMessage<'_>) -> (Headers, Option<String>) {
     );
     (each.into_iter().flatten().flatten().collect(), Some(damage))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::partition;
+
+    #[test]
+    fn an_assignment_is_reported_with_what_the_instance_has() {
+        let (first, second) = ([partition("t", 0)], [partition("t", 1)]);
+        let both = [&first[..], &second].concat();
+        for (new, all, text) in [
+            (&[][..], &[][..], "assigned: nothing; the other instances have all partitions"),
+            (&[], &both, "assigned: nothing more; this instance has t[0], t[1]"),
+            (&both, &both, "assigned: t[0], t[1]"),
+            (&second, &both, "assigned: t[1]; this instance has t[0], t[1]"),
+        ] {
+            assert_eq!(assigned(new, all), text);
+        }
+    }
+}
