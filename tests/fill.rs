@@ -96,9 +96,15 @@ impl Topic {
 
     /// The rows of `totals` and of `seen` that a job would have written from the beginning.
     fn expected(&self) -> [Vec<String>; 2] {
+        self.expected_from(0)
+    }
+
+    /// The same of a job that began at an offset.
+    fn expected_from(&self, first: i64) -> [Vec<String>; 2] {
         let (mut totals, mut seen) = (BTreeMap::new(), BTreeMap::new());
-        for (place, _) in self.kinds.iter().enumerate().filter(|(_, kind)| **kind == Kind::Good) {
-            let (partition, offset, id) = place_of(place);
+        let good = self.kinds.iter().enumerate().filter(|(_, kind)| **kind == Kind::Good);
+        let places = good.map(|(place, _)| place_of(place));
+        for (partition, offset, id) in places.filter(|(_, offset, _)| *offset >= first) {
             let n = totals.entry(id).or_insert(0);
             *n += 1;
             seen.insert((partition, offset), format!("{partition},{offset},{id},20,{n}"));
@@ -143,8 +149,12 @@ async fn project(server: Server, topic: &mut Topic, kinds: &[Kind]) -> Project {
     project
 }
 
-/// A fill in batches of four, ready to run.
+/// A fill from the beginning in batches of four, ready to run.
 async fn filler(config: &Config, topic: &Topic, names: &[&str], clears: bool) -> Filler {
+    filler_from(StartAt::Beginning, config, topic, names, clears).await
+}
+
+async fn filler_from(from: StartAt, config: &Config, topic: &Topic, names: &[&str], clears: bool) -> Filler {
     let (decoder, plan) = support::plan(config).await;
     let sink = support::sink(config, &plan).await.with_fills(BTreeSet::new());
     let Plan { tables, states, pipeline, .. } = plan;
@@ -153,7 +163,7 @@ async fn filler(config: &Config, topic: &Topic, names: &[&str], clears: bool) ->
     let parts = FillParts { decoder, tables, states, pipeline, sink, browser: browser(config, topic) };
     let options = FillOptions {
         topics: config.kafka.topics.clone(),
-        from: StartAt::Beginning,
+        from,
         tables: names.iter().cloned().collect(),
         clears,
         limits: Limits { rows_max: 4, bytes_max: 1 << 20 },
@@ -194,6 +204,38 @@ async fn a_fill_gives_what_a_job_would_have_written_from_the_beginning() {
     assert_eq!(project.rows(fills).await, ["seen,0", "totals,0"]);
     let offsets = "SELECT job, sum(next_offset) FROM realtime_offsets GROUP BY job";
     assert_eq!(project.rows(offsets).await, ["realtime-processor,80"], "nothing is left of the fill");
+}
+
+#[tokio::test]
+async fn a_fill_begins_at_the_offset_that_it_is_given() {
+    let mut topic = Topic::new();
+    let project = project(Server::Sqlite, &mut topic, &GOOD).await;
+    let messages = topic.send(&project, [Kind::Good; 20]);
+    project.run(ReplaySource::new(messages, 7)).await.expect("done");
+    let filler = filler_from(StartAt::Offset(10), &project.config, &topic, &NAMES, false).await;
+    assert_eq!(filler.run(&mut |_| {}).await.expect("filled").filled, 40);
+    assert_eq!(found(&project.config).await, topic.expected_from(10));
+}
+
+#[tokio::test]
+async fn an_output_that_reads_no_state_is_filled_alone() {
+    let mut topic = Topic::new();
+    let mut project = project(Server::Sqlite, &mut topic, &GOOD).await;
+    let messages = topic.send(&project, [Kind::Good; 20]);
+    project.run(ReplaySource::new(messages, 7)).await.expect("done");
+    fill(&project.config, &topic, false).await.expect("filled");
+    let config = format!("{AFTER}  extra: {{ fill: true }}\n");
+    let extra = "SELECT kafka_partition, kafka_offset, id FROM batch";
+    write(&mut project, &[("config.yaml", &config), ("sql/extra.sql", extra)]);
+    let messages = topic.send(&project, [Kind::Good; 20]);
+    project.run(ReplaySource::new(messages, 7)).await.expect("done");
+    let extra = "SELECT kafka_partition, kafka_offset, id FROM extra ORDER BY 1, 2";
+    let filler = filler(&project.config, &topic, &["extra"], false).await;
+    assert_eq!(filler.run(&mut |_| {}).await.expect("filled").filled, 80);
+    let places: BTreeSet<_> = (0..80).map(place_of).collect();
+    let row = |(partition, offset, id): (i32, i64, i64)| format!("{partition},{offset},{id}");
+    assert_eq!(project.rows(extra).await, places.into_iter().map(row).collect::<Vec<_>>());
+    assert_eq!(found(&project.config).await, topic.expected(), "the state and what reads it are as before");
 }
 
 #[tokio::test]
