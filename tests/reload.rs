@@ -148,6 +148,33 @@ async fn state_takes_new_columns_and_keeps_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outputs_and_state_that_are_new_are_written_from_the_reload_on() {
+    let project = Project::new(&[
+        ("schema.avsc", SCHEMA),
+        ("sql/ruled.sql", &rule(1)),
+        ("sql/next_totals.sql", TOTALS),
+        ("config.yaml", &format!("{CONFIG}outputs:\n  ruled: {{}}\n")),
+    ]);
+    let config = std::fs::read_to_string(project.folder.path().join("config.yaml")).expect("read");
+    let states = "state_tables:\n  counts: { view: next_counts, key: id }\n";
+    let config = config.replace("state_tables:\n", states) + "  plain: {}\n";
+    let counts = TOTALS.replace("totals", "counts");
+    let plain = "SELECT kafka_partition, kafka_offset, id FROM batch";
+    let files = [("config.yaml", &*config), ("sql/next_counts.sql", &*counts), ("sql/plain.sql", plain)];
+    reloaded(&project, &files).await.expect("taken over");
+    // The last version of the SQL is the one that has them.
+    let first = "SELECT kafka_partition, max(from_offset) AS first FROM realtime_sql_history GROUP BY 1";
+    let of_version = project.rows(&format!("{first} ORDER BY 1")).await;
+    assert_ne!(of_version, ["0,0", "1,0"], "three batches came before");
+    let written = "SELECT kafka_partition, min(kafka_offset) FROM plain GROUP BY 1 ORDER BY 1";
+    assert_eq!(project.rows(written).await, of_version);
+    let rest = project.rows(&format!("SELECT 400 - sum(q.first) FROM ({first}) q")).await;
+    assert_eq!(project.rows("SELECT count(*) FROM plain").await, rest);
+    assert_eq!(project.rows("SELECT sum(n) FROM counts").await, rest);
+    assert_eq!(project.rows("SELECT sum(n) FROM totals").await, ["400"], "the others go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_that_would_lose_a_column_is_kept() {
     let project = project();
     let other = TOTALS.replace(" AS n ", " AS m ").replace("t.n", "t.m");
