@@ -604,6 +604,33 @@ fn lines_of_json(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn the_commands_choose_by_stage_place_code_and_time() {
+    let project = project(Server::Sqlite, STATES[0]).await;
+    project.execute(&entries_tables(Server::Sqlite).0).await;
+    let recording = recording(&project, &faulty_records(60));
+    let mut payloads: Vec<(i32, Vec<u8>)> =
+        recording.iter().map(|message| (0, message.payload.expect("a payload").to_vec())).collect();
+    payloads[0].1.push(0);
+    project.run(ReplaySource::new(messages(&payloads), 7)).await.expect("done");
+    for (arguments, lines) in [
+        (&["list"][..], 26),
+        (&["list", "--place", "entries.sql"], 10),
+        (&["list", "--stage", "write", "--place", "entries"], 15),
+        (&["list", "--code", "787"], 5),
+        (&["list", "--code", "1"], 0),
+        (&["list", "--since", "1h"], 26),
+        (&["list", "--since", "0s"], 0),
+        (&["export", "--stage", "decode"], 1),
+        (&["export", "--until", "2026-01-01"], 0),
+        (&["summary", "--stage", "decode", "--format", "json"], 1),
+        (&["summary", "--code", "787", "--until", "2026-01-01", "--format", "json"], 0),
+    ] {
+        let (code, out, err) = program(&project, &[&["dead-letters"][..], arguments].concat());
+        assert_eq!((code, out.lines().count()), (Some(0), lines), "{arguments:?}: {out}{err}");
+    }
+}
+
+#[tokio::test]
 async fn the_commands_show_replay_export_and_delete() {
     let project = project(Server::Sqlite, STATES[1]).await;
     let (code, out, err) = program(&project, &["dead-letters", "list"]);
