@@ -137,6 +137,26 @@ fn every_flag_in_the_documents_exists() {
     assert!(wrong.is_empty(), "flags that nothing takes: {wrong:#?}");
 }
 
+/// A name reaches every process that has it: other jobs, and prompts.
+#[test]
+fn signals_in_the_documents_go_to_a_process_id() {
+    let (mut signals, mut wrong) = (0, Vec::new());
+    for (path, text) in documents() {
+        let place = path.display();
+        let by_name = ["pidof", "pgrep", "pkill", "killall"].into_iter().filter(|tool| text.contains(tool));
+        wrong.extend(by_name.map(|tool| format!("{place}: {tool}")));
+        for (at, _) in text.match_indices("kill -") {
+            let command = text[at..].lines().next().unwrap_or_default();
+            let target = command.splitn(3, ' ').nth(2).unwrap_or_default();
+            let is_id = ["PID", "$MAINPID", "\"$(cat "].iter().any(|id| target.starts_with(id));
+            wrong.extend((!is_id).then(|| format!("{place}: {command}")));
+            signals += 1;
+        }
+    }
+    assert!(signals > 2, "{signals} signals were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn every_command_is_on_the_page_of_commands() {
     let page = page("commands");
