@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{NullEquality, Result};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, JoinType, LogicalPlan};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, JoinType, LogicalPlan};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
@@ -86,7 +86,7 @@ pub(super) fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         // Conditions are checked before joins, not after them, and those that may fail after those that cannot.
         Arc::new(Unless(MovesOthers(PushDownFilter::new()), filters_otherwise)),
         // count(DISTINCT x) runs over groups as a whole, not with a set for each group.
-        Arc::new(SingleDistinctToGroupBy::new()),
+        Arc::new(Unless(SingleDistinctToGroupBy::new(), sums_decimals)),
         // The next rule takes the first side of AND and OR for computed in any case.
         Arc::new(FailLast),
         // An expression that a view repeats is computed once.
@@ -174,6 +174,19 @@ fn has_inner_join_of_nulls(plan: &LogicalPlan) -> Result<bool> {
         Ok(matches!(node, LogicalPlan::Join(join)
             if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull))
     })
+}
+
+/// An aggregate with a sum of decimals, which has more digits than its values: upstream computes a sum of sums, with more digits
+/// than the plan says.
+fn sums_decimals(plan: &LogicalPlan) -> Result<bool> {
+    let LogicalPlan::Aggregate(aggregate) = plan else { return Ok(false) };
+    for expression in &aggregate.aggr_expr {
+        let is_sum = matches!(expression, Expr::AggregateFunction(sum) if sum.func.name() == "sum");
+        if is_sum && expression.get_type(aggregate.input.schema())?.is_decimal() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// An aggregate that has a row for no input: one without GROUP BY, or with grouping sets. Upstream pushes a condition without

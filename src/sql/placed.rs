@@ -27,7 +27,7 @@ use super::{rewrite, run_errors, upstream};
 pub(super) const CAST: &str = "strict_cast";
 
 /// Functions that read or make values that can be wrong.
-const FUNCTIONS: [&str; 30] = [
+const FUNCTIONS: [&str; 32] = [
     "abs",
     "array_resize",
     "chr",

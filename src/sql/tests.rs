@@ -288,12 +288,12 @@ async fn a_failing_row_is_a_fault_of_the_data_and_the_next_batch_is_not_touched(
 #[tokio::test]
 async fn calls_that_fail_say_where_they_are() {
     for (column, at) in [
-        ("power(customer, -1)", 14),
+        ("power(customer - 1, -1)", 14),
         ("regexp_replace(agency, agency || '(', 'x')", 23),
         ("regexp_like(agency, agency || '(')", 20),
         ("overlay(agency PLACING 'x' FROM customer - 9)", 16),
         ("cardinality(range(1, 5, customer - 1))", 32),
-        ("lcm(9223372036854775807, 9223372036854775806 + customer - 1)", 54),
+        ("lcm(9223372036854775807, 9223372036854775806 + customer - 1)", 55),
         ("customer + sqrt(-1)", 8),
         ("chr(customer - 2)", 12),
         ("CASE WHEN customer > 1 THEN 1.0 ELSE sqrt(-1) END", 8),

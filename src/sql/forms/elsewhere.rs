@@ -183,13 +183,17 @@ fn check_call(call: &Function) -> Result<(), Refusal> {
             None => Ok(()),
         });
     }
+    let is_part = matches!(called.as_str(), "date_part" | "datepart");
+    if let (true, Some(Expr::Identifier(field))) = (is_part, arguments.first()) {
+        return check_part(&field.value, field.span);
+    }
     let Some((unit, literal)) = arguments.first().and_then(|unit| text(unit)) else { return Ok(()) };
     match called.as_str() {
         "date_trunc" | "datetrunc" if !TRUNCATED.contains(&unit.to_lowercase().as_str()) => {
             let message = format!("`{called}` knows no unit '{unit}'");
             Err(Refusal::new(literal.span, message, unit_hint(unit)))
         }
-        "date_part" | "datepart" => check_part(unit, literal.span),
+        _ if is_part => check_part(unit, literal.span),
         _ => Ok(()),
     }
 }

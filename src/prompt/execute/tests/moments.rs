@@ -85,3 +85,14 @@ async fn state_before_a_batch_is_refused_with_the_reason_if_it_cannot_be_compute
         assert!(said.contains(&expected), "{said}");
     }
 }
+
+#[tokio::test]
+async fn both_sides_of_a_difference_have_one_clock() {
+    let views =
+        [("changed", "SELECT customer FROM batch"), ("clock", "SELECT customer, now() AS at FROM batch")];
+    let mut project = Project::new(&views).await;
+    project.asked("SELECT * FROM clock").await;
+    std::fs::write(project.path("sql/changed.sql"), "SELECT customer + 1 AS customer FROM batch").unwrap();
+    let difference = project.asked("\\diff").await;
+    assert!(difference.contains("changed |") && !difference.contains("clock"), "{difference}");
+}
