@@ -1,13 +1,10 @@
 """Exit codes, messages and streams of the commands, as scripts and people meet them."""
 
 import json
-import os
 import random
 import re
 import sqlite3
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -327,53 +324,3 @@ def test_a_reference_file_is_read_again_when_it_changes(new_job, new_topic, data
     assert terminate(process) == 0
     assert sorted(database.rows("SELECT customer, COALESCE(name, '-') FROM named")) == [
         (1, "after"), (1, "before"), (2, "-"), (2, "new")]  # fmt: skip
-
-
-def test_demo(job):
-    """A rule is changed between two runs in one folder: the second shows its own rows, and the shares of the first."""
-    folder = job.folder / "demo"
-    first = job.run("demo", "--for", "4s", "--dir", str(folder), timeout=60).stdout
-    assert "personal loan campaign" in first and "->" not in first and "sqlite3" not in first, first
-    view = folder / "sql/assessed_movements.sql"
-    view.write_text(view.read_text().replace("credit_score >= 300", "credit_score >= 900"))
-    second = job.run("demo", "--for", "4s", "--dir", str(folder), timeout=60).stdout
-    loan = re.search(r"personal loan campaign +\| +(\d+) .*?([\d.]+) % -> ([\d.]+) %", second)
-    assert loan and float(loan[3]) < float(loan[2]) / 2, second
-    # State begins empty, and the job of `config.yaml` is that of the demo.
-    config = ("--config", str(folder / "config.yaml"))
-    before = "SELECT count(*) FILTER (WHERE movements_before = 0) AS first, count(DISTINCT customer) AS n FROM db.classified_movements"
-    load = f"\\load {folder}/data/sample.arrow"
-    done = subprocess.run(
-        [job.binary, *config, "sql", "--format", "csv", "-c", load, "-c", before],
-        capture_output=True, text=True, timeout=60, check=True,
-    )
-    first, customers = done.stdout.splitlines()[1].split(",")
-    assert first == customers, done.stdout
-    letters = subprocess.run([job.binary, *config, "dead-letters", "list"], capture_output=True, text=True, timeout=60, check=True)
-    assert "decode" in letters.stdout, letters
-    # What it says to try next works, without a broker.
-    count = ("sql", "--format", "csv", "-c", f"\\load {folder}/data/sample.arrow", "-c", "SELECT count(*) AS n FROM batch")
-    done = subprocess.run(
-        [job.binary, "--config", str(folder / "config.yaml"), *count], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert int(done.stdout.splitlines()[1]) > 1000, done.stdout
-
-
-def test_sending_at_a_rate_does_not_spin(job, figure):
-    """The sender waits for the next message asleep: it took a third of a core for 500 messages a second."""
-    process = subprocess.Popen(
-        job.command("demo", "--for", "9s"), cwd=job.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-    def ticks():
-        found = [task for task in Path(f"/proc/{process.pid}/task").iterdir() if (task / "comm").read_text() == "demo-sender\n"]
-        fields = (found[0] / "stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    time.sleep(4)
-    before = ticks()
-    time.sleep(3)
-    share = (ticks() - before) / os.sysconf("SC_CLK_TCK") / 3
-    figure(f"the sender takes {share:.1%} of a core")
-    assert process.wait(timeout=60) == 0
-    assert share < 0.15
