@@ -3,8 +3,12 @@
 import json
 import random
 import re
+import socketserver
 import sqlite3
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import Producer
@@ -15,6 +19,9 @@ from counting import assert_each_once, counting_job, numbers
 from harness import terminate
 
 RUN = ("run", "--until-caught-up", "--progress", "none")
+# A record that fits `MOVEMENT`.
+RECORD = {
+    "customer": 1, "agency": "a", "operation_value": 1.0, "operation_type": 0, "date": "x", "account_balance": 1.0}  # fmt: skip
 
 
 @pytest.fixture
@@ -86,9 +93,44 @@ def test_a_wrong_password_ends_it_and_is_not_printed(job):
 
 def test_no_broker_is_1_for_produce(job):
     job.write_config(kafka_server="127.0.0.1:1")
-    job.write("one.jsonl", '{"customer":1,"agency":"a","operation_value":1.0,"operation_type":0,"date":"x",'
-                           '"account_balance":1.0}\n')  # fmt: skip
-    assert "127.0.0.1:1" in job.run("produce", "one.jsonl", expect=1, timeout=90).stderr
+    job.write("one.json", RECORD)
+    assert "127.0.0.1:1" in job.run("produce", "one.json", expect=1, timeout=90).stderr
+
+
+@contextmanager
+def hangs_up():
+    """The address of a listener that hangs up at the first bytes, as a listener of Kafka does for another protocol."""
+
+    class Reader(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(1024)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Reader) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ("PLAINTEXT", "the Kafka broker at {server} hangs up at once, as a listener for another `security.protocol` does: "),
+        ("SSL", "the TLS handshake with the Kafka broker at {server} fails: "),
+    ],
+    ids=["plaintext", "tls"],
+)
+def test_a_wrong_security_protocol_is_1_and_no_broker_that_is_down(job, protocol, said):
+    job.write("one.json", RECORD)
+    commands = [RUN, ("check",), ("consume", "--count", "1"), ("produce", "one.json")]
+    with hangs_up() as server, ThreadPoolExecutor(len(commands)) as at_once:
+        job.write_config(kafka_server=server, kafka_properties={"security.protocol": protocol})
+        ended = list(at_once.map(lambda command: job.run(*command, expect=1, timeout=90), commands))
+    for done in ended:
+        # What follows is librdkafka's own line, which names the broker.
+        assert re.search(re.escape(said.format(server=server)) + rf".*{server}/bootstrap", done.stderr), done
+        assert "hint: " in done.stderr and "no Kafka broker answers" not in done.stderr, done
 
 
 @pytest.mark.parametrize(
@@ -114,6 +156,12 @@ def test_tables_are_not_made_when_told_so(job):
     done = job.run(*RUN, expect=None)
     assert done.returncode in (1, 78) and "create_tables" in done.stderr, done.stderr
     assert job.database.rows("SHOW TABLES") == []
+
+
+def test_the_first_start_logs_what_it_has_made(job):
+    (made,) = re.findall(r"created in .*, because they were not there: (.*)", job.catch_up().stderr)
+    assert sorted(made.split(", ")) == sorted(table for (table,) in job.database.rows("SHOW TABLES"))
+    assert "were not there" not in job.catch_up().stderr, "the second start has made nothing"
 
 
 def test_progress_as_json(job):
