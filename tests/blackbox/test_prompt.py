@@ -15,6 +15,7 @@ from avro import movement
 from counting import counting_job
 from harness import cpu_seconds, terminate
 from prompt_terminal import END, INTERRUPT, PROMPT, TAB, UP, Terminal
+from test_lost_data import delete_before
 from watched import free_port
 
 MESSAGES = 20_000
@@ -286,6 +287,19 @@ def test_a_pager_where_it_is_long_and_a_table_that_fits(terminal):
     assert all(len(line) <= 60 for line in narrow.splitlines()) and "z…" in narrow, narrow
 
 
+def test_the_time_that_a_reader_spends_in_the_pager_is_not_the_time_of_the_query(terminal):
+    prompt = terminal(PAGER='sh -c "sleep 10; cat"')
+    prompt.wait_prompt()
+    # Reads the batch.
+    prompt.ask("SELECT count(*) AS n FROM batch;")
+    begun = time.monotonic()
+    answer = prompt.ask("SELECT n FROM counted ORDER BY n LIMIT 200;", seconds=60)
+    assert time.monotonic() - begun > 10 and "(200 rows)" in answer, answer
+    # From 10 s on it would be in seconds.
+    shown = re.search(r"Time: ([\d.]+) ms", answer)
+    assert shown and float(shown[1]) < 8_000, answer
+
+
 def test_colours_only_where_they_are_wanted(terminal):
     prompt = terminal()
     prompt.wait_prompt()
@@ -304,6 +318,17 @@ def test_the_log_is_coloured_only_if_that_is_wanted(job):
         shown.wait_for("done after")
         assert (b"\x1b[" in shown.raw) == wanted, (variables, shown.raw)
         shown.close()
+
+
+def test_the_live_line_of_a_job_fits_the_terminal(with_messages):
+    shown = Terminal(with_messages.command("run"), with_messages.folder, columns=50)
+    shown.wait(lambda _: b" messages, " in shown.raw, 60, "the live line")
+    os.kill(shown.pid, signal.SIGTERM)
+    assert shown.exit_code() == 0
+    shown.close()
+    written = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.raw.decode())
+    lines = [line for line in re.split(r"[\r\n]+", written) if " messages, " in line]
+    assert lines and all(len(line) <= 50 for line in lines), lines
 
 
 def test_an_edit_and_what_it_changes(terminal, with_messages):
@@ -375,7 +400,7 @@ def test_a_narrow_terminal_and_words_of_other_prompts(terminal):
 
 
 def test_messages_that_are_processed_are_not_counted_twice(new_job, new_topic):
-    """A view over state gives before a job and beside it what the job has written."""
+    """A view over state gives before a job and beside it what the job has written; where it cannot, the prompt says why."""
     job = counting_job(new_job, new_topic(partitions=1))
     job.write("sql/next_seen.sql", "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b"
               " LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer")  # fmt: skip
@@ -392,6 +417,18 @@ def test_messages_that_are_processed_are_not_counted_twice(new_job, new_topic):
     assert done.stdout == "low,high\n100,100\n" and "computed from 900 messages" in done.stderr, done
     twice = sql(job, query, arguments=(*last, "--state", "stored"))
     assert twice.stdout == "low,high\n110,110\n" and "processed 100 of the 100 messages" in twice.stderr, twice
+
+    def cannot_be_had(why):
+        done = sql(job, query, arguments=last)
+        assert done.stdout == "low,high\n110,110\n" and "processed 100 of the 100 messages" in done.stderr, done
+        assert f"the state before it cannot be had: {why}" in done.stderr, done
+        failed = sql(job, query, arguments=(*last, "--state", "before"), expect=1)
+        assert f"error: the state before this batch cannot be computed: {why}" in failed.stderr, failed
+
+    delete_before(job.topic, 10)
+    cannot_be_had(f"Kafka has deleted the messages of {job.topic.name}[0] before offset 10")
+    job.write_config(starting_offsets="latest")
+    cannot_be_had("the job began at the latest offsets, and where those were is not known")
 
 
 def test_dead_letters_of_the_job_are_in_no_state(new_job, new_topic, database):
