@@ -162,6 +162,30 @@ def test_a_fill_for_a_job_that_does_not_know_of_it_waits(new_job, new_topic, dat
     assert "hint: `fill seen totals`" in alone.stderr
 
 
+def test_a_fill_from_a_moment_leaves_earlier_messages_out(new_job, new_topic, database):
+    """An output alone, filled from a moment on: the job adds the rows of what comes after it."""
+    topic = new_topic(partitions=PARTITIONS)
+    job = ruled_job(new_job, topic)
+    march = 1_709_251_200_000
+    for timestamp in (march - 1, march, march + 60_000):
+        topic.send_all((movement(n) for n in range(100)), timestamp=timestamp)
+    job.catch_up()
+    job.view("late", RULED)
+    job.write_config(outputs={"ruled": {}, "late": {"fill": True}})
+    # From now on the job leaves the output out.
+    job.catch_up()
+    since = ("--from", "2024-03-01")
+    preview = job.run("fill", "late", *since, "--preview").stdout
+    assert "up to 200 messages in all; of the first 200:\n  late: 200 rows\n" in preview, preview
+    assert "late: filled from 200 offsets, 0 dead letters" in job.run("fill", "late", *since).stdout
+    topic.send_all(movement(n) for n in range(100))
+    job.catch_up()
+    offsets = "SELECT p, MIN(o), MAX(o), COUNT(*) FROM {} GROUP BY p ORDER BY p"
+    each = range(PARTITIONS)
+    assert database.rows(offsets.format("ruled")) == [(partition, 0, 99, 100) for partition in each]
+    assert database.rows(offsets.format("late")) == [(partition, 25, 99, 75) for partition in each]
+
+
 def test_tables_are_filled_again_by_two_instances(new_job, new_topic, database):
     """`--clear` beside two instances of the job that share the partitions."""
     topic = new_topic(partitions=PARTITIONS)
