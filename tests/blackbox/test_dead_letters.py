@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 
 import pytest
@@ -162,7 +163,8 @@ def test_list_show_and_export(new_job, new_topic):
     assert exported[0]["kafka_headers"] == [{"key": "trace", "base64": "/w=="}, {"key": "flag", "value": None}]
 
 
-def test_a_job_goes_on_when_the_cause_is_mended(new_job, new_topic, database):
+@pytest.mark.parametrize("by_command", [False, True])
+def test_a_job_goes_on_when_the_cause_is_mended(new_job, new_topic, database, by_command):
     """A job that stopped because of too many dead letters stops again at the next one, unless the count is forgotten."""
     topic = new_topic(partitions=1)
     job = counting_job(new_job, topic)
@@ -176,8 +178,14 @@ def test_a_job_goes_on_when_the_cause_is_mended(new_job, new_topic, database):
     job.catch_up()
     topic.send_all([b"\x01"])
     assert "became dead letters" in job.run("run", "--until-caught-up", expect=1).stderr, "the count is stored"
-    done = job.run("run", "--until-caught-up", "--acknowledge")
-    assert "no longer counted" in done.stderr, done.stderr
+    if by_command:
+        forgotten = job.run("dead-letters", "acknowledge").stdout
+        assert re.fullmatch(r"[\d,]+ dead letters no longer counted\n", forgotten), forgotten
+        assert job.run("dead-letters", "acknowledge").stdout == "no dead letter is counted\n"
+        job.catch_up()
+    else:
+        done = job.run("run", "--until-caught-up", "--acknowledge")
+        assert "no longer counted" in done.stderr, done.stderr
     # Before 1,000 messages there is no verdict: the first ones wait among the dead letters.
     job.run("dead-letters", "replay", "--all", expect=1)
     assert numbers(job) == list(range(1_500)) and waiting(job) == 1

@@ -1,6 +1,7 @@
 """SQL that changes while the job runs: every row has the value of the version that the database has for it."""
 
 import json
+import os
 import re
 import signal
 import threading
@@ -116,11 +117,15 @@ def test_a_signal_brings_thresholds_and_reference_tables_and_names_what_it_canno
     joined = "SELECT b.customer AS n, b.kafka_offset AS o, r.rate FROM batch b LEFT JOIN rates r ON r.customer = b.customer"
     job.view("ruled", joined)
     topic.send_all([movement(0)])
-    process = job.start()
+    process = job.start("--pid-file", "job.pid")
     job.wait_committed(1, 30, process)
+    # As `kill -HUP $(cat job.pid)` sends it. The log has the number too.
+    pid_file = job.folder / "job.pid"
+    pid = int(pid_file.read_text())
+    assert pid == process.pid and f"this is process {pid}, of the job {job.name}" in process.stderr_text()
     job.write("rates.csv", "customer,rate\n0,1\n1,2\n")
     job.write_config(dead_letters_max_ratio=0.5)
-    process.send_signal(signal.SIGHUP)
+    os.kill(pid, signal.SIGHUP)
     wait_until(lambda: "read again: the SQL is the same" in process.stderr_text(), 10, process.stderr_text)
     topic.send_all([movement(1)])
     job.wait_committed(2, 30, process)
@@ -132,3 +137,4 @@ def test_a_signal_brings_thresholds_and_reference_tables_and_names_what_it_canno
     topic.send_all([movement(0)])
     job.wait_committed(3, 30, process)
     assert terminate(process) == 0, process.stderr_text()
+    assert not pid_file.exists(), "it is the file of a process that runs"
