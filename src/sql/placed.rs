@@ -21,7 +21,7 @@ use super::error::SqlErrorKind;
 use super::moments::is_time;
 use super::numbers::{decimal, narrowed};
 use super::raised::RAISE_ERROR;
-use super::{rewrite, run_errors, upstream};
+use super::{forms, rewrite, run_errors, upstream};
 
 /// What a cast that tells its place is called in plans.
 pub(super) const CAST: &str = "strict_cast";
@@ -85,9 +85,16 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     };
     // A constant is computed once, while the query is planned.
     let is_constant = volatility != Volatility::Volatile && expression.column_refs().is_empty();
-    let is_computed = is_constant && !call.is_ours(&arguments, schema)?;
-    let failed = is_computed.then(|| computed(&expression).err()).flatten();
-    if is_computed && failed.is_none() {
+    let is_ours = call.is_ours(&arguments, schema)?;
+    let failed = match (&call, &arguments[..]) {
+        _ if !is_constant => None,
+        (Call::Cast(to), [Expr::Literal(value, _)]) if is_ours => {
+            narrowed::cast(&ColumnarValue::Scalar(value.clone()), to).err()
+        }
+        _ if is_ours => None,
+        _ => computed(&expression).err(),
+    };
+    if is_constant && !is_ours && failed.is_none() {
         return Ok(Transformed::no(expression));
     }
     let may_refuse = match (&call, arguments.as_slice()) {
@@ -104,7 +111,10 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     };
     match failed {
         Some(error) if matches!((&placed.call, &arguments[..]), (Call::Cast(_), [Expr::Literal(..)])) => {
-            Err(placed.told(error))
+            let said = upstream::said(error.find_root());
+            let message =
+                format!("`{}`: {}", placed.text, upstream::lower_first(&upstream::first_line(&said)));
+            Err(forms::refused(message, upstream::row_hint(&said).unwrap_or_default(), placed.place.first()))
         }
         _ => Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments))),
     }

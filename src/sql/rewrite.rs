@@ -95,13 +95,21 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
     };
     Ok(in_sql(&match expression.clone().map_children(inner)?.data {
         Expr::Cast(Cast { expr, field }) => {
-            format!("CAST({} AS {})", expr.human_display(), field.data_type())
+            format!("CAST({} AS {})", operand(&expr), field.data_type())
         }
         Expr::TryCast(TryCast { expr, field }) => {
-            format!("TRY_CAST({} AS {})", expr.human_display(), field.data_type())
+            format!("TRY_CAST({} AS {})", operand(&expr), field.data_type())
         }
         other => other.human_display().to_string(),
     }))
+}
+
+/// What is cast: texts in quotes.
+fn operand(expression: &Expr) -> String {
+    match expression {
+        Expr::Literal(..) => expression.to_string(),
+        other => other.human_display().to_string(),
+    }
 }
 
 /// Whether one of the expressions of a node, as a whole, is such.

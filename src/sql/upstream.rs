@@ -457,7 +457,9 @@ pub(super) fn said(root: &DataFusionError) -> String {
             ArrowError::CastError(said)
             | ArrowError::ParseError(said)
             | ArrowError::ComputeError(said)
-            | ArrowError::InvalidArgumentError(said) => said.clone(),
+            | ArrowError::InvalidArgumentError(said) => {
+                said.strip_prefix("Execution error: ").unwrap_or(said).to_owned()
+            }
             other => other.to_string(),
         },
         other => other.message().into_owned(),
