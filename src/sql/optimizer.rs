@@ -45,12 +45,13 @@ use super::windows::WindowsOfWholeBatches;
 /// What every query goes through before it is optimized, in this order.
 pub(super) fn analyzer_rules(budget: &Arc<Budget>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        // GROUPING(x) becomes an expression over the columns of the grouping sets. First: the column that it reads is not
+        // among those of the aggregate, which the next rules pass on.
+        Arc::new(ResolveGroupingFunction::new()),
         // What reads a UNION sees the types that its columns will have.
         Arc::new(TypesOfUnions),
         // Forms that DataFusion answers wrongly become others; it must see them before types are coerced.
         Arc::new(forms::RewriteForms),
-        // GROUPING(x) becomes an expression over the columns of the grouping sets.
-        Arc::new(ResolveGroupingFunction::new()),
         // A DOUBLE beside a DECIMAL, and a text beside a timestamp, get the type that is meant.
         Arc::new(MixedTypes),
         // Operands get one type.

@@ -243,7 +243,8 @@ const RETOLD: &[(&str, &str, &str, &str)] = &[
     (
         "Aggregate functions are not allowed in the WHERE clause. Consider using HAVING instead",
         "WHERE chooses rows before they are aggregated",
-        "write the condition in HAVING, after GROUP BY",
+        "write the condition in HAVING, after GROUP BY; where a subquery or a row of IN has the aggregate, compute it first: \
+         `FROM (SELECT ..., sum(x) AS s FROM ... GROUP BY ...) AS q`",
         "SELECT column1 FROM t WHERE sum(column1) > 1",
     ),
     (

@@ -3,6 +3,28 @@
 
 pub(super) const RIGHT: &[(&str, &str)] = &[
     (
+        "SELECT grouping(g) AS a, rank() OVER (ORDER BY sum(k) + 1, g) AS w FROM u GROUP BY ROLLUP (g)",
+        "0 1; 0 2; 0 3; 0 4; 0 6; 1 5",
+    ),
+    (
+        "SELECT g, grouping(g) + grouping(b) AS l, rank() OVER (PARTITION BY grouping(g) + grouping(b), \
+         CASE WHEN grouping(b) = 0 THEN g END ORDER BY sum(d) DESC) AS w FROM u WHERE g = 'a' GROUP BY ROLLUP (g, b)",
+        "NULL 2 1; a 0 1; a 0 2; a 1 1",
+    ),
+    (
+        "SELECT g, grouping(g) AS l FROM v GROUP BY ROLLUP (g) HAVING EXISTS (SELECT 1 FROM u WHERE u.g = v.g)",
+        "a 0; b 0; c 0",
+    ),
+    (
+        "SELECT g, grouping(g) AS l FROM v GROUP BY ROLLUP (g) \
+         HAVING g NOT IN (SELECT u.g FROM u WHERE u.g IS NOT NULL) OR grouping(g) = 1",
+        "NULL 1",
+    ),
+    (
+        "SELECT g, n % 2 AS m, grouping(g, n % 2) AS l, rank() OVER (ORDER BY count(*)) AS w FROM v GROUP BY CUBE (g, n % 2)",
+        "NULL 0 2 1; NULL 1 2 8; NULL NULL 3 9; a 1 0 1; a NULL 1 1; b 0 0 1; b NULL 1 1; c 1 0 1; c NULL 1 1",
+    ),
+    (
         "SELECT extract(epoch FROM date_trunc('minute', DATE '2024-02-29') - TIMESTAMP '2024-03-31 01:30:00') AS x, \
          extract(epoch FROM TIMESTAMP '2024-03-31 01:30:00' - coalesce(DATE '2024-02-29' + INTERVAL '10 seconds', \
          TIMESTAMP '2024-03-31 01:30:00')) AS y",
