@@ -1,8 +1,8 @@
-//! Columns that differ by a cast alone: `sum(x)` beside `sum(CAST(x AS DOUBLE))`, `GROUP BY CAST(x AS DATE), CAST(x AS TEXT)`.
+//! Columns that differ by a cast, parentheses or a subquery alone: `sum(x)` beside `sum(CAST(x AS DOUBLE))`, `sum(a - (b - 1))` beside
+//! `sum(a - b - 1)`, `GROUP BY CAST(x AS DATE), CAST(x AS TEXT)`.
 //!
-//! The planner names a column after its expression without the casts, and refuses two of a name. Here each cast of such a
-//! SELECT gets its type into the name: `CASE WHEN 'DOUBLE' IS NOT NULL THEN CAST(x AS DOUBLE) ...`, which the optimizer makes the
-//! cast again.
+//! The planner names a column after its expression without them, and refuses two of a name. Here each of them in such a SELECT
+//! gets its text into the name: `CASE WHEN '(b - 1)' IS NOT NULL THEN (b - 1) ...`, which the optimizer takes away again.
 
 use std::collections::HashMap;
 use std::mem;
@@ -14,19 +14,19 @@ use datafusion::sql::sqlparser::ast::{
 use super::super::walk::{self, PartMut};
 use super::expressions;
 
-/// Writes the casts of a SELECT, and of the ORDER BY that follows it, so that its columns have names of their own.
+/// Writes the expressions of a SELECT, and of the ORDER BY that follows it, so that its columns have names of their own.
 pub(super) fn tell_apart(select: &mut Select, order_by: Option<&mut OrderBy>) {
     name_items(&mut select.projection);
     // What is computed before there are columns to name.
     let (from, selection) = (mem::take(&mut select.from), select.selection.take());
     if has_twins(select, order_by.as_deref()) {
-        write_types(select);
-        order_by.into_iter().for_each(write_types);
+        write_texts(select);
+        order_by.into_iter().for_each(write_texts);
     }
     (select.from, select.selection) = (from, selection);
 }
 
-/// Columns of a SELECT that have no name, and differ by casts alone, are named by their text.
+/// Columns of a SELECT that have no name of their own are named by their text.
 fn name_items(items: &mut [SelectItem]) {
     let named: Vec<Option<(String, String)>> = items
         .iter()
@@ -47,21 +47,20 @@ fn name_items(items: &mut [SelectItem]) {
     }
 }
 
-/// Whether two expressions that may become columns differ by casts alone.
+/// Whether two different expressions that may become columns would have one name.
 fn has_twins(select: &Select, order_by: Option<&OrderBy>) -> bool {
     let mut expressions = Vec::new();
-    let mut has_casts = false;
+    let mut has_unnamed = false;
     let mut look = |expression: &Expr| -> Result<(), ()> {
         match expression {
             Expr::Function(_) => expressions.push(expression.clone()),
-            Expr::Cast { .. } => has_casts = true,
-            _ => {}
+            other => has_unnamed |= is_unnamed(other),
         }
         Ok(())
     };
     let _ = walk::read_own(select, &mut look);
     let _ = order_by.map(|order_by| walk::read_own(order_by, &mut look));
-    if !has_casts {
+    if !has_unnamed {
         return false;
     }
     // The keys may be numbers and names of columns.
@@ -92,17 +91,42 @@ fn has_twins(select: &Select, order_by: Option<&OrderBy>) -> bool {
     })
 }
 
+/// What the planner leaves out of names.
+fn is_unnamed(expression: &Expr) -> bool {
+    match expression {
+        // A constant stays one.
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => !matches!(expr.as_ref(), Expr::Value(_)),
+        other => is_of_subquery(other),
+    }
+}
+
+fn is_of_subquery(expression: &Expr) -> bool {
+    match expression {
+        Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_) => true,
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => matches!(right.as_ref(), Expr::Subquery(_)),
+        _ => false,
+    }
+}
+
 /// A text that is the same for two expressions if the planner gives both the same name.
 fn name(expression: Expr) -> String {
+    text_of(expression, |part| match part {
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => Some(expr.as_ref().clone()),
+        part if is_of_subquery(part) => Some(Expr::Identifier(Ident::new("subquery"))),
+        _ => None,
+    })
+}
+
+/// The text of an expression, whose columns may have their relation before them, with some parts written otherwise.
+fn text_of(expression: Expr, written: impl Fn(&Expr) -> Option<Expr>) -> String {
     let mut expression = expression;
     let always: Result<(), ()> = walk::write(&mut expression, &mut |part| {
         if let PartMut::EndOfExpression(part) = part {
-            match part {
-                Expr::Cast { expr, .. } | Expr::Nested(expr) => *part = expr.as_ref().clone(),
-                Expr::CompoundIdentifier(names) => {
-                    names.drain(..names.len().saturating_sub(1));
-                }
-                _ => {}
+            if let Expr::CompoundIdentifier(names) = part {
+                names.drain(..names.len().saturating_sub(1));
+            }
+            if let Some(written) = written(part) {
+                *part = written;
             }
         }
         Ok(())
@@ -110,15 +134,18 @@ fn name(expression: Expr) -> String {
     always.map_or_else(|()| String::new(), |()| expression.to_string().to_lowercase())
 }
 
-fn write_types(whole: &mut impl VisitMut) {
-    let mut depth = 0;
+/// Writes the outermost parts that have no names.
+fn write_texts(whole: &mut impl VisitMut) {
+    let (mut queries, mut unnamed) = (0, 0);
     let _: Result<(), ()> = walk::write(whole, &mut |part| {
         match part {
-            PartMut::Query(_) => depth += 1,
-            PartMut::EndOfQuery(_) => depth -= 1,
-            PartMut::EndOfExpression(part) if depth == 0 => {
-                if let Some(written) = with_type(part) {
-                    *part = written;
+            PartMut::Query(_) => queries += 1,
+            PartMut::EndOfQuery(_) => queries -= 1,
+            PartMut::Expression(part) if queries == 0 && is_unnamed(part) => unnamed += 1,
+            PartMut::EndOfExpression(part) if queries == 0 && is_unnamed(part) => {
+                unnamed -= 1;
+                if unnamed == 0 {
+                    *part = with_text(part.clone());
                 }
             }
             _ => {}
@@ -127,14 +154,14 @@ fn write_types(whole: &mut impl VisitMut) {
     });
 }
 
-/// The cast with its type in the name. A constant stays one.
-fn with_type(cast: &Expr) -> Option<Expr> {
-    let Expr::Cast { kind, expr, data_type, .. } = cast else { return None };
-    if matches!(expr.as_ref(), Expr::Value(_)) {
-        return None;
+/// The same expression, with its text in its name.
+fn with_text(part: Expr) -> Expr {
+    let text = Value::SingleQuotedString(text_of(part.clone(), |_| None));
+    let is_text = Expr::IsNotNull(Box::new(Expr::Value(text.with_empty_span())));
+    let is_value = matches!(part, Expr::Subquery(_));
+    if is_of_subquery(&part) && !is_value {
+        return Expr::Nested(Box::new(expressions::and(part, is_text)));
     }
-    let named = Value::SingleQuotedString(format!("{kind:?} {data_type}"));
-    let named = Expr::Value(named.with_empty_span());
-    let when = CaseWhen { condition: Expr::IsNotNull(Box::new(named)), result: cast.clone() };
-    Some(expressions::case(vec![when], Some(cast.clone())))
+    let otherwise = (!is_value).then(|| part.clone());
+    expressions::case(vec![CaseWhen { condition: is_text, result: part }], otherwise)
 }

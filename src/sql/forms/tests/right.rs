@@ -3,6 +3,30 @@
 
 pub(super) const RIGHT: &[(&str, &str)] = &[
     (
+        "SELECT sum(n + k * 2) AS a, sum((n + k) * 2) AS b, sum(n - (k - 1)) AS c, sum(n - k - 1) AS d FROM v",
+        "18 24 3 -3",
+    ),
+    (
+        "SELECT n - (k - 1) AS x, n - k - 1 AS y, count(*) AS c FROM v GROUP BY 1, 2 HAVING sum(n - (k - 1)) > sum(n - k - 1)",
+        "1 -1 3",
+    ),
+    (
+        "SELECT id, rank() OVER (ORDER BY n - (k * 2)) AS a, rank() OVER (ORDER BY (n - k) * 2, id) AS b FROM v ORDER BY v.n - (v.k * 2)",
+        "1 3 1; 2 2 2; 3 1 3",
+    ),
+    (
+        "SELECT sum(CASE WHEN n IN (SELECT n FROM u) THEN 1 ELSE 0 END) AS a, \
+         sum(CASE WHEN n IN (SELECT k FROM u WHERE k <> 3) THEN 1 ELSE 0 END) AS b, \
+         count(*) FILTER (WHERE EXISTS (SELECT 1 FROM u WHERE u.n = v.n)) AS c, \
+         count(*) FILTER (WHERE EXISTS (SELECT 1 FROM u WHERE u.k = v.n + 2)) AS d, \
+         max((SELECT count(*) FROM u WHERE u.k = v.k)) AS e, max((SELECT count(*) FROM u WHERE u.n = v.n)) AS f FROM v",
+        "3 2 3 2 2 1",
+    ),
+    (
+        "SELECT n IN (SELECT n + 1 FROM u) AS x, n IN (SELECT k FROM u) AS y, count(*) AS c FROM v GROUP BY 1, 2",
+        "true true 3",
+    ),
+    (
         "SELECT grouping(g) AS a, rank() OVER (ORDER BY sum(k) + 1, g) AS w FROM u GROUP BY ROLLUP (g)",
         "0 1; 0 2; 0 3; 0 4; 0 6; 1 5",
     ),
