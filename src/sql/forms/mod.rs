@@ -6,7 +6,6 @@
 //! before types are coerced ([`RewriteForms`]). Wrong rules of the optimizer are left out in [`super::optimizer`], and
 //! operators that bind wrongly are mended in [`super::dialect`].
 
-mod casts;
 mod clauses;
 mod distinct_orders;
 mod domain;
@@ -35,10 +34,12 @@ mod patterns;
 mod recursion;
 mod scopes;
 mod set_operations;
+mod shadowed;
 mod sort_keys;
 mod strange_casts;
 mod subqueries;
 mod truth;
+mod twins;
 mod unread;
 mod using;
 
@@ -88,9 +89,14 @@ impl Refusal {
 /// The first form that cannot be written otherwise.
 pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal> {
     let relations = field_paths::Relations::of(statement);
+    let mut names = shadowed::Names::default();
     walk::write(statement, &mut |part| match part {
-        PartMut::Query(query) => unread::check_query(query),
+        PartMut::Query(query) => {
+            names.enter(query);
+            unread::check_query(query)
+        }
         PartMut::EndOfQuery(query) => {
+            names.leave(query);
             recursion::write_out(query)?;
             clauses::fetch_as_limit(query);
             rewrite_body(&mut query.body, query.order_by.as_mut())
@@ -139,7 +145,7 @@ fn rewrite_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<()
             using::write_out(select, order_by.as_deref_mut())?;
             named_windows::write_out(select, order_by.as_deref_mut())?;
             order_keys::write_out(select, order_by.as_deref_mut())?;
-            casts::tell_apart(select, order_by);
+            twins::tell_apart(select, order_by);
             Ok(())
         }
         SetExpr::SetOperation { left, right, .. } => {

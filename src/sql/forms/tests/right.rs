@@ -3,6 +3,38 @@
 
 pub(super) const RIGHT: &[(&str, &str)] = &[
     (
+        "SELECT n % 2 AS x, sum(n - (k - 1)) AS a, sum(v.n - v.k - 1) AS b, (n % 2) + 1 AS y FROM v GROUP BY (v.n % 2) \
+         ORDER BY sum((v.n - (v.k - 1)))",
+        "0 1 -1 1; 1 2 -2 2",
+    ),
+    (
+        "SELECT CAST(CAST(ts AS DATE) AS VARCHAR) AS x, CAST(ts AS DATE) AS y, sum(CAST(n AS DOUBLE)) AS a, sum(n) AS b FROM v \
+         WHERE id = 2 GROUP BY CAST(ts AS DATE)",
+        "2024-01-02 2024-01-02 2.0 2",
+    ),
+    (
+        "SELECT bool_and(b OR n > 1 AND k > 1) AS a, bool_and((b OR n > 1) AND k > 1) AS b, bool_or(NOT (b OR n > 1)) AS c, \
+         bool_or(NOT b OR n > 1) AS d FROM v",
+        "true false false true",
+    ),
+    ("WITH a AS (SELECT 1 AS x) SELECT q.x FROM (WITH a AS (SELECT 2 AS x) SELECT a.x FROM a) q", "2"),
+    (
+        "WITH a AS (SELECT 1 AS x), b AS (WITH a AS (SELECT x + 1 AS x FROM a), c AS (SELECT a.x * 10 AS x FROM a) SELECT * FROM c) \
+         SELECT a.x, b.x AS y, (WITH a AS (SELECT 7 AS x) SELECT max(a.x) FROM a) AS z FROM a, b",
+        "1 20 7",
+    ),
+    (
+        "WITH v AS (SELECT id FROM t WHERE id < 3) SELECT count(*) AS c FROM v JOIN (WITH v AS (SELECT id FROM v WHERE id > 1) \
+         SELECT w.id FROM v AS w WHERE EXISTS (WITH v AS (SELECT 2 AS id) SELECT 1 FROM v WHERE v.id = w.id)) x ON x.id = v.id",
+        "1",
+    ),
+    (
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3), \
+         s AS (SELECT * FROM (WITH RECURSIVE r AS (SELECT 10 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 12) SELECT n FROM r) q) \
+         SELECT (SELECT sum(n) FROM r) AS a, (SELECT sum(n) FROM s) AS b",
+        "6 33",
+    ),
+    (
         "SELECT sum(n + k * 2) AS a, sum((n + k) * 2) AS b, sum(n - (k - 1)) AS c, sum(n - k - 1) AS d FROM v",
         "18 24 3 -3",
     ),

@@ -85,18 +85,44 @@ fn has_twins(select: &Select, order_by: Option<&OrderBy>) -> bool {
     }
     let mut named = HashMap::new();
     expressions.iter().any(|expression| {
-        let text = expression.to_string();
-        let known = named.entry(name(expression.clone())).or_insert_with(|| text.clone());
-        *known != text
+        let meant = without_parentheses(expression.clone());
+        let known = named.entry(name(expression.clone())).or_insert_with(|| meant.clone());
+        *known != meant
     })
 }
 
-/// What the planner leaves out of names.
+/// Whether the planner's name for an expression lacks something: a type, a query, or parentheses.
 fn is_unnamed(expression: &Expr) -> bool {
     match expression {
         // A constant stays one.
-        Expr::Cast { expr, .. } | Expr::Nested(expr) => !matches!(expr.as_ref(), Expr::Value(_)),
-        other => is_of_subquery(other),
+        Expr::Cast { expr, .. } => !matches!(expr.as_ref(), Expr::Value(_)),
+        other => is_of_subquery(other) || operands(other).into_iter().flatten().any(is_nested_operator),
+    }
+}
+
+fn is_nested_operator(operand: &Expr) -> bool {
+    match operand {
+        Expr::Nested(inner) => operands(inner)[0].is_some() || is_nested_operator(inner),
+        _ => false,
+    }
+}
+
+/// What an operator takes; nothing for other expressions.
+fn operands(expression: &Expr) -> [Option<&Expr>; 2] {
+    match expression {
+        Expr::BinaryOp { left, right, .. } => [Some(left), Some(right)],
+        Expr::UnaryOp { expr, .. }
+        | Expr::Between { expr, .. }
+        | Expr::InList { expr, .. }
+        | Expr::Like { expr, .. }
+        | Expr::ILike { expr, .. }
+        | Expr::IsNull(expr)
+        | Expr::IsNotNull(expr)
+        | Expr::IsTrue(expr)
+        | Expr::IsNotTrue(expr)
+        | Expr::IsFalse(expr)
+        | Expr::IsNotFalse(expr) => [Some(expr), None],
+        _ => [None, None],
     }
 }
 
@@ -110,43 +136,50 @@ fn is_of_subquery(expression: &Expr) -> bool {
 
 /// A text that is the same for two expressions if the planner gives both the same name.
 fn name(expression: Expr) -> String {
-    text_of(expression, |part| match part {
+    let written = written(expression, |part| match part {
         Expr::Cast { expr, .. } | Expr::Nested(expr) => Some(expr.as_ref().clone()),
         part if is_of_subquery(part) => Some(Expr::Identifier(Ident::new("subquery"))),
+        _ => None,
+    });
+    written.to_string().to_lowercase()
+}
+
+/// The expression as it is computed.
+fn without_parentheses(expression: Expr) -> Expr {
+    written(expression, |part| match part {
+        Expr::Nested(expr) => Some(expr.as_ref().clone()),
         _ => None,
     })
 }
 
-/// The text of an expression, whose columns may have their relation before them, with some parts written otherwise.
-fn text_of(expression: Expr, written: impl Fn(&Expr) -> Option<Expr>) -> String {
+/// An expression with some parts written otherwise, and its columns without their relations.
+fn written(expression: Expr, otherwise: impl Fn(&Expr) -> Option<Expr>) -> Expr {
     let mut expression = expression;
-    let always: Result<(), ()> = walk::write(&mut expression, &mut |part| {
+    let _: Result<(), ()> = walk::write(&mut expression, &mut |part| {
         if let PartMut::EndOfExpression(part) = part {
-            if let Expr::CompoundIdentifier(names) = part {
-                names.drain(..names.len().saturating_sub(1));
+            if let Expr::CompoundIdentifier(names) = part
+                && let Some(name) = names.pop()
+            {
+                *part = Expr::Identifier(name);
             }
-            if let Some(written) = written(part) {
+            if let Some(written) = otherwise(part) {
                 *part = written;
             }
         }
         Ok(())
     });
-    always.map_or_else(|()| String::new(), |()| expression.to_string().to_lowercase())
+    expression
 }
 
-/// Writes the outermost parts that have no names.
+/// Writes the parts that the planner's names lack something of. Each alone says how, so that a key is found in what is made of it.
 fn write_texts(whole: &mut impl VisitMut) {
-    let (mut queries, mut unnamed) = (0, 0);
+    let mut depth = 0;
     let _: Result<(), ()> = walk::write(whole, &mut |part| {
         match part {
-            PartMut::Query(_) => queries += 1,
-            PartMut::EndOfQuery(_) => queries -= 1,
-            PartMut::Expression(part) if queries == 0 && is_unnamed(part) => unnamed += 1,
-            PartMut::EndOfExpression(part) if queries == 0 && is_unnamed(part) => {
-                unnamed -= 1;
-                if unnamed == 0 {
-                    *part = with_text(part.clone());
-                }
+            PartMut::Query(_) => depth += 1,
+            PartMut::EndOfQuery(_) => depth -= 1,
+            PartMut::EndOfExpression(part) if depth == 0 && is_unnamed(part) => {
+                *part = with_text(part.clone())
             }
             _ => {}
         }
@@ -156,7 +189,7 @@ fn write_texts(whole: &mut impl VisitMut) {
 
 /// The same expression, with its text in its name.
 fn with_text(part: Expr) -> Expr {
-    let text = Value::SingleQuotedString(text_of(part.clone(), |_| None));
+    let text = Value::SingleQuotedString(written(part.clone(), |_| None).to_string());
     let is_text = Expr::IsNotNull(Box::new(Expr::Value(text.with_empty_span())));
     let is_value = matches!(part, Expr::Subquery(_));
     if is_of_subquery(&part) && !is_value {
