@@ -1,5 +1,5 @@
-//! Columns that differ by a cast, parentheses or a subquery alone: `sum(x)` beside `sum(CAST(x AS DOUBLE))`, `sum(a - (b - 1))` beside
-//! `sum(a - b - 1)`, `GROUP BY CAST(x AS DATE), CAST(x AS TEXT)`.
+//! Columns that differ by a cast, parentheses or a subquery alone: `sum(x)` beside `sum(CAST(x AS DOUBLE))`, `sum(a - (b - 1))`
+//! beside `sum(a - b - 1)`, `GROUP BY CAST(x AS DATE), CAST(x AS TEXT)`.
 //!
 //! The planner names a column after its expression without them, and refuses two of a name. Here each of them in such a SELECT
 //! gets its text into the name: `CASE WHEN '(b - 1)' IS NOT NULL THEN (b - 1) ...`, which the optimizer takes away again.
@@ -171,7 +171,8 @@ fn written(expression: Expr, otherwise: impl Fn(&Expr) -> Option<Expr>) -> Expr 
     expression
 }
 
-/// Writes the parts that the planner's names lack something of. Each alone says how, so that a key is found in what is made of it.
+/// Writes the parts that the planner's names lack something of. Each alone says how, so that a key is found in what is made
+/// of it.
 fn write_texts(whole: &mut impl VisitMut) {
     let mut depth = 0;
     let _: Result<(), ()> = walk::write(whole, &mut |part| {
