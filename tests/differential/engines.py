@@ -318,9 +318,10 @@ def read_value(value, kind):
         if value.startswith("+"):
             # Beyond what Python's dates hold; DuckDB's driver gives such moments as text.
             return value.removeprefix("+").removesuffix("Z").replace("T", " ")
-        if value.startswith("0000-"):
-            # The year before the year 1.
-            day, _, time = value.removesuffix("Z").partition("T")
-            return f"0001{day.removeprefix('0000')} (BC) {time}".strip()
+        if value.startswith(("0000-", "-")):
+            # ISO 8601 has a year 0, and other years before 1 with a minus.
+            moment, _, time = value.removeprefix("-").removesuffix("Z").partition("T")
+            year, _, day = moment.partition("-")
+            return f"{int(year) + 1:04}-{day} (BC) {time}".strip()
         return datetime.datetime.fromisoformat(value)
     return value
