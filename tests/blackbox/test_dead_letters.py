@@ -145,7 +145,7 @@ def test_reset_asks_what_becomes_of_state(new_job, new_topic):
     job.catch_up()
     assert [row[1] for row in job.database.rows(STATE)] == [2 * row[1] for row in accounts.state()]
     one = job.run("offsets", "reset", "--to", "earliest", "--partition", "1", "--state", "clear", expect=2)
-    assert "those of these partitions, are deleted" in one.stderr
+    assert "those of these partitions, would be deleted" in one.stderr
 
 
 def test_list_show_and_export(new_job, new_topic):

@@ -41,7 +41,7 @@ def test_reset_says_what_it_will_do_and_asks(new_job, new_topic):
     job.catch_up()
     asked = job.run("offsets", "reset", "--to", "4", "--partition", "1", expect=2)
     assert f"{topic.name}[1]: 10 -> 4: up to 6 messages would be processed again" in asked.stderr
-    assert "counted: existing rows of counted stay, and the same rows are appended again" in asked.stderr
+    assert "counted: existing rows of counted would stay, and the same rows would be appended again" in asked.stderr
     assert "--yes" in asked.stderr
     assert [row["next_offset"] for row in shown(job)] == [10, 10]
     job.run("offsets", "reset", "--to", "4", "--partition", "1", "--yes")
