@@ -151,6 +151,8 @@ class Topic:
         config = {"retention.ms": "-1", **config}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
         self.admin.create_topics([topic])[name].result(timeout=30)
+        # A broker that is busy answers before it knows the topic itself.
+        wait_until(self.is_there, 60, f"{name} is there")
         self.producer = Producer(
             {
                 **quiet,
@@ -162,6 +164,10 @@ class Topic:
                 "delivery.timeout.ms": 300_000,
             }
         )
+
+    def is_there(self):
+        found = self.admin.list_topics(self.name, timeout=30).topics.get(self.name)
+        return found is not None and found.error is None and len(found.partitions) == self.partitions
 
     def send(self, payload, partition=None, key=None, headers=None, timestamp=None):
         """Queues one message and returns its (partition, offset). Partitions take turns unless one is named."""
