@@ -112,9 +112,8 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
     match failed {
         Some(error) if matches!((&placed.call, &arguments[..]), (Call::Cast(_), [Expr::Literal(..)])) => {
             let said = upstream::said(error.find_root());
-            let message =
-                format!("`{}`: {}", placed.text, upstream::lower_first(&upstream::first_line(&said)));
-            Err(forms::refused(message, upstream::row_hint(&said).unwrap_or_default(), placed.place.first()))
+            let hint = upstream::row_hint(&said).unwrap_or_default();
+            Err(forms::refused(placed.with_text(&said), hint, placed.place.first()))
         }
         _ => Ok(Transformed::yes(ScalarUDF::from(placed).call(arguments))),
     }
@@ -292,11 +291,13 @@ impl Placed {
         }
         let error = match run_errors::own(root) {
             Some(_) => error,
-            None => {
-                let said = upstream::lower_first(&upstream::first_line(&upstream::said(root)));
-                DataFusionError::Execution(format!("`{}`: {said}", self.text))
-            }
+            None => DataFusionError::Execution(self.with_text(&upstream::said(root))),
         };
         error.with_diagnostic(Diagnostic::new_error(&self.text, self.place.first()))
+    }
+
+    /// The first line of what an error says, after the expression.
+    fn with_text(&self, said: &str) -> String {
+        format!("`{}`: {}", self.text, upstream::lower_first(&upstream::first_line(said)))
     }
 }
