@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# The longest that a command may take before a test gives up on it.
+# How long a command may take before its test fails.
 SECONDS_MAX = 120
 
 

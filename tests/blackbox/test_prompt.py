@@ -400,7 +400,7 @@ def test_a_narrow_terminal_and_words_of_other_prompts(terminal):
 
 
 def test_messages_that_are_processed_are_not_counted_twice(new_job, new_topic):
-    """A view over state gives before a job and beside it what the job has written; where it cannot, the prompt says why."""
+    """A view over state returns the rows that the job has written, before the job and beside it, or the prompt says why."""
     job = counting_job(new_job, new_topic(partitions=1))
     job.write("sql/next_seen.sql", "SELECT b.customer, max(coalesce(s.times, 0)) + count(*) AS times FROM batch b"
               " LEFT JOIN seen s ON s.customer = b.customer GROUP BY b.customer")  # fmt: skip

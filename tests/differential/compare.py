@@ -57,7 +57,7 @@ def same(one, other, is_loose):
     """Whether two lists of canonical rows are the same multiset."""
     if len(one) != len(other):
         return False
-    # Both from the greatest double down: the rows that belong together then stand at the ends of their lists.
+    # Both are sorted by their doubles, so that a row is compared first with the one that is nearest to it.
     groups = {}
     for row in sorted(other, key=doubles):
         groups.setdefault(exact(row), []).append(row)

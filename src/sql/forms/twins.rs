@@ -134,7 +134,7 @@ fn is_of_subquery(expression: &Expr) -> bool {
     }
 }
 
-/// A text that is the same for two expressions if the planner gives both the same name.
+/// Two expressions have the same text here if the planner would give them the same name.
 fn name(expression: Expr) -> String {
     let written = written(expression, |part| match part {
         Expr::Cast { expr, .. } | Expr::Nested(expr) => Some(expr.as_ref().clone()),
