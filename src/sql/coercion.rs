@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Diagnostic, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
@@ -12,6 +12,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
 use super::rewrite;
+use super::tree;
 
 #[derive(Debug)]
 pub(super) struct Coercion;
@@ -30,17 +31,19 @@ impl AnalyzerRule for Coercion {
 
 /// The error of the first expression that fails alone, with its place.
 fn located(plan: &LogicalPlan, config: &ConfigOptions) -> Option<DataFusionError> {
-    let walked = plan.apply_with_subqueries(|node| {
+    let mut found = None;
+    tree::each_node(plan, &mut |node| {
         let schema = rewrite::scope(node);
-        node.apply_expressions(|expression| {
-            expression.clone().transform_up(|part| match failure(&part, &schema, config) {
-                Some(error) => Err(error),
-                None => Ok(Transformed::no(part)),
-            })?;
-            Ok(TreeNodeRecursion::Continue)
-        })
+        tree::each_expression(node, &mut |expression| {
+            if found.is_none() {
+                let walked = tree::rewrite_parts_up(expression.clone(), &mut |part| {
+                    failure(&part, &schema, config).map_or(Ok(Transformed::no(part)), Err)
+                });
+                found = walked.err();
+            }
+        });
     });
-    walked.err()
+    found
 }
 
 fn failure(part: &Expr, schema: &DFSchema, config: &ConfigOptions) -> Option<DataFusionError> {
@@ -49,7 +52,7 @@ fn failure(part: &Expr, schema: &DFSchema, config: &ConfigOptions) -> Option<Dat
     let alone = LogicalPlan::Projection(Projection::try_new(vec![part.clone()], input).ok()?);
     let error = TypeCoercion::new().analyze(alone, config).err()?;
     let message = error.find_root().message().into_owned();
-    let place = rewrite::place(part).ok()?.first();
+    let place = rewrite::place(part).first();
     let error = DataFusionError::Plan(message.clone());
     Some(if place.is_none() { error } else { error.with_diagnostic(Diagnostic::new_error(message, place)) })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
@@ -31,15 +31,14 @@ use datafusion::physical_plan::joins::NestedLoopJoinExec;
 use datafusion::physical_plan::projection::remove_unnecessary_projections;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner as _};
 
-use super::{placed, rewrite};
+use super::{placed, rewrite, tree};
 
 /// Whether an expression may be an error for some values.
 pub(super) fn may_fail(expression: &Expr) -> bool {
-    let found = expression.exists(|part| {
-        Ok(matches!(part, Expr::ScalarFunction(call)
-            if call.name().starts_with("checked_") || placed::may_refuse(call)))
-    });
-    found.unwrap_or(true)
+    tree::any_part(expression, &|part| {
+        matches!(part, Expr::ScalarFunction(call)
+            if call.name().starts_with("checked_") || placed::may_refuse(call))
+    })
 }
 
 /// The conditions of all filters from here on down, the topmost first, and what is filtered.
@@ -249,7 +248,7 @@ impl OptimizerRule for FailLast {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        rewritten(plan, has_failing_first, failing_last)
+        rewritten(plan, &has_failing_first, &failing_last)
     }
 }
 
@@ -259,12 +258,13 @@ fn has_failing_first(expression: &Expr) -> bool {
         chain_of(part)
             .is_some_and(|(_, parts)| parts.windows(2).any(|pair| may_fail(pair[0]) && !may_fail(pair[1])))
     };
-    may_fail(expression) && expression.exists(|part| Ok(is_it(part))).unwrap_or_default()
+    may_fail(expression) && tree::any_part(expression, &is_it)
 }
 
 fn failing_last(expression: Expr) -> Result<Expr> {
     let Some((op, parts)) = chain_of(&expression) else {
-        return expression.map_children(|child| Ok(Transformed::yes(failing_last(child)?))).data();
+        return tree::rewrite_children(expression, &mut |child| Ok(Transformed::yes(failing_last(child)?)))
+            .data();
     };
     let parts = parts.into_iter().cloned().map(failing_last).collect::<Result<Vec<_>>>()?;
     let (failing, safe): (Vec<Expr>, Vec<Expr>) = parts.into_iter().partition(may_fail);
@@ -283,7 +283,7 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.clone().transform_up_with_subqueries(guarded_node)?.data;
+        let plan = tree::rewrite_nodes(plan.clone(), &mut guarded_node)?;
         DefaultPhysicalPlanner::default().create_physical_plan(&plan, session).await
     }
 }
@@ -320,7 +320,7 @@ impl PhysicalOptimizerRule for OfSafeJoins {
 }
 
 fn guarded_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    if !rewrite::any_expression(&plan, has_failing_chain)? {
+    if !tree::any_expression(&plan, &has_failing_chain) {
         return Ok(Transformed::no(plan));
     }
     let schema = rewrite::scope(&plan);
@@ -330,17 +330,17 @@ fn guarded_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         join.filter = join.filter.take().map(|filter| guarded(filter, &schema, true)).transpose()?;
         return Ok(Transformed::yes(LogicalPlan::Join(join)));
     }
-    rewritten(plan, has_failing_chain, |expression| guarded(expression, &schema, is_condition))
+    rewritten(plan, &has_failing_chain, &|expression| guarded(expression, &schema, is_condition))
 }
 
 /// Rewrites some of the expressions of a node, whose columns keep their names.
 fn rewritten(
     plan: LogicalPlan,
-    is_meant: impl Fn(&Expr) -> bool,
-    rewrite: impl Fn(Expr) -> Result<Expr>,
+    is_meant: &dyn Fn(&Expr) -> bool,
+    rewrite: &dyn Fn(Expr) -> Result<Expr>,
 ) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expression| {
+    tree::rewrite_expressions(plan, &mut |expression| {
         if !is_meant(&expression) {
             return Ok(Transformed::no(expression));
         }
@@ -351,8 +351,7 @@ fn rewritten(
 
 /// Whether there is an AND or OR that may fail.
 fn has_failing_chain(expression: &Expr) -> bool {
-    let found = |part: &Expr| Ok(chain_of(part).is_some() && may_fail(part));
-    may_fail(expression) && expression.exists(found).unwrap_or_default()
+    may_fail(expression) && tree::any_part(expression, &|part| chain_of(part).is_some() && may_fail(part))
 }
 
 /// The operator and the operands of an AND or OR.
@@ -367,8 +366,8 @@ fn chain_of(expression: &Expr) -> Option<(Operator, Vec<&Expr>)> {
 
 fn guarded(expression: Expr, schema: &DFSchema, is_condition: bool) -> Result<Expr> {
     let Some((op, parts)) = chain_of(&expression) else {
-        let inner = |child: Expr| Ok(Transformed::yes(guarded(child, schema, false)?));
-        return expression.map_children(inner).data();
+        let inner = &mut |child| Ok(Transformed::yes(guarded(child, schema, false)?));
+        return tree::rewrite_children(expression, inner).data();
     };
     let parts = parts
         .into_iter()
@@ -413,11 +412,8 @@ fn unknown_too(op: Operator, before: Expr, part: Expr) -> Expr {
 /// Of how many expressions one is made.
 fn size(expression: &Expr) -> usize {
     let mut size = 0;
-    let counted = expression.apply(|_| {
-        size += 1;
-        Ok(TreeNodeRecursion::Continue)
-    });
-    counted.map_or(usize::MAX, |_| size)
+    tree::each_part(expression, &mut |_| size += 1);
+    size
 }
 
 fn case(when: Expr, then: Expr, otherwise: Option<Expr>) -> Expr {

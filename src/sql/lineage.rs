@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchemaRef, JoinType, Result};
+use datafusion::common::{Column, DFSchemaRef, JoinType};
 use datafusion::logical_expr::expr::{InList, InSubquery};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
@@ -18,6 +17,7 @@ use super::lint::{passed_on, plain_column};
 use super::pipeline::PreparedStep;
 use super::rewrite::literal_text;
 use super::survey::Survey;
+use super::tree;
 use super::{BATCH, FIELD_OF, TableSpec};
 use crate::mask::{Mask, Masks, Sensitive};
 
@@ -309,11 +309,10 @@ impl<'m> Lineage<'m> {
             }
             expression => {
                 let mut mask = Mask::Clear;
-                let visited = expression.apply_children(|part| {
+                tree::each_child(expression, &mut |part| {
                     mask = std::mem::take(&mut mask).and(self.of_expression(part, scopes).computed());
-                    Ok(TreeNodeRecursion::Continue)
                 });
-                if visited.is_ok() { mask } else { Mask::Whole }
+                mask
             }
         }
     }
@@ -334,14 +333,13 @@ impl<'m> Lineage<'m> {
         let asked = subquery.outer_ref_columns.iter();
         let asked = asked.fold(Mask::Clear, |mask, column| mask.and(self.of_expression(column, &[])));
         let mut read = Mask::Clear;
-        let visited: Result<_> = subquery.subquery.apply_with_subqueries(|node| {
+        tree::each_node(&subquery.subquery, &mut |node| {
             if let LogicalPlan::TableScan(scan) = node {
                 read = self.of_scan(scan).into_iter().fold(std::mem::take(&mut read), Mask::and);
             }
-            Ok(TreeNodeRecursion::Continue)
         });
         self.outer.pop();
-        if visited.is_ok() { asked.and(read).computed() } else { Mask::Whole }
+        asked.and(read).computed()
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn rewrite(statement: &mut Statement) {
                     *expression = rewritten;
                 }
             }
-            PartMut::EndOfQuery(_) | PartMut::Expression(_) => {}
+            PartMut::EndOfQuery(_) | PartMut::Expression(_) | PartMut::TableFactor(_) => {}
         }
         Ok(())
     });

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use super::moments::is_text_or_day;
 use super::wrapped::{Around, wrap};
-use super::{forms, moments, rewrite, rounding};
+use super::{forms, moments, rewrite, rounding, tree};
 
 /// Gives operands of two kinds one type. It runs before DataFusion's own rule, which then finds nothing to choose.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct MixedTypes;
 
 impl AnalyzerRule for MixedTypes {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite::nodes(plan, &mut in_plan)
+        tree::rewrite_nodes(plan, &mut in_plan)
     }
 
     fn name(&self) -> &'static str {
@@ -48,7 +48,7 @@ pub(super) struct TypesOfUnions;
 
 impl AnalyzerRule for TypesOfUnions {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite::nodes(plan, &mut |node| match node {
+        tree::rewrite_nodes(plan, &mut |node| match node {
             LogicalPlan::Union(union) => in_union(union),
             node => Ok(Transformed::yes(node.recompute_schema()?)),
         })
@@ -237,7 +237,7 @@ fn bring<'a>(expressions: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSch
     let has_numbers = with_numbers(&mut expressions, schema)?;
     let types = expressions.iter().map(|part| part.get_type(schema)).collect::<Result<Vec<_>>>()?;
     if types.iter().any(moments::is_moment) && types.iter().any(DataType::is_numeric) {
-        let place = expressions.iter().find_map(|part| rewrite::place(part).ok()?.first());
+        let place = expressions.iter().find_map(|part| rewrite::place(part).first());
         return Err(forms::refused(
             "a date or timestamp beside a number".to_owned(),
             moments::BESIDE_NUMBER_HINT,

@@ -47,6 +47,7 @@ mod state;
 mod statement;
 mod survey;
 mod texts;
+mod tree;
 mod type_names;
 mod typed;
 mod upstream;

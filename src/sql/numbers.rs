@@ -34,7 +34,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::sql_types::in_sql;
-use super::{guarded, placed, rewrite, rounding};
+use super::{guarded, placed, rewrite, rounding, tree};
 pub(super) use exact::{Exact, Total, refused, with_exact};
 
 /// Makes the numbers of a session right, or refused.
@@ -51,7 +51,7 @@ pub(super) struct RightNumbers;
 
 impl AnalyzerRule for RightNumbers {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite::nodes(plan, &mut |node| rewrite::expressions(node, &in_expression))
+        tree::rewrite_nodes(plan, &mut |node| rewrite::expressions(node, &in_expression))
     }
 
     fn name(&self) -> &'static str {

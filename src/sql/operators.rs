@@ -127,7 +127,7 @@ fn no_operator(
         _ if beside_number && !operator.is_numerical_operators() => moments::BESIDE_NUMBER_HINT,
         _ => "CAST one of them to a type that goes with the other",
     };
-    let spans = [left, right].into_iter().filter_map(|side| rewrite::place(side).ok()?.first());
+    let spans = [left, right].into_iter().filter_map(|side| rewrite::place(side).first());
     forms::refused_as(Code::Type, message, hint, Span::union_iter(spans))
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{NullEquality, Result};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, JoinType, LogicalPlan};
@@ -40,6 +40,7 @@ use super::guarded::{FailLast, GuardedKeys, MovesOthers, OfSafeJoins, filtered};
 use super::limits::EnsureRequirementsBetweenLimits;
 use super::mixed_types::{MixedTypes, TypesOfUnions};
 use super::numbers::RightNumbers;
+use super::tree;
 use super::windows::WindowsOfWholeBatches;
 
 /// What every query goes through before it is optimized, in this order.
@@ -171,10 +172,10 @@ fn joins_nulls(plan: &LogicalPlan) -> Result<bool> {
 /// An inner join somewhere whose keys take NULL for equal to NULL: upstream merges the keys of joins beside each other, and
 /// applies the meaning of the topmost join to all of them.
 fn has_inner_join_of_nulls(plan: &LogicalPlan) -> Result<bool> {
-    plan.exists(|node| {
-        Ok(matches!(node, LogicalPlan::Join(join)
-            if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull))
-    })
+    Ok(tree::any_node(plan, &|node| {
+        matches!(node, LogicalPlan::Join(join)
+            if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull)
+    }))
 }
 
 /// An aggregate with a sum of decimals, which has more digits than its values: upstream computes a sum of sums, with more digits

@@ -106,7 +106,7 @@ pub(super) fn placed(expression: Expr, schema: &DFSchema) -> Result<Transformed<
         call,
         may_refuse,
         text: rewrite::text(&expression)?,
-        place: rewrite::place(&expression)?,
+        place: rewrite::place(&expression),
         signature: Signature::any(arguments.len(), volatility),
     };
     match failed {

@@ -1,26 +1,16 @@
-//! How an analyzer rule rewrites a plan and its expressions, each with what it reads in scope.
-//!
-//! Why `dyn`: the walk over a plan is compiled once, not once for each rule.
+//! How an analyzer rule rewrites expressions, each with what it reads in scope, and how they are told.
 
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, Span, Spans};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, disjunction, merge_schema};
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, Operator, TryCast};
 
 use super::sql_types::in_sql;
-use super::{FIELD_OF, forms, placed};
+use super::{FIELD_OF, forms, placed, tree};
 
 /// The function that `list[1]` is.
 const ITEM_OF: &str = "array_element";
-
-/// Rewrites every node of a plan and of the subqueries in it, inner ones first.
-pub(super) fn nodes(
-    plan: LogicalPlan,
-    rewrite: &mut dyn FnMut(LogicalPlan) -> Result<Transformed<LogicalPlan>>,
-) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(rewrite).data()
-}
 
 /// Rewrites every part of the expressions of one node, inner parts first; the node's columns keep their names. The node's
 /// schema is left as it is.
@@ -32,15 +22,15 @@ pub(super) fn expressions(
     let names = NamePreserver::new(&node);
     let rewritten = |expression: Expr| -> Result<Transformed<Expr>> {
         let name = names.save(&expression);
-        let rewritten = expression.transform_up(|part| rewrite(part, &schema))?;
+        let rewritten = tree::rewrite_parts_up(expression, &mut |part| rewrite(part, &schema))?;
         Ok(match rewritten.transformed {
             true => rewritten.update_data(|expression| name.restore(expression)),
             false => rewritten,
         })
     };
-    node.map_expressions(|expression| match expression {
+    tree::rewrite_expressions(node, &mut |expression| match expression {
         // The columns are those inside.
-        sets @ Expr::GroupingSet(_) => sets.map_children(rewritten),
+        sets @ Expr::GroupingSet(_) => tree::rewrite_children(sets, &mut |key| rewritten(key)),
         expression => rewritten(expression),
     })
 }
@@ -54,17 +44,16 @@ pub(super) fn scope(node: &LogicalPlan) -> DFSchema {
 }
 
 /// From the first to the last name of a column in an expression: what the parser knows of places.
-pub(super) fn place(expression: &Expr) -> Result<Spans> {
+pub(super) fn place(expression: &Expr) -> Spans {
     let mut found: Option<Span> = None;
-    expression.apply(|part| {
+    tree::each_part(expression, &mut |part| {
         if let Expr::Column(column) = part {
             found = Span::union_iter(found.into_iter().chain(column.spans.first()));
         }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
+    });
     let mut spans = Spans::new();
     found.into_iter().for_each(|span| spans.add_span(span));
-    Ok(spans)
+    spans
 }
 
 /// An expression as a person would write it; operators of ours in it are written as what they stand for.
@@ -74,7 +63,7 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
     {
         return call.func.schema_name(&call.args);
     }
-    let inner = |child: Expr| {
+    let inner = &mut |child: Expr| {
         // The planner's own casts look the same as those that are written.
         let told = match &child {
             Expr::Literal(..) => return Ok(Transformed::no(child)),
@@ -93,7 +82,7 @@ pub(super) fn text(expression: &Expr) -> Result<String> {
         };
         Ok(Transformed::yes(Expr::Column(Column::new_unqualified(written))))
     };
-    Ok(in_sql(&match expression.clone().map_children(inner)?.data {
+    Ok(in_sql(&match tree::rewrite_children(expression.clone(), inner)?.data {
         Expr::Cast(Cast { expr, field }) => {
             format!("CAST({} AS {})", operand(&expr), field.data_type())
         }
@@ -110,16 +99,6 @@ fn operand(expression: &Expr) -> String {
         Expr::Literal(..) => expression.to_string(),
         other => other.human_display().to_string(),
     }
-}
-
-/// Whether one of the expressions of a node, as a whole, is such.
-pub(super) fn any_expression(node: &LogicalPlan, is_such: impl Fn(&Expr) -> bool) -> Result<bool> {
-    let mut any = false;
-    node.apply_expressions(|expression| {
-        any |= is_such(expression);
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(any)
 }
 
 /// The operands of an AND or OR as one expression; `None` if there are none.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result as PlanResult;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -23,9 +22,9 @@ use futures::TryStreamExt;
 use super::bounded;
 use super::columns;
 use super::error::{SqlError, SqlErrorKind};
-use super::locate;
 use super::run_errors::{self, Failed};
 use super::statement;
+use super::tree;
 use super::view_files::ViewFile;
 use crate::panics;
 
@@ -55,12 +54,11 @@ impl View {
     /// # Errors
     /// Every fault the planner finds in it, each with its place.
     pub(super) async fn plan(state: &SessionState, file: &ViewFile) -> Result<Self, Vec<SqlError>> {
-        let located = |error: DataFusionError| locate::plan_errors(file, &error);
         columns::check_written(file)?;
         let logical = statement::logical_plan(state, file).await?;
         columns::check_planned(file, logical.schema())?;
         let plan = statement::physical_plan(state, file, &logical).await?;
-        let is_planned_each_batch = calls_stable_function(&logical).map_err(located)?;
+        let is_planned_each_batch = calls_stable_function(&logical);
         let (name, text, file) = (file.name.as_str().into(), file.text.as_str().into(), file.file.clone());
         Ok(Self { name, file, text, plan, logical, is_planned_each_batch })
     }
@@ -125,19 +123,16 @@ impl View {
 }
 
 /// Whether a function's value is fixed when the view is planned, though it changes from batch to batch.
-fn calls_stable_function(plan: &LogicalPlan) -> PlanResult<bool> {
+fn calls_stable_function(plan: &LogicalPlan) -> bool {
     let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                if let Expr::ScalarFunction(call) = part {
-                    found |= call.func.signature().volatility == Volatility::Stable;
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(found)
+    tree::each_node(plan, &mut |node| {
+        tree::each_part_of(node, &mut |part| {
+            if let Expr::ScalarFunction(call) = part {
+                found |= call.func.signature().volatility == Volatility::Stable;
+            }
+        });
+    });
+    found
 }
 
 #[cfg(test)]

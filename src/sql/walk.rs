@@ -32,6 +32,8 @@ pub(super) enum PartMut<'a> {
     Expression(&'a mut Expr),
     /// All parts of the expression were met.
     EndOfExpression(&'a mut Expr),
+    /// A table of a FROM clause.
+    TableFactor(&'a mut TableFactor),
 }
 
 /// Shows `look` all parts.
@@ -132,5 +134,9 @@ impl VisitorMut for Writer<'_> {
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         (self.0)(PartMut::EndOfExpression(expression))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        (self.0)(PartMut::TableFactor(factor))
     }
 }

@@ -13,6 +13,17 @@ const LINES_MAX: usize = 600;
 const WIDTH_MAX: usize = 130;
 /// Lines of a function. The longest is a dispatch over types; this may become smaller, not larger.
 const FUNCTION_LINES_MAX: usize = 95;
+/// The walks of the parser and of DataFusion that `sql::walk` and `sql::tree` have once for all. (Those over a physical plan
+/// have the same names as some of these, and are short.)
+const WALKS: [&str; 7] = [
+    "Visitor for",
+    "VisitorMut for",
+    ".apply_with_subqueries(",
+    ".apply_children(",
+    ".transform_up_with_subqueries(",
+    ".map_expressions(",
+    ".map_children(",
+];
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -145,6 +156,25 @@ fn nothing_panics_on_what_users_data_and_servers_can_cause() {
     assert!(found.is_empty(), "panics outside tests: {found:#?}");
 }
 
+/// The lines with a walk over SQL that the crate has one of already.
+fn generic_walks(text: &str) -> Vec<usize> {
+    let is_walk =
+        |line: &str| !line.trim_start().starts_with("//") && WALKS.iter().any(|walk| line.contains(walk));
+    numbered(text).filter(|(_, line)| is_walk(line)).map(|(number, _)| number).collect()
+}
+
+#[test]
+fn walks_over_sql_are_compiled_once() {
+    let found = faults(|path, text| {
+        if path.ends_with("sql/walk.rs") || path.ends_with("sql/tree.rs") {
+            return Vec::new();
+        }
+        let lines = generic_walks(without_tests(text)).into_iter();
+        lines.map(|line| format!("{}:{line}: see `sql/walk.rs` and `sql/tree.rs`", path.display())).collect()
+    });
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn stages_do_not_import_each_other() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -165,6 +195,10 @@ fn each_rule_finds_what_it_is_for() {
     let code = "fn f() {\n    x.unwrap();\n    // never panic!()\n    y.expect(\"it is there\");\n}\n";
     assert_eq!(panics(code), [2, 4]);
     assert_eq!(panics(without_tests("fn f() {}\n#[cfg(test)]\nmod tests { panic!(\"no\") }")), [0; 0]);
+    assert_eq!(
+        generic_walks("impl VisitorMut for A {\n// .map_children(\n    plan.map_expressions(|part| part)"),
+        [1, 3]
+    );
     assert_eq!(imported_stages("sql", "use crate::sink::Sink;\nuse crate::sql::View;"), ["sink"]);
     assert_eq!(imported_stages("engine", "use crate::sink::Sink;"), [""; 0]);
     let line = |width: usize| format!("    /// {}\n", "é".repeat(width - 8));

@@ -17,6 +17,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::{Budget, Columns};
 use crate::sql::rewrite;
+use crate::sql::tree;
 use crate::sql::wrapped::Extent;
 
 /// Puts in concatenations that ask the budget. The types of all operands have to be settled.
@@ -26,7 +27,7 @@ pub(in crate::sql) struct Concatenations(pub(in crate::sql) Arc<Budget>);
 impl AnalyzerRule for Concatenations {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let rewrite = |expression: Expr, schema: &DFSchema| self.bounded(expression, schema);
-        rewrite::nodes(plan, &mut |node| rewrite::expressions(node, &rewrite))
+        tree::rewrite_nodes(plan, &mut |node| rewrite::expressions(node, &rewrite))
     }
 
     fn name(&self) -> &'static str {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, NullEquality, Result, TableReference};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 };
 
 use super::super::rewrite;
+use super::super::tree;
 use super::refused;
 
 /// Names that nothing else in a query has.
@@ -106,25 +107,22 @@ pub(super) fn before_joins<'p>(rows: &'p LogicalPlan, read: &[&Column]) -> &'p L
 }
 
 /// The columns that a query reads of queries around it, each once.
-pub(super) fn outer_columns(query: &LogicalPlan) -> Result<Vec<Column>> {
+pub(super) fn outer_columns(query: &LogicalPlan) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
-    query.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                if let Expr::OuterReferenceColumn(_, column) = part
-                    && !columns.iter().any(|known| is_same(known, column))
-                {
-                    columns.push(column.clone());
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(columns)
+    tree::each_node(query, &mut |node| {
+        tree::each_part_of(node, &mut |part| {
+            if let Expr::OuterReferenceColumn(_, column) = part
+                && !columns.iter().any(|known| is_same(known, column))
+            {
+                columns.push(column.clone());
+            }
+        });
+    });
+    columns
 }
 
 pub(super) fn has_subquery(expression: &Expr) -> bool {
-    expression.exists(|part| Ok(subquery_of(part).is_some())).unwrap_or(true)
+    tree::any_part(expression, &|part| subquery_of(part).is_some())
 }
 
 /// The subquery, if an expression is one or compares with one.
@@ -163,7 +161,7 @@ struct Push<'a> {
 
 impl Push<'_> {
     fn plan(&mut self, plan: LogicalPlan) -> Result<Pushed> {
-        if !self.reads_domain(&plan)? {
+        if !self.reads_domain(&plan) {
             let (values, keys) = self.values()?;
             let crossed =
                 join(plan, values, Vec::new(), None, JoinType::Inner, NullEquality::NullEqualsNothing)?;
@@ -237,8 +235,8 @@ impl Push<'_> {
     }
 
     /// Whether something in a plan reads columns of the domain.
-    fn reads_domain(&self, plan: &LogicalPlan) -> Result<bool> {
-        Ok(outer_columns(plan)?.iter().any(|column| self.place(column).is_some()))
+    fn reads_domain(&self, plan: &LogicalPlan) -> bool {
+        outer_columns(plan).iter().any(|column| self.place(column).is_some())
     }
 
     fn place(&self, column: &Column) -> Option<usize> {
@@ -266,7 +264,7 @@ impl Push<'_> {
 
     /// An expression that reads the domain's columns as those of its own input.
     fn replaced(&self, expression: Expr, keys: &[Column]) -> Result<Expr> {
-        let replaced = expression.transform(|part| match &part {
+        tree::rewrite_parts(expression, &mut |part| match &part {
             Expr::OuterReferenceColumn(_, column) => Ok(match self.place(column) {
                 Some(place) => {
                     let spans = column.spans.clone();
@@ -275,8 +273,7 @@ impl Push<'_> {
                 None => Transformed::no(part),
             }),
             _ => Ok(Transformed::no(part)),
-        });
-        replaced.data()
+        })
     }
 
     /// Expressions of which each keeps its name.
@@ -373,7 +370,7 @@ impl Push<'_> {
     }
 
     fn join(&mut self, node: Join) -> Result<Pushed> {
-        let (left_reads, right_reads) = (self.reads_domain(&node.left)?, self.reads_domain(&node.right)?);
+        let (left_reads, right_reads) = (self.reads_domain(&node.left), self.reads_domain(&node.right));
         let keeps_left = !matches!(
             node.join_type,
             JoinType::Inner
@@ -445,7 +442,7 @@ pub(super) fn not_distinct(left: Expr, right: Expr) -> Expr {
 /// An aggregate over the rows where `found` is true.
 fn only_where(function: Expr, found: &Expr) -> Result<Expr> {
     let name = NamePreserver::new_for_projection().save(&function);
-    let function = function.transform(|part| match part {
+    let function = tree::rewrite_parts(function, &mut |part| match part {
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
             let filter = params.filter.take().map(|filter| *filter);
             params.filter = conjunction([found.clone()].into_iter().chain(filter)).map(Box::new);
@@ -453,19 +450,18 @@ fn only_where(function: Expr, found: &Expr) -> Result<Expr> {
             Ok(Transformed::new(function, true, TreeNodeRecursion::Jump))
         }
         part => Ok(Transformed::no(part)),
-    });
-    Ok(name.restore(function.data()?))
+    })?;
+    Ok(name.restore(function))
 }
 
 /// A window function whose partitions are those of each value.
 fn partitioned_by(function: Expr, keys: &[Column]) -> Result<Expr> {
-    let function = function.transform(|part| match part {
+    tree::rewrite_parts(function, &mut |part| match part {
         Expr::WindowFunction(mut function) => {
             let WindowFunction { params, .. } = function.as_mut();
             params.partition_by.extend(columns(keys));
             Ok(Transformed::new(Expr::WindowFunction(function), true, TreeNodeRecursion::Jump))
         }
         part => Ok(Transformed::no(part)),
-    });
-    function.data()
+    })
 }

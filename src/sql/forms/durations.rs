@@ -148,7 +148,7 @@ pub(super) fn check(part: &Expr, schema: &DFSchema) -> Result<()> {
             let fields = if is_length(&of) { "week, day, hour" } else { "hour" };
             let message = format!("{} has no field '{field}'", in_sql(&of.to_string()));
             let hint = format!("fields are {fields}, minute, second, millisecond, microsecond and epoch");
-            Err(refused(message, &hint, rewrite::place(value)?.first()))
+            Err(refused(message, &hint, rewrite::place(value).first()))
         }
         Expr::InSubquery(InSubquery { expr, .. }) => check_keys([expr.as_ref()], schema),
         _ => Ok(()),
@@ -193,7 +193,7 @@ fn check_keys<'a>(keys: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -
                 "intervals are sorted, grouped or told apart, but `24 hours` and `1 day` are one length"
                     .to_owned(),
                 "take their seconds: `extract(epoch FROM x)`",
-                rewrite::place(key)?.first(),
+                rewrite::place(key).first(),
             ));
         }
     }

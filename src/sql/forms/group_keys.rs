@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
+use super::super::tree;
 use super::domain;
 
 /// The node over rows that have the keys as columns.
@@ -17,7 +18,9 @@ pub(super) fn as_columns(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> 
     let LogicalPlan::Aggregate(aggregate) = &node else { return Ok(Transformed::no(node)) };
     let mut keys: Vec<(Expr, String)> = Vec::new();
     let groups = aggregate.group_expr.iter().map(|sets| match sets {
-        Expr::GroupingSet(_) => sets.clone().map_children(|key| Ok(taken_out(key, &mut keys))).data(),
+        Expr::GroupingSet(_) => {
+            tree::rewrite_children(sets.clone(), &mut |key| Ok(taken_out(key, &mut keys))).data()
+        }
         key => Ok(key.clone()),
     });
     let groups = groups.collect::<Result<Vec<_>>>()?;
@@ -27,8 +30,7 @@ pub(super) fn as_columns(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> 
     let names = NamePreserver::new_for_projection();
     let functions = aggregate.aggr_expr.iter().map(|function| {
         let name = names.save(function);
-        let function = function.clone().transform_down(|part| in_grouping(part, &keys)).data()?;
-        Ok(name.restore(function))
+        Ok(name.restore(tree::rewrite_parts(function.clone(), &mut |part| in_grouping(part, &keys))?))
     });
     let functions = functions.collect::<Result<Vec<_>>>()?;
     let columns = keys.into_iter().map(|(key, name)| key.alias(name));

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::utils::{conjunction, split_binary_owned};
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, Filter, LogicalPlan, Operator};
 
+use super::super::tree;
 use super::super::{placed, rewrite};
 use super::domain::has_subquery;
 
@@ -47,16 +47,14 @@ impl Guards {
 
 /// Whether a condition is as it is written: it cannot fail, and is the same when it is computed twice.
 pub(super) fn is_plain(condition: &Expr) -> bool {
-    let may_fail = condition.exists(|part| {
-        Ok(match part {
-            Expr::BinaryExpr(BinaryExpr { op, .. }) => !is_comparison(*op),
-            Expr::Cast(cast) => !matches!(cast.expr.as_ref(), Expr::Literal(..)),
-            Expr::Negative(value) => !matches!(value.as_ref(), Expr::Literal(..)),
-            Expr::ScalarFunction(call) => placed::may_refuse(call),
-            _ => has_subquery(part),
-        })
+    let may_fail = tree::any_part(condition, &|part| match part {
+        Expr::BinaryExpr(BinaryExpr { op, .. }) => !is_comparison(*op),
+        Expr::Cast(cast) => !matches!(cast.expr.as_ref(), Expr::Literal(..)),
+        Expr::Negative(value) => !matches!(value.as_ref(), Expr::Literal(..)),
+        Expr::ScalarFunction(call) => placed::may_refuse(call),
+        _ => has_subquery(part),
     });
-    !condition.is_volatile() && !may_fail.unwrap_or(true)
+    !condition.is_volatile() && !may_fail
 }
 
 fn is_comparison(op: Operator) -> bool {

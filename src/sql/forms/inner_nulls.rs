@@ -49,7 +49,7 @@ fn check_compared(values: &[&Expr], schema: &DFSchema) -> Result<()> {
             return Err(told(
                 value,
                 "arrays or records that may have NULLs in them are compared by their order",
-            )?);
+            ));
         }
     }
     Ok(())
@@ -59,15 +59,15 @@ fn check_keys(keys: &[Sort], schema: &DFSchema) -> Result<()> {
     for Sort { expr, asc, nulls_first } in keys {
         if asc == nulls_first && may_have_nulls_inside(&expr.get_type(schema)?) {
             let nulls = if *nulls_first { "NULLS FIRST" } else { "NULLS LAST" };
-            return Err(told(expr, &format!("{nulls} for arrays or records that may have NULLs in them"))?);
+            return Err(told(expr, &format!("{nulls} for arrays or records that may have NULLs in them")));
         }
     }
     Ok(())
 }
 
-fn told(value: &Expr, message: &str) -> Result<DataFusionError> {
+fn told(value: &Expr, message: &str) -> DataFusionError {
     let hint = "put them in order by their parts: `x[1], x[2]`, `p.field`";
-    Ok(refused(message.to_owned(), hint, rewrite::place(value)?.first()))
+    refused(message.to_owned(), hint, rewrite::place(value).first())
 }
 
 fn may_have_nulls_inside(of: &DataType) -> bool {

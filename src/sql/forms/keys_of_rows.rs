@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{FunctionalDependencies, Result};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -12,17 +12,18 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Unnest};
 use datafusion::sql::sqlparser::ast::TableFactor;
 
+use super::super::tree;
 use super::own_values::OwnValues;
 
 /// Hides the keys of the rows that are unnested.
 pub(super) fn hide_below_unnest(node: LogicalPlan, values: &OwnValues) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Unnest(unnest) = node else { return Ok(Transformed::no(node)) };
-    let has_keys = unnest.input.exists(|node| {
-        Ok(matches!(
+    let has_keys = tree::any_node(&unnest.input, &|node| {
+        matches!(
             node,
             LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Window(_)
-        ))
-    })?;
+        )
+    });
     if !has_keys {
         return Ok(Transformed::no(LogicalPlan::Unnest(unnest)));
     }

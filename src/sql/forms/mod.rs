@@ -105,7 +105,7 @@ pub(super) fn rewrite_statement(statement: &mut Statement) -> Result<(), Refusal
             clauses::exists_of_anything(subquery);
             Ok(())
         }
-        PartMut::Expression(_) => Ok(()),
+        PartMut::Expression(_) | PartMut::TableFactor(_) => Ok(()),
         PartMut::EndOfExpression(expression) => {
             if let Some(rewritten) = relations.rewritten(expression) {
                 *expression = rewritten;
@@ -174,7 +174,7 @@ impl AnalyzerRule for RewriteForms {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let values = own_values::OwnValues::default();
         let mut names = domain::Names::default();
-        let plan = super::rewrite::nodes(plan, &mut |node| {
+        let plan = super::tree::rewrite_nodes(plan, &mut |node| {
             inner_nulls::check_node(&node)?;
             durations::check_node(&node)?;
             output_names::check_node(&node)?;

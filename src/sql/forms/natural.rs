@@ -1,12 +1,12 @@
 //! `a NATURAL LEFT JOIN b` of relations without a common column keeps the rows of `a` if `b` has none. DataFusion takes it for
 //! a cross join, which does not.
 
-use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{Result, Span};
 use datafusion::logical_expr::{JoinType, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{JoinConstraint, JoinOperator, Select, Spanned as _, Statement};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 
+use super::super::tree;
 use super::super::walk::{self, Part};
 use super::refused;
 
@@ -18,7 +18,7 @@ pub(super) fn check(statement: &Statement, plan: &LogicalPlan) -> Result<()> {
         _ => Ok(()),
     });
     let Err(span) = found else { return Ok(()) };
-    if !plan.exists(|node| Ok(is_cross_join(node)))? {
+    if !tree::any_node(plan, &is_cross_join) {
         return Ok(());
     }
     Err(refused(

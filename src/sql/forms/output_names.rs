@@ -16,7 +16,7 @@ pub(super) fn check_node(node: &LogicalPlan) -> Result<()> {
         if matches!(key.expr, Expr::Column(_)) {
             continue;
         }
-        for column in columns_read(&key.expr)? {
+        for column in columns_read(&key.expr) {
             if column.relation.is_none() && is_both(&column.name, projection) {
                 return Err(refused(
                     format!("`{}` is an output column and a column of the tables", column.name),

@@ -3,7 +3,6 @@
 //! comes later, nor the query itself where there is no UNION.
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Span};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{Alias, Cast};
@@ -17,6 +16,7 @@ use super::super::moments::is_day;
 use super::super::numbers::decimal;
 use super::super::rewrite;
 use super::super::sql_types::in_sql;
+use super::super::tree;
 use super::super::walk::{self, Part};
 use super::{Refusal, refused};
 
@@ -96,13 +96,13 @@ fn reads(query: &impl Visit, relation: &Ident) -> bool {
 /// # Errors
 /// A column of the rows that follow has a type that the first rows' cuts off.
 pub(super) fn check(statement: &Statement, plan: &LogicalPlan) -> Result<()> {
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::RecursiveQuery(query) = node {
-            check_types(statement, query)?;
+    let mut checked = Ok(());
+    tree::each_node(plan, &mut |node| {
+        if let (LogicalPlan::RecursiveQuery(query), Ok(())) = (node, &checked) {
+            checked = check_types(statement, query);
         }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(())
+    });
+    checked
 }
 
 fn check_types(statement: &Statement, query: &RecursiveQuery) -> Result<()> {
@@ -119,7 +119,7 @@ fn check_types(statement: &Statement, query: &RecursiveQuery) -> Result<()> {
             && select.as_ref().is_some_and(|select| is_cast(select, place));
         if is_cut_off(&from, to) && !is_written {
             let name = query.static_term.schema().field(place).name();
-            return Err(of_two_types(name, to, &from, rewrite::place(value)?.first()));
+            return Err(of_two_types(name, to, &from, rewrite::place(value).first()));
         }
     }
     Ok(())

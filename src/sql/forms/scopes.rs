@@ -4,7 +4,8 @@
 //! of the query around the subquery, if that has one of the name. And an aggregate of nothing but columns of the query around
 //! belongs to that query in SQL, but to the subquery in DataFusion.
 
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use std::sync::Arc;
+
 use datafusion::common::{Column, DFSchema, DataFusionError, Diagnostic, Result, SchemaError, Span};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -12,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SetExpr, Statement, Table
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 
 use super::super::rewrite;
+use super::super::tree;
 use super::super::walk::{self, Part};
 use super::domain::subquery_of;
 use super::refused;
@@ -45,27 +47,31 @@ struct Scopes {
 
 impl Scopes {
     fn query(&mut self, plan: &LogicalPlan) -> Result<()> {
-        plan.apply(|node| {
-            let mut subqueries = Vec::new();
-            node.apply_expressions(|expression| {
-                expression.apply(|part| {
-                    match part {
-                        Expr::OuterReferenceColumn(_, column) if self.passes_over(node, column) => {
-                            self.passed_over.push(column.clone());
-                        }
-                        Expr::AggregateFunction(function) => check_aggregate(function)?,
-                        part => subqueries.extend(subquery_of(part).map(|it| it.subquery.clone())),
-                    }
-                    Ok(TreeNodeRecursion::Continue)
-                })
-            })?;
-            for subquery in subqueries {
-                self.around.push(rewrite::scope(node));
-                self.query(&subquery)?;
-                self.around.pop();
+        let mut checked = Ok(());
+        tree::each_own_node(plan, &mut |node| {
+            if checked.is_ok() {
+                checked = self.node(node);
             }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
+        });
+        checked
+    }
+
+    fn node(&mut self, node: &LogicalPlan) -> Result<()> {
+        let mut subqueries = Vec::new();
+        let mut checked = Ok(());
+        tree::each_part_of(node, &mut |part| match part {
+            Expr::OuterReferenceColumn(_, column) if self.passes_over(node, column) => {
+                self.passed_over.push(column.clone());
+            }
+            Expr::AggregateFunction(function) if checked.is_ok() => checked = check_aggregate(function),
+            part => subqueries.extend(subquery_of(part).map(|it| Arc::clone(&it.subquery))),
+        });
+        checked?;
+        for subquery in subqueries {
+            self.around.push(rewrite::scope(node));
+            self.query(&subquery)?;
+            self.around.pop();
+        }
         Ok(())
     }
 
@@ -101,14 +107,11 @@ fn check_aggregate(function: &AggregateFunction) -> Result<()> {
     let params = &function.params;
     let order = params.order_by.iter().map(|key| &key.expr);
     for part in params.args.iter().chain(params.filter.as_deref()).chain(order) {
-        part.apply(|part| {
-            match part {
-                Expr::Column(_) => has_own = true,
-                Expr::OuterReferenceColumn(_, column) => outer = Some(column.clone()),
-                _ => {}
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
+        tree::each_part(part, &mut |part| match part {
+            Expr::Column(_) => has_own = true,
+            Expr::OuterReferenceColumn(_, column) => outer = Some(column.clone()),
+            _ => {}
+        });
     }
     match outer {
         Some(column) if !has_own => {

@@ -1,11 +1,11 @@
 //! A WITH that has a name of a WITH around it. In SQL the inner one counts; DataFusion refuses it. Here the inner one gets
 //! another name.
 
-use std::ops::ControlFlow;
+use std::convert::Infallible;
 
-use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectNamePart, Query, TableAlias, TableFactor, VisitMut as _, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectNamePart, Query, TableAlias, TableFactor, VisitMut};
+
+use crate::sql::walk::{self, PartMut};
 
 /// The names of the WITHs around a query, the outermost first.
 #[derive(Debug, Default)]
@@ -33,16 +33,15 @@ impl Names {
             }
             self.renamed += 1;
             let value = format!("{} {}", name.value, self.renamed);
-            let mut rename =
-                Rename { to: Ident { value, quote_style: Some('"'), span: name.span }, from: name };
+            let rename = Rename { to: Ident { value, quote_style: Some('"'), span: name.span }, from: name };
             with.cte_tables[place].alias.name = rename.to.clone();
             // Without RECURSIVE, a query that reads its own name reads that of the WITH around.
             let first = if with.recursive { place } else { place + 1 };
             for cte in &mut with.cte_tables[first..] {
-                let _ = cte.query.visit(&mut rename);
+                rename.within(&mut cte.query);
             }
-            let _ = body.visit(&mut rename);
-            let _ = order_by.visit(&mut rename);
+            rename.within(body);
+            rename.within(order_by);
         }
     }
 }
@@ -53,19 +52,19 @@ struct Rename {
     to: Ident,
 }
 
-impl VisitorMut for Rename {
-    type Break = ();
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, args: None, .. } = factor
-            && let [ObjectNamePart::Identifier(name)] = name.0.as_mut_slice()
-            && name.value == self.from.value
-        {
-            let old = || TableAlias { explicit: true, name: name.clone(), columns: Vec::new(), at: None };
-            alias.get_or_insert_with(old);
-            name.value.clone_from(&self.to.value);
-            name.quote_style = self.to.quote_style;
-        }
-        ControlFlow::Continue(())
+impl Rename {
+    fn within(&self, part: &mut impl VisitMut) {
+        let Ok(()) = walk::write::<Infallible>(part, &mut |part| {
+            if let PartMut::TableFactor(TableFactor::Table { name, alias, args: None, .. }) = part
+                && let [ObjectNamePart::Identifier(name)] = name.0.as_mut_slice()
+                && name.value == self.from.value
+            {
+                let old = || TableAlias { explicit: true, name: name.clone(), columns: Vec::new(), at: None };
+                alias.get_or_insert_with(old);
+                name.value.clone_from(&self.to.value);
+                name.quote_style = self.to.quote_style;
+            }
+            Ok(())
+        });
     }
 }

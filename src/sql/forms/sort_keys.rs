@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Window, when};
 
+use super::super::tree;
 use super::domain::{self, Names};
 use super::guards;
 use super::subqueries::only;
@@ -54,8 +55,7 @@ impl Keys<'_> {
         let names = NamePreserver::new_for_projection();
         let functions = functions.iter().map(|function| {
             let name = names.save(function);
-            let function = function.clone().transform_down(|part| self.of_function(part));
-            Ok(name.restore(function.data()?))
+            Ok(name.restore(tree::rewrite_parts(function.clone(), &mut |part| self.of_function(part))?))
         });
         functions.collect()
     }

@@ -21,7 +21,7 @@ pub(super) fn check(part: &Expr, schema: &DFSchema) -> Result<()> {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             let Ok(from) = expr.get_type(schema) else { return Ok(()) };
             let Some((message, hint)) = fault_of_cast(&from, field.data_type()) else { return Ok(()) };
-            Err(refused(message.to_owned(), hint, rewrite::place(expr)?.first()))
+            Err(refused(message.to_owned(), hint, rewrite::place(expr).first()))
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) if func.name().starts_with("json_") => {
             let is_path = |key: &Expr| {
@@ -31,7 +31,7 @@ pub(super) fn check(part: &Expr, schema: &DFSchema) -> Result<()> {
                 true => Err(refused(
                     format!("`{}` takes keys, and this is a path", func.name()),
                     "write the keys one after the other: `json_get_str(x, 'a', 'b')`, `x -> 'a' ->> 'b'`",
-                    rewrite::place(part)?.first(),
+                    rewrite::place(part).first(),
                 )),
                 false => Ok(()),
             }
@@ -47,7 +47,7 @@ pub(super) fn check(part: &Expr, schema: &DFSchema) -> Result<()> {
             let hint = "the number of elements is `cardinality(x)`, their text `array_to_string(x, ',')`";
             let message =
                 format!("`{}` is a function of texts, and this is an array or a record", func.name());
-            Err(refused(message, hint, rewrite::place(first)?.first()))
+            Err(refused(message, hint, rewrite::place(first).first()))
         }
         _ => Ok(()),
     }

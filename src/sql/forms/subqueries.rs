@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ExprSchema as _, NullEquality, Result, TableReference};
 use datafusion::functions_aggregate::expr_fn::{count, first_value};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier, Sort};
@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::super::rewrite;
+use super::super::tree;
 use super::domain::{self, Domain, Names, has_subquery, subquery_of};
 use super::guards::{self, Attach, Guards};
 use super::one_row::{OneRow, has_a_row, has_one_row};
@@ -34,7 +34,7 @@ use super::refused;
 /// Subqueries in places where no join can stand for them, and operators that cannot be computed for many values at once.
 pub(super) fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = Unnesting::default().plan(plan)?;
-    match domain::outer_columns(&plan)?.first() {
+    match domain::outer_columns(&plan).first() {
         None => Ok(plan),
         Some(column) => Err(refused(
             format!("a subquery reads `{column}` from a place where that is not known"),
@@ -79,7 +79,7 @@ impl Attach for Unnesting {
     }
 
     fn attach(&mut self, input: &mut LogicalPlan, expression: Expr) -> Result<Expr> {
-        let rewritten = expression.transform_down(|part| {
+        tree::rewrite_parts(expression, &mut |part| {
             let replaced = match part {
                 Expr::Exists(Exists { subquery, negated }) => {
                     let exists = self.exists(input, subquery)?;
@@ -103,21 +103,20 @@ impl Attach for Unnesting {
                 part => return Ok(Transformed::no(part)),
             };
             Ok(Transformed::new(replaced, true, TreeNodeRecursion::Jump))
-        });
-        rewritten.data()
+        })
     }
 }
 
 impl Unnesting {
     fn plan(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        plan.transform_up(|node| self.node(node)).data()
+        tree::rewrite_own_nodes(plan, &mut |node| self.node(node))
     }
 
     fn node(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         if let LogicalPlan::Join(join) = node {
             return self.join(join);
         }
-        if !rewrite::any_expression(&node, has_subquery)? {
+        if !tree::any_expression(&node, &has_subquery) {
             return Ok(Transformed::no(node));
         }
         match node {
@@ -170,7 +169,7 @@ impl Unnesting {
             other => {
                 let name = other.display().to_string();
                 let name = name.split(':').next().unwrap_or_default().to_owned();
-                let rewritten = other.map_expressions(|expression| {
+                tree::rewrite_expressions(other, &mut |expression| {
                     let mut nothing = LogicalPlan::default();
                     let expression = self.attach(&mut nothing, expression)?;
                     if !matches!(nothing, LogicalPlan::EmptyRelation(_)) {
@@ -181,8 +180,7 @@ impl Unnesting {
                         ));
                     }
                     Ok(Transformed::yes(expression))
-                })?;
-                Ok(rewritten)
+                })
             }
         }
     }
@@ -229,7 +227,7 @@ impl Unnesting {
         let guards = std::mem::take(&mut self.guards);
         let query = self.plan(Arc::unwrap_or_clone(subquery.subquery))?;
         self.guards = guards;
-        let (outer, further) = domain::outer_columns(&query)?
+        let (outer, further) = domain::outer_columns(&query)
             .into_iter()
             .partition::<Vec<_>, _>(|column| input.schema().has_column(column));
         Ok(Inner { query, outer, reads_further_out: !further.is_empty() })
@@ -409,7 +407,7 @@ impl Unnesting {
         let (mut left, mut right) = (Arc::unwrap_or_clone(join.left), Arc::unwrap_or_clone(join.right));
         let mut parts: Vec<Expr> = join.filter.take().into_iter().collect();
         for part in with {
-            let read = columns_read(&part)?;
+            let read = columns_read(&part);
             let all_in = |schema: &DFSchema| read.iter().all(|column| schema.has_column(column));
             parts.push(if all_in(left.schema()) {
                 self.attach(&mut left, part)?
@@ -430,7 +428,7 @@ impl Unnesting {
 
     /// Makes a join of one whose right side is computed for each row of the left.
     fn lateral(&mut self, join: &mut Join, query: LogicalPlan, alias: Option<TableReference>) -> Result<()> {
-        let outer = domain::outer_columns(&query)?;
+        let outer = domain::outer_columns(&query);
         let outer: Vec<Column> =
             outer.into_iter().filter(|column| join.left.schema().has_column(column)).collect();
         let domain = Domain::new(&mut self.names, &join.left, outer, Vec::new())?;
@@ -462,15 +460,14 @@ fn lateral(right: &LogicalPlan) -> Option<(LogicalPlan, Option<TableReference>)>
 }
 
 /// The columns that an expression reads, and those that its subqueries read of the same rows.
-pub(super) fn columns_read(expression: &Expr) -> Result<Vec<Column>> {
+pub(super) fn columns_read(expression: &Expr) -> Vec<Column> {
     let mut columns: Vec<Column> = expression.column_refs().into_iter().cloned().collect();
-    expression.apply(|part| {
+    tree::each_part(expression, &mut |part| {
         if let Some(subquery) = subquery_of(part) {
-            columns.extend(domain::outer_columns(&subquery.subquery)?);
+            columns.extend(domain::outer_columns(&subquery.subquery));
         }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(columns)
+    });
+    columns
 }
 
 /// The rows that are sorted, with the columns that only the subqueries of ORDER BY read.
@@ -478,7 +475,7 @@ fn with_columns_read(input: LogicalPlan, order: &[Sort]) -> Result<LogicalPlan> 
     let LogicalPlan::Projection(projection) = &input else { return Ok(input) };
     let mut missing: Vec<Column> = Vec::new();
     for key in order {
-        for column in columns_read(&key.expr)? {
+        for column in columns_read(&key.expr) {
             let is_missing =
                 !input.schema().has_column(&column) && projection.input.schema().has_column(&column);
             if is_missing && !missing.contains(&column) {

@@ -7,7 +7,8 @@ use datafusion::logical_expr::expr::{Between, Case, InList};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator};
 
-use super::{Planned, each_node, each_part, place, push_once};
+use super::super::tree;
+use super::{Planned, place, push_once};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::sql::sql_types::in_sql;
 
@@ -28,7 +29,7 @@ const CHOOSING: &[&str] = &["coalesce", "nvl", "ifnull", "nullif", "greatest", "
 
 pub(super) fn warnings(view: &Planned<'_>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         let schema = merge_schema(&node.inputs());
         let mut rule = Rule { view, schema: &schema, warnings: &mut warnings };
         match node {
@@ -44,7 +45,7 @@ pub(super) fn warnings(view: &Planned<'_>) -> Vec<Diagnostic> {
             LogicalPlan::Union(union) => rule.branches_of_union(&union.inputs),
             _ => {}
         }
-        each_part(node, &mut |part| rule.part(part));
+        tree::each_part_of(node, &mut |part| rule.part(part));
     });
     warnings
 }

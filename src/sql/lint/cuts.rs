@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Volatility};
 
-use super::{
-    BATCH, Code, Diagnostic, Fate, Place, Planned, Project, each_node, each_part, place, push_once, warning,
-};
+use super::super::tree;
+use super::{BATCH, Code, Diagnostic, Fate, Place, Planned, Project, place, push_once, warning};
 use crate::sql::raised::RAISE_ERROR;
 
 /// The position of a row's message.
@@ -81,7 +80,7 @@ fn cut_dependent(spot: &Spot, view: &str, fate: Fate<'_>) -> Diagnostic {
 fn spots(project: &Project<'_>, view: &Planned<'_>) -> Vec<Spot> {
     let mut spots = Vec::new();
     let word = |word: &str| place::of_word(view.file, word).unwrap_or_else(|| view.file.start());
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         let inputs = node.inputs();
         if !inputs.iter().any(|input| project.is_of_batch(input)) {
             return;
@@ -100,12 +99,14 @@ fn spots(project: &Project<'_>, view: &Planned<'_>) -> Vec<Spot> {
                 let place = place::of_word(view.file, "distinct").unwrap_or_else(|| word("union"));
                 spots.push(Spot { place, what: "DISTINCT".to_owned(), is_of_last: true });
             }
-            LogicalPlan::Window(window) => each_part(&LogicalPlan::Window(window.clone()), &mut |part| {
-                let Expr::WindowFunction(call) = part else { return };
-                if !is_by_message(project, &call.params.partition_by, &inputs) {
-                    spots.push(of_window(view, call));
-                }
-            }),
+            LogicalPlan::Window(window) => {
+                tree::each_part_of(&LogicalPlan::Window(window.clone()), &mut |part| {
+                    let Expr::WindowFunction(call) = part else { return };
+                    if !is_by_message(project, &call.params.partition_by, &inputs) {
+                        spots.push(of_window(view, call));
+                    }
+                })
+            }
             LogicalPlan::Limit(_) => {
                 spots.push(Spot { place: word("limit"), what: "LIMIT".to_owned(), is_of_last: false });
             }
@@ -116,7 +117,7 @@ fn spots(project: &Project<'_>, view: &Planned<'_>) -> Vec<Spot> {
 }
 
 fn aggregates(expression: &Expr, calls: &mut Vec<AggregateFunction>) {
-    super::visit_parts(expression, &mut |part| {
+    tree::each_part(expression, &mut |part| {
         if let Expr::AggregateFunction(call) = part {
             calls.push(call.clone());
         }
@@ -197,8 +198,8 @@ fn without_identity(project: &Project<'_>, view: &str) -> Option<Diagnostic> {
 /// Functions whose value is another one when a batch is computed again.
 fn warnings_of_clock(view: &Planned<'_>, warnings: &mut Vec<Diagnostic>) {
     let mut said = BTreeSet::new();
-    each_node(view.plan, &mut |node| {
-        each_part(node, &mut |part| {
+    tree::each_node(view.plan, &mut |node| {
+        tree::each_part_of(node, &mut |part| {
             let Expr::ScalarFunction(call) = part else { return };
             // It has no value.
             if call.name() == RAISE_ERROR {

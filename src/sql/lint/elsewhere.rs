@@ -8,7 +8,8 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::{Planned, Project, each_node, place, push_once, warning};
+use super::super::tree;
+use super::{Planned, Project, place, push_once, warning};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Functions after which a number is meant to be whole.
@@ -21,7 +22,7 @@ pub(super) fn warnings(project: &Project<'_>, view: &Planned<'_>) -> Vec<Diagnos
 /// The same, knowing of the view only whether somebody looks at its columns.
 pub(super) fn of_rows(view: &Planned<'_>, is_written: bool) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         let schema = merge_schema(&node.inputs());
         let is_list = matches!(node, LogicalPlan::Projection(_));
         let mut rule = Rule { view, schema: &schema, warnings: &mut warnings };

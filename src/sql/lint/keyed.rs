@@ -3,8 +3,9 @@
 
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
+use super::super::tree;
 use super::trace::Origin;
-use super::{Code, Diagnostic, Planned, Project, each_node, each_part, place, push_once, warning};
+use super::{Code, Diagnostic, Planned, Project, place, push_once, warning};
 use crate::config::KeyPlace;
 use crate::sql::TableSpec;
 
@@ -103,7 +104,7 @@ fn leads_to(chains: &[Vec<Origin>], table: &str, column: &str) -> bool {
 /// What a view compares for being equal, wherever it does.
 fn equalities(project: &Project<'_>, view: &Planned<'_>) -> Vec<Equality> {
     let mut found = Vec::new();
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         let inputs = node.inputs();
         let mut add = |left: &Expr, right: &Expr, whole: &Expr| {
             let side = |expression| chains(project, view, expression, &inputs);
@@ -112,7 +113,7 @@ fn equalities(project: &Project<'_>, view: &Planned<'_>) -> Vec<Equality> {
         if let LogicalPlan::Join(join) = node {
             join.on.iter().for_each(|(left, right)| add(left, right, right));
         }
-        each_part(node, &mut |part| {
+        tree::each_part_of(node, &mut |part| {
             if let Expr::BinaryExpr(BinaryExpr {
                 left,
                 op: Operator::Eq | Operator::IsNotDistinctFrom,
@@ -130,9 +131,9 @@ fn equalities(project: &Project<'_>, view: &Planned<'_>) -> Vec<Equality> {
 /// `x IN (SELECT y ...)`.
 fn in_subqueries(project: &Project<'_>, view: &Planned<'_>) -> Vec<Equality> {
     let mut found = Vec::new();
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         let inputs = node.inputs();
-        each_part(node, &mut |part| {
+        tree::each_part_of(node, &mut |part| {
             if let Expr::InSubquery(within) = part {
                 let outer = chains(project, view, &within.expr, &inputs);
                 let inner = project.trace.chains(&within.subquery.subquery, 0);
@@ -154,7 +155,7 @@ fn chains(
         return project.trace.chains_of_expression(expression, inputs);
     };
     let mut found = Vec::new();
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         let index = node.schema().maybe_index_of_column(column);
         if let (true, Some(index)) = (found.is_empty(), index) {
             found = project.trace.chains(node, index);

@@ -15,8 +15,7 @@ mod unique;
 
 use std::collections::BTreeSet;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 
 use super::view_files::ViewFile;
 use super::{BATCH, Survey};
@@ -170,32 +169,6 @@ fn collect_relations<'p>(plan: &'p LogicalPlan, names: &mut BTreeSet<&'p str>) {
     for input in plan.inputs() {
         collect_relations(input, names);
     }
-}
-
-/// Visits each node of a plan, those of subqueries too.
-fn each_node(plan: &LogicalPlan, visit: &mut dyn FnMut(&LogicalPlan)) {
-    let visited = plan.apply_with_subqueries(|node| {
-        visit(node);
-        Ok(TreeNodeRecursion::Continue)
-    });
-    debug_assert!(visited.is_ok(), "nothing here fails");
-}
-
-/// Visits each expression of a node with all of its parts; subqueries are nodes of their own.
-fn each_part(node: &LogicalPlan, visit: &mut dyn FnMut(&Expr)) {
-    let visited = node.apply_expressions(|expression| {
-        visit_parts(expression, visit);
-        Ok(TreeNodeRecursion::Continue)
-    });
-    debug_assert!(visited.is_ok(), "nothing here fails");
-}
-
-fn visit_parts(expression: &Expr, visit: &mut dyn FnMut(&Expr)) {
-    let visited = expression.apply(|part| {
-        visit(part);
-        Ok(TreeNodeRecursion::Continue)
-    });
-    debug_assert!(visited.is_ok(), "nothing here fails");
 }
 
 /// A warning that comes once for each place.

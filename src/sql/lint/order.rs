@@ -2,7 +2,8 @@
 
 use datafusion::logical_expr::{Expr, LogicalPlan, WindowFrameBound, WindowFrameUnits};
 
-use super::{Planned, each_node, each_part, place, push_once, warning};
+use super::super::tree;
+use super::{Planned, place, push_once, warning};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Aggregates that give what the rows' order makes of them.
@@ -24,7 +25,7 @@ const ORDERED_WINDOWS: &[&str] = &[
 
 pub(super) fn warnings(view: &Planned<'_>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
-    each_node(view.plan, &mut |node| {
+    tree::each_node(view.plan, &mut |node| {
         if let LogicalPlan::Limit(limit) = node
             && !is_sorted(&limit.input)
         {
@@ -34,7 +35,7 @@ pub(super) fn warnings(view: &Planned<'_>) -> Vec<Diagnostic> {
             let hint = "say it: `ORDER BY kafka_topic, kafka_partition, kafka_offset LIMIT ...`";
             push_once(&mut warnings, warning(Code::NoOrder, place, message, hint));
         }
-        each_part(node, &mut |part| {
+        tree::each_part_of(node, &mut |part| {
             let Some((name, arguments, hint)) = unordered(part) else { return };
             let place = place::of_call(view.file, name, arguments).unwrap_or_else(|| view.file.start());
             let message = format!("`{name}` without an order: nothing decides which row comes first");

@@ -5,8 +5,8 @@ use datafusion::common::Span;
 use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::super::tree;
 use super::super::view_files::ViewFile;
-use super::visit_parts;
 use crate::diagnostic::Place;
 
 /// The place of an expression: from its first column to its last, as far as they are in one line.
@@ -46,7 +46,7 @@ fn calls<'v>(view: &'v ViewFile, name: &'v str) -> impl Iterator<Item = &'v Toke
 
 fn spans(expression: &Expr) -> Vec<Span> {
     let mut spans = Vec::new();
-    visit_parts(expression, &mut |part| {
+    tree::each_part(expression, &mut |part| {
         if let Expr::Column(column) | Expr::OuterReferenceColumn(_, column) = part {
             spans.extend(column.spans.first());
         }
@@ -57,7 +57,7 @@ fn spans(expression: &Expr) -> Vec<Span> {
 /// The place of an expression without columns: by the function it calls, the CASE it is, or the literal it has.
 fn of_literal(view: &ViewFile, expression: &Expr) -> Place {
     let mut place = None;
-    visit_parts(expression, &mut |part| {
+    tree::each_part(expression, &mut |part| {
         let found = || match part {
             Expr::ScalarFunction(call) => of_call(view, call.name(), &[]),
             Expr::Case(_) => of_word(view, "case"),

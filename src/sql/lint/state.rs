@@ -7,7 +7,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator};
 
 use super::super::columns;
-use super::{Code, Diagnostic, Fate, Project, place, push_once, visit_parts, warning};
+use super::super::tree;
+use super::{Code, Diagnostic, Fate, Project, place, push_once, warning};
 
 /// Aggregates that add their arguments up.
 const ADDING: &[&str] = &["sum", "avg", "mean", "stddev", "stddev_pop", "var", "var_pop"];
@@ -21,7 +22,7 @@ pub(super) fn warnings(project: &Project<'_>) -> Vec<Diagnostic> {
             project.trace.walk(planned.name, index, &mut |view, expression, inputs| {
                 let Some(file) = project.view(view).map(|view| view.file) else { return };
                 let schema = merge_schema(inputs);
-                visit_parts(expression, &mut |part| {
+                tree::each_part(expression, &mut |part| {
                     let Some(found) = finding(project, part, inputs, &schema) else { return };
                     let place = match (&found, part) {
                         (Finding::Sum(name), _) => place::of_call(file, name, arguments(part)),

@@ -43,7 +43,7 @@ pub(super) fn checked(expression: &Expr, schema: &DFSchema) -> Result<Option<Exp
         kind,
         result,
         text: rewrite::text(expression)?,
-        place: rewrite::place(expression)?,
+        place: rewrite::place(expression),
         signature: Signature::any(operands.len(), Volatility::Immutable),
     };
     let arguments = operands.into_iter().cloned().collect();
