@@ -19,6 +19,7 @@ use super::json::time;
 use crate::diagnostic::beginning;
 use crate::mask::{emptied, masked};
 use crate::nearest::did_you_mean;
+use crate::print::cell;
 use crate::telemetry::SAMPLE_ROWS;
 
 /// Characters of one value that are shown.
@@ -94,7 +95,7 @@ fn values(column: &ArrayRef, first: usize, length: usize) -> Result<Vec<Value>, 
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(column, &options)?;
     let value = |row: usize| -> Result<Value, ArrowError> {
-        if column.is_null(row) {
+        if cell::is_null(column, row) {
             return Ok(Value::Null);
         }
         Ok(match column.data_type() {
@@ -162,4 +163,19 @@ pub(super) async fn batch(shared: &Shared, after: u64) -> Result<(u64, Vec<u8>),
         writer.into_inner()
     };
     Ok((number, written().map_err(|error| error.to_string())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::NullArray;
+
+    use super::*;
+
+    #[test]
+    fn a_null_without_a_type_is_null() {
+        let nulls: ArrayRef = Arc::new(NullArray::new(2));
+        let rows = RecordBatch::try_from_iter([("a", nulls)]).expect("one column");
+        let shown = table(&rows.schema(), std::slice::from_ref(&rows), 10, Keep::First).expect("it is shown");
+        assert_eq!(shown["rows"], json!([[null], [null]]));
+    }
 }
