@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::results::Results;
+use super::results::{Results, TextFormat};
 use super::{proposals, terminal};
 use crate::check::{Findings, Verdict};
 use crate::config::Config;
@@ -33,7 +33,7 @@ use crate::print::Screen;
 pub(super) struct Arguments {
     /// Text for people, or one JSON object per line for editors and CI.
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: TextFormat,
     /// Contact no broker and no database server. A SQLite file is still read.
     #[arg(long)]
     offline: bool,
@@ -47,14 +47,8 @@ pub(super) struct Arguments {
     sample: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Failure> {
-    if arguments.ddl && arguments.format == Format::Json {
+    if arguments.ddl && arguments.format == TextFormat::Json {
         let found = Finding::new("--ddl prints SQL");
         return Err(Failure::bad_command_line(
             found.with_hint("with --format json each table has its statement as `ddl`"),
@@ -65,8 +59,8 @@ pub(super) async fn run(config: &Path, arguments: &Arguments) -> Result<(), Fail
     }
     let findings = Findings::of(config, arguments.offline).await;
     match arguments.format {
-        Format::Json => print(&findings.to_json_lines())?,
-        Format::Text => {
+        TextFormat::Json => print(&findings.to_json_lines())?,
+        TextFormat::Text => {
             let text = match arguments.ddl {
                 true => findings.ddl_text(),
                 false => findings.project_text(Screen::of_stdout(false).look())?,

@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use super::failure::Failure;
+use super::results::Format;
 use super::{terminal, waiting_thread};
 use crate::batch::{Messages, MessagesBuilder};
 use crate::config::Config;
@@ -53,12 +54,6 @@ pub(super) struct Arguments {
     /// One JSON object per line, or tables for people.
     #[arg(long, value_enum, default_value = "json")]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Json,
-    Table,
 }
 
 /// Messages printed at once, and the bytes they may take unless one takes more.

@@ -34,13 +34,14 @@ use std::pin::{Pin, pin};
 use std::process::ExitCode;
 
 use arrow::datatypes::Schema;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::diagnostic::render;
 use crate::engine::unknown_sensitive;
 use crate::panics;
 use failure::Failure;
+use results::TextFormat;
 
 /// Kafka to MySQL in columnar micro-batches: Avro messages, SQL files, exactly once.
 ///
@@ -61,7 +62,7 @@ struct Arguments {
     ///
     /// The environment variable RUST_LOG sets the level: `info` by default, `debug` for more.
     #[arg(long, value_enum, default_value = "text", global = true, help_heading = GLOBAL)]
-    log: LogFormat,
+    log: TextFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,12 +82,6 @@ const STREAMS: &str = "Results go to stdout, everything else to stderr.";
 fn help_end(examples: &[&str]) -> String {
     let examples: String = examples.iter().map(|example| format!("\n  {example}")).collect();
     format!("Examples:{examples}\n\n{EXIT_CODES}")
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,10 +13,17 @@ pub(super) struct Results {
     file: Option<PathBuf>,
 }
 
-/// How results are written.
+/// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     Table,
+    Json,
+}
+
+/// How findings, log lines and other texts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TextFormat {
+    Text,
     Json,
 }
 

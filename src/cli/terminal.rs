@@ -7,7 +7,7 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::LogFormat;
+use super::results::TextFormat;
 use crate::print::takes_colours;
 
 static LIVE: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -31,13 +31,13 @@ pub(super) fn say(line: &str) {
 }
 
 /// Sends log lines to stderr from now on.
-pub(super) fn start_log(format: LogFormat) {
+pub(super) fn start_log(format: TextFormat) {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,realtime_processor=info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr);
     let started = match format {
-        LogFormat::Text => subscriber.with_target(false).with_ansi(takes_colours(&io::stderr())).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        TextFormat::Text => subscriber.with_target(false).with_ansi(takes_colours(&io::stderr())).try_init(),
+        TextFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
     debug_assert!(started.is_ok(), "the log is started once");
 }

@@ -5,7 +5,7 @@ use super::letter::{Decoded, decode, time_text, whole};
 use super::sight::Sight;
 use crate::batch::Stage;
 use crate::cli::failure::Failure;
-use crate::cli::results::Results;
+use crate::cli::results::{Results, TextFormat};
 use crate::config::Config;
 use crate::decode::{Decoder, KEY_COLUMN};
 use crate::engine::Schemas;
@@ -24,16 +24,10 @@ pub(super) struct Arguments {
     id: i64,
     /// Lines for people, or one JSON object, as `export` writes it.
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: TextFormat,
     /// Also show the key, the headers and the payload if fields are `sensitive`: their bytes contain all values.
     #[arg(long)]
     payload: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Bytes of a payload, a key or a header that are shown to people.
@@ -62,8 +56,8 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<(), Fa
         Err(error) => Err(error.to_string()),
     };
     let text = match arguments.format {
-        Format::Json => whole(&stored, &decoded, &sight),
-        Format::Text => describe(&stored, &decoded, &sight),
+        TextFormat::Json => whole(&stored, &decoded, &sight),
+        TextFormat::Text => describe(&stored, &decoded, &sight),
     };
     Results::to_stdout().write(&text).map(drop)
 }
