@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::results::{Results, TextFormat};
-use super::{proposals, terminal};
+use super::proposals;
+use super::results::Results;
+use super::terminal::{self, TextFormat};
 use crate::check::{Findings, Verdict};
 use crate::config::Config;
 use crate::diagnostic::Finding;

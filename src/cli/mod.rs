@@ -41,7 +41,7 @@ use crate::diagnostic::render;
 use crate::engine::unknown_sensitive;
 use crate::panics;
 use failure::Failure;
-use results::TextFormat;
+use terminal::TextFormat;
 
 /// Kafka to MySQL in columnar micro-batches: Avro messages, SQL files, exactly once.
 ///

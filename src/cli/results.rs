@@ -20,13 +20,6 @@ pub(super) enum Format {
     Json,
 }
 
-/// How findings, log lines and other texts are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum TextFormat {
-    Text,
-    Json,
-}
-
 /// How writing results ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {

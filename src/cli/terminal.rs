@@ -7,10 +7,16 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::results::TextFormat;
 use crate::print::takes_colours;
 
 static LIVE: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// How findings, log lines and other texts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TextFormat {
+    Text,
+    Json,
+}
 
 /// Where live lines are drawn. Hidden where stderr is no terminal.
 pub(super) fn live() -> &'static MultiProgress {
