@@ -115,7 +115,7 @@ fn every_flag_in_the_documents_exists() {
         command.get_subcommands().for_each(|command| flags(command, known));
     }
     let mut known: BTreeSet<String> =
-        ["--help", "--release", "--locked", "--features", "--bench", "--lib", "--test"]
+        ["--help", "--release", "--profile", "--locked", "--features", "--bench", "--lib", "--test"]
             .map(str::to_owned)
             .into();
     flags(&definition(), &mut known);
