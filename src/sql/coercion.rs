@@ -11,8 +11,7 @@ use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 
-use super::rewrite;
-use super::tree;
+use super::{rewrite, tree};
 
 #[derive(Debug)]
 pub(super) struct Coercion;
@@ -31,19 +30,14 @@ impl AnalyzerRule for Coercion {
 
 /// The error of the first expression that fails alone, with its place.
 fn located(plan: &LogicalPlan, config: &ConfigOptions) -> Option<DataFusionError> {
-    let mut found = None;
-    tree::each_node(plan, &mut |node| {
+    let checked = tree::check_nodes(plan, &mut |node| {
         let schema = rewrite::scope(node);
-        tree::each_expression(node, &mut |expression| {
-            if found.is_none() {
-                let walked = tree::rewrite_parts_up(expression.clone(), &mut |part| {
-                    failure(&part, &schema, config).map_or(Ok(Transformed::no(part)), Err)
-                });
-                found = walked.err();
-            }
-        });
+        let mut check = |part| failure(&part, &schema, config).map_or(Ok(Transformed::no(part)), Err);
+        node.expressions()
+            .into_iter()
+            .try_for_each(|expression| tree::rewrite_parts_up(expression, &mut check).map(drop))
     });
-    found
+    checked.err()
 }
 
 fn failure(part: &Expr, schema: &DFSchema, config: &ConfigOptions) -> Option<DataFusionError> {

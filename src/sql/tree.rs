@@ -9,25 +9,48 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 type Rewrite<'a, N> = &'a mut dyn FnMut(N) -> Result<Transformed<N>>;
 
-/// Shows `look` each node of a plan, outer ones first; those of subqueries too.
-pub(super) fn each_node(plan: &LogicalPlan, look: &mut dyn FnMut(&LogicalPlan)) {
-    finished(plan.apply_with_subqueries(going_on(look)));
+/// Shows `check` each node of a plan, outer ones first; those of subqueries too.
+///
+/// # Errors
+/// The first error of `check`; it ends the walk.
+pub(super) fn check_nodes(
+    plan: &LogicalPlan,
+    check: &mut dyn FnMut(&LogicalPlan) -> Result<()>,
+) -> Result<()> {
+    plan.apply_with_subqueries(|node| check(node).map(|()| TreeNodeRecursion::Continue)).map(drop)
 }
 
-/// Shows `look` each node of a plan, outer ones first; those of subqueries do not count.
-pub(super) fn each_own_node(plan: &LogicalPlan, look: &mut dyn FnMut(&LogicalPlan)) {
-    finished(plan.apply(going_on(look)));
+/// Shows `check` each node of a plan, outer ones first; those of subqueries do not count.
+///
+/// # Errors
+/// As [`check_nodes`].
+pub(super) fn check_own_nodes(
+    plan: &LogicalPlan,
+    check: &mut dyn FnMut(&LogicalPlan) -> Result<()>,
+) -> Result<()> {
+    plan.apply(|node| check(node).map(|()| TreeNodeRecursion::Continue)).map(drop)
+}
+
+/// Shows `look` each node of a plan, outer ones first; those of subqueries too.
+pub(super) fn each_node(plan: &LogicalPlan, look: &mut dyn FnMut(&LogicalPlan)) {
+    finished(check_nodes(plan, &mut |node| {
+        look(node);
+        Ok(())
+    }));
 }
 
 /// Whether a plan has such a node; those of subqueries do not count.
 pub(super) fn any_node(plan: &LogicalPlan, is_such: &dyn Fn(&LogicalPlan) -> bool) -> bool {
     let mut any = false;
-    each_own_node(plan, &mut |node| any = any || is_such(node));
+    finished(check_own_nodes(plan, &mut |node| {
+        any = any || is_such(node);
+        Ok(())
+    }));
     any
 }
 
 /// Shows `look` each expression of a node, as a whole.
-pub(super) fn each_expression(node: &LogicalPlan, look: &mut dyn FnMut(&Expr)) {
+fn each_expression(node: &LogicalPlan, look: &mut dyn FnMut(&Expr)) {
     finished(node.apply_expressions(going_on(look)));
 }
 
@@ -45,17 +68,21 @@ pub(super) fn each_part_of(node: &LogicalPlan, look: &mut dyn FnMut(&Expr)) {
 
 /// Shows `look` an expression and each part of it, outer ones first. The nodes of a subquery are no parts.
 pub(super) fn each_part(expression: &Expr, look: &mut dyn FnMut(&Expr)) {
-    finished(expression.apply(going_on(look)));
+    walk_parts(expression, &mut going_on(look));
 }
 
 /// Whether an expression, or a part of it, is such.
 pub(super) fn any_part(expression: &Expr, is_such: &dyn Fn(&Expr) -> bool) -> bool {
     let mut any = false;
-    finished(expression.apply(|part| {
+    walk_parts(expression, &mut |part| {
         any = is_such(part);
         Ok(if any { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    }));
+    });
     any
+}
+
+fn walk_parts(expression: &Expr, look: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>) {
+    finished(expression.apply(look));
 }
 
 /// Shows `look` what an expression is made of, but not the parts of that.
@@ -71,7 +98,7 @@ fn going_on<N>(look: &mut dyn FnMut(&N)) -> impl FnMut(&N) -> Result<TreeNodeRec
     }
 }
 
-fn finished(walk: Result<TreeNodeRecursion>) {
+fn finished<T>(walk: Result<T>) {
     debug_assert!(walk.is_ok(), "nothing that looks fails");
 }
 

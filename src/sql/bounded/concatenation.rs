@@ -16,9 +16,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::{Budget, Columns};
-use crate::sql::rewrite;
-use crate::sql::tree;
 use crate::sql::wrapped::Extent;
+use crate::sql::{rewrite, tree};
 
 /// Puts in concatenations that ask the budget. The types of all operands have to be settled.
 #[derive(Debug)]

@@ -19,8 +19,7 @@ use datafusion::logical_expr::{
     SubqueryAlias, Union, Unnest, Window, WindowFrame, lit,
 };
 
-use super::super::rewrite;
-use super::super::tree;
+use super::super::{rewrite, tree};
 use super::refused;
 
 /// Names that nothing else in a query has.

@@ -8,8 +8,7 @@ use datafusion::logical_expr::expr_fn::when;
 use datafusion::logical_expr::utils::{conjunction, split_binary_owned};
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, Filter, LogicalPlan, Operator};
 
-use super::super::tree;
-use super::super::{placed, rewrite};
+use super::super::{placed, rewrite, tree};
 use super::domain::has_subquery;
 
 /// Conditions without subqueries, which are all true.

@@ -96,13 +96,10 @@ fn reads(query: &impl Visit, relation: &Ident) -> bool {
 /// # Errors
 /// A column of the rows that follow has a type that the first rows' cuts off.
 pub(super) fn check(statement: &Statement, plan: &LogicalPlan) -> Result<()> {
-    let mut checked = Ok(());
-    tree::each_node(plan, &mut |node| {
-        if let (LogicalPlan::RecursiveQuery(query), Ok(())) = (node, &checked) {
-            checked = check_types(statement, query);
-        }
-    });
-    checked
+    tree::check_nodes(plan, &mut |node| match node {
+        LogicalPlan::RecursiveQuery(query) => check_types(statement, query),
+        _ => Ok(()),
+    })
 }
 
 fn check_types(statement: &Statement, query: &RecursiveQuery) -> Result<()> {

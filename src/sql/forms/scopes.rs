@@ -12,9 +12,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, SetExpr, Statement, TableFactor, TableWithJoins};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 
-use super::super::rewrite;
-use super::super::tree;
 use super::super::walk::{self, Part};
+use super::super::{rewrite, tree};
 use super::domain::subquery_of;
 use super::refused;
 
@@ -47,13 +46,7 @@ struct Scopes {
 
 impl Scopes {
     fn query(&mut self, plan: &LogicalPlan) -> Result<()> {
-        let mut checked = Ok(());
-        tree::each_own_node(plan, &mut |node| {
-            if checked.is_ok() {
-                checked = self.node(node);
-            }
-        });
-        checked
+        tree::check_own_nodes(plan, &mut |node| self.node(node))
     }
 
     fn node(&mut self, node: &LogicalPlan) -> Result<()> {

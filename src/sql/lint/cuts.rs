@@ -99,14 +99,12 @@ fn spots(project: &Project<'_>, view: &Planned<'_>) -> Vec<Spot> {
                 let place = place::of_word(view.file, "distinct").unwrap_or_else(|| word("union"));
                 spots.push(Spot { place, what: "DISTINCT".to_owned(), is_of_last: true });
             }
-            LogicalPlan::Window(window) => {
-                tree::each_part_of(&LogicalPlan::Window(window.clone()), &mut |part| {
-                    let Expr::WindowFunction(call) = part else { return };
-                    if !is_by_message(project, &call.params.partition_by, &inputs) {
-                        spots.push(of_window(view, call));
-                    }
-                })
-            }
+            LogicalPlan::Window(_) => tree::each_part_of(node, &mut |part| {
+                let Expr::WindowFunction(call) = part else { return };
+                if !is_by_message(project, &call.params.partition_by, &inputs) {
+                    spots.push(of_window(view, call));
+                }
+            }),
             LogicalPlan::Limit(_) => {
                 spots.push(Spot { place: word("limit"), what: "LIMIT".to_owned(), is_of_last: false });
             }
