@@ -13,6 +13,8 @@ const LINES_MAX: usize = 600;
 const WIDTH_MAX: usize = 130;
 /// Lines of a function. The longest is a dispatch over types; this may become smaller, not larger.
 const FUNCTION_LINES_MAX: usize = 95;
+/// What ends the program.
+const PANICS: [&str; 5] = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("];
 /// The walks of the parser and of DataFusion that `sql::walk` and `sql::tree` have once for all. (Those over a physical plan
 /// have the same names as some of these, and are short.)
 const WALKS: [&str; 7] = [
@@ -66,12 +68,11 @@ fn has_paragraph(text: &str) -> bool {
     text.starts_with("//! ") || text.starts_with("#!")
 }
 
-/// The lines with what ends the program.
-fn panics(text: &str) -> Vec<usize> {
-    const PANICS: [&str; 5] = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("];
-    let is_panic =
-        |line: &str| !line.trim_start().starts_with("//") && PANICS.iter().any(|word| line.contains(word));
-    numbered(text).filter(|(_, line)| is_panic(line)).map(|(number, _)| number).collect()
+/// The lines of code with one of these.
+fn lines_with(words: &[&str], text: &str) -> Vec<usize> {
+    let has_one =
+        |line: &str| !line.trim_start().starts_with("//") && words.iter().any(|word| line.contains(word));
+    numbered(text).filter(|(_, line)| has_one(line)).map(|(number, _)| number).collect()
 }
 
 /// The stages that a file of `stage` imports.
@@ -151,16 +152,12 @@ fn no_line_and_no_function_is_too_long() {
 #[test]
 fn nothing_panics_on_what_users_data_and_servers_can_cause() {
     let found = faults(|path, text| {
-        panics(without_tests(text)).iter().map(|line| format!("{}:{line}", path.display())).collect()
+        lines_with(&PANICS, without_tests(text))
+            .iter()
+            .map(|line| format!("{}:{line}", path.display()))
+            .collect()
     });
     assert!(found.is_empty(), "panics outside tests: {found:#?}");
-}
-
-/// The lines with a walk over SQL that the crate has one of already.
-fn generic_walks(text: &str) -> Vec<usize> {
-    let is_walk =
-        |line: &str| !line.trim_start().starts_with("//") && WALKS.iter().any(|walk| line.contains(walk));
-    numbered(text).filter(|(_, line)| is_walk(line)).map(|(number, _)| number).collect()
 }
 
 #[test]
@@ -169,7 +166,7 @@ fn walks_over_sql_are_compiled_once() {
         if path.ends_with("sql/walk.rs") || path.ends_with("sql/tree.rs") {
             return Vec::new();
         }
-        let lines = generic_walks(without_tests(text)).into_iter();
+        let lines = lines_with(&WALKS, without_tests(text)).into_iter();
         lines.map(|line| format!("{}:{line}: see `sql/walk.rs` and `sql/tree.rs`", path.display())).collect()
     });
     assert!(found.is_empty(), "{found:#?}");
@@ -193,10 +190,16 @@ fn each_rule_finds_what_it_is_for() {
         has_paragraph("//! What it is.\n") && !has_paragraph("use std::fs;\n") && !has_paragraph("//!\n")
     );
     let code = "fn f() {\n    x.unwrap();\n    // never panic!()\n    y.expect(\"it is there\");\n}\n";
-    assert_eq!(panics(code), [2, 4]);
-    assert_eq!(panics(without_tests("fn f() {}\n#[cfg(test)]\nmod tests { panic!(\"no\") }")), [0; 0]);
+    assert_eq!(lines_with(&PANICS, code), [2, 4]);
     assert_eq!(
-        generic_walks("impl VisitorMut for A {\n// .map_children(\n    plan.map_expressions(|part| part)"),
+        lines_with(&PANICS, without_tests("fn f() {}\n#[cfg(test)]\nmod tests { panic!(\"no\") }")),
+        [0; 0]
+    );
+    assert_eq!(
+        lines_with(
+            &WALKS,
+            "impl VisitorMut for A {\n// .map_children(\n    plan.map_expressions(|part| part)"
+        ),
         [1, 3]
     );
     assert_eq!(imported_stages("sql", "use crate::sink::Sink;\nuse crate::sql::View;"), ["sink"]);
