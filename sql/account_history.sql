@@ -1,4 +1,4 @@
--- Every movement of the batch with its account as it was just before it, and as it is just after.
+-- Every movement of the batch, with its account as it was just before the movement and as it is just after.
 --
 -- This is the pattern for state: `account_state` (see state_tables in config.yaml) holds one row for each customer, as
 -- it was before this batch. What the batch's own movements add comes from window functions: PARTITION BY the key of
@@ -23,7 +23,7 @@ WITH
       CAST(coalesce(s.withdrawn, 0) + coalesce(sum(CASE WHEN m.is_withdrawal THEN m.amount END) OVER so_far, 0)
         AS DECIMAL(38, 2)) AS withdrawn,
 
-      -- What the movement before said: in this batch, else in the state.
+      -- Values of the previous movement: from this batch, or else from the state.
       coalesce(lag(m.date) OVER in_order, s.last_movement) AS previous_movement,
       coalesce(lag(m.account_balance) OVER in_order, s.last_balance) AS previous_balance
     FROM (
@@ -44,7 +44,7 @@ WITH
   )
 SELECT
   c.*,
-  -- Withdrawals refused since the last one that was made: those refused so far, less those refused up to then.
+  -- Withdrawals refused since the last successful one: all refused so far, minus those refused up to that one.
   c.refused - coalesce(max(c.refused_when_made) OVER so_far, c.refused_at_start) AS refused_in_a_row,
   coalesce(lag(c.refused) OVER in_order, c.refused_before_batch)
     - coalesce(max(c.refused_when_made) OVER before, c.refused_at_start) AS refused_in_a_row_before

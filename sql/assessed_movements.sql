@@ -11,6 +11,6 @@ SELECT
   -- Premium customers with a score of 300 or more are offered a personal loan.
   coalesce(m.account_type = 'premium' AND m.credit_score >= 300, false) AS is_loan_candidate,
 
-  -- Customers of 30 or older, or with a score of 200 or less, are offered to renegotiate their debt.
+  -- Customers of 30 or older, or with a score of 200 or less, are offered a renegotiation of their debt.
   coalesce(m.age >= 30, false) OR coalesce(m.credit_score <= 200, false) AS is_renegotiation_candidate
 FROM enriched_movements m

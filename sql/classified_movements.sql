@@ -2,9 +2,9 @@
 -- so it is an output: its rows are appended to the table `classified_movements`.
 --
 -- concat_ws joins what is not NULL: a CASE without ELSE is NULL where its rule does not apply. Several reactions to
--- one movement stand in the order of the rules, joined by '/'; where there is none, nullif makes NULL of the ''.
+-- one movement are joined by '/', in the order of the rules. If there is none, nullif turns '' into NULL.
 SELECT
-  -- Where the message stood in Kafka: together these name a row for good.
+  -- The place of the message in Kafka: together, these columns identify a row for good.
   m.kafka_topic,
   m.kafka_partition,
   m.kafka_offset,
@@ -26,7 +26,7 @@ SELECT
     CASE WHEN m.is_renegotiation_candidate THEN 'debt renegotiation' END
   ), '') AS reaction,
   -- What was known of the customer just before this movement (see account_history.sql): how many movements, how many
-  -- withdrawals were refused in a row, when the last movement was, and the balance it told.
+  -- withdrawals were refused in a row, when the last movement was, and the balance in it.
   m.movements - 1 AS movements_before,
   m.refused_in_a_row_before,
   m.previous_movement,

@@ -1,4 +1,4 @@
--- The new rows of the state table `account_state`: each customer of the batch as its last movement leaves it.
+-- The new rows of the state table `account_state`: for each customer of the batch, the state after the last movement.
 --
 -- A state view has one row for each key that occurs in the batch. Its columns are the columns of the table, so they are
 -- written out one by one, with names and types that stay.

@@ -1,5 +1,5 @@
--- One row for each reaction to a movement: what the systems that call, write or block work through. A movement
--- with two reactions has two rows here, one without has none. No other view reads this one, so it is an output.
+-- One row for each reaction to a movement. The systems that call, write or block work through these rows. A movement
+-- with two reactions has two rows here; one without a reaction has none. No other view reads this one, so it is an output.
 --
 -- UNION ALL puts the rows of its parts together as they are; UNION alone would search for equal ones.
 SELECT m.kafka_topic, m.kafka_partition, m.kafka_offset, m.customer, m.date, 'withdrawal' AS movement,

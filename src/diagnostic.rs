@@ -101,7 +101,7 @@ pub enum Code {
     NoOrder,
     /// A sum of doubles depends on the order of addition.
     InexactSum,
-    /// Integers are added without end, in a type that they may leave.
+    /// A sum of integers grows without end and may exceed its type.
     Overflow,
     /// A keyed table is not joined on its key.
     KeyNotUsed,

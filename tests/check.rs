@@ -254,11 +254,11 @@ fn what_depends_on_the_cut_is_warned_of() {
     1 | SELECT customer, count(*) AS n FROM batch GROUP BY customer
       | ^^^^^^
     hint: select them, through each view on the way, so that a row can be traced and a doubled one seen
-    sql/counted.sql:1:18: warning: `count` sees the rows of one batch alone: what is appended for `counted`, and how many rows, depend on how the messages are cut into batches
+    sql/counted.sql:1:18: warning: `count` sees only the rows of one batch: the rows appended for `counted`, and their number, depend on how the messages are cut into batches
       |
     1 | SELECT customer, count(*) AS n FROM batch GROUP BY customer
       |                  ^^^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
 
     2 warnings
     ");
@@ -277,31 +277,31 @@ fn what_depends_on_the_cut_is_warned_of() {
         ("top", "SELECT kafka_partition, kafka_offset FROM batch ORDER BY value DESC LIMIT 3"),
     ];
     insta::assert_snapshot!(warnings(PLAIN, &through), @r"
-    sql/numbered.sql:2:3: warning: `row_number` sees the rows of one batch alone: what is appended for `numbered`, and how many rows, depend on how the messages are cut into batches
+    sql/numbered.sql:2:3: warning: `row_number` sees only the rows of one batch: the rows appended for `numbered`, and their number, depend on how the messages are cut into batches
       |
     2 |   row_number() OVER (PARTITION BY customer ORDER BY kafka_offset) AS n
       |   ^^^^^^^^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
     sql/seen.sql:1:1: warning: rows of output `seen` do not say which message they come from: `kafka_partition` and `kafka_offset` are missing
       |
     1 | SELECT DISTINCT customer FROM batch
       | ^^^^^^
     hint: select them, through each view on the way, so that a row can be traced and a doubled one seen
-    sql/seen.sql:1:8: warning: DISTINCT sees the rows of one batch alone: what is appended for `seen`, and how many rows, depend on how the messages are cut into batches
+    sql/seen.sql:1:8: warning: DISTINCT sees only the rows of one batch: the rows appended for `seen`, and their number, depend on how the messages are cut into batches
       |
     1 | SELECT DISTINCT customer FROM batch
       |        ^^^^^^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
-    sql/a_totals.sql:1:16: warning: `sum` sees the rows of one batch alone: what is appended for `shares`, and how many rows, depend on how the messages are cut into batches
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
+    sql/a_totals.sql:1:16: warning: `sum` sees only the rows of one batch: the rows appended for `shares`, and their number, depend on how the messages are cut into batches
       |
     1 | SELECT agency, sum(value) AS total FROM batch GROUP BY agency
       |                ^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
-    sql/top.sql:1:69: warning: LIMIT sees the rows of one batch alone: what is appended for `top`, and how many rows, depend on how the messages are cut into batches
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
+    sql/top.sql:1:69: warning: LIMIT sees only the rows of one batch: the rows appended for `top`, and their number, depend on how the messages are cut into batches
       |
     1 | SELECT kafka_partition, kafka_offset FROM batch ORDER BY value DESC LIMIT 3
       |                                                                     ^^^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
 
     5 warnings
     ");
@@ -425,7 +425,7 @@ fn several_connections_need_state_that_follows_the_partitions() {
 fn state_that_forgets_or_grows_wrong_is_warned_of() {
     let forgets = "SELECT customer, count(*) AS n FROM batch GROUP BY customer";
     insta::assert_snapshot!(warnings(WITH_STATE, &[("next_totals", forgets)]), @r"
-    sql/next_totals.sql:1:18: warning: `count` sees the rows of one batch alone, and `next_totals` does not read the old rows of `totals`: the state forgets what was before
+    sql/next_totals.sql:1:18: warning: `count` sees only the rows of one batch, and `next_totals` does not read the old rows of `totals`: the state forgets what was before
       |
     1 | SELECT customer, count(*) AS n FROM batch GROUP BY customer
       |                  ^^^^^
@@ -471,31 +471,31 @@ fn functions_that_are_not_repeatable_and_orders_that_are_not_said_are_warned_of(
     1 | SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,
       |                                       ^^^
     hint: say it: `OVER (PARTITION BY ... ORDER BY kafka_topic, kafka_partition, kafka_offset)`
-    sql/order_less.sql:1:39: warning: `lag` sees the rows of one batch alone: what is appended for `order_less`, and how many rows, depend on how the messages are cut into batches
+    sql/order_less.sql:1:39: warning: `lag` sees only the rows of one batch: the rows appended for `order_less`, and their number, depend on how the messages are cut into batches
       |
     1 | SELECT kafka_partition, kafka_offset, lag(value) OVER (PARTITION BY customer) AS before,
       |                                       ^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
     sql/order_less.sql:2:3: warning: `first_value` without an order: nothing decides which row comes first
       |
     2 |   first_value(agency) OVER (PARTITION BY customer) AS first
       |   ^^^^^^^^^^^
     hint: say it: `OVER (PARTITION BY ... ORDER BY kafka_topic, kafka_partition, kafka_offset)`
-    sql/order_less.sql:2:3: warning: `first_value` sees the rows of one batch alone: what is appended for `order_less`, and how many rows, depend on how the messages are cut into batches
+    sql/order_less.sql:2:3: warning: `first_value` sees only the rows of one batch: the rows appended for `order_less`, and their number, depend on how the messages are cut into batches
       |
     2 |   first_value(agency) OVER (PARTITION BY customer) AS first
       |   ^^^^^^^^^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
     sql/some.sql:1:49: warning: LIMIT without ORDER BY: nothing decides which rows are kept
       |
     1 | SELECT kafka_partition, kafka_offset FROM batch LIMIT 5
       |                                                 ^^^^^
     hint: say it: `ORDER BY kafka_topic, kafka_partition, kafka_offset LIMIT ...`
-    sql/some.sql:1:49: warning: LIMIT sees the rows of one batch alone: what is appended for `some`, and how many rows, depend on how the messages are cut into batches
+    sql/some.sql:1:49: warning: LIMIT sees only the rows of one batch: the rows appended for `some`, and their number, depend on how the messages are cut into batches
       |
     1 | SELECT kafka_partition, kafka_offset FROM batch LIMIT 5
       |                                                 ^^^^^
-    hint: keep what is known of each key in a state table and read it here; or append the messages as they are, and count in the database
+    hint: keep the state of each key in a state table, and read that table here; or append the messages as they are, and count in the database
     sql/chance.sql:1:39: warning: `uuid` returns another value if a batch is computed again
       |
     1 | SELECT kafka_partition, kafka_offset, uuid() AS id FROM batch WHERE random() < 0.5
@@ -1034,7 +1034,7 @@ async fn a_sound_project_on_existing_tables_has_few_warnings() {
     let (warnings, _) =
         checked.err.split_once("config.yaml:1:1: error: no Kafka broker").expect("the broker");
     insta::assert_snapshot!(warnings.trim_end(), @r#"
-    sql/orders.sql:2:3: warning: table orders.orderNumber: its collation utf8mb4_0900_ai_ci takes keys for equal that differ only in case or accents: they are one row, with the key of the first and the other values of the last
+    sql/orders.sql:2:3: warning: table orders.orderNumber: its collation utf8mb4_0900_ai_ci treats keys as equal that differ only in case or accents: they are one row, with the key of the first and the other values of the last
       |
     2 |   order_no AS "orderNumber",
       |   ^^^^^^^^^^^^^^^^^^^^^^^^^

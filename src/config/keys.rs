@@ -106,7 +106,7 @@ pub(super) const KEYS: &[Key] = &[
         "job",
         Kind::Text,
         "realtime-processor",
-        "the name that offsets are stored under, and the consumer group",
+        "the name of the job and of its consumer group; offsets are stored under it",
     ),
     Key::new(
         "instance",
@@ -285,14 +285,14 @@ pub(super) const REFERENCE_TABLE: &[Key] = &[
     Key::new("query", Kind::Text, "null", "a query over the database"),
     Key::new("delimiter", Kind::Text, "null", "of a CSV file: one character, or `tab`"),
     Key::new("key", Kind::Texts, "null", "the key columns; without it, every batch sees the whole table"),
-    Key::new("matches", Kind::Lists, "null", "the columns that the key equals, if their names differ"),
+    Key::new("matches", Kind::Lists, "null", "the columns to compare with the key, if their names differ"),
     Key::new("refresh_interval", Kind::Duration, "60s", "how old the rows may be; default `60s`"),
 ];
 
 pub(super) const STATE_TABLE: &[Key] = &[
     Key::required("view", Kind::Text, "the view that computes the new rows"),
     Key::required("key", Kind::Texts, "the key columns"),
-    Key::new("matches", Kind::Lists, "null", "the columns that the key equals, if their names differ"),
+    Key::new("matches", Kind::Lists, "null", "the columns to compare with the key, if their names differ"),
     Key::new(
         "follows_partition",
         Kind::Boolean,
@@ -336,7 +336,7 @@ pub(super) const OUTPUT: &[Key] = &[
     Key::new("fill", Kind::Boolean, "false", FILL),
 ];
 
-const FILL: &str = "`true`: not written before it is [filled](fill.md); default `false`";
+const FILL: &str = "`true`: the job does not write the table before it is [filled](fill.md); default `false`";
 
 /// The parts of an address of MySQL or MariaDB.
 pub(super) const DATABASE: &[Key] = &[

@@ -146,7 +146,7 @@ pub(super) fn table_warnings(target: &Target, found: &Table, dialect: Dialect) -
     warnings.extend(numbered.filter(is_short).map(|column| {
         let declared = &column.declared;
         let message = format!(
-            "each row that is written takes a number, also if it only updates one, so {declared} may run out of numbers"
+            "each row that is written uses up a number, even if it only updates a row, so {declared} may run out of numbers"
         );
         TableFault::of_column(&target.table, &column.name, message)
             .with_hint("change the column to BIGINT UNSIGNED")
@@ -174,7 +174,7 @@ fn loose_keys(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFaul
             if others.is_empty() { String::new() } else { format!(", as of {},", others.join(", ")) };
         let (by, wanted) = (merged_by(collation), dialect.collation());
         let message = format!(
-            "its collation {collation}{of_others} takes keys for equal that differ only in {by}: {merged}"
+            "its collation {collation}{of_others} treats keys as equal that differ only in {by}: {merged}"
         );
         let hint = format!("if they are different keys, change the column to COLLATE {wanted}");
         Some(TableFault::of_column(&target.table, first, message).with_hint(hint))

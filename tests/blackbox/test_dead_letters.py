@@ -202,7 +202,7 @@ def test_newer_rows_are_asked_about(new_job, new_topic, database):
     job.catch_up()
     job.view("latest", view.replace("1 / (customer % 2)", "customer % 2"))
     asked = job.run("dead-letters", "replay", "--all", expect=2).stderr
-    assert "latest: 1 row newer than the messages would be replaced by older ones" in asked, asked
+    assert "latest: 1 row newer than the messages would be replaced by older rows" in asked, asked
     assert "--skip-newer" in asked and "confirmation" in asked, asked
     done = job.run("dead-letters", "replay", "--stage", "sql", "--skip-newer")
     assert done.stdout == "0 messages replayed, 0 failed again\n" and "1 message left out" in done.stderr, done.stderr

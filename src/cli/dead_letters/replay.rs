@@ -105,7 +105,7 @@ fn told(replaced: &[Replaced], skips_newer: bool) -> String {
             Age::Newer if skips_newer => {
                 format!("{table}: {rows} newer than the messages: these messages would be left out")
             }
-            Age::Newer => format!("{table}: {rows} newer than the messages would be replaced by older ones"),
+            Age::Newer => format!("{table}: {rows} newer than the messages would be replaced by older rows"),
             Age::Unknown => {
                 format!("{table}: {rows} would be replaced, and the table does not say what is newer")
             }
@@ -177,7 +177,7 @@ mod tests {
         let of = |rows, age| Replaced { table: "latest".into(), rows, age };
         let all = [of(2, Age::Newer), of(1, Age::Unknown), of(3, Age::State)];
         insta::assert_snapshot!(told(&all, false), @r"
-        latest: 2 rows newer than the messages would be replaced by older ones
+        latest: 2 rows newer than the messages would be replaced by older rows
         latest: 1 row would be replaced, and the table does not say what is newer
         latest: 3 rows of state were written since by batches with newer messages; the SQL sees them as they are now
         hint: --skip-newer leaves out the messages of newer rows

@@ -142,7 +142,7 @@ impl Settings {
             text.extend(login.iter().map(|(key, value)| format!("  {key}: {}\n", written(value))));
         }
         text += "\n";
-        text += &line("job", view, "the name that offsets are stored under, and the consumer group");
+        text += &line("job", view, "the name of the job and of its consumer group");
         text += &line("database", database, "mysql://user:password@host/name, or sqlite://file");
         text += "\n# Each output writes the rows of a view to a table. append: each row is new; or mode: upsert, key: [...]\n";
         let name = yaml::quoted(view);

@@ -56,18 +56,18 @@ fn cut_dependent(spot: &Spot, view: &str, fate: Fate<'_>) -> Diagnostic {
     let (message, hint) = match fate {
         Fate::Appended => (
             format!(
-                "{what} sees the rows of one batch alone: what is appended for `{view}`, and how many rows, {depend}"
+                "{what} sees only the rows of one batch: the rows appended for `{view}`, and their number, {depend}"
             ),
-            "keep what is known of each key in a state table and read it here; or append the messages as they are, and \
+            "keep the state of each key in a state table, and read that table here; or append the messages as they are, and \
              count in the database",
         ),
         Fate::Upserted => (
-            format!("{what} sees the rows of one batch alone: the rows of `{view}` {depend}"),
+            format!("{what} sees only the rows of one batch: the rows of `{view}` {depend}"),
             "make it a state table, whose view adds what is new to the old row",
         ),
         Fate::State(table) => (
             format!(
-                "{what} sees the rows of one batch alone, and `{view}` does not read the old rows of `{table}`: the state \
+                "{what} sees only the rows of one batch, and `{view}` does not read the old rows of `{table}`: the state \
                  forgets what was before"
             ),
             "LEFT JOIN the state table, and add what is new to the old row: `coalesce(s.n, 0) + count(*)`",
