@@ -52,7 +52,7 @@ const PLACEHOLDERS_MAX: usize = 65_535;
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 /// Left free of `max_allowed_packet`, for the statement's head and the types of its parameters.
 const PACKET_MARGIN_BYTES: usize = 64 << 10;
-/// Placeholders of all statements that are kept prepared: some hundred bytes each in the server.
+/// Placeholders of all statements that are kept prepared: some hundred bytes each in the server, and some two hundred here.
 const HELD_PLACEHOLDERS_MAX: usize = 200_000;
 const HELD_STATEMENTS_MAX: usize = 100;
 

@@ -24,6 +24,9 @@ const PAUSE_COMMITS: u32 = 20;
 /// Bytes of values that are encoded at once. They may be many packets: those are cut when it is known what the server
 /// takes.
 const PART_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one packet, if the server takes so many. Larger ones are no faster, and mysql_async keeps a hundred buffers, each of which
+/// grows to the largest packet.
+const PACKET_BYTES_MAX: usize = 64 << 10;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;
 /// With this many parts the server is busy for a while.
@@ -97,7 +100,7 @@ pub(super) async fn send_text<'a>(
     sent: Option<&Notify>,
 ) -> Result<usize, SinkError> {
     script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
-    let packet_bytes_max = connection.limits().row_bytes_max;
+    let packet_bytes_max = connection.limits().row_bytes_max.min(PACKET_BYTES_MAX);
     let mut parts = TextParts::of(rows);
     let mut broken = None;
     let mut taken = 0;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::ddl::is_delete;
 use super::requirements::{missing_column, orders_alone};
 use super::shapes::Names;
-use super::statement::{Shape, chunks};
+use super::statement::{Shape, chunks, parts};
 use super::{SinkError, TableFault, Target, TargetKind};
 use crate::batch::{MESSAGE_TIME_COLUMN, StateChange};
 use crate::config::{Mode, Upsert};
@@ -421,7 +421,7 @@ impl Rows {
         self.sent.iter().map(|place| &self.output.columns[*place]).map(|c| (c.name.as_str(), &c.fit))
     }
 
-    /// The rows of each statement: full ones, and one with what is left.
+    /// The rows of each statement.
     pub fn chunks(&self, limits: &StatementLimits) -> Vec<Range<usize>> {
         // Why fewer conditions: a parser goes down one level for each of them.
         let is_of_conditions = match self.change {
@@ -450,12 +450,7 @@ impl Rows {
 
     /// The rows of each part of LOAD DATA: as many as take about `bytes_max`.
     pub fn load_parts(&self, bytes_max: usize) -> Vec<Range<usize>> {
-        let limits = StatementLimits {
-            placeholders_max: usize::MAX,
-            statement_bytes_max: bytes_max,
-            row_bytes_max: 0,
-        };
-        chunks(&self.sizes, self.sent.len(), &limits)
+        parts(&self.sizes, bytes_max)
     }
 
     /// The values of a statement, row by row.

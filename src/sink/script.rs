@@ -9,12 +9,9 @@ use super::SinkError;
 use super::ddl::OFFSETS_TABLE;
 use super::dead_letters::letter_refused;
 use super::output::Rows;
+use super::statement::TEXT_BYTES_MAX;
 use crate::batch::{Advance, Fault};
 use crate::database::{Connection, DatabaseError, Interrupted, Loaded, NextPart, Statement, Value};
-
-/// Bytes of values (their size in a statement, at most) that travel together. Beyond it, a prepared statement or LOAD
-/// DATA costs less than text.
-const SCRIPT_BYTES_MAX: usize = 64 << 10;
 
 /// Statements that wait to be sent, in order.
 #[derive(Default)]
@@ -50,7 +47,7 @@ impl<'a> Script<'a> {
 
     /// Whether values of this size may travel with the rest.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.bytes + bytes <= SCRIPT_BYTES_MAX
+        self.bytes + bytes <= TEXT_BYTES_MAX
     }
 
     /// Sends what waits, if anything does. Returns the number of statements.

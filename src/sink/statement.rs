@@ -14,7 +14,10 @@ pub(super) struct Shape {
 }
 
 /// Rows of one statement: more are no faster (measured: 500 to 2000 are the same).
-const STATEMENT_ROWS_MAX: usize = 1000;
+const STATEMENT_ROWS_MAX: usize = 512;
+/// Bytes of values (their size in a statement, at most) that are sent as text. Beyond it, a prepared statement or LOAD DATA
+/// costs less.
+pub(super) const TEXT_BYTES_MAX: usize = 64 << 10;
 
 impl Shape {
     /// `width`: placeholders of a row.
@@ -50,21 +53,47 @@ impl Shape {
 
 /// Cuts rows of these sizes into statements: each below the limits of rows, placeholders and bytes, but for a row
 /// that is larger alone.
+///
+/// Why powers of two: a statement is prepared for a number of rows, and each placeholder takes memory here and in the server.
+/// Only the last rows, if they are few enough to be sent as text, are not prepared.
 pub(super) fn chunks(sizes: &[usize], width: usize, limits: &StatementLimits) -> Vec<Range<usize>> {
     let rows_max = (limits.placeholders_max / width.max(1)).clamp(1, STATEMENT_ROWS_MAX);
     let mut chunks = Vec::with_capacity(sizes.len() / rows_max + 1);
-    let (mut start, mut bytes) = (0, 0);
-    for (row, size) in sizes.iter().enumerate() {
-        if row > start && (row - start == rows_max || bytes + size > limits.statement_bytes_max) {
-            chunks.push(start..row);
-            (start, bytes) = (row, 0);
-        }
-        bytes += size;
-    }
-    if start < sizes.len() {
-        chunks.push(start..sizes.len());
+    let mut start = 0;
+    while start < sizes.len() {
+        let (rows, bytes) = fitting(&sizes[start..], rows_max, limits.statement_bytes_max);
+        let is_text = start + rows == sizes.len() && bytes <= TEXT_BYTES_MAX;
+        let end = start + if is_text { rows } else { 1 << rows.ilog2() };
+        chunks.push(start..end);
+        start = end;
     }
     chunks
+}
+
+/// Cuts rows of these sizes into parts of about so many bytes.
+pub(super) fn parts(sizes: &[usize], bytes_max: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    while start < sizes.len() {
+        let (rows, _) = fitting(&sizes[start..], usize::MAX, bytes_max);
+        parts.push(start..start + rows);
+        start += rows;
+    }
+    parts
+}
+
+/// How many of these rows are below the limits, at least one, and their bytes.
+fn fitting(sizes: &[usize], rows_max: usize, bytes_max: usize) -> (usize, usize) {
+    let Some((first, others)) = sizes.split_first() else { return (0, 0) };
+    let (mut rows, mut bytes) = (1, *first);
+    for size in others {
+        if rows == rows_max || bytes + size > bytes_max {
+            break;
+        }
+        rows += 1;
+        bytes += size;
+    }
+    (rows, bytes)
 }
 
 #[cfg(test)]
@@ -92,6 +121,20 @@ mod tests {
             for chunk in chunks {
                 prop_assert!(chunk.len() * width <= 5000 || chunk.len() == 1);
                 prop_assert!(sizes[chunk.clone()].iter().sum::<usize>() <= 1500 || chunk.len() == 1);
+            }
+        }
+
+        #[test]
+        fn statements_that_are_not_sent_as_text_have_few_sizes(
+            sizes in prop::collection::vec(0_usize..200_000, 0..3000),
+            width in 1_usize..400,
+        ) {
+            let limits = StatementLimits {
+                placeholders_max: 65_535, statement_bytes_max: 1 << 20, row_bytes_max: 1 << 20,
+            };
+            for chunk in chunks(&sizes, width, &limits) {
+                let is_text = sizes[chunk.clone()].iter().sum::<usize>() <= TEXT_BYTES_MAX;
+                prop_assert!(chunk.len().is_power_of_two() || is_text && chunk.end == sizes.len());
             }
         }
     }

@@ -328,11 +328,14 @@ impl<'a> Transaction<'a> {
         sql: String,
         parameters: Vec<Value<'a>>,
     ) -> Result<(), SinkError> {
-        if self.script.has_room(parameters.iter().map(Value::size).sum()) {
+        let bytes = parameters.iter().map(Value::size).sum();
+        if !self.script.has_room(bytes) {
+            self.send().await?;
+        }
+        if self.script.has_room(bytes) {
             self.script.push(part, sql, parameters);
             return Ok(());
         }
-        self.send().await?;
         self.connection.execute(&sql, parameters).await.map_err(|error| part.failed(error))?;
         self.done.statements += 1;
         Ok(())
