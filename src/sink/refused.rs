@@ -8,14 +8,13 @@ use std::ops::Range;
 
 use super::output::Rows;
 use super::prepared::Prepared;
+use super::statement::TEXT_BYTES_MAX;
 use super::{Sink, SinkError};
 use crate::batch::Fault;
 use crate::database::{Connection, DatabaseError, Statement, Value};
 
 /// Statements of one search, at most.
 const STATEMENTS_MAX: usize = 4_000;
-/// Bytes of values that are sent as text, which needs no statement to be prepared.
-const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// A row that is refused.
 #[derive(Debug)]
