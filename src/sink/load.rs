@@ -24,8 +24,8 @@ const PAUSE_COMMITS: u32 = 20;
 /// Bytes of values that are encoded at once. They may be many packets: those are cut when it is known what the server
 /// takes.
 const PART_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one packet, if the server takes so many. Larger ones are no faster, and mysql_async keeps a hundred buffers, each of which
-/// grows to the largest packet.
+/// Bytes of one packet, or fewer if the server takes fewer. Larger ones are no faster, and mysql_async keeps a hundred buffers,
+/// each of which grows to the largest packet.
 const PACKET_BYTES_MAX: usize = 64 << 10;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;

@@ -70,7 +70,7 @@ pub(super) fn chunks(sizes: &[usize], width: usize, limits: &StatementLimits) ->
     chunks
 }
 
-/// Cuts rows of these sizes into parts of about so many bytes.
+/// Cuts rows of these sizes into parts of up to `bytes_max` bytes, or of one row.
 pub(super) fn parts(sizes: &[usize], bytes_max: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = 0;
