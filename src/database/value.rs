@@ -50,7 +50,7 @@ impl<'a> Value<'a> {
         Self::Bytes(bytes.into())
     }
 
-    /// At most what the value takes in a statement.
+    /// Bytes that the value takes in a prepared statement, at most. In a text statement, it may take up to twice as many.
     pub fn size(&self) -> usize {
         /// A length, a type or a date: no fixed-width value takes more in either protocol.
         const FIXED: usize = 16;

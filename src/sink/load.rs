@@ -21,11 +21,10 @@ use crate::database::{Connection, Dialect, LOAD_FORMAT, LoadText, quote_table};
 const LOAD_ROWS_MIN: usize = 200;
 /// Batches that are written by INSERT after a LOAD DATA that may not have stored every row.
 const PAUSE_COMMITS: u32 = 20;
-/// Bytes of values that are encoded at once. They may be many packets: those are cut when it is known what the server
-/// takes.
+/// Bytes of values that are encoded at once: many packets.
 const PART_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one packet, or fewer if the server takes fewer. Larger ones are no faster, and mysql_async keeps a hundred buffers,
-/// each of which grows to the largest packet.
+/// Bytes of one packet, which every server takes that takes more than its smallest packets. Larger ones are no faster, and mysql_async
+/// keeps a hundred buffers, each of which grows to the largest packet.
 const PACKET_BYTES_MAX: usize = 64 << 10;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.
 const PARTS_AHEAD: usize = 2;
@@ -100,7 +99,6 @@ pub(super) async fn send_text<'a>(
     sent: Option<&Notify>,
 ) -> Result<usize, SinkError> {
     script.push(Part::Load(rows), statement(rows, connection.dialect()), Vec::new());
-    let packet_bytes_max = connection.limits().row_bytes_max.min(PACKET_BYTES_MAX);
     let mut parts = TextParts::of(rows);
     let mut broken = None;
     let mut taken = 0;
@@ -121,7 +119,7 @@ pub(super) async fn send_text<'a>(
             }
         }
         // Invariant: no packet is larger than the server takes. The server reads them as one text, wherever it is cut.
-        Some(rest.split_to(packet_bytes_max.min(rest.len())))
+        Some(rest.split_to(PACKET_BYTES_MAX.min(rest.len())))
     };
     let loaded = script.send_load(connection, &mut next_packet).await;
     if let Some(error) = broken {

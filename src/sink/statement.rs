@@ -14,9 +14,11 @@ pub(super) struct Shape {
 }
 
 /// Rows of one statement: more are no faster (measured: 500 to 2000 are the same).
-const STATEMENT_ROWS_MAX: usize = 512;
-/// Bytes of values (their size in a statement, at most) that are sent as text. Beyond it, a prepared statement or LOAD DATA
-/// costs less.
+const STATEMENT_ROWS_MAX: usize = 1024;
+/// Placeholders of one statement. Each takes some two hundred bytes here while the statement is prepared, and more in the server.
+const STATEMENT_PLACEHOLDERS_MAX: usize = 16 << 10;
+/// Bytes of values ([`Value::size`](crate::database::Value::size)) that are sent as text. Beyond it, a prepared statement or LOAD
+/// DATA costs less.
 pub(super) const TEXT_BYTES_MAX: usize = 64 << 10;
 
 impl Shape {
@@ -54,10 +56,11 @@ impl Shape {
 /// Cuts rows of these sizes into statements: each below the limits of rows, placeholders and bytes, but for a row
 /// that is larger alone.
 ///
-/// Why powers of two: a statement is prepared for a number of rows, and each placeholder takes memory here and in the server.
-/// Only the last rows, if they are few enough to be sent as text, are not prepared.
+/// Why powers of two: a statement is prepared for a number of rows, so with them few are. Last rows of any number are sent as text,
+/// if they are few enough.
 pub(super) fn chunks(sizes: &[usize], width: usize, limits: &StatementLimits) -> Vec<Range<usize>> {
-    let rows_max = (limits.placeholders_max / width.max(1)).clamp(1, STATEMENT_ROWS_MAX);
+    let placeholders_max = limits.placeholders_max.min(STATEMENT_PLACEHOLDERS_MAX);
+    let rows_max = (placeholders_max / width.max(1)).clamp(1, STATEMENT_ROWS_MAX);
     let mut chunks = Vec::with_capacity(sizes.len() / rows_max + 1);
     let mut start = 0;
     while start < sizes.len() {

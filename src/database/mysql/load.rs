@@ -12,8 +12,8 @@ use super::MySqlConnection;
 use crate::database::value::{self, MICROS_A_SECOND};
 use crate::database::{Interrupted, Statement, Value};
 
-/// Parts in flight from the code that encodes them to the server.
-const PARTS_AHEAD_MAX: usize = 2;
+/// Packets in flight from the code that encodes them to the server: two MiB, as the sink cuts them.
+const PACKETS_AHEAD_MAX: usize = 32;
 
 /// How the text of [`write_row`] is to be read.
 pub const LOAD_FORMAT: &str =
@@ -46,7 +46,7 @@ impl MySqlConnection {
         statements: &[Statement<'_>],
         next_part: &mut NextPart<'_>,
     ) -> Result<Loaded, Interrupted> {
-        let (mut sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(PARTS_AHEAD_MAX);
+        let (mut sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(PACKETS_AHEAD_MAX);
         self.connection.set_infile_handler(async move { Ok(receiver.boxed()) });
         let send = async move {
             while let Some(part) = next_part() {
