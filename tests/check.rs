@@ -1034,7 +1034,7 @@ async fn a_sound_project_on_existing_tables_has_few_warnings() {
     let (warnings, _) =
         checked.err.split_once("config.yaml:1:1: error: no Kafka broker").expect("the broker");
     insta::assert_snapshot!(warnings.trim_end(), @r#"
-    sql/orders.sql:2:3: warning: table orders.orderNumber: its collation utf8mb4_0900_ai_ci treats keys as equal that differ only in case or accents: they are one row, with the key of the first and the other values of the last
+    sql/orders.sql:2:3: warning: table orders.orderNumber: its collation utf8mb4_0900_ai_ci treats keys that differ only in case or accents as equal: they are one row, with the key of the first and the other values of the last
       |
     2 |   order_no AS "orderNumber",
       |   ^^^^^^^^^^^^^^^^^^^^^^^^^

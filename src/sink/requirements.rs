@@ -174,7 +174,7 @@ fn loose_keys(target: &Target, found: &Table, dialect: Dialect) -> Vec<TableFaul
             if others.is_empty() { String::new() } else { format!(", as of {},", others.join(", ")) };
         let (by, wanted) = (merged_by(collation), dialect.collation());
         let message = format!(
-            "its collation {collation}{of_others} treats keys as equal that differ only in {by}: {merged}"
+            "its collation {collation}{of_others} treats keys that differ only in {by} as equal: {merged}"
         );
         let hint = format!("if they are different keys, change the column to COLLATE {wanted}");
         Some(TableFault::of_column(&target.table, first, message).with_hint(hint))
