@@ -23,7 +23,7 @@ const LOAD_ROWS_MIN: usize = 200;
 const PAUSE_COMMITS: u32 = 20;
 /// Bytes of values that are encoded at once: many packets.
 const PART_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one packet, which every server takes that takes more than its smallest packets. Larger ones are no faster, and mysql_async
+/// Bytes of one packet: `StatementLimits::row_bytes_max` is as large for any server. Larger ones are no faster, and mysql_async
 /// keeps a hundred buffers, each of which grows to the largest packet.
 const PACKET_BYTES_MAX: usize = 64 << 10;
 /// Parts that are encoded before the server asks for them. It takes longer for one of them than encoding the next does.

@@ -56,8 +56,8 @@ impl Shape {
 /// Cuts rows of these sizes into statements: each below the limits of rows, placeholders and bytes, but for a row
 /// that is larger alone.
 ///
-/// Why powers of two: a statement is prepared for a number of rows, so with them few are. Last rows of any number are sent as text,
-/// if they are few enough.
+/// Why powers of two: a statement is prepared for a number of rows, so with them few are. Last rows of any number are sent
+/// as text, if they are few enough.
 pub(super) fn chunks(sizes: &[usize], width: usize, limits: &StatementLimits) -> Vec<Range<usize>> {
     let placeholders_max = limits.placeholders_max.min(STATEMENT_PLACEHOLDERS_MAX);
     let rows_max = (placeholders_max / width.max(1)).clamp(1, STATEMENT_ROWS_MAX);
