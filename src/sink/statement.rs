@@ -15,8 +15,8 @@ pub(super) struct Shape {
 
 /// Rows of one statement: more are no faster (measured: 500 to 2000 are the same).
 const STATEMENT_ROWS_MAX: usize = 1024;
-/// Placeholders of one statement. Each takes some two hundred bytes here while the statement is prepared, and more in the server.
-const STATEMENT_PLACEHOLDERS_MAX: usize = 16 << 10;
+/// Placeholders of one statement: more are slower. Each takes some two hundred bytes here, and more in the server.
+const STATEMENT_PLACEHOLDERS_MAX: usize = 8 << 10;
 /// Bytes of values ([`Value::size`](crate::database::Value::size)) that are sent as text. Beyond it, a prepared statement or LOAD
 /// DATA costs less.
 pub(super) const TEXT_BYTES_MAX: usize = 64 << 10;
