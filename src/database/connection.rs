@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::future::Future;
 
 use super::column::{ColumnType, Dialect};
-use super::mysql::{Loaded, MySqlConnection, NextPart};
+use super::mysql::{Loaded, MySqlConnection, NextPacket};
 use super::sqlite::SqliteDatabase;
 use super::{Address, DatabaseError, Value};
 use crate::fault_point::{self, Injected};
@@ -180,21 +180,21 @@ impl Connection {
         }
     }
 
-    /// Runs statements one after the other, in one round trip. The last one is LOAD DATA LOCAL: it gets the parts that
-    /// `next_part` gives, until it gives none.
+    /// Runs statements one after the other, in one round trip. The last one is LOAD DATA LOCAL: it gets the packets that
+    /// `next_packet` gives, until it gives none.
     ///
     /// # Errors
     /// As [`Connection::execute_together`]; that SQLite has no such statement.
     pub async fn load(
         &mut self,
         statements: Vec<Statement<'_>>,
-        next_part: &mut NextPart<'_>,
+        next_packet: &mut NextPacket<'_>,
     ) -> Result<Loaded, Interrupted> {
         let Self::MySql(connection) = self else {
             return Err(DatabaseError::other("SQLite has no LOAD DATA").into());
         };
         all_passed("before", &statements).await?;
-        let loaded = connection.load(&statements, next_part).await?;
+        let loaded = connection.load(&statements, next_packet).await?;
         all_passed("after", &statements).await?;
         Ok(loaded)
     }

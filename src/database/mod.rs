@@ -35,7 +35,7 @@ pub(crate) use error::ANOTHER_KEY;
 pub use error::{DatabaseError, DuplicateKey};
 pub use fit::{Fit, Misfit, shorten};
 pub use link::{Home, Link};
-pub use mysql::{LOAD_FORMAT, LoadText, Loaded, NextPart};
+pub use mysql::{LOAD_FORMAT, LoadText, Loaded, NextPacket};
 pub use reader::{Origin, Reader, Relation};
 pub use scan::{Comparison, Scan};
 pub use value::Value;

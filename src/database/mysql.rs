@@ -25,7 +25,7 @@ use super::value::{self, MICROS_A_DAY, MICROS_A_SECOND};
 use super::{DatabaseError, Value};
 use crate::diagnostic::Finding;
 
-pub use load::{LOAD_FORMAT, LoadText, Loaded, NextPart};
+pub use load::{LOAD_FORMAT, LoadText, Loaded, NextPacket};
 
 /// An open connection to a MySQL or MariaDB server.
 pub struct MySqlConnection {

@@ -11,7 +11,7 @@ use super::dead_letters::letter_refused;
 use super::output::Rows;
 use super::statement::TEXT_BYTES_MAX;
 use crate::batch::{Advance, Fault};
-use crate::database::{Connection, DatabaseError, Interrupted, Loaded, NextPart, Statement, Value};
+use crate::database::{Connection, DatabaseError, Interrupted, Loaded, NextPacket, Statement, Value};
 
 /// Statements that wait to be sent, in order.
 #[derive(Default)]
@@ -72,11 +72,11 @@ impl<'a> Script<'a> {
     pub async fn send_load(
         &mut self,
         connection: &mut Connection,
-        next_part: &mut NextPart<'_>,
+        next_packet: &mut NextPacket<'_>,
     ) -> Result<(usize, Loaded), SinkError> {
         let Self { statements, parts, .. } = std::mem::take(self);
         let count = statements.len();
-        let loaded = connection.load(statements, next_part).await;
+        let loaded = connection.load(statements, next_packet).await;
         loaded.map(|loaded| (count, loaded)).map_err(|interrupted| Self::failed(&parts, interrupted))
     }
 

@@ -12,15 +12,15 @@ use super::MySqlConnection;
 use crate::database::value::{self, MICROS_A_SECOND};
 use crate::database::{Interrupted, Statement, Value};
 
-/// Packets in flight from the code that encodes them to the server: two MiB, as the sink cuts them.
+/// Packets in flight from the code that encodes them to the server. The sink cuts 64 KiB each, so these are two MiB.
 const PACKETS_AHEAD_MAX: usize = 32;
 
 /// How the text of [`write_row`] is to be read.
 pub const LOAD_FORMAT: &str =
     "CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n'";
 
-/// Gives the rows a part after the other, each as long as it is taken; `None` behind the last.
-pub type NextPart<'p> = dyn FnMut() -> Option<Bytes> + Send + 'p;
+/// Gives the text of the rows, one packet after the other, as long as they are taken; `None` behind the last.
+pub type NextPacket<'p> = dyn FnMut() -> Option<Bytes> + Send + 'p;
 
 /// What the server made of rows that were loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl MySqlConnection {
         self.can_load
     }
 
-    /// Runs statements in one packet, the last of which is LOAD DATA LOCAL: it gets the parts that `next_part` gives,
+    /// Runs statements in one packet, the last of which is LOAD DATA LOCAL: it gets the packets that `next_packet` gives,
     /// until it gives none.
     ///
     /// # Errors
@@ -44,17 +44,17 @@ impl MySqlConnection {
     pub async fn load(
         &mut self,
         statements: &[Statement<'_>],
-        next_part: &mut NextPart<'_>,
+        next_packet: &mut NextPacket<'_>,
     ) -> Result<Loaded, Interrupted> {
         let (mut sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(PACKETS_AHEAD_MAX);
         self.connection.set_infile_handler(async move { Ok(receiver.boxed()) });
         let send = async move {
-            while let Some(part) = next_part() {
+            while let Some(packet) = next_packet() {
                 // The server has given up where nobody receives any more; its answer says why.
-                if sender.send(Ok(part)).await.is_err() {
+                if sender.send(Ok(packet)).await.is_err() {
                     break;
                 }
-                // Why: this part is sent while the next one is encoded.
+                // Why: this packet is sent while the next one is encoded.
                 tokio::task::yield_now().await;
             }
         };
